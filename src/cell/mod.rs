@@ -1,0 +1,4 @@
+//! Bytes → pixels → quality → input tensor. Pure functions, shared with the trainer.
+
+pub mod name;
+pub mod preprocess;

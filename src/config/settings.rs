@@ -1,0 +1,225 @@
+//! The settings themselves: one checked struct, each field with its default.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::units::{Bytes, Span};
+
+/// Everything that an administrator can set.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// `[watch]`
+    pub watch: Watch,
+    /// `[image]`
+    pub image: Image,
+    /// `[model]`
+    pub model: Model,
+    /// `[workers]`
+    pub workers: Workers,
+    /// `[journal]`
+    pub journal: Journal,
+    /// `[rpc]`
+    pub rpc: Rpc,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// The export folders.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Watch {
+    /// Absolute paths. Empty: leukd serves requests only.
+    pub folders: Vec<PathBuf>,
+    /// Look into subfolders.
+    pub recursive: bool,
+    /// Files that are captures, by glob on the path below the folder; letter case does not matter.
+    pub include: Vec<String>,
+    /// Files and folders that are none, whatever `include` says.
+    pub ignore: Vec<String>,
+    /// `auto` (by the file system's kind), `watch` (inotify and rescans) or `poll`.
+    pub mode: WatchMode,
+    /// A file is settled when this many looks in a row found it unchanged. At least 2.
+    pub settle_looks: u32,
+    /// The time between two looks.
+    pub settle_interval: Span,
+    /// The time between two full scans where inotify tells of changes.
+    pub rescan_interval: Span,
+    /// The time between two full scans where nothing tells of changes.
+    pub poll_interval: Span,
+    /// A file that stays incomplete or unreadable this long without a change is rejected
+    /// (and tried again when it changes).
+    pub broken_after: Span,
+    /// The folder must be a mount point of its own; degraded while it is not.
+    pub require_mount: bool,
+    /// A regular expression over the file name with the named groups `specimen`, `slide`, `cell`.
+    pub name_pattern: String,
+}
+
+/// How changes in a folder are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchMode {
+    /// By the file system's kind.
+    Auto,
+    /// inotify hints and rescans.
+    Watch,
+    /// Scans alone.
+    Poll,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            folders: Vec::new(),
+            recursive: true,
+            include: ["**/*.bmp", "**/*.png", "**/*.tif", "**/*.tiff", "**/*.jpg", "**/*.jpeg"]
+                .map(String::from)
+                .to_vec(),
+            ignore: ["**/.*", "**/~*", "**/*.tmp", "**/*.part", "**/Thumbs.db"].map(String::from).to_vec(),
+            mode: WatchMode::Auto,
+            settle_looks: 3,
+            settle_interval: Span::from_millis(250),
+            rescan_interval: Span::from_secs(10),
+            poll_interval: Span::from_secs(2),
+            broken_after: Span::from_secs(60),
+            require_mount: false,
+            name_pattern: crate::cell::name::CNMC_PATTERN.to_owned(),
+        }
+    }
+}
+
+/// Limits on what is decoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Image {
+    /// The largest file.
+    pub max_file: Bytes,
+    /// The most pixels along either side.
+    pub max_side: u32,
+    /// The most memory that decoding one picture may take.
+    pub max_memory: Bytes,
+}
+
+impl Default for Image {
+    fn default() -> Self {
+        Self { max_file: Bytes::mib(64), max_side: 8192, max_memory: Bytes::mib(256) }
+    }
+}
+
+/// The model.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Model {
+    /// The bundle. Absent: the one inside the binary.
+    pub bundle: Option<PathBuf>,
+    /// The folder from which `ReloadModel` may load by file name. Absent: the bundle's own folder.
+    pub folder: Option<PathBuf>,
+}
+
+/// The threads that run the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Workers {
+    /// How many. 0: one for each physical core.
+    pub threads: u32,
+    /// How many requests may wait before more are turned away.
+    pub interactive_queue: u32,
+    /// How many folder captures may wait in memory; the others wait on disk.
+    pub backlog_queue: u32,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { threads: 0, interactive_queue: 64, backlog_queue: 64 }
+    }
+}
+
+/// What is kept, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    /// The state folder: leukd's own, writable. systemd's `STATE_DIRECTORY` where it is set.
+    pub directory: PathBuf,
+    /// Results older than this are removed. Absent: kept for ever.
+    pub keep_for: Option<Span>,
+    /// No more than this many results are kept. Absent: all.
+    pub keep_count: Option<u64>,
+    /// Below this much free disk, captures wait instead of being stored.
+    pub disk_floor: Bytes,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("/var/lib/leukd"),
+            keep_for: None,
+            keep_count: None,
+            disk_floor: Bytes::mib(256),
+        }
+    }
+}
+
+/// The gRPC face.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rpc {
+    /// Address and port; port 0 takes any free one. Loopback only, as long as there is no TLS.
+    pub listen: SocketAddr,
+    /// The largest image that a request may carry.
+    pub max_image_bytes: Bytes,
+    /// How long a subscription may be silent before a heartbeat is sent.
+    pub heartbeat: Span,
+    /// How many results may wait for one subscriber.
+    pub subscriber_buffer: u32,
+    /// A subscriber that takes nothing for this long is dropped.
+    pub slow_after: Span,
+    /// How many subscriptions may be open at once.
+    pub max_subscribers: u32,
+    /// How long a stop waits for open requests and streams.
+    pub drain: Span,
+}
+
+impl Default for Rpc {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051),
+            max_image_bytes: Bytes::mib(16),
+            heartbeat: Span::from_secs(15),
+            subscriber_buffer: 256,
+            slow_after: Span::from_secs(30),
+            max_subscribers: 1024,
+            drain: Span::from_secs(10),
+        }
+    }
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `tracing`'s filter syntax: `info`, `leukd=debug,info`, …
+    pub level: String,
+    /// `auto` (text; without times under systemd, whose journal has its own), `text` or `json`.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text; without times under systemd.
+    Auto,
+    /// Text with times.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}

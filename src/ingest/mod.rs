@@ -1,0 +1,1 @@
+//! Export folder → settled captures. Knows nothing of models or gRPC.

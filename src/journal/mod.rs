@@ -1,0 +1,3 @@
+//! Results that survive: store, ledger, cursor, retention.
+
+pub mod types;

@@ -1,0 +1,20 @@
+//! leukd watches a microscope's export folder, classifies each segmented white blood cell and
+//! streams the results over gRPC.
+//!
+//! For Research Use Only. Not for use in diagnostic procedures.
+//!
+//! ARCHITECTURE.md draws the rooms below and says which may use which.
+
+pub mod cell;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod ingest;
+pub mod journal;
+pub mod model;
+pub mod pipeline;
+pub mod result;
+pub mod rpc;
+pub mod systemd;
+pub mod telemetry;

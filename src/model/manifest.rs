@@ -1,0 +1,133 @@
+//! The manifest: what a bundle says about itself, as JSON in the ONNX file's `metadata_props`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cell::preprocess::Preprocessing;
+
+/// The `metadata_props` key that holds the manifest.
+pub const MANIFEST_KEY: &str = "leukd.manifest";
+
+/// The manifest version that this leukd writes and the newest that it reads.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// Everything that a bundle says about its network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Always [`MANIFEST_VERSION`]; a newer one is refused.
+    pub version: u32,
+    /// The model's name, for people: 1 to 64 letters, digits, `.`, `-`, `_`.
+    pub id: String,
+    /// Class names in the order of the network's output: `all` and `hem`, each once.
+    pub labels: Vec<String>,
+    /// The preprocessing that it was trained with, and is served with.
+    pub preprocessing: Preprocessing,
+    /// What the network's output tensor, shape `[1, labels]`, means.
+    pub output: Output,
+    /// How sure the network may sound, and where decisions change.
+    pub calibration: Calibration,
+    /// How the weights are stored.
+    pub precision: Precision,
+    /// What it was trained on.
+    pub training: Training,
+    /// What it was measured at, on data it did not train on.
+    pub metrics: Vec<Metric>,
+    /// Inputs with the outputs that the trainer saw: at least one.
+    pub golden: Vec<Golden>,
+    /// Intended use, limits, caveats: plain text for people.
+    pub card: String,
+}
+
+/// The meaning of the network's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// Before the softmax.
+    Logits,
+    /// After it.
+    Probabilities,
+}
+
+/// From logits to a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Logits are divided by it before the softmax (Guo et al. 2017, "On Calibration of Modern
+    /// Neural Networks"). Greater than 0; 1 changes nothing.
+    pub temperature: f64,
+    /// At or above this P(all), 0 to 1, a cell is decided as `all`.
+    pub threshold: f64,
+    /// A P(all) inside `[lower, upper)` is decided as `review`. Equal ends: no such band.
+    pub review: (f64, f64),
+}
+
+/// How the weights are stored in the file. The engine always computes in f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As they are.
+    F32,
+    /// IEEE half precision behind a `Cast` node.
+    F16,
+    /// One byte each with one scale an output channel, behind a `DequantizeLinear` node.
+    Int8,
+}
+
+/// What a model was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// The program that wrote the bundle, with its version.
+    pub trainer: String,
+    /// When, RFC 3339.
+    pub trained_at: String,
+    /// The data in words, with its source.
+    pub data: String,
+    /// SHA-256 over the sorted `digest  name` lines of every training image, hexadecimal.
+    pub data_digest: String,
+    /// `image` or `subject`.
+    pub protocol: String,
+    /// The split in words: which subjects stand on which side.
+    pub split: String,
+    /// How many cells it was fitted on.
+    pub cells: u64,
+    /// Epochs that were run, and which one's weights these are.
+    pub epochs: u32,
+    /// See `epochs`.
+    pub best_epoch: u32,
+    /// The recipe: each setting by its name.
+    pub recipe: std::collections::BTreeMap<String, String>,
+}
+
+/// One measured figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// `accuracy`, `balanced_accuracy`, `auroc`, `sensitivity`, `specificity`, …
+    pub name: String,
+    /// The figure.
+    pub value: f64,
+    /// Its 95 % interval from a bootstrap over subjects (or over cells where `split` is `image`).
+    pub interval: Option<(f64, f64)>,
+    /// `image` or `subject`.
+    pub split: String,
+    /// How many cells.
+    pub cells: u64,
+    /// Of how many subjects.
+    pub subjects: u64,
+}
+
+/// One input with the output that the trainer saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// What the picture is, for people: `synthetic cell, seed 7`.
+    pub name: String,
+    /// A PNG file, base64: it goes through decoding and preprocessing as a capture would.
+    pub png: String,
+    /// The softmax of the network's logits at temperature 1, in the order of `labels`.
+    pub probabilities: Vec<f64>,
+}
+
+/// The most that a served probability may differ from the trainer's.
+pub const GOLDEN_TOLERANCE: f64 = 1e-4;

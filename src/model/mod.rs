@@ -1,0 +1,3 @@
+//! What classifies: bundle, engine, workers.
+
+pub mod manifest;

@@ -1,0 +1,3 @@
+//! The gRPC face. The only room that names `tonic::Status`.
+
+pub mod proto;

@@ -1,0 +1,3 @@
+//! The `leukd-train` program.
+
+fn main() {}
