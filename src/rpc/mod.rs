@@ -1,3 +1,109 @@
 //! The gRPC face. The only room that names `tonic::Status`.
 
+mod classifier;
+mod control;
+pub mod convert;
+mod oversize;
+mod page;
 pub mod proto;
+mod results;
+mod server;
+mod status;
+mod subscribe;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use server::{ServeError, serve};
+
+use crate::clock::Clock;
+use crate::condition::Conditions;
+use crate::ingest::Ingest;
+use crate::journal::Journal;
+use crate::model::registry::ReloadError;
+use crate::pipeline::Pipeline;
+use crate::result::{Digest, Timestamp};
+
+/// Loads a bundle and swaps it in: what `ReloadModel` asks of the daemon.
+pub trait Reloader: Send + Sync + std::fmt::Debug {
+    /// Loads `file`, or the configured bundle again, tests it and swaps it in. Blocks. Gives the digest
+    /// of the model that served before.
+    ///
+    /// # Errors
+    /// The bundle is missing, corrupt or fails its golden inputs, or another reload is under way; the
+    /// model before stays in service.
+    fn reload(&self, file: Option<PathBuf>) -> Result<Option<Digest>, ReloadError>;
+}
+
+/// The limits of the face, from the settings.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest image of a request, in bytes.
+    pub max_image_bytes: u64,
+    /// How long a subscription may be silent.
+    pub heartbeat: Duration,
+    /// How many results may wait for one subscriber.
+    pub subscriber_buffer: usize,
+    /// A subscriber that takes nothing for this long is dropped.
+    pub slow_after: Duration,
+    /// How many subscriptions may be open at once.
+    pub max_subscribers: u32,
+    /// The folder that `ReloadModel` may load from.
+    pub model_folder: Option<PathBuf>,
+}
+
+/// What the services work with.
+#[derive(Debug)]
+pub struct Context {
+    /// Images → results.
+    pub pipeline: Pipeline,
+    /// The stored results.
+    pub journal: Journal,
+    /// The watched folders.
+    pub ingest: Ingest,
+    /// Swaps models.
+    pub reloader: Arc<dyn Reloader>,
+    /// What is wrong now.
+    pub conditions: Conditions,
+    /// The limits.
+    pub limits: Limits,
+    /// The clock.
+    pub clock: Clock,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// When the model in service was put there.
+    pub serving_since: Arc<arc_swap::ArcSwapOption<Timestamp>>,
+    /// From process start to the first model in service.
+    pub time_to_serving: Arc<OnceLock<Duration>>,
+    /// Cancelled when the daemon stops: every stream ends.
+    pub stop: CancellationToken,
+    /// One permit a subscription, from [`Context::places`].
+    pub places: Arc<Semaphore>,
+}
+
+impl Context {
+    /// One place for each subscription that `limit` allows.
+    #[must_use]
+    pub fn places(limit: u32) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)))
+    }
+
+    fn model_card(&self) -> Option<proto::Model> {
+        let model = self.pipeline.registry().current()?;
+        let since = self.serving_since.load_full().map(|since| *since);
+        Some(convert::model(&model, since))
+    }
+
+    fn subscribers(&self) -> u32 {
+        let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
+        self.limits.max_subscribers.saturating_sub(free)
+    }
+
+    fn time_to_serving(&self) -> Option<Duration> {
+        self.time_to_serving.get().copied()
+    }
+}

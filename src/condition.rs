@@ -1,0 +1,118 @@
+//! What is wrong now: the one list that health, `GetStatus` and the log agree on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::Clock;
+use crate::result::Timestamp;
+
+/// Part of the daemon that can be degraded. Each has at most one message a name at a time, so the
+/// list is bounded by the number of folders.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Component {
+    /// A watched folder.
+    Folder(String),
+    /// The model: none serves.
+    Model,
+    /// The journal does not take results.
+    Journal,
+    /// The disk has less free space than the configured floor.
+    Disk,
+    /// The workers make no progress.
+    Workers,
+}
+
+impl Component {
+    /// The word that the contract uses.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "folder",
+            Self::Model => "model",
+            Self::Journal => "journal",
+            Self::Disk => "disk",
+            Self::Workers => "workers",
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Degradation {
+    /// What.
+    pub component: Component,
+    /// One sentence: what is wrong and what to do.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The list. Cheap to clone; every clone is the same list.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    clock: Clock,
+    now: Arc<Mutex<BTreeMap<Component, (String, Timestamp)>>>,
+}
+
+impl Conditions {
+    /// Nothing is wrong yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, now: Arc::default() }
+    }
+
+    /// Says that `component` is degraded. Logged only when it was not, or for another reason.
+    pub fn raise(&self, component: Component, message: impl Into<String>) {
+        let message = message.into();
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = match now.get(&component) {
+            Some((before, _)) if *before == message => return,
+            Some((_, since)) => *since,
+            None => self.clock.wall(),
+        };
+        tracing::warn!(component = component.as_str(), "degraded: {message}");
+        now.insert(component, (message, since));
+    }
+
+    /// Says that `component` is well (again).
+    pub fn clear(&self, component: &Component) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((message, _)) = now.remove(component) {
+            tracing::info!(component = component.as_str(), "recovered from: {message}");
+        }
+    }
+
+    /// Everything that is wrong now.
+    #[must_use]
+    pub fn list(&self) -> Vec<Degradation> {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.iter()
+            .map(|(component, (message, since))| Degradation {
+                component: component.clone(),
+                message: message.clone(),
+                since: *since,
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_changed_message_keeps_the_time_since_when() {
+        let clock = Clock::manual(Timestamp(1_000));
+        let conditions = Conditions::new(clock.clone());
+        conditions.raise(Component::Disk, "3 MiB free");
+        clock.advance(Duration::from_secs(5));
+        conditions.raise(Component::Disk, "2 MiB free");
+        let list = conditions.list();
+        assert_eq!(list.len(), 1);
+        assert_eq!((list[0].message.as_str(), list[0].since), ("2 MiB free", Timestamp(1_000)));
+        conditions.clear(&Component::Disk);
+        assert!(conditions.list().is_empty());
+    }
+}

@@ -1,0 +1,235 @@
+//! The way of a capture that lies in a watched folder.
+
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::examine::{ExamineError, examine, micros};
+use super::{Known, Pipeline};
+use crate::ingest::{Settled, Verdict, open_capture};
+use crate::journal::types::Entry;
+use crate::model::pool::{Lane, PoolError, Worker};
+use crate::result::{Decision, Digest, Reason, Source, Timings};
+
+/// A capture whose process died twice in a worker's hands is not tried a third time.
+const MAX_CRASHES: u32 = 2;
+
+/// What a worker made of a capture.
+enum Outcome {
+    /// Make this durable; then the capture is done.
+    Store(Box<Entry>),
+    /// Nothing to store.
+    Verdict(Verdict),
+}
+
+impl Outcome {
+    fn not_yet(reason: impl Into<String>) -> Self {
+        Self::Verdict(Verdict::NotYet(reason.into()))
+    }
+}
+
+impl Pipeline {
+    /// Takes one settled capture to its result and says how it ended.
+    ///
+    /// Cancel-safe in this sense: a capture whose future is dropped has either its result and its
+    /// ledger row, or neither, and then the next scan finds it again.
+    pub async fn capture(&self, settled: Settled) -> Verdict {
+        let pipeline = self.clone();
+        let path = settled.path.clone();
+        let ready = Instant::now();
+        let settled = Arc::new(settled);
+        let job = Arc::clone(&settled);
+        let outcome = self
+            .0
+            .pool
+            .run(Lane::Backlog, move |worker| pipeline.examine_file(worker, &job, ready))
+            .await;
+        let entry = match outcome {
+            Ok(Outcome::Store(entry)) => *entry,
+            Ok(Outcome::Verdict(verdict)) => return verdict,
+            Err(PoolError::Full | PoolError::Stopped) => return Verdict::Retry,
+            Err(PoolError::Panicked(what)) => {
+                tracing::error!(capture = %path, "a worker panicked: {what}");
+                let message = "leukd failed on this file; it is not tried again until it changes. \
+                               Please report it, with the log.";
+                let reason = Reason::new("crashed", message);
+                self.rejection(&settled, self.known(&settled), reason, Timings::default())
+            }
+        };
+        match self.commit(entry).await {
+            Ok(committed) => {
+                let record = committed.record();
+                tracing::debug!(
+                    capture = %path,
+                    sequence = record.sequence,
+                    decision = %record.finding.decision,
+                    "stored"
+                );
+                Verdict::Finished
+            }
+            Err(error) => {
+                tracing::debug!(capture = %path, "not stored, will be tried again: {error}");
+                Verdict::Retry
+            }
+        }
+    }
+
+    /// Runs on a worker thread.
+    fn examine_file(&self, worker: &Worker, settled: &Settled, ready: Instant) -> Outcome {
+        let parts = &self.0;
+        let Some(model) = parts.registry.current() else {
+            return Outcome::Verdict(Verdict::Retry);
+        };
+        let mut timings = Timings { queue_us: micros(ready, Instant::now()), ..Timings::default() };
+        let mut known = self.known(settled);
+
+        match parts.journal.crash_count(&settled.path, &settled.stamp) {
+            Ok(count) if count >= MAX_CRASHES => {
+                let reason = Reason::new(
+                    "crashed",
+                    format!(
+                        "leukd's process died {count} times while it had this file in hand; it is \
+                         not tried again until the file changes. Please report it."
+                    ),
+                );
+                return self.reject(settled, known, reason, timings);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(capture = %settled.path, "crash count unknown: {error}");
+                return Outcome::Verdict(Verdict::Retry);
+            }
+        }
+        let marks = parts.journal.marks();
+        let _in_hand = match marks.enter(worker.index(), &settled.path, &settled.stamp) {
+            Ok(guard) => Some(guard),
+            Err(error) => {
+                tracing::warn!(capture = %settled.path, "worked on without a mark: {error}");
+                None
+            }
+        };
+
+        let read = Instant::now();
+        let bytes = match self.read(settled) {
+            Ok(bytes) => bytes,
+            Err(ReadEnd::Reject(reason)) => return self.reject(settled, known, reason, timings),
+            Err(ReadEnd::Verdict(verdict)) => return Outcome::Verdict(verdict),
+        };
+        timings.read_us = micros(read, Instant::now());
+        let sha256 = Digest::of(&bytes);
+        known.sha256 = Some(sha256);
+
+        match parts.journal.known(&sha256) {
+            // A rejection is worth another look: limits may have been raised since.
+            Ok(Some(record)) if record.finding.decision != Decision::Rejected => {
+                return Outcome::Store(Box::new(Entry::Alias {
+                    path: settled.path.clone(),
+                    stamp: settled.stamp,
+                    sha256,
+                    sequence: record.sequence,
+                }));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(capture = %settled.path, "the journal cannot be read: {error}");
+                return Outcome::Verdict(Verdict::Retry);
+            }
+        }
+
+        match examine(&bytes, &model, &parts.limits) {
+            Ok(examined) => {
+                let finding =
+                    known.classified(examined, model.reference(), timings, parts.clock.wall());
+                Outcome::Store(Box::new(Entry::Capture {
+                    path: settled.path.clone(),
+                    stamp: settled.stamp,
+                    finding,
+                }))
+            }
+            Err(ExamineError::Image(fault)) if fault.may_heal() && !settled.last_chance => {
+                Outcome::not_yet(fault.to_string())
+            }
+            Err(error) => self.reject(settled, known, error.reason(), timings),
+        }
+    }
+
+    fn known(&self, settled: &Settled) -> Known {
+        let name = settled.path.path.rsplit('/').next().unwrap_or_default();
+        Known {
+            source: Source::Folder(settled.path.clone()),
+            sha256: None,
+            size_bytes: settled.stamp.size,
+            ids: self.0.names.ids(name),
+            captured_at: settled.captured_at,
+        }
+    }
+
+    fn reject(&self, settled: &Settled, known: Known, reason: Reason, timings: Timings) -> Outcome {
+        Outcome::Store(Box::new(self.rejection(settled, known, reason, timings)))
+    }
+
+    fn rejection(&self, settled: &Settled, known: Known, reason: Reason, timings: Timings) -> Entry {
+        tracing::warn!(capture = %settled.path, code = reason.code, "rejected: {}", reason.message);
+        let finding = known.rejected(vec![reason], None, timings, self.0.clock.wall());
+        Entry::Capture { path: settled.path.clone(), stamp: settled.stamp, finding }
+    }
+
+    /// Reads the whole file, and makes sure that it is still the file that settled.
+    fn read(&self, settled: &Settled) -> Result<Vec<u8>, ReadEnd> {
+        let limit = self.0.limits.max_bytes;
+        if settled.stamp.size > limit {
+            return Err(ReadEnd::Reject(Reason::new(
+                "too-large",
+                format!(
+                    "the file has {} bytes; image.max_file allows {limit}",
+                    settled.stamp.size
+                ),
+            )));
+        }
+        let unreadable = |error: std::io::Error| unreadable(settled, &error);
+        let mut file = open_capture(&settled.path).map_err(unreadable)?;
+        let before = file.metadata().map_err(unreadable)?;
+        if !settled.is_still(&before) {
+            return Err(ReadEnd::Verdict(Verdict::NotYet("it changed".to_owned())));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(settled.stamp.size).unwrap_or(0));
+        // One byte more than expected is enough to see that it grew.
+        (&mut file).take(settled.stamp.size + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let after = file.metadata().map_err(unreadable)?;
+        if bytes.len() as u64 != settled.stamp.size || !settled.is_still(&after) {
+            return Err(ReadEnd::Verdict(Verdict::NotYet("it changed while it was read".to_owned())));
+        }
+        Ok(bytes)
+    }
+}
+
+fn unreadable(settled: &Settled, error: &std::io::Error) -> ReadEnd {
+    let reject = |message: &str| ReadEnd::Reject(Reason::new("unreadable", message));
+    match error.kind() {
+        // Gone before it was read: there is nothing to classify. Should it come back, the scan sees it.
+        ErrorKind::NotFound => {
+            tracing::info!(capture = %settled.path, "vanished before it was read");
+            ReadEnd::Verdict(Verdict::Finished)
+        }
+        ErrorKind::PermissionDenied if settled.last_chance => {
+            reject("leukd may not read this file: give its user read permission, and it is tried again")
+        }
+        ErrorKind::InvalidInput if settled.last_chance => {
+            reject("something else than a regular file took this file's place: leukd follows no links")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::InvalidInput => {
+            ReadEnd::Verdict(Verdict::NotYet(error.to_string()))
+        }
+        _ => {
+            tracing::warn!(capture = %settled.path, "cannot be read, will be tried again: {error}");
+            ReadEnd::Verdict(Verdict::Retry)
+        }
+    }
+}
+
+/// Why there are no bytes.
+enum ReadEnd {
+    Reject(Reason),
+    Verdict(Verdict),
+}
+

@@ -1,0 +1,137 @@
+//! Capture → result: the one path that both the folder and the RPCs take.
+//!
+//! A worker thread reads, hashes, decodes and classifies; the journal then makes the finding durable;
+//! only after that does anyone hear of it.
+
+mod examine;
+mod folder;
+mod request;
+
+use std::sync::Arc;
+
+pub use examine::{Examined, ExamineError, examine};
+pub use request::{RequestError, RequestImage};
+
+use crate::cell::Limits;
+use crate::cell::name::NamePattern;
+use crate::clock::Clock;
+use crate::condition::{Component, Conditions};
+use crate::journal::types::{Committed, Entry};
+use crate::journal::{Journal, JournalError};
+use crate::model::pool::Pool;
+use crate::model::registry::Registry;
+use crate::result::{CellIds, Decision, Digest, Finding, ModelRef, Reason, Source, Timestamp, Timings};
+
+/// What a pipeline is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The model in service.
+    pub registry: Arc<Registry>,
+    /// The worker threads.
+    pub pool: Pool,
+    /// Where findings become durable.
+    pub journal: Journal,
+    /// What may be decoded.
+    pub limits: Limits,
+    /// The largest image that a request may carry, in bytes.
+    pub max_request_bytes: u64,
+    /// File names → ids.
+    pub names: NamePattern,
+    /// What is wrong now.
+    pub conditions: Conditions,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// The path from capture to result. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Pipeline(Arc<Parts>);
+
+impl Pipeline {
+    /// A pipeline of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The worker threads, for status, watchdog and shutdown.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    /// The model in service.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.0.registry
+    }
+
+    /// Makes `entry` durable and keeps health in step with whether that worked.
+    async fn commit(&self, entry: Entry) -> Result<Committed, JournalError> {
+        let committed = self.0.journal.commit(entry).await;
+        match &committed {
+            Ok(_) => {
+                self.0.conditions.clear(&Component::Disk);
+                self.0.conditions.clear(&Component::Journal);
+            }
+            Err(error @ JournalError::DiskFloor { .. }) => {
+                self.0.conditions.raise(Component::Disk, error.to_string());
+            }
+            Err(error) => self.0.conditions.raise(Component::Journal, error.to_string()),
+        }
+        committed
+    }
+}
+
+/// What is known of a capture before it is examined.
+struct Known {
+    source: Source,
+    sha256: Option<Digest>,
+    size_bytes: u64,
+    ids: CellIds,
+    captured_at: Timestamp,
+}
+
+impl Known {
+    fn classified(self, examined: Examined, model: ModelRef, timings: Timings, now: Timestamp) -> Finding {
+        Finding {
+            label: Some(examined.judgement.label),
+            probabilities: examined.probabilities,
+            decision: examined.judgement.decision,
+            reasons: examined.judgement.reasons,
+            quality_flags: examined.quality_flags,
+            model: Some(model),
+            timings: Timings {
+                queue_us: timings.queue_us,
+                read_us: timings.read_us,
+                ..examined.timings
+            },
+            ..self.rejected(Vec::new(), None, timings, now)
+        }
+    }
+
+    fn rejected(
+        self,
+        reasons: Vec<Reason>,
+        model: Option<ModelRef>,
+        timings: Timings,
+        now: Timestamp,
+    ) -> Finding {
+        Finding {
+            result_id: uuid::Uuid::now_v7().to_string(),
+            source: self.source,
+            sha256: self.sha256,
+            size_bytes: self.size_bytes,
+            ids: self.ids,
+            label: None,
+            probabilities: Vec::new(),
+            decision: Decision::Rejected,
+            reasons,
+            quality_flags: Vec::new(),
+            model,
+            captured_at: self.captured_at,
+            classified_at: now,
+            timings,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The way of an image that came with a request.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::examine::{ExamineError, examine, micros};
+use super::{Known, Pipeline};
+use crate::cell::Fault;
+use crate::journal::JournalError;
+use crate::journal::types::{Committed, Entry};
+use crate::model::pool::{Lane, PoolError};
+use crate::model::serving::ModelError;
+use crate::result::{CellIds, Digest, Finding, Source, Timings};
+
+/// One image that a client sent.
+#[derive(Debug, Clone)]
+pub struct RequestImage {
+    /// The bytes of an image file.
+    pub bytes: Vec<u8>,
+    /// What it belongs to.
+    pub ids: CellIds,
+    /// The client's address.
+    pub peer: String,
+    /// What the client calls this request.
+    pub request_id: String,
+}
+
+/// Why a request has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// More bytes than a request may carry.
+    #[error("the image has {size} bytes; a request may carry {limit} (rpc.max_image_bytes)")]
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The most it may have.
+        limit: u64,
+    },
+    /// The bytes are no usable picture.
+    #[error("{0}")]
+    Image(Fault),
+    /// No model is in service.
+    #[error("no model is in service; GetStatus tells why")]
+    NoModel,
+    /// As many requests wait as may wait.
+    #[error("all workers are busy and the queue is full; try again in a moment")]
+    Busy,
+    /// The daemon is stopping.
+    #[error("leukd is stopping; try again when it is back")]
+    Stopped,
+    /// The network failed.
+    #[error("{0}")]
+    Model(ModelError),
+    /// A defect of leukd.
+    #[error("classifying this image made a worker panic; the log has the details: {0}")]
+    Panicked(String),
+    /// The result could not be made durable, so it is not given out.
+    #[error("the result could not be stored: {0}")]
+    Journal(#[from] JournalError),
+}
+
+impl From<PoolError> for RequestError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Full => Self::Busy,
+            PoolError::Stopped => Self::Stopped,
+            PoolError::Panicked(what) => Self::Panicked(what),
+        }
+    }
+}
+
+/// How long a bulk stream waits before it asks for a place again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+enum Outcome {
+    Known(Committed),
+    New(Box<Finding>),
+}
+
+impl Pipeline {
+    /// Classifies one image that came with a request, and stores the result.
+    ///
+    /// # Errors
+    /// See [`RequestError`]. Nothing is stored when there is an error.
+    pub async fn classify(&self, image: RequestImage) -> Result<Committed, RequestError> {
+        self.classify_once(Arc::new(image)).await
+    }
+
+    /// The same, but waits for a place instead of being turned away: for streams, whose client is held
+    /// back by flow control meanwhile.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; never `Busy`.
+    pub async fn classify_in_turn(&self, image: RequestImage) -> Result<Committed, RequestError> {
+        let image = Arc::new(image);
+        loop {
+            match self.classify_once(Arc::clone(&image)).await {
+                Err(RequestError::Busy) => tokio::time::sleep(ASK_AGAIN).await,
+                other => return other,
+            }
+        }
+    }
+
+    async fn classify_once(&self, image: Arc<RequestImage>) -> Result<Committed, RequestError> {
+        let parts = &self.0;
+        let size = image.bytes.len() as u64;
+        if size > parts.max_request_bytes {
+            return Err(RequestError::TooLarge { size, limit: parts.max_request_bytes });
+        }
+        let model = parts.registry.current().ok_or(RequestError::NoModel)?;
+        let arrived = parts.clock.wall();
+        let queued = Instant::now();
+        let (journal, limits, clock) =
+            (parts.journal.clone(), parts.limits.clone(), parts.clock.clone());
+        let outcome = parts
+            .pool
+            .run(Lane::Interactive, move |_| -> Result<Outcome, RequestError> {
+                let queue_us = micros(queued, Instant::now());
+                let sha256 = Digest::of(&image.bytes);
+                let reference = model.reference();
+                if let Some(record) = journal.known_request(&sha256, &image.ids, &reference.digest)? {
+                    return Ok(Outcome::Known(Committed::Known(record)));
+                }
+                let examined = examine(&image.bytes, &model, &limits).map_err(|error| match error {
+                    ExamineError::Image(fault) => RequestError::Image(fault),
+                    ExamineError::Model(error) => RequestError::Model(error),
+                })?;
+                let known = Known {
+                    source: Source::Rpc {
+                        peer: image.peer.clone(),
+                        request_id: image.request_id.clone(),
+                    },
+                    sha256: Some(sha256),
+                    size_bytes: size,
+                    ids: image.ids.clone(),
+                    captured_at: arrived,
+                };
+                let timings = Timings { queue_us, ..Timings::default() };
+                Ok(Outcome::New(Box::new(known.classified(examined, reference, timings, clock.wall()))))
+            })
+            .await??;
+        match outcome {
+            Outcome::Known(known) => Ok(known),
+            Outcome::New(finding) => Ok(self.commit(Entry::Request { finding: *finding }).await?),
+        }
+    }
+}

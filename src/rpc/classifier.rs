@@ -1,0 +1,142 @@
+//! The `Classifier` service.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::proto::classifier_server::Classifier;
+use super::proto::{self, classify_stream_response};
+use super::{Context, convert, status};
+use crate::journal::types::Committed;
+use crate::pipeline::{RequestError, RequestImage};
+use crate::result::CellIds;
+
+/// The longest specimen, slide, capture or request id, in bytes.
+const MAX_ID: usize = 256;
+
+/// How many images of one stream are under way at once: enough to keep every worker of a workstation
+/// busy, few enough that a stream holds little memory.
+const AHEAD: usize = 4;
+
+/// Classifies what clients send.
+#[derive(Debug, Clone)]
+pub(super) struct ClassifierService(pub(super) Arc<Context>);
+
+type Items = Pin<Box<dyn Stream<Item = Result<proto::ClassifyStreamResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Classifier for ClassifierService {
+    type ClassifyStreamStream = Items;
+
+    async fn classify(
+        &self,
+        request: Request<proto::ClassifyRequest>,
+    ) -> Result<Response<proto::ClassifyResponse>, Status> {
+        let peer = peer_of(&request);
+        let image = image(request.into_inner(), peer)?;
+        let committed = self.0.pipeline.classify(image).await.map_err(|e| status::request(&e))?;
+        Ok(Response::new(response(&committed, self.0.journal.epoch())))
+    }
+
+    async fn classify_stream(
+        &self,
+        request: Request<Streaming<proto::ClassifyRequest>>,
+    ) -> Result<Response<Items>, Status> {
+        let peer = peer_of(&request);
+        let context = Arc::clone(&self.0);
+        let stop = context.stop.clone();
+        let items = request
+            .into_inner()
+            .enumerate()
+            .map(move |(index, request)| {
+                let (context, peer) = (Arc::clone(&context), peer.clone());
+                async move { item(&context, index as u64, request?, peer).await }
+            })
+            .buffered(AHEAD);
+        // A broken request ends the stream; so does a stop, after what is under way.
+        let stopped = futures_util::stream::once(async move {
+            stop.cancelled().await;
+            Err(status::stopping())
+        });
+        let items = until_end(items, stopped);
+        Ok(Response::new(Box::pin(items)))
+    }
+}
+
+/// `items` to their end; the one item of `stop` cuts in when it comes first.
+fn until_end(
+    items: impl Stream<Item = Result<proto::ClassifyStreamResponse, Status>> + Send,
+    stop: impl Stream<Item = Result<proto::ClassifyStreamResponse, Status>> + Send,
+) -> impl Stream<Item = Result<proto::ClassifyStreamResponse, Status>> + Send {
+    let ended = items.map(Some).chain(futures_util::stream::once(async { None }));
+    futures_util::stream::select(ended, stop.map(Some))
+        .take_while(|item| std::future::ready(item.is_some()))
+        .filter_map(std::future::ready)
+        .scan(false, |failed, item| {
+            let before = *failed;
+            *failed |= item.is_err();
+            std::future::ready((!before).then_some(item))
+        })
+}
+
+/// One answer of a stream. Only what ends the whole stream is an `Err`.
+async fn item(
+    context: &Context,
+    index: u64,
+    request: proto::ClassifyRequest,
+    peer: String,
+) -> Result<proto::ClassifyStreamResponse, Status> {
+    let request_id = request.request_id.clone();
+    let answered = match image(request, peer) {
+        Err(status) => Err(status),
+        Ok(image) => match context.pipeline.classify_in_turn(image).await {
+            Ok(committed) => Ok(response(&committed, context.journal.epoch())),
+            Err(RequestError::Stopped) => return Err(status::stopping()),
+            Err(error) => Err(status::request(&error)),
+        },
+    };
+    let outcome = match answered {
+        Ok(response) => classify_stream_response::Outcome::Classified(response),
+        Err(status) => classify_stream_response::Outcome::Error(proto::ItemError {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            reason: status::reason_of(&status),
+        }),
+    };
+    Ok(proto::ClassifyStreamResponse { index, request_id, outcome: Some(outcome) })
+}
+
+fn response(committed: &Committed, epoch: &str) -> proto::ClassifyResponse {
+    proto::ClassifyResponse {
+        result: Some(convert::result(committed.record(), epoch)),
+        reused: matches!(committed, Committed::Known(_)),
+    }
+}
+
+fn image(request: proto::ClassifyRequest, peer: String) -> Result<RequestImage, Status> {
+    if request.image.is_empty() {
+        return Err(status::field("image", "it has no bytes"));
+    }
+    for (field, id) in [
+        ("specimen", &request.specimen),
+        ("slide", &request.slide),
+        ("capture", &request.capture),
+        ("request_id", &request.request_id),
+    ] {
+        if id.len() > MAX_ID {
+            return Err(status::field(field, format!("{} bytes; at most {MAX_ID}", id.len())));
+        }
+    }
+    Ok(RequestImage {
+        bytes: request.image,
+        ids: CellIds { specimen: request.specimen, slide: request.slide, cell: request.capture },
+        peer,
+        request_id: request.request_id,
+    })
+}
+
+fn peer_of<T>(request: &Request<T>) -> String {
+    request.remote_addr().map_or_else(|| "unix".to_owned(), |address| address.to_string())
+}

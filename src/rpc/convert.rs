@@ -1,0 +1,196 @@
+//! Domain words ↔ the contract's messages.
+
+use std::time::Duration;
+
+use prost_types::{Duration as ProtoDuration, Timestamp as ProtoTimestamp};
+
+use super::proto;
+use crate::journal::filter::{Criteria, Filter};
+use crate::model::serving::Model;
+use crate::result::{Decision, RESEARCH_USE_ONLY, Record, Source, Timestamp};
+
+/// A time.
+pub(super) fn time(at: Timestamp) -> ProtoTimestamp {
+    ProtoTimestamp {
+        seconds: at.0.div_euclid(1_000),
+        // 0 to 999 milliseconds: fits.
+        nanos: i32::try_from(at.0.rem_euclid(1_000) * 1_000_000).unwrap_or(0),
+    }
+}
+
+/// A length of time.
+pub(super) fn span(length: Duration) -> ProtoDuration {
+    ProtoDuration {
+        seconds: i64::try_from(length.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(length.subsec_nanos()).unwrap_or(0),
+    }
+}
+
+fn micros(us: u64) -> Option<ProtoDuration> {
+    Some(span(Duration::from_micros(us)))
+}
+
+/// A decision.
+pub(super) const fn decision(decision: Decision) -> proto::Decision {
+    match decision {
+        Decision::All => proto::Decision::All,
+        Decision::Hem => proto::Decision::Hem,
+        Decision::Review => proto::Decision::Review,
+        Decision::Rejected => proto::Decision::Rejected,
+    }
+}
+
+/// A result as clients see it.
+pub(super) fn result(record: &Record, epoch: &str) -> proto::Result {
+    let finding = &record.finding;
+    let source = match &finding.source {
+        Source::Folder(path) => proto::source::Kind::Folder(proto::FolderSource {
+            folder: path.folder.clone(),
+            path: path.path.clone(),
+        }),
+        Source::Rpc { peer, request_id } => proto::source::Kind::Rpc(proto::RpcSource {
+            peer: peer.clone(),
+            request_id: request_id.clone(),
+        }),
+    };
+    proto::Result {
+        sequence: record.sequence,
+        epoch: epoch.to_owned(),
+        result_id: finding.result_id.clone(),
+        source: Some(proto::Source { kind: Some(source) }),
+        sha256: finding.sha256.map(|digest| digest.to_string()).unwrap_or_default(),
+        size_bytes: finding.size_bytes,
+        specimen: finding.ids.specimen.clone(),
+        slide: finding.ids.slide.clone(),
+        cell: finding.ids.cell.clone(),
+        label: finding.label.clone().unwrap_or_default(),
+        probabilities: finding
+            .probabilities
+            .iter()
+            .map(|class| proto::ClassProbability {
+                label: class.label.clone(),
+                probability: class.probability,
+            })
+            .collect(),
+        decision: decision(finding.decision).into(),
+        reasons: finding
+            .reasons
+            .iter()
+            .map(|reason| proto::Reason {
+                code: reason.code.clone(),
+                message: reason.message.clone(),
+            })
+            .collect(),
+        quality_flags: finding.quality_flags.clone(),
+        model: finding.model.as_ref().map(|model| proto::ModelRef {
+            id: model.id.clone(),
+            digest: model.digest.clone(),
+        }),
+        captured_at: Some(time(finding.captured_at)),
+        classified_at: Some(time(finding.classified_at)),
+        timings: Some(proto::Timings {
+            queue: micros(finding.timings.queue_us),
+            read: micros(finding.timings.read_us),
+            decode: micros(finding.timings.decode_us),
+            preprocess: micros(finding.timings.preprocess_us),
+            infer: micros(finding.timings.infer_us),
+        }),
+        supersedes: record.supersedes.unwrap_or(0),
+    }
+}
+
+/// A model's card. `since` is when it was put into service; none for a file that is only looked at.
+#[must_use]
+pub fn model(model: &Model, since: Option<Timestamp>) -> proto::Model {
+    let manifest = model.manifest();
+    proto::Model {
+        id: manifest.id.clone(),
+        digest: model.digest().to_string(),
+        origin: model.origin().to_owned(),
+        serving_since: since.map(time),
+        ..card(manifest)
+    }
+}
+
+/// The part of a card that the manifest alone tells.
+#[must_use]
+pub fn card(manifest: &crate::model::manifest::Manifest) -> proto::Model {
+    proto::Model {
+        id: manifest.id.clone(),
+        labels: manifest.labels.clone(),
+        input_size: manifest.preprocessing.size,
+        precision: manifest.precision.as_str().to_owned(),
+        trainer: manifest.training.trainer.clone(),
+        trained_at: manifest
+            .training
+            .trained_at
+            .parse::<jiff::Timestamp>()
+            .ok()
+            .map(|at| time(Timestamp(at.as_millisecond()))),
+        metrics: manifest
+            .metrics
+            .iter()
+            .map(|metric| {
+                let (lower, upper) = metric.interval.unwrap_or((metric.value, metric.value));
+                proto::Metric {
+                    name: metric.name.clone(),
+                    value: metric.value,
+                    lower,
+                    upper,
+                    split: metric.split.clone(),
+                    cells: metric.cells,
+                    subjects: metric.subjects,
+                }
+            })
+            .collect(),
+        split: manifest.training.split.clone(),
+        threshold: manifest.calibration.threshold,
+        review_lower: manifest.calibration.review.0,
+        review_upper: manifest.calibration.review.1,
+        card: manifest.card.clone(),
+        notice: RESEARCH_USE_ONLY.to_owned(),
+        ..proto::Model::default()
+    }
+}
+
+/// A checked filter from what the client sent.
+///
+/// # Errors
+/// INVALID_ARGUMENT that names the field.
+pub(super) fn filter(given: Option<proto::Filter>) -> Result<Filter, tonic::Status> {
+    let given = given.unwrap_or_default();
+    let mut decisions = Vec::new();
+    for number in &given.decisions {
+        match proto::Decision::try_from(*number) {
+            Ok(proto::Decision::Unspecified) => {}
+            Ok(proto::Decision::All) => decisions.push(Decision::All),
+            Ok(proto::Decision::Hem) => decisions.push(Decision::Hem),
+            Ok(proto::Decision::Review) => decisions.push(Decision::Review),
+            Ok(proto::Decision::Rejected) => decisions.push(Decision::Rejected),
+            Err(_) => {
+                let message = format!("{number} is no Decision of this version of the contract");
+                return Err(super::status::field("filter.decisions", message));
+            }
+        }
+    }
+    Filter::new(Criteria {
+        specimen: given.specimen,
+        slide: given.slide,
+        label: given.label,
+        decisions,
+        path_glob: given.path_glob,
+        minimum_probability: given.minimum_probability,
+    })
+    .map_err(|error| super::status::filter_field(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_before_1970_has_positive_nanos_as_the_contract_asks() {
+        let at = time(Timestamp(-1));
+        assert_eq!((at.seconds, at.nanos), (-1, 999_000_000));
+    }
+}

@@ -1,0 +1,73 @@
+//! Page tokens: where a listing goes on, and of which listing.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use prost::Message as _;
+use tonic::Status;
+
+use super::{proto, status};
+use crate::result::Digest;
+
+/// One listing: its filter and order in one journal. A token of another one is refused.
+pub(super) struct Listing([u8; 8]);
+
+impl Listing {
+    pub(super) fn of(request: &proto::ListResultsRequest, epoch: &str) -> Self {
+        let same_for_each_page = proto::ListResultsRequest {
+            filter: request.filter.clone(),
+            newest_first: request.newest_first,
+            page_size: 0,
+            page_token: String::new(),
+        };
+        let mut bytes = same_for_each_page.encode_to_vec();
+        bytes.extend_from_slice(epoch.as_bytes());
+        let mut mark = [0; 8];
+        mark.copy_from_slice(&Digest::of(&bytes).0[..8]);
+        Self(mark)
+    }
+
+    /// The token that goes on after `sequence`.
+    pub(super) fn token(&self, sequence: u64) -> String {
+        let mut bytes = self.0.to_vec();
+        bytes.extend_from_slice(&sequence.to_be_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Where a token goes on; none for the empty token of a first page.
+    pub(super) fn after(&self, token: &str) -> Result<Option<u64>, Status> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+        let bytes: Option<[u8; 16]> = bytes.and_then(|bytes| bytes.try_into().ok());
+        let Some((mark, sequence)) = bytes.as_ref().and_then(|bytes| bytes.split_first_chunk::<8>())
+        else {
+            return Err(status::field("page_token", "this is no next_page_token"));
+        };
+        if *mark != self.0 {
+            let message = "this token is of another listing: keep filter and newest_first the same";
+            return Err(status::field("page_token", message));
+        }
+        let mut number = [0; 8];
+        number.copy_from_slice(sequence);
+        Ok(Some(u64::from_be_bytes(number)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_on_in_its_own_listing_only() {
+        let request = proto::ListResultsRequest { newest_first: true, ..Default::default() };
+        let listing = Listing::of(&request, "epoch");
+        let token = listing.token(42);
+        assert_eq!(listing.after(&token).unwrap(), Some(42));
+        assert_eq!(listing.after("").unwrap(), None);
+        assert!(listing.after("garbage").is_err());
+        let other = proto::ListResultsRequest { newest_first: false, ..Default::default() };
+        assert!(Listing::of(&other, "epoch").after(&token).is_err());
+        assert!(Listing::of(&request, "another epoch").after(&token).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! The server: services, health, reflection and limits on one listener.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic_health::server::HealthReporter;
+
+use super::classifier::ClassifierService;
+use super::control::ControlService;
+use super::oversize::ClearOversize;
+use super::proto::classifier_server::ClassifierServer;
+use super::proto::control_server::ControlServer;
+use super::proto::results_server::ResultsServer;
+use super::results::ResultsService;
+use super::{Context, proto};
+
+/// What a request carries beside its image: ids and framing.
+const BESIDE_IMAGE: u64 = 64 * 1024;
+
+/// The largest message of the services that take no images.
+const SMALL: usize = 1024 * 1024;
+
+/// A connection whose client does not answer pings in this time is closed, and its streams with it.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often an idle connection is asked whether its client still lives.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The most calls at once on one connection.
+const STREAMS_PER_CONNECTION: u32 = 128;
+
+/// Why serving ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The transport failed.
+    #[error("the gRPC server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The contract's descriptors do not load: a defect of the build.
+    #[error("reflection cannot be built: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// The services whose health is told one by one.
+const MODEL_SERVICES: [&str; 1] = ["leukd.v1.Classifier"];
+const OTHER_SERVICES: [&str; 2] = ["leukd.v1.Results", "leukd.v1.Control"];
+
+/// Health as clients see it: `Results` and `Control` serve from the start, `Classifier` and the whole
+/// (the empty name) once a model does.
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Health")
+    }
+}
+
+impl Health {
+    /// Says whether a model is in service.
+    pub async fn model_serves(&self, serves: bool) {
+        self.set(&MODEL_SERVICES, serves).await;
+        self.set(&[""], serves).await;
+    }
+
+    /// Says that nothing is served any more.
+    pub async fn stopping(&self) {
+        self.set(&MODEL_SERVICES, false).await;
+        self.set(&OTHER_SERVICES, false).await;
+        self.set(&[""], false).await;
+    }
+
+    async fn set(&self, services: &[&str], serves: bool) {
+        let status = if serves {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        for service in services {
+            self.0.set_service_status(*service, status).await;
+        }
+    }
+}
+
+/// Serves on `listener` until `context.stop` is cancelled and the last call has ended. The caller bounds
+/// that wait: an idle HTTP/2 connection may never end by itself.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve(
+    listener: TcpListener,
+    context: Arc<Context>,
+    health: impl FnOnce(Health) + Send,
+) -> Result<(), ServeError> {
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let reporter = Health(reporter);
+    reporter.set(&OTHER_SERVICES, true).await;
+    reporter.model_serves(false).await;
+    health(reporter);
+
+    let reflection = || {
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let services = OTHER_SERVICES.iter().chain(&MODEL_SERVICES).chain(&["grpc.health.v1.Health"]);
+        services.fold(builder, |builder, name| builder.with_service_name(*name))
+    };
+    let (reflection_v1, reflection_v1alpha) =
+        (reflection().build_v1()?, reflection().build_v1alpha()?);
+
+    let image_limit = context.limits.max_image_bytes.saturating_add(BESIDE_IMAGE);
+    let image_limit = usize::try_from(image_limit).unwrap_or(usize::MAX);
+    let stop = context.stop.clone();
+    Server::builder()
+        .http2_keepalive_interval(Some(PING_INTERVAL))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
+        .tcp_nodelay(true)
+        .layer(ClearOversize::layer(context.limits.max_image_bytes))
+        .add_service(health_service)
+        .add_service(reflection_v1)
+        .add_service(reflection_v1alpha)
+        .add_service(
+            ClassifierServer::new(ClassifierService(Arc::clone(&context)))
+                .max_decoding_message_size(image_limit),
+        )
+        .add_service(
+            ResultsServer::new(ResultsService(Arc::clone(&context))).max_decoding_message_size(SMALL),
+        )
+        .add_service(ControlServer::new(ControlService(context)).max_decoding_message_size(SMALL))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+            stop.cancelled().await;
+        })
+        .await?;
+    Ok(())
+}

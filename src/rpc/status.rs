@@ -1,0 +1,179 @@
+//! Errors → `tonic::Status`: the one table.
+//!
+//! | error | code | details |
+//! |---|---|---|
+//! | bad field | INVALID_ARGUMENT | BadRequest |
+//! | not an image, truncated, … | INVALID_ARGUMENT | BadRequest `image`, ErrorInfo with the reason's code |
+//! | image too large | RESOURCE_EXHAUSTED | ErrorInfo `IMAGE_TOO_LARGE` with the limit |
+//! | queue full, too many subscribers, slow reader | RESOURCE_EXHAUSTED | RetryInfo, ErrorInfo |
+//! | no model yet, stopping | UNAVAILABLE | RetryInfo, ErrorInfo |
+//! | disk full, journal cannot write | UNAVAILABLE | RetryInfo, ErrorInfo |
+//! | cursor of another epoch or from the future | OUT_OF_RANGE | ErrorInfo with both ends |
+//! | no such result, specimen, file | NOT_FOUND | ErrorInfo |
+//! | bad bundle at a reload | FAILED_PRECONDITION | ErrorInfo `BAD_BUNDLE` |
+//! | reload under way | ABORTED | RetryInfo |
+//! | a defect | INTERNAL | ErrorInfo; the log has the rest |
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::journal::JournalError;
+use crate::journal::filter::FieldError;
+use crate::model::registry::ReloadError;
+use crate::pipeline::RequestError;
+
+/// `ErrorInfo.domain` of every error.
+pub const DOMAIN: &str = "leukd";
+
+/// When to try again after a passing shortage.
+const SOON: Duration = Duration::from_secs(1);
+
+fn info(reason: &str, metadata: &[(&str, String)]) -> ErrorDetails {
+    let metadata: HashMap<String, String> =
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}
+
+fn with(code: Code, message: impl Into<String>, details: ErrorDetails) -> Status {
+    Status::with_error_details(code, message, details)
+}
+
+fn retry(code: Code, message: impl Into<String>, reason: &str) -> Status {
+    let mut details = info(reason, &[]);
+    details.set_retry_info(Some(SOON));
+    with(code, message, details)
+}
+
+/// A field that does not hold what it should.
+pub(super) fn field(name: &str, description: impl Into<String>) -> Status {
+    let description = description.into();
+    let message = format!("{name}: {description}");
+    with(Code::InvalidArgument, message, ErrorDetails::with_bad_request_violation(name, description))
+}
+
+/// A filter's field, as the journal's room reports it.
+pub(super) fn filter_field(error: &FieldError) -> Status {
+    field(&format!("filter.{}", error.field), error.message.clone())
+}
+
+/// Nothing of that name or number.
+pub(super) fn not_found(message: impl Into<String>, reason: &str) -> Status {
+    with(Code::NotFound, message, info(reason, &[]))
+}
+
+/// The daemon stops; whoever reads a stream resumes from its cursor.
+pub(super) fn stopping() -> Status {
+    retry(Code::Unavailable, "leukd is stopping; resume from your cursor when it is back", "STOPPING")
+}
+
+/// No model is in service.
+pub(super) fn no_model() -> Status {
+    retry(Code::Unavailable, "no model is in service; GetStatus tells why", "NO_MODEL")
+}
+
+/// A subscriber did not read.
+pub(super) fn slow_reader(after: Duration) -> Status {
+    let message = format!(
+        "you took nothing for {} s, so this subscription ends; resume from your cursor",
+        after.as_secs()
+    );
+    retry(Code::ResourceExhausted, message, "SLOW_READER")
+}
+
+/// No room for one more subscription.
+pub(super) fn too_many_subscribers(limit: u32) -> Status {
+    let message = format!("{limit} subscriptions are open, as many as rpc.max_subscribers allows");
+    retry(Code::ResourceExhausted, message, "TOO_MANY_SUBSCRIBERS")
+}
+
+/// The cursor belongs to another journal.
+pub(super) fn wrong_epoch(given: &str, epoch: &str) -> Status {
+    with(
+        Code::OutOfRange,
+        format!(
+            "the cursor is of epoch {given}, this journal's is {epoch}: the journal was replaced; \
+             subscribe with `earliest` to read the new one"
+        ),
+        info("WRONG_EPOCH", &[("epoch", epoch.to_owned())]),
+    )
+}
+
+/// The cursor lies beyond what was ever stored.
+pub(super) fn future_cursor(given: u64, newest: u64) -> Status {
+    with(
+        Code::OutOfRange,
+        format!("the cursor is at {given}, but the newest result is {newest}"),
+        info("FUTURE_CURSOR", &[("newest", newest.to_string())]),
+    )
+}
+
+/// A defect of leukd: the client learns that, the log has the rest.
+pub(super) fn internal(error: &dyn std::fmt::Display) -> Status {
+    tracing::error!("{error}");
+    with(
+        Code::Internal,
+        "a defect of leukd; the daemon's log has the details",
+        info("INTERNAL", &[]),
+    )
+}
+
+/// What the journal reports.
+pub(super) fn journal(error: &JournalError) -> Status {
+    match error {
+        JournalError::DiskFloor { .. } => {
+            retry(Code::Unavailable, error.to_string(), "DISK_FLOOR")
+        }
+        JournalError::Closed => stopping(),
+        error if error.is_transient() => {
+            // The client has no use for the server's paths; the log has them.
+            tracing::warn!("{error}");
+            retry(Code::Unavailable, "the journal cannot be used now; try again", "JOURNAL")
+        }
+        error => internal(error),
+    }
+}
+
+/// Why one image has no result.
+pub(super) fn request(error: &RequestError) -> Status {
+    let message = error.to_string();
+    match error {
+        RequestError::TooLarge { limit, .. } => with(
+            Code::ResourceExhausted,
+            message,
+            info("IMAGE_TOO_LARGE", &[("max_image_bytes", limit.to_string())]),
+        ),
+        RequestError::Image(fault) => {
+            let mut details = info(fault.code(), &[]);
+            details.add_bad_request_violation("image", message.clone());
+            with(Code::InvalidArgument, message, details)
+        }
+        RequestError::NoModel => no_model(),
+        RequestError::Busy => retry(Code::ResourceExhausted, message, "QUEUE_FULL"),
+        RequestError::Stopped => stopping(),
+        RequestError::Model(error) => internal(error),
+        RequestError::Panicked(what) => internal(what),
+        RequestError::Journal(error) => journal(error),
+    }
+}
+
+/// Why a reload did not happen.
+pub(super) fn reload(error: &ReloadError) -> Status {
+    let message = error.to_string();
+    match error {
+        ReloadError::Busy => retry(Code::Aborted, message, "RELOAD_UNDER_WAY"),
+        ReloadError::Missing { .. } => not_found(message, "NO_BUNDLE"),
+        _ => with(
+            Code::FailedPrecondition,
+            format!("{message}; the model before stays in service"),
+            info("BAD_BUNDLE", &[("reason", message.clone())]),
+        ),
+    }
+}
+
+/// The stable word of an error: what `ItemError.reason` carries.
+pub(super) fn reason_of(status: &Status) -> String {
+    status.get_details_error_info().map_or_else(String::new, |info| info.reason)
+}
