@@ -1,0 +1,192 @@
+//! The one place that knows all rooms: build → spawn → drain.
+
+mod feed;
+mod model;
+mod running;
+mod upkeep;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cell::Limits;
+use crate::cell::name::NamePattern;
+use crate::clock::Clock;
+use crate::condition::Conditions;
+use crate::config::settings::Settings;
+use crate::ingest::{Ingest, IngestSettings, Ledger};
+use crate::journal::types::LedgerRow;
+use crate::journal::{Journal, JournalError, Options};
+use crate::model::bundle::BundleSource;
+use crate::model::pool::Pool;
+use crate::model::registry::Registry;
+use crate::pipeline::{self, Pipeline};
+use crate::result::CapturePath;
+use crate::rpc::{self, Context};
+
+pub use running::{Drained, Running};
+pub use upkeep::Vitals;
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting does not hold what it must.
+    #[error("{key}: {message}")]
+    Setting {
+        /// The setting, as `section.key`.
+        key: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// The journal does not open.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The system gives no thread, or no address.
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A daemon whose settings are checked and whose journal is open. Nothing runs yet.
+pub struct Daemon {
+    settings: Settings,
+    listener: TcpListener,
+    address: SocketAddr,
+    clock: Clock,
+    journal: Journal,
+    ingest: IngestSettings,
+    names: NamePattern,
+}
+
+/// Checks what can be checked before anything runs, and opens the journal. Blocks for a moment. `clock`
+/// began with the process: the time until a model serves is counted from there.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn build(settings: Settings, listener: TcpListener, clock: Clock) -> Result<Daemon, StartError> {
+    let ingest = IngestSettings::new(&settings.watch, settings.workers.backlog_queue as usize)
+        .map_err(|error| StartError::Setting { key: "watch", message: error.to_string() })?;
+    let names = NamePattern::new(&settings.watch.name_pattern)
+        .map_err(|message| StartError::Setting { key: "watch.name_pattern", message })?;
+    let options = Options {
+        clock: clock.clone(),
+        keep_for: settings.journal.keep_for.map(|span| span.0),
+        keep_count: settings.journal.keep_count,
+        disk_floor: settings.journal.disk_floor.0,
+        tail: None,
+    };
+    let journal = Journal::open(&settings.journal.directory, options)?;
+    let address = listener.local_addr()?;
+    Ok(Daemon { settings, listener, address, clock, journal, ingest, names })
+}
+
+/// The journal as the folders' threads ask it.
+struct FolderLedger(Journal);
+
+impl Ledger for FolderLedger {
+    fn lookup(&self, path: &CapturePath) -> Result<Option<LedgerRow>, String> {
+        self.0.ledger(path).map_err(|error| error.to_string())
+    }
+}
+
+impl Daemon {
+    /// Starts everything. The port answers at once; a model serves some tenths of a second later.
+    /// Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn spawn(self) -> Result<Running, StartError> {
+        let Self { settings, listener, address, clock, journal, ingest, names } = self;
+        let conditions = Conditions::new(clock.clone());
+        let registry = Arc::new(Registry::new());
+        let threads = match settings.workers.threads {
+            0 => physical_cores(),
+            threads => threads as usize,
+        };
+        let pool = Pool::new(
+            threads,
+            settings.workers.interactive_queue as usize,
+            settings.workers.backlog_queue as usize,
+        )?;
+        let pipeline = Pipeline::new(pipeline::Parts {
+            registry: Arc::clone(&registry),
+            pool,
+            journal: journal.clone(),
+            limits: Limits {
+                max_bytes: settings.image.max_file.0,
+                max_side: settings.image.max_side,
+                max_memory: settings.image.max_memory.0,
+            },
+            max_request_bytes: settings.rpc.max_image_bytes.0,
+            names,
+            conditions: conditions.clone(),
+            clock: clock.clone(),
+        });
+        let serves = tokio::sync::watch::Sender::new(false);
+        let serving = serves.subscribe();
+        let keeper = Arc::new(model::ModelKeeper {
+            registry,
+            configured: settings
+                .model
+                .bundle
+                .clone()
+                .map_or(BundleSource::Embedded, BundleSource::File),
+            conditions: conditions.clone(),
+            clock: clock.clone(),
+            serving_since: Arc::new(ArcSwapOption::empty()),
+            time_to_serving: Arc::new(OnceLock::new()),
+            serves,
+        });
+        let (ingest, captures) = Ingest::spawn(&ingest, FolderLedger(journal.clone()), clock.clone())?;
+        let context = Arc::new(Context {
+            pipeline,
+            journal,
+            ingest,
+            reloader: Arc::clone(&keeper) as Arc<dyn rpc::Reloader>,
+            conditions,
+            limits: rpc_limits(&settings),
+            started_at: clock.wall(),
+            clock,
+            serving_since: Arc::clone(&keeper.serving_since),
+            time_to_serving: Arc::clone(&keeper.time_to_serving),
+            stop: CancellationToken::new(),
+            places: Context::places(settings.rpc.max_subscribers),
+        });
+        tracing::info!(
+            workers = threads,
+            folders = ?settings.watch.folders,
+            state = %settings.journal.directory.display(),
+            epoch = context.journal.epoch(),
+            "listening on {address}"
+        );
+        Ok(Running::start(context, listener, address, keeper, captures, serving))
+    }
+}
+
+fn rpc_limits(settings: &Settings) -> rpc::Limits {
+    let own_folder = || settings.model.bundle.as_ref()?.parent().map(PathBuf::from);
+    rpc::Limits {
+        max_image_bytes: settings.rpc.max_image_bytes.0,
+        heartbeat: settings.rpc.heartbeat.0,
+        subscriber_buffer: settings.rpc.subscriber_buffer as usize,
+        slow_after: settings.rpc.slow_after.0,
+        max_subscribers: settings.rpc.max_subscribers,
+        model_folder: settings.model.folder.clone().or_else(own_folder),
+    }
+}
+
+/// One worker a physical core: two threads on one core share its arithmetic units, and gain nothing.
+/// Counted from the kernel's list of siblings; the number of logical processors where it has none.
+fn physical_cores() -> usize {
+    let logical = std::thread::available_parallelism().map_or(1, usize::from);
+    let siblings = (0..logical)
+        .map_while(|cpu| {
+            let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+            fs_err::read_to_string(path).ok()
+        })
+        .collect::<std::collections::BTreeSet<_>>();
+    if siblings.is_empty() { logical } else { siblings.len().min(logical) }
+}

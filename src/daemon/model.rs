@@ -1,0 +1,67 @@
+//! Which bundle the daemon serves: loading at start, reloading on request.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::clock::Clock;
+use crate::condition::{Component, Conditions};
+use crate::model::bundle::BundleSource;
+use crate::model::registry::{Registry, ReloadError};
+use crate::result::{Digest, Timestamp};
+use crate::rpc::Reloader;
+
+/// Loads bundles into the registry and keeps what is told of them in step.
+#[derive(Debug)]
+pub(super) struct ModelKeeper {
+    pub(super) registry: Arc<Registry>,
+    pub(super) configured: BundleSource,
+    pub(super) conditions: Conditions,
+    pub(super) clock: Clock,
+    pub(super) serving_since: Arc<ArcSwapOption<Timestamp>>,
+    pub(super) time_to_serving: Arc<OnceLock<Duration>>,
+    /// True once a model is in service.
+    pub(super) serves: tokio::sync::watch::Sender<bool>,
+}
+
+impl Reloader for ModelKeeper {
+    fn reload(&self, file: Option<PathBuf>) -> Result<Option<Digest>, ReloadError> {
+        let source = file.map_or_else(|| self.configured.clone(), BundleSource::File);
+        let started = self.clock.monotonic();
+        match self.registry.reload(&source) {
+            Ok(reloaded) => {
+                let now = self.clock.monotonic();
+                self.serving_since.store(Some(Arc::new(self.clock.wall())));
+                let first = self.time_to_serving.set(now).is_ok();
+                self.conditions.clear(&Component::Model);
+                self.serves.send_replace(true);
+                tracing::info!(
+                    model = reloaded.model.manifest().id,
+                    digest = %reloaded.model.digest(),
+                    origin = reloaded.model.origin(),
+                    load_ms = millis(now.saturating_sub(started)),
+                    since_start_ms = millis(now),
+                    "{}",
+                    if first { "serving" } else { "model reloaded" }
+                );
+                Ok(reloaded.previous.map(|model| model.digest()))
+            }
+            Err(error) => {
+                tracing::error!("the model was not loaded: {error}");
+                if self.registry.current().is_none() && !matches!(error, ReloadError::Busy) {
+                    self.conditions.raise(
+                        Component::Model,
+                        format!("no model is in service: {error}; mend the bundle, then `leukd reload`"),
+                    );
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,146 @@
+//! A daemon at work, and how it stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::feed::Feeder;
+use super::model::ModelKeeper;
+use super::upkeep::{self, Vitals};
+use crate::ingest::Captures;
+use crate::model::registry::ReloadError;
+use crate::result::Digest;
+use crate::rpc::{self, Context, Health, Reloader as _, ServeError};
+
+/// A daemon at work.
+#[derive(Debug)]
+pub struct Running {
+    context: Arc<Context>,
+    address: SocketAddr,
+    keeper: Arc<ModelKeeper>,
+    serving: watch::Receiver<bool>,
+    health: watch::Receiver<Option<Health>>,
+    server: JoinHandle<Result<(), ServeError>>,
+    feeder: JoinHandle<()>,
+    upkeep: JoinSet<()>,
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Everything ended by itself within the deadline; nothing had to be cut off.
+    pub clean: bool,
+}
+
+impl Running {
+    pub(super) fn start(
+        context: Arc<Context>,
+        listener: TcpListener,
+        address: SocketAddr,
+        keeper: Arc<ModelKeeper>,
+        captures: Captures,
+        serving: watch::Receiver<bool>,
+    ) -> Self {
+        let (tell_health, health) = watch::channel(None);
+        let server = tokio::spawn(rpc::serve(listener, Arc::clone(&context), move |health| {
+            tell_health.send_replace(Some(health));
+        }));
+        let workers = context.pipeline.pool().status().workers;
+        let feeder = Feeder {
+            captures,
+            ingest: context.ingest.clone(),
+            pipeline: context.pipeline.clone(),
+            serves: serving.clone(),
+            // One with each worker, one ready for it, and some whose commit is on its way to the disk.
+            at_once: workers * 4,
+            stop: context.stop.clone(),
+        };
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(upkeep::prune(context.journal.clone(), context.stop.clone()));
+        upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
+        upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone()));
+        let loading = Arc::clone(&keeper);
+        // What goes wrong here is logged, shown by GetStatus and mended by a reload.
+        upkeep.spawn_blocking(move || drop(loading.reload(None)));
+        let feeder = tokio::spawn(feeder.run());
+        Self { context, address, keeper, serving, health, server, feeder, upkeep }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Signs of life, for a watchdog.
+    #[must_use]
+    pub fn vitals(&self) -> Vitals {
+        Vitals::new(Arc::clone(&self.context))
+    }
+
+    /// Waits until a model is in service.
+    pub async fn wait_serving(&self) {
+        // The sender lives as long as the keeper.
+        let _ = self.serving.clone().wait_for(|serves| *serves).await;
+    }
+
+    /// Loads the configured bundle again.
+    ///
+    /// # Errors
+    /// The model before stays in service.
+    pub async fn reload(&self) -> Result<Option<Digest>, ReloadError> {
+        let keeper = Arc::clone(&self.keeper);
+        // A reload ends by itself in bounded time; its task is never aborted.
+        tokio::task::spawn_blocking(move || keeper.reload(None)).await.unwrap_or(Err(ReloadError::Busy))
+    }
+
+    /// Waits until the server ends although nobody asked it to, and says why.
+    pub async fn failed(&mut self) -> String {
+        match (&mut self.server).await {
+            Ok(Ok(())) => "the gRPC server ended".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Stops: no new captures or calls, streams end with UNAVAILABLE, what is under way is finished and
+    /// stored. After `deadline` whatever still runs is cut off; nothing that was stored is lost by it.
+    pub async fn drain(mut self, deadline: Duration) -> Drained {
+        let until = tokio::time::Instant::now() + deadline;
+        tracing::info!("stopping, within {} s", deadline.as_secs_f32());
+        let health = self.health.borrow().clone();
+        if let Some(health) = health {
+            health.stopping().await;
+        }
+        self.context.ingest.stop();
+        self.context.stop.cancel();
+        let ended = async {
+            let _ = (&mut self.feeder).await;
+            if !self.server.is_finished() {
+                let _ = (&mut self.server).await;
+            }
+        };
+        let in_time = tokio::time::timeout_at(until, ended).await.is_ok();
+        self.server.abort();
+        self.feeder.abort();
+        self.upkeep.abort_all();
+        let context = Arc::clone(&self.context);
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        let threads = tokio::task::spawn_blocking(move || {
+            let workers = context.pipeline.pool().shutdown(left.max(Duration::from_millis(100)));
+            let folders = context.ingest.join(Duration::from_millis(500));
+            workers && folders
+        });
+        let clean = threads.await.unwrap_or(false) && in_time;
+        if clean {
+            tracing::info!("stopped");
+        } else {
+            tracing::warn!("stopped at the deadline; what was open was cut off");
+        }
+        Drained { clean }
+    }
+}

@@ -1,0 +1,121 @@
+//! What runs beside the captures: retention, health, signs of life.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::condition::Component;
+use crate::journal::Journal;
+use crate::rpc::{Context, Health};
+
+/// How often retention removes what is too old or too many.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the folders are asked how they are.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A worker that needs longer than this for one capture makes no progress: the network takes some
+/// tenths of a second, the largest picture that is allowed some seconds.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+/// Removes results that retention no longer keeps.
+pub(super) async fn prune(journal: Journal, stop: CancellationToken) {
+    loop {
+        match journal.prune().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!("retention removed {removed} results"),
+            Err(error) => tracing::warn!("retention failed and will be tried again: {error}"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Keeps what `GetStatus` says of folders and workers in step with what they say themselves.
+pub(super) async fn watch_folders(context: Arc<Context>) {
+    let vitals = Vitals::new(Arc::clone(&context));
+    loop {
+        for folder in context.ingest.status() {
+            let component = Component::Folder(folder.folder);
+            match folder.problem {
+                Some(problem) => context.conditions.raise(component, problem),
+                None => context.conditions.clear(&component),
+            }
+        }
+        if vitals.workers_move() {
+            context.conditions.clear(&Component::Workers);
+        } else {
+            let seconds = STUCK_AFTER.as_secs();
+            let message =
+                format!("no worker has finished anything for {seconds} s; restart leukd if no watchdog does");
+            context.conditions.raise(Component::Workers, message);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = context.stop.cancelled() => return,
+        }
+    }
+}
+
+/// Tells the health service when a model comes into service.
+pub(super) async fn tell_health(
+    mut serves: watch::Receiver<bool>,
+    mut health: watch::Receiver<Option<Health>>,
+) {
+    let known = health.wait_for(Option::is_some).await.map(|health| health.clone());
+    let Ok(Some(health)) = known else { return };
+    if serves.wait_for(|serves| *serves).await.is_ok() {
+        health.model_serves(true).await;
+    }
+}
+
+/// Whether the daemon still does its work, as a watchdog asks.
+#[derive(Debug)]
+pub struct Vitals {
+    context: Arc<Context>,
+    workers: Mutex<(u64, Duration)>,
+    folders: Mutex<(u64, Duration)>,
+}
+
+impl Vitals {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        let now = context.clock.monotonic();
+        let jobs = context.pipeline.pool().progress();
+        let scans = context.ingest.progress();
+        Self { context, workers: Mutex::new((jobs, now)), folders: Mutex::new((scans, now)) }
+    }
+
+    /// True as long as the workers finish what they have, and the folders' threads turn.
+    #[must_use]
+    pub fn are_good(&self) -> bool {
+        self.workers_move() && self.folders_move()
+    }
+
+    /// A worker that has something in hand finishes it in bounded time.
+    fn workers_move(&self) -> bool {
+        let pool = self.context.pipeline.pool();
+        let idle = pool.status().busy == 0;
+        self.moves(&self.workers, pool.progress(), idle)
+    }
+
+    /// A folder's thread that hangs in a system call of a dead network mount is no reason to restart: a new
+    /// process would hang there too, and results could not even be read meanwhile. `GetStatus` tells of it.
+    fn folders_move(&self) -> bool {
+        let folders = self.context.ingest.status();
+        let excused = folders.is_empty() || folders.iter().any(|folder| !folder.reachable);
+        self.moves(&self.folders, self.context.ingest.progress(), excused)
+    }
+
+    fn moves(&self, last: &Mutex<(u64, Duration)>, count: u64, excused: bool) -> bool {
+        let now = self.context.clock.monotonic();
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if excused || last.0 != count {
+            *last = (count, now);
+        }
+        now.saturating_sub(last.1) < STUCK_AFTER
+    }
+}
