@@ -163,7 +163,7 @@ fn id(field: &'static str, text: String) -> Result<Option<String>, FieldError> {
     Ok(some(text))
 }
 
-fn compile(glob: &str) -> Result<GlobMatcher, FieldError> {
+fn compile(glob: &str) -> Result<GlobSet, FieldError> {
     let refuse = |message| FieldError { field: "path_glob", message };
     let length = glob.chars().count();
     if length > MAX_GLOB {

@@ -36,12 +36,12 @@
 //! the removed one in `supersedes`. Sequences are never given twice, even when everything was removed.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fs_err::os::unix::fs::DirBuilderExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -152,7 +152,7 @@ impl Journal {
     /// [`JournalError::Storage`]. The file is never replaced.
     pub fn open(directory: &Path, options: Options) -> Result<Self, JournalError> {
         let Options { clock, keep_for, keep_count, disk_floor, tail } = options;
-        fs_err::DirBuilder::new()
+        std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o750)
             .create(directory)

@@ -156,7 +156,7 @@ impl Writer {
         let now = self.clock.wall();
         let mut next = self.next;
         let mut outcomes = Vec::with_capacity(entries.len());
-        let mut work = || -> rusqlite::Result<()> {
+        let work = || -> rusqlite::Result<()> {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let step = |sql| transaction.prepare_cached(sql)?.execute([]).map(drop);
