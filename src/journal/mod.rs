@@ -1,3 +1,313 @@
 //! Results that survive: store, ledger, cursor, retention.
+//!
+//! One SQLite file in the state directory holds the results (what clients see, numbered 1, 2, 3, …
+//! without holes within one epoch) and the ledger (what became of each file). Both change in one
+//! transaction, so that a capture is done if and only if its result is stored. A commit is answered, and
+//! its result published, only after it is on the disk.
+//!
+//! # What an entry becomes
+//!
+//! The writer decides, inside its transaction, never the caller: two captures of equal bytes may be under
+//! way at once. Identity is content. A result is *live* while no later result supersedes it; no two live
+//! folder results have the same bytes (an index of the schema sees to it).
+//!
+//! 1. Bytes that have a live folder result keep it: the file's ledger row leads there, and the answer is
+//!    [`Committed::Known`](types::Committed::Known). A rename, a copy, a re-export or a touch gives no
+//!    second result. This holds for rejections too, as long as the new finding is one as well.
+//! 2. Bytes whose live result is a rejection, and which could now be classified, get a new result. It
+//!    supersedes the rejection, and every file that led to the rejection leads to the new result.
+//! 3. Other bytes get a new result. If the file's row led to an earlier result, the new one supersedes it,
+//!    **unless another file's row still leads there**: that file still shows those bytes, and its cell
+//!    must not be lost. Whichever file leaves a result last supersedes it, whoever it was named after.
+//!    So X, then Y, then X again under one name gives three results, each superseding the one before.
+//! 4. A file that could not be read has no bytes to know it by. It shares nothing; the same state of the
+//!    same file is answered with the result that it has.
+//! 5. Only a new result supersedes. A file that is overwritten with bytes that have a live result already
+//!    leads there, and its own earlier result stays live, as it would if the file were deleted. So the live
+//!    results are exactly those that no stored result names in `supersedes`: a client that follows the
+//!    stream counts what [`Journal::specimen`] counts.
+//! 6. Requests are known by bytes, ids and model among themselves. They neither give results to files nor
+//!    take them.
+//!
+//! # What is removed
+//!
+//! Retention removes the oldest results and nothing else. Ledger rows stay, so that a file whose result is
+//! gone is not classified again as long as it is not touched. When it is, it gets a new result which names
+//! the removed one in `supersedes`. Sequences are never given twice, even when everything was removed.
 
+use std::collections::VecDeque;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::result::Record;
+
+pub mod crash;
+mod error;
+pub mod filter;
+mod lock;
+mod query;
+mod reader;
+mod retention;
+mod row;
+mod schema;
+mod settle;
+mod tail;
 pub mod types;
+mod writer;
+
+pub use error::JournalError;
+pub use query::{FolderCounts, ListQuery, Lookup, MAX_SLIDES, Page, SpecimenCounts};
+pub use tail::Batch;
+
+use types::{Bounds, Committed, Entry};
+
+/// The journal's file in the state directory.
+pub const FILE: &str = "journal.sqlite";
+
+/// How many of the newest results are held in memory, unless [`Options::tail`] says otherwise.
+pub const TAIL: usize = 4096;
+
+/// How a journal is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Tells when a result is too old.
+    pub clock: Clock,
+    /// Results classified longer ago are removed by [`Journal::prune`]. None: no age is too old.
+    pub keep_for: Option<Duration>,
+    /// Only so many of the newest results are kept by [`Journal::prune`]. None: all.
+    pub keep_count: Option<u64>,
+    /// With fewer free bytes on the file system nothing is stored.
+    pub disk_floor: u64,
+    /// How many of the newest results are held in memory. None: [`TAIL`].
+    pub tail: Option<usize>,
+}
+
+impl Options {
+    /// Keeps everything, without a floor.
+    #[must_use]
+    pub const fn new(clock: Clock) -> Self {
+        Self { clock, keep_for: None, keep_count: None, disk_floor: 0, tail: None }
+    }
+}
+
+/// The journal as `GetStatus` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The journal's epoch.
+    pub epoch: String,
+    /// The ends of what is stored.
+    pub bounds: Bounds,
+    /// The size of its files, in bytes.
+    pub size_bytes: u64,
+    /// Free bytes on its file system.
+    pub free_bytes: u64,
+    /// With fewer free bytes nothing is stored.
+    pub floor_bytes: u64,
+}
+
+/// The durable results. Cheap to clone; the last clone to go closes the file.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    // In this order: the writer's connection is the last to close, which folds the write-ahead log into
+    // the file, and only then may another daemon come.
+    readers: reader::Readers,
+    writer: WriterThread,
+    shared: Arc<writer::Shared>,
+    marks: crash::Marks,
+    _lock: lock::DirectoryLock,
+}
+
+#[derive(Debug)]
+struct WriterThread {
+    queue: Option<mpsc::Sender<writer::Work>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("the journal's writer had panicked");
+        }
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `directory`, makes it when there is none, brings an older one up to date, and
+    /// counts the captures that were in work when the last process died. Blocks.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`], [`JournalError::Newer`], [`JournalError::Damaged`] or
+    /// [`JournalError::Storage`]. The file is never replaced.
+    pub fn open(directory: &Path, options: Options) -> Result<Self, JournalError> {
+        let Options { clock, keep_for, keep_count, disk_floor, tail } = options;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory)
+            .map_err(|error| JournalError::io(directory, &error))?;
+        let lock = lock::DirectoryLock::take(directory)?;
+        let file = directory.join(FILE);
+        let (mut connection, meta) = schema::open_writer(&file, clock.wall())?;
+        let marks = crash::Marks::open(directory, &mut connection, &file, clock.wall())?;
+        let tail = load_tail(&connection, meta.next_sequence, tail.unwrap_or(TAIL))
+            .map_err(|error| JournalError::sqlite(&file, &error))?;
+
+        let shared = Arc::new(writer::Shared {
+            file: file.clone(),
+            directory: directory.to_owned(),
+            epoch: meta.epoch,
+            disk_floor,
+            newest: watch::Sender::new(tail.bounds().newest),
+            tail: RwLock::new(tail),
+        });
+        let (queue, work) = mpsc::channel(writer::QUEUE);
+        let writer = writer::Writer {
+            connection,
+            shared: Arc::clone(&shared),
+            clock,
+            keep: retention::Keep { keep_for, keep_count },
+            next: meta.next_sequence,
+            unsure: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(work))
+            .map_err(|error| JournalError::io(&file, &error))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                readers: reader::Readers::new(file),
+                writer: WriterThread { queue: Some(queue), thread: Some(thread) },
+                shared,
+                marks,
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Makes `entry` durable, or finds the result that it has already. Waits for a place in the writer's
+    /// queue and for the disk. When the caller stops waiting, the entry may still be stored; giving it
+    /// again is then answered with what is there.
+    ///
+    /// # Errors
+    /// [`JournalError::DiskFloor`] and [`JournalError::Storage`] stored nothing and may be tried again.
+    /// [`JournalError::Refused`] is a defect of the entry, [`JournalError::Stale`] asks for an
+    /// [`Entry::Capture`] instead of the alias.
+    pub async fn commit(&self, entry: Entry) -> Result<Committed, JournalError> {
+        let capture = match &entry {
+            Entry::Capture { path, .. } | Entry::Alias { path, .. } => Some(path.clone()),
+            Entry::Request { .. } => None,
+        };
+        let committed = self.ask(|reply| writer::Work::Commit(Box::new(entry), reply)).await?;
+        if let Some(path) = capture {
+            self.inner.marks.acquit(&path);
+        }
+        Ok(committed)
+    }
+
+    /// Removes results that are too old or too many, the oldest first, in small transactions between
+    /// which commits get their turn. Tells how many were removed.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the file cannot be written; what was removed until then stays removed.
+    pub async fn prune(&self) -> Result<u64, JournalError> {
+        let mut removed = 0;
+        loop {
+            let pruned = self.ask(writer::Work::Prune).await?;
+            removed += pruned.removed;
+            if !pruned.more {
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        work: impl FnOnce(writer::Reply<T>) -> writer::Work,
+    ) -> Result<T, JournalError> {
+        let queue = self.inner.writer.queue.as_ref().ok_or(JournalError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        queue.send(work(reply)).await.map_err(|_| JournalError::Closed)?;
+        answer.await.map_err(|_| JournalError::Closed)?
+    }
+
+    /// Which journal this is: sequences count within an epoch.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.inner.shared.epoch
+    }
+
+    /// The ends of what is stored and published.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        self.inner.shared.tail(tail::Tail::bounds)
+    }
+
+    /// The newest published sequence, as it grows. Read with [`Journal::read_after`] until nothing is left,
+    /// then wait for a change: nothing is lost in between.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.inner.shared.newest.subscribe()
+    }
+
+    /// Notes what each worker has in hand.
+    #[must_use]
+    pub fn marks(&self) -> &crash::Marks {
+        &self.inner.marks
+    }
+
+    /// The journal in numbers. Blocks for a moment.
+    ///
+    /// # Errors
+    /// [`JournalError::Storage`] when the file system does not answer.
+    pub fn status(&self) -> Result<Status, JournalError> {
+        let shared = &self.inner.shared;
+        let size_bytes = ["", "-wal", "-shm"]
+            .into_iter()
+            .map(|suffix| {
+                let mut name = shared.file.as_os_str().to_owned();
+                name.push(suffix);
+                fs_err::metadata(PathBuf::from(name)).map_or(0, |file| file.len())
+            })
+            .sum();
+        Ok(Status {
+            epoch: shared.epoch.clone(),
+            bounds: self.bounds(),
+            size_bytes,
+            free_bytes: shared.free_bytes()?,
+            floor_bytes: shared.disk_floor,
+        })
+    }
+}
+
+/// The tail as the last process left it.
+fn load_tail(
+    connection: &rusqlite::Connection,
+    next_sequence: u64,
+    capacity: usize,
+) -> rusqlite::Result<tail::Tail> {
+    let newest = next_sequence.saturating_sub(1);
+    let oldest =
+        connection.query_row("SELECT coalesce(min(sequence), 0) FROM results", [], |row| {
+            row::unsigned(row, 0)
+        })?;
+    let sql = format!("SELECT {} FROM results ORDER BY sequence DESC LIMIT ?1", row::COLUMNS);
+    let mut ring: VecDeque<Arc<Record>> = connection
+        .prepare(&sql)?
+        .query_map([i64::try_from(capacity).unwrap_or(i64::MAX)], row::record)?
+        .map(|record| record.map(Arc::new))
+        .collect::<rusqlite::Result<_>>()?;
+    ring.make_contiguous().reverse();
+    Ok(tail::Tail::new(Bounds { oldest, newest }, ring, capacity))
+}

@@ -1,0 +1,133 @@
+//! What can go wrong with the journal, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why the journal did not do what it was asked. Every message says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// Another daemon has this directory.
+    #[error(
+        "{} is in use by another leukd{}: stop that one, or give this one a state directory of its own",
+        .directory.display(), pid_text(*.pid)
+    )]
+    Locked {
+        /// The state directory.
+        directory: PathBuf,
+        /// The holder's process id, where its lock file tells.
+        pid: Option<u32>,
+    },
+    /// The file is not a journal, or is broken. It is never replaced silently.
+    #[error(
+        "{} cannot be used: {what}. Move the file (with its -wal and -shm files) aside and restore it from \
+         a backup, or start without it: leukd then makes a new journal with a new epoch and classifies \
+         the folder again",
+        .file.display()
+    )]
+    Damaged {
+        /// The journal's file.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A newer leukd wrote the file.
+    #[error(
+        "{} has schema version {found}, and this leukd knows versions up to {known}: run the leukd that wrote it, \
+         or a newer one",
+        .file.display()
+    )]
+    Newer {
+        /// The journal's file.
+        file: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest schema version of this program.
+        known: i64,
+    },
+    /// There is too little disk space to store results safely.
+    #[error(
+        "only {free} bytes are free where the journal is, and the floor is {floor}: free disk space, \
+         or lower journal.disk_floor; captures wait meanwhile"
+    )]
+    DiskFloor {
+        /// Free bytes on the journal's file system.
+        free: u64,
+        /// The configured floor in bytes.
+        floor: u64,
+    },
+    /// The entry contradicts itself or the journal. Other entries are not affected.
+    #[error("the entry for {subject} was refused: {reason}")]
+    Refused {
+        /// The capture's path or the request's result id.
+        subject: String,
+        /// Why; a defect in the caller.
+        reason: String,
+    },
+    /// An alias whose result is gone: superseded, or removed by retention.
+    #[error(
+        "the result {sequence} that {subject} was to share is no longer live: classify the capture"
+    )]
+    Stale {
+        /// The capture's path.
+        subject: String,
+        /// The result that the caller knew.
+        sequence: u64,
+    },
+    /// Every read connection was busy for too long.
+    #[error("the journal has been busy with other reads for {waited_ms} ms: try again")]
+    Busy {
+        /// How long this read waited.
+        waited_ms: u64,
+    },
+    /// The writer has stopped, so that nothing can be stored any more.
+    #[error("the journal is closed: restart leukd if it is not stopping")]
+    Closed,
+    /// The operating system or SQLite failed.
+    #[error("{}: {what}: check the disk and the permissions, then try again", .file.display())]
+    Storage {
+        /// The file or directory.
+        file: PathBuf,
+        /// What failed.
+        what: String,
+    },
+}
+
+fn pid_text(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+impl JournalError {
+    /// An SQLite error of `file`, sorted into damage and trouble.
+    pub(super) fn sqlite(file: &Path, error: &rusqlite::Error) -> Self {
+        let (file, what) = (file.to_owned(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged { file, what }
+            }
+            _ if is_odd_row(error) => Self::Damaged { file, what },
+            _ => Self::Storage { file, what },
+        }
+    }
+
+    /// An I/O error; `fs_err` has put the path into it.
+    pub(super) fn io(file: &Path, error: &std::io::Error) -> Self {
+        Self::Storage { file: file.to_owned(), what: error.to_string() }
+    }
+
+    /// True when trying the same again later can help without anybody doing anything else.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::DiskFloor { .. } | Self::Busy { .. } | Self::Storage { .. })
+    }
+}
+
+/// True when a stored row does not read as what this program writes.
+const fn is_odd_row(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+    )
+}

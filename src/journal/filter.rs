@@ -1,0 +1,226 @@
+//! Which results a caller wants, in memory and in SQL.
+
+use globset::{GlobBuilder, GlobSet};
+use rusqlite::types::Value;
+
+use crate::result::{Decision, Record, Source};
+
+/// The longest glob, in characters.
+pub const MAX_GLOB: usize = 512;
+
+/// The longest specimen or slide, in bytes.
+pub const MAX_ID: usize = 256;
+
+/// A field that does not hold what it must.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct FieldError {
+    /// The field as `leukd.v1.Filter` names it.
+    pub field: &'static str,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+/// What a filter is made of; an empty part lets everything through.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Criteria {
+    /// Exactly this specimen. At most [`MAX_ID`] bytes.
+    pub specimen: String,
+    /// Exactly this slide. At most [`MAX_ID`] bytes.
+    pub slide: String,
+    /// `all` or `hem`.
+    pub label: String,
+    /// One of these.
+    pub decisions: Vec<Decision>,
+    /// Folder captures whose path below the folder matches. At most [`MAX_GLOB`] characters.
+    pub path_glob: String,
+    /// The result's own label has at least this probability, 0 to 1.
+    pub minimum_probability: f64,
+}
+
+/// Checked criteria. Cheap to clone and to apply.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    specimen: Option<String>,
+    slide: Option<String>,
+    label: Option<String>,
+    decisions: Vec<Decision>,
+    path_glob: Option<GlobSet>,
+    minimum_probability: Option<f64>,
+}
+
+impl Filter {
+    /// Checks `criteria`.
+    ///
+    /// # Errors
+    /// The first field that does not hold what it must.
+    pub fn new(criteria: Criteria) -> Result<Self, FieldError> {
+        let Criteria { specimen, slide, label, mut decisions, path_glob, minimum_probability } =
+            criteria;
+        if !label.is_empty() && !matches!(label.as_str(), "all" | "hem") {
+            return Err(FieldError {
+                field: "label",
+                message: format!("{label:?} is no label: write all or hem"),
+            });
+        }
+        if !(0.0..=1.0).contains(&minimum_probability) {
+            return Err(FieldError {
+                field: "minimum_probability",
+                message: format!("{minimum_probability} is no number from 0 to 1"),
+            });
+        }
+        decisions.sort_unstable_by_key(|decision| decision.as_str());
+        decisions.dedup();
+        Ok(Self {
+            specimen: id("specimen", specimen)?,
+            slide: id("slide", slide)?,
+            label: some(label),
+            decisions,
+            path_glob: some(path_glob).map(|glob| compile(&glob)).transpose()?,
+            minimum_probability: (minimum_probability > 0.0).then_some(minimum_probability),
+        })
+    }
+
+    /// True when every part that is set matches.
+    #[must_use]
+    pub fn matches(&self, record: &Record) -> bool {
+        let finding = &record.finding;
+        let is =
+            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
+        is(&self.specimen, &finding.ids.specimen)
+            && is(&self.slide, &finding.ids.slide)
+            && is(&self.label, finding.label.as_deref().unwrap_or_default())
+            && (self.decisions.is_empty() || self.decisions.contains(&finding.decision))
+            && self.minimum_probability.is_none_or(|least| {
+                finding.label_probability().is_some_and(|probability| probability >= least)
+            })
+            && self.admits_path(match &finding.source {
+                Source::Folder(path) => Some(&path.path),
+                Source::Rpc { .. } => None,
+            })
+    }
+
+    /// The part that SQL cannot say: the path below the folder, none for a request.
+    pub(super) fn admits_path(&self, path: Option<&str>) -> bool {
+        match (&self.path_glob, path) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(glob), Some(path)) => glob.is_match(path),
+        }
+    }
+
+    /// True when [`Filter::to_sql`] says less than the filter.
+    pub(super) const fn has_glob(&self) -> bool {
+        self.path_glob.is_some()
+    }
+
+    /// The filter without its glob, as conditions with `?` in the order of their values.
+    pub(super) fn to_sql(&self) -> (Vec<String>, Vec<Value>) {
+        let mut conditions = Vec::new();
+        let mut values = Vec::new();
+        for (column, wanted) in
+            [("specimen", &self.specimen), ("slide", &self.slide), ("label", &self.label)]
+        {
+            if let Some(wanted) = wanted {
+                conditions.push(format!("{column} = ?"));
+                values.push(Value::Text(wanted.clone()));
+            }
+        }
+        // The partial indices hold only rows with such an id, and SQLite cannot know that ? has one.
+        if self.specimen.is_some() {
+            conditions.push("specimen <> ''".to_owned());
+        }
+        if self.slide.is_some() {
+            conditions.push("slide <> ''".to_owned());
+        }
+        if !self.decisions.is_empty() {
+            let places = vec!["?"; self.decisions.len()].join(", ");
+            conditions.push(format!("decision IN ({places})"));
+            values.extend(self.decisions.iter().map(|one| Value::Text(one.as_str().to_owned())));
+        }
+        if let Some(least) = self.minimum_probability {
+            conditions.push("probability >= ?".to_owned());
+            values.push(Value::Real(least));
+        }
+        if self.has_glob() {
+            conditions.push("path IS NOT NULL".to_owned());
+        }
+        (conditions, values)
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn id(field: &'static str, text: String) -> Result<Option<String>, FieldError> {
+    if text.len() > MAX_ID {
+        return Err(FieldError {
+            field,
+            message: format!("{} bytes are too long: at most {MAX_ID}", text.len()),
+        });
+    }
+    Ok(some(text))
+}
+
+fn compile(glob: &str) -> Result<GlobSet, FieldError> {
+    let refuse = |message| FieldError { field: "path_glob", message };
+    let length = glob.chars().count();
+    if length > MAX_GLOB {
+        return Err(refuse(format!("{length} characters are too long: at most {MAX_GLOB}")));
+    }
+    // A set of one: unlike `compile_matcher` it answers a glob too deep for the regex engine with an error.
+    GlobBuilder::new(glob)
+        .literal_separator(true)
+        .build()
+        .and_then(|glob| GlobSet::new([glob]))
+        .map_err(|error| refuse(error.kind().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(criteria: Criteria) -> FieldError {
+        Filter::new(criteria).unwrap_err()
+    }
+
+    #[test]
+    fn a_bad_field_is_named_as_the_contract_names_it() {
+        let label = refused(Criteria { label: "blast".to_owned(), ..Criteria::default() });
+        assert_eq!(label.field, "label");
+        for odd in [f64::NAN, f64::INFINITY, -0.1, 1.01] {
+            let bad = refused(Criteria { minimum_probability: odd, ..Criteria::default() });
+            assert_eq!(bad.field, "minimum_probability", "{odd}");
+        }
+        for glob in ["a{b", "[z-a]", &"x".repeat(513), &("{".repeat(200) + "a" + &"}".repeat(200))]
+        {
+            let bad = refused(Criteria { path_glob: glob.to_owned(), ..Criteria::default() });
+            assert_eq!(bad.field, "path_glob", "{glob}");
+        }
+        let long = refused(Criteria { specimen: "s".repeat(257), ..Criteria::default() });
+        assert_eq!(long.field, "specimen");
+        let long = refused(Criteria { slide: "s".repeat(257), ..Criteria::default() });
+        assert_eq!(long.field, "slide");
+    }
+
+    #[test]
+    fn the_longest_glob_is_taken() {
+        for glob in ["?".repeat(512), "ü".repeat(512), "*".repeat(512), "[!a-z]".repeat(85)] {
+            Filter::new(Criteria { path_glob: glob, ..Criteria::default() }).unwrap();
+        }
+    }
+
+    #[test]
+    fn one_star_stays_within_a_part_of_the_path() {
+        let glob = |text: &str| {
+            Filter::new(Criteria { path_glob: text.to_owned(), ..Criteria::default() }).unwrap()
+        };
+        assert!(glob("*.bmp").admits_path(Some("a.bmp")));
+        assert!(!glob("*.bmp").admits_path(Some("run/a.bmp")));
+        assert!(glob("**/*.bmp").admits_path(Some("run/7/a.bmp")));
+        assert!(glob("**/*.bmp").admits_path(Some("a.bmp")));
+        assert!(glob("run/{1,2}/[a-c]?.png").admits_path(Some("run/2/b9.png")));
+        assert!(!glob("**").admits_path(None), "a request has no path");
+    }
+}

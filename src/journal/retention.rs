@@ -1,0 +1,84 @@
+//! Removes the oldest results. What is removed is always a prefix of the sequence.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::row;
+use crate::result::Timestamp;
+
+/// How many results one transaction removes: few enough that a commit never waits long for it.
+const BATCH: usize = 512;
+
+/// Free pages that stay in the file for the results to come: 16 MiB of 4 KiB pages.
+const SPARE_PAGES: i64 = 4096;
+
+/// How long and how many results are kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Keep {
+    /// Results that were classified longer ago are removed.
+    pub(super) keep_for: Option<Duration>,
+    /// Only so many of the newest stay.
+    pub(super) keep_count: Option<u64>,
+}
+
+/// What one batch removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pruned {
+    /// How many results.
+    pub(super) removed: u64,
+    /// The oldest that is left; 0 when none is.
+    pub(super) oldest: u64,
+    /// There may be more to remove.
+    pub(super) more: bool,
+}
+
+/// Removes one batch.
+pub(super) fn prune(
+    connection: &mut Connection,
+    keep: Keep,
+    now: Timestamp,
+) -> rusqlite::Result<Pruned> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let newest = transaction
+        .query_row("SELECT next_sequence FROM meta", [], |row| row::unsigned(row, 0))?
+        .saturating_sub(1);
+    let too_many = keep.keep_count.map_or(0, |count| newest.saturating_sub(count));
+    let too_old = keep
+        .keep_for
+        .map(|span| now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
+    let past: Vec<u64> = transaction
+        .prepare_cached("SELECT sequence, classified_ms FROM results ORDER BY sequence LIMIT ?1")?
+        .query_map([i64::try_from(BATCH).unwrap_or(i64::MAX)], |row| {
+            Ok((row::unsigned(row, 0)?, row.get::<_, i64>(1)?))
+        })?
+        .take_while(|row| match row {
+            Ok((sequence, at)) => *sequence <= too_many || too_old.is_some_and(|limit| *at < limit),
+            Err(_) => true,
+        })
+        .map(|row| row.map(|(sequence, _)| sequence))
+        .collect::<rusqlite::Result<_>>()?;
+    if let Some(last) = past.last() {
+        transaction
+            .prepare_cached("DELETE FROM results WHERE sequence <= ?1")?
+            .execute([last.cast_signed()])?;
+    }
+    let oldest =
+        transaction.query_row("SELECT coalesce(min(sequence), 0) FROM results", [], |row| {
+            row::unsigned(row, 0)
+        })?;
+    transaction.commit()?;
+    if !past.is_empty() {
+        give_back(connection)?;
+    }
+    Ok(Pruned { removed: past.len() as u64, oldest, more: past.len() == BATCH })
+}
+
+/// Returns some free pages to the file system, so that retention also helps a disk at its floor.
+fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+    let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    if free > SPARE_PAGES {
+        connection.execute_batch("PRAGMA incremental_vacuum(1024)")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! The file itself: creating it, checking it, and bringing an older one up to date.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use super::error::JournalError;
+use crate::result::Timestamp;
+
+/// Each entry leads from the version of its index to the next; the last one's end is this program's
+/// version. An entry is never changed once a released leukd has run it.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// `leuk` in ASCII: marks the file as ours, for `file(1)` and for [`open_writer`].
+const APPLICATION_ID: i64 = 0x6c65_756b;
+
+/// A file up to this size is checked page by page after an unclean end; that takes about a second for
+/// 256 MiB. Larger ones rely on the checks that SQLite makes as it reads.
+const QUICK_CHECK_UP_TO: u64 = 256 << 20;
+
+/// How long SQLite waits for another program's lock (a backup, a curious `sqlite3` shell).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the `meta` table says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Meta {
+    /// The journal's epoch.
+    pub(super) epoch: String,
+    /// The sequence that the next result gets.
+    pub(super) next_sequence: u64,
+}
+
+/// Opens the file for writing, makes it when there is none, and brings it up to date.
+pub(super) fn open_writer(file: &Path, now: Timestamp) -> Result<(Connection, Meta), JournalError> {
+    let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
+    // Made here rather than by SQLite for its permissions: results are nobody else's business.
+    fs_err::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(file)
+        .map_err(|error| JournalError::io(file, &error))?;
+    let unclean = was_left_open(file);
+
+    let mut connection = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| trouble(&error))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| trouble(&error))?;
+    refuse_foreign(&connection, file)?;
+    // FULL: a commit is on the disk when it is answered. Freed pages are kept in a list, from which
+    // retention gives them back.
+    connection
+        .execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA cache_size = -16384;",
+        )
+        .map_err(|error| trouble(&error))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if unclean {
+        quick_check(&connection, file)?;
+    }
+    migrate(&mut connection, file, MIGRATIONS)?;
+    let meta = read_or_begin(&mut connection, file, now)?;
+    Ok((connection, meta))
+}
+
+/// Opens one more connection that can only read.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, JournalError> {
+    let open = || {
+        let connection = Connection::open_with_flags(
+            file,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    open().map_err(|error| JournalError::sqlite(file, &error))
+}
+
+/// True when the last process left a write-ahead log behind, which a clean end folds in and removes.
+fn was_left_open(file: &Path) -> bool {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    fs_err::metadata(std::path::PathBuf::from(log)).is_ok_and(|log| log.len() > 0)
+}
+
+/// Refuses a database that some other program made, before a pragma changes it.
+fn refuse_foreign(connection: &Connection, file: &Path) -> Result<(), JournalError> {
+    let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
+    let number = |sql: &str| {
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| trouble(&error))
+    };
+    let application = number("PRAGMA application_id")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    if application != APPLICATION_ID && (application != 0 || tables != 0) {
+        return Err(JournalError::Damaged {
+            file: file.to_owned(),
+            what: "it is a database of another program".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn quick_check(connection: &Connection, file: &Path) -> Result<(), JournalError> {
+    if fs_err::metadata(file).map_err(|error| JournalError::io(file, &error))?.len()
+        > QUICK_CHECK_UP_TO
+    {
+        return Ok(());
+    }
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| JournalError::sqlite(file, &error))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(JournalError::Damaged { file: file.to_owned(), what: verdict })
+}
+
+/// Runs the migrations that the file has not seen, each in a transaction of its own.
+fn migrate(
+    connection: &mut Connection,
+    file: &Path,
+    migrations: &[&str],
+) -> Result<(), JournalError> {
+    let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| trouble(&error))?;
+    if found > known {
+        return Err(JournalError::Newer { file: file.to_owned(), found, known });
+    }
+    let done = usize::try_from(found).map_err(|_| JournalError::Damaged {
+        file: file.to_owned(),
+        what: format!("its schema version is {found}"),
+    })?;
+    for (index, sql) in migrations.iter().enumerate().skip(done) {
+        let step = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(sql)?;
+            transaction.execute_batch(&format!(
+                "PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION_ID};",
+                index + 1
+            ))?;
+            transaction.commit()
+        };
+        step(connection).map_err(|error| trouble(&error))?;
+    }
+    Ok(())
+}
+
+/// Reads `meta`; a journal that was just made gets its epoch here.
+fn read_or_begin(
+    connection: &mut Connection,
+    file: &Path,
+    now: Timestamp,
+) -> Result<Meta, JournalError> {
+    let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
+    let damaged = |what: String| JournalError::Damaged { file: file.to_owned(), what };
+    let transaction = connection.transaction().map_err(|error| trouble(&error))?;
+    let newest: i64 = transaction
+        .query_row("SELECT coalesce(max(sequence), 0) FROM results", [], |row| row.get(0))
+        .map_err(|error| trouble(&error))?;
+    let ledger: i64 = transaction
+        .query_row("SELECT coalesce(max(sequence), 0) FROM captures", [], |row| row.get(0))
+        .map_err(|error| trouble(&error))?;
+    let meta = transaction
+        .query_row("SELECT epoch, next_sequence FROM meta", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        })
+        .optional()
+        .map_err(|error| trouble(&error))?;
+    let (epoch, next_sequence) = match meta {
+        Some(meta) => meta,
+        None if newest == 0 && ledger == 0 => {
+            let epoch = uuid::Uuid::new_v4().to_string();
+            transaction
+                .execute("INSERT INTO meta VALUES (1, ?1, 1, ?2)", (&epoch, now.0))
+                .map_err(|error| trouble(&error))?;
+            (epoch, 1)
+        }
+        None => return Err(damaged("it holds results but has lost its epoch".to_owned())),
+    };
+    if next_sequence <= newest.max(ledger) {
+        return Err(damaged(format!(
+            "it would give the sequence {next_sequence} a second time (it holds {})",
+            newest.max(ledger)
+        )));
+    }
+    transaction.commit().map_err(|error| trouble(&error))?;
+    Ok(Meta { epoch, next_sequence: next_sequence.cast_unsigned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1: &str = "CREATE TABLE a (x INTEGER NOT NULL);";
+    const V2: &str = "ALTER TABLE a ADD COLUMN y INTEGER NOT NULL DEFAULT 7;";
+
+    fn version(connection: &Connection) -> i64 {
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn migrations_bring_each_older_file_to_the_same_schema() {
+        let file = Path::new("test.sqlite");
+        let mut from_nothing = Connection::open_in_memory().unwrap();
+        migrate(&mut from_nothing, file, &[V1, V2]).unwrap();
+
+        let mut from_first = Connection::open_in_memory().unwrap();
+        from_first.execute_batch(V1).unwrap();
+        from_first.execute_batch("INSERT INTO a VALUES (5); PRAGMA user_version = 1").unwrap();
+        migrate(&mut from_first, file, &[V1, V2]).unwrap();
+
+        assert_eq!((version(&from_nothing), version(&from_first)), (2, 2));
+        let row: (i64, i64) = from_first
+            .query_row("SELECT x, y FROM a", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        assert_eq!(row, (5, 7));
+    }
+
+    #[test]
+    fn a_failing_migration_leaves_the_file_as_it_was() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let bad = "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1);";
+        migrate(&mut connection, Path::new("test.sqlite"), &[V1, bad]).unwrap_err();
+        assert_eq!(version(&connection), 1);
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'b'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tables, 0);
+    }
+
+    #[test]
+    fn a_hand_made_file_of_version_1_opens_with_its_epoch_and_numbers() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("journal.sqlite");
+        let by_hand = Connection::open(&file).unwrap();
+        by_hand.execute_batch(MIGRATIONS[0]).unwrap();
+        by_hand
+            .execute_batch(&format!(
+                "INSERT INTO meta VALUES (1, 'hand-made', 42, 0);
+                 PRAGMA user_version = 1; PRAGMA application_id = {APPLICATION_ID};"
+            ))
+            .unwrap();
+        drop(by_hand);
+        let (_, meta) = open_writer(&file, Timestamp(0)).unwrap();
+        assert_eq!(meta, Meta { epoch: "hand-made".to_owned(), next_sequence: 42 });
+    }
+
+    #[test]
+    fn an_empty_file_becomes_a_journal() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("journal.sqlite");
+        fs_err::write(&file, b"").unwrap();
+        let (connection, meta) = open_writer(&file, Timestamp(0)).unwrap();
+        assert_eq!(meta.next_sequence, 1);
+        assert_eq!(version(&connection), i64::try_from(MIGRATIONS.len()).unwrap());
+        let settings: (String, i64) = (
+            connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap(),
+            connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap(),
+        );
+        assert_eq!(settings, ("wal".to_owned(), 2), "a commit must be on the disk when answered");
+    }
+
+    #[test]
+    fn a_newer_file_is_refused_untouched() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("journal.sqlite");
+        drop(open_writer(&file, Timestamp(0)).unwrap());
+        Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        let refused = open_writer(&file, Timestamp(0)).unwrap_err();
+        assert!(matches!(refused, JournalError::Newer { found: 99, .. }), "{refused}");
+        assert_eq!(version(&Connection::open(&file).unwrap()), 99);
+    }
+
+    #[test]
+    fn a_file_that_is_no_journal_is_refused_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("journal.sqlite");
+        let text = b"This is a letter to the editor, and rather longer than one SQLite header. "
+            .repeat(20);
+        fs_err::write(&file, &text).unwrap();
+        let refused = open_writer(&file, Timestamp(0)).unwrap_err();
+        assert!(matches!(refused, JournalError::Damaged { .. }), "{refused}");
+        assert!(refused.to_string().contains("journal.sqlite"), "{refused}");
+        assert_eq!(fs_err::read(&file).unwrap(), text);
+
+        let other = directory.path().join("other.sqlite");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE patients (x)").unwrap();
+        let refused = open_writer(&other, Timestamp(0)).unwrap_err();
+        assert!(refused.to_string().contains("another program"), "{refused}");
+    }
+
+    #[test]
+    fn a_journal_that_would_number_twice_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("journal.sqlite");
+        let (connection, _) = open_writer(&file, Timestamp(0)).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO captures VALUES ('/f', 'p', 1, 1, 1, 1, NULL, 'done', 9, 0)",
+            )
+            .unwrap();
+        drop(connection);
+        let refused = open_writer(&file, Timestamp(0)).unwrap_err();
+        assert!(refused.to_string().contains("second time"), "{refused}");
+    }
+}

@@ -1,0 +1,120 @@
+//! Captures, findings and journals to try things on.
+
+use std::path::Path;
+
+use leukd::clock::Clock;
+use leukd::journal::types::{Committed, Entry, FileStamp};
+use leukd::journal::{Journal, JournalError, Options};
+use leukd::result::{
+    CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Reason, Record,
+    Source, Timestamp, Timings,
+};
+
+/// 2026-01-01T00:00:00Z.
+pub(crate) const START: Timestamp = Timestamp(1_767_225_600_000);
+
+pub(crate) fn clock() -> Clock {
+    Clock::manual(START)
+}
+
+pub(crate) fn open(directory: &Path) -> Journal {
+    Journal::open(directory, Options::new(clock())).unwrap()
+}
+
+pub(crate) fn at(path: &str) -> CapturePath {
+    CapturePath { folder: "/export".to_owned(), path: path.to_owned() }
+}
+
+pub(crate) fn stamp(moment: i64) -> FileStamp {
+    FileStamp { size: 1000, mtime_ns: moment, ctime_ns: moment, inode: u64::MAX - 7 }
+}
+
+/// A classified cell. `bytes` stands for the file's content.
+pub(crate) fn finding(path: &str, bytes: &str, decision: Decision) -> Finding {
+    let p_all = match decision {
+        Decision::All => 0.9 + 0.1 / 3.0,
+        Decision::Review => 0.51,
+        _ => 1.0 / 30.0,
+    };
+    let rejected = decision == Decision::Rejected;
+    let class =
+        |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
+    Finding {
+        result_id: uuid::Uuid::now_v7().to_string(),
+        source: Source::Folder(at(path)),
+        sha256: Some(Digest::of(bytes.as_bytes())),
+        size_bytes: bytes.len() as u64,
+        ids: CellIds::default(),
+        label: (!rejected).then(|| if p_all >= 0.5 { "all" } else { "hem" }.to_owned()),
+        probabilities: if rejected {
+            Vec::new()
+        } else {
+            vec![class("all", p_all), class("hem", 1.0 - p_all)]
+        },
+        decision,
+        reasons: match decision {
+            Decision::Review => {
+                vec![Reason::new("low-confidence", "P(all) is near the threshold.")]
+            }
+            Decision::Rejected => vec![Reason::new("truncated", "The file ends early.")],
+            _ => Vec::new(),
+        },
+        quality_flags: vec!["touches-frame".to_owned()],
+        model: (!rejected).then(|| ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
+        captured_at: START,
+        classified_at: START,
+        timings: Timings { queue_us: 1, read_us: 2, decode_us: 3, preprocess_us: 4, infer_us: 5 },
+    }
+}
+
+pub(crate) fn capture(path: &str, moment: i64, bytes: &str, decision: Decision) -> Entry {
+    Entry::Capture { path: at(path), stamp: stamp(moment), finding: finding(path, bytes, decision) }
+}
+
+/// A file that could not be read.
+pub(crate) fn unreadable(path: &str, moment: i64) -> Entry {
+    let mut finding = finding(path, "", Decision::Rejected);
+    finding.sha256 = None;
+    Entry::Capture { path: at(path), stamp: stamp(moment), finding }
+}
+
+pub(crate) fn request(bytes: &str, specimen: &str, model: &str) -> Entry {
+    let mut finding = finding("", bytes, Decision::All);
+    finding.source = Source::Rpc { peer: "127.0.0.1:5".to_owned(), request_id: "r-1".to_owned() };
+    finding.ids.specimen = specimen.to_owned();
+    finding.model = Some(ModelRef { id: "b3".to_owned(), digest: model.to_owned() });
+    Entry::Request { finding }
+}
+
+pub(crate) async fn stored(journal: &Journal, entry: Entry) -> Record {
+    match journal.commit(entry).await.unwrap() {
+        Committed::Stored(record) => (*record).clone(),
+        Committed::Known(record) => panic!("expected a new result, got {}", record.sequence),
+    }
+}
+
+pub(crate) async fn known(journal: &Journal, entry: Entry) -> u64 {
+    match journal.commit(entry).await.unwrap() {
+        Committed::Known(record) => record.sequence,
+        Committed::Stored(record) => panic!("expected a known result, got {record:?}"),
+    }
+}
+
+pub(crate) async fn refused(journal: &Journal, entry: Entry) -> JournalError {
+    journal.commit(entry).await.unwrap_err()
+}
+
+/// Everything that is kept.
+pub(crate) fn all(journal: &Journal) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut after = 0;
+    loop {
+        let batch = journal.read_after(after, 7).unwrap();
+        if let Some((_, last)) = batch.gap {
+            after = last;
+        }
+        let Some(last) = batch.records.last() else { return records };
+        after = last.sequence;
+        records.extend(batch.records.iter().map(|record| (**record).clone()));
+    }
+}

@@ -1,0 +1,11 @@
+//! What the journal promises, through its public face.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod crash;
+mod durability;
+mod fixtures;
+mod identity;
+mod kill;
+mod queries;
+mod retention;
+mod stream;

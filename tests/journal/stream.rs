@@ -1,0 +1,222 @@
+//! The ground of Subscribe: history and live results meet without loss, doubling or disorder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use leukd::journal::types::Committed;
+use leukd::journal::{Journal, Options};
+use leukd::result::{Decision, Record};
+use proptest::prelude::*;
+
+use crate::fixtures::{capture, clock};
+
+/// One thing that happens to the journal.
+#[derive(Debug, Clone)]
+enum Act {
+    /// New captures, given all at once.
+    Burst(u8),
+    /// Bytes that are known already, under a new name.
+    Copy,
+    /// New bytes under the name of an old file.
+    Rewrite,
+    /// Retention.
+    Prune,
+}
+
+/// How one subscriber reads.
+#[derive(Debug, Clone)]
+struct Reader {
+    /// Where it starts: the oldest, or somewhere along the way.
+    joins_after: u8,
+    /// How many records it takes in one read.
+    limit: usize,
+    /// It breaks off after so many reads and resumes from its cursor.
+    breaks_every: usize,
+    /// It lets others work so often between two reads.
+    idles: u8,
+}
+
+/// One message of a subscription.
+#[derive(Debug, Clone)]
+enum Got {
+    Gap(u64, u64),
+    Result(Arc<Record>),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (1..12u8).prop_map(Act::Burst),
+        2 => Just(Act::Copy),
+        2 => Just(Act::Rewrite),
+        2 => Just(Act::Prune),
+    ]
+}
+
+fn reader() -> impl Strategy<Value = Reader> {
+    (0..30u8, 1..9usize, 1..5usize, 0..4u8).prop_map(|(joins_after, limit, breaks_every, idles)| {
+        Reader { joins_after, limit, breaks_every, idles }
+    })
+}
+
+/// Does what `acts` say; tells what was stored under which number.
+async fn write(journal: Journal, acts: Vec<Act>) -> BTreeMap<u64, Record> {
+    let mut truth = BTreeMap::new();
+    let mut files = 0;
+    for (moment, act) in acts.into_iter().enumerate() {
+        let moment = i64::try_from(moment).unwrap();
+        let entries = match act {
+            Act::Prune => {
+                journal.prune().await.unwrap();
+                continue;
+            }
+            Act::Burst(count) => (0..count)
+                .map(|_| {
+                    files += 1;
+                    capture(&format!("p{files}"), moment, &format!("{files}"), Decision::All)
+                })
+                .collect(),
+            Act::Copy => {
+                vec![capture(&format!("copy{moment}"), moment, &format!("{files}"), Decision::All)]
+            }
+            Act::Rewrite => {
+                vec![capture(&format!("p{files}"), moment, &format!("re{moment}"), Decision::Hem)]
+            }
+        };
+        let mut commits = tokio::task::JoinSet::new();
+        for entry in entries {
+            let journal = journal.clone();
+            commits.spawn(async move { journal.commit(entry).await.unwrap() });
+        }
+        for committed in commits.join_all().await {
+            if let Committed::Stored(record) = committed {
+                assert!(
+                    truth.insert(record.sequence, (*record).clone()).is_none(),
+                    "a number twice"
+                );
+            }
+        }
+    }
+    truth
+}
+
+/// Follows the journal until `done` names the last number and it has been seen.
+async fn follow(
+    journal: Journal,
+    reader: Reader,
+    mut done: tokio::sync::watch::Receiver<Option<u64>>,
+) -> (u64, Vec<Got>) {
+    let mut newest = journal.watch();
+    let start = u64::from(reader.joins_after);
+    while *newest.borrow() < start && done.borrow().is_none() {
+        tokio::select! {
+            changed = newest.changed() => changed.unwrap(),
+            changed = done.changed() => changed.unwrap(),
+        }
+    }
+    let start = start.min(*newest.borrow());
+    let (mut cursor, mut got, mut reads) = (start, Vec::new(), 0);
+    loop {
+        newest.borrow_and_update();
+        let (again, limit) = (journal.clone(), reader.limit);
+        let batch = tokio::task::spawn_blocking(move || again.read_after(cursor, limit))
+            .await
+            .unwrap()
+            .unwrap();
+        let idle = batch.records.is_empty() && batch.gap.is_none();
+        if let Some((from, to)) = batch.gap {
+            got.push(Got::Gap(from, to));
+            cursor = to;
+        }
+        if let Some(last) = batch.records.last() {
+            cursor = last.sequence;
+        }
+        got.extend(batch.records.into_iter().map(Got::Result));
+        if *done.borrow() == Some(cursor) {
+            return (start, got);
+        }
+        if idle {
+            tokio::select! {
+                changed = newest.changed() => changed.unwrap(),
+                changed = done.changed() => changed.unwrap(),
+            }
+        }
+        for _ in 0..reader.idles {
+            tokio::task::yield_now().await;
+        }
+        reads += 1;
+        if reads % reader.breaks_every == 0 {
+            newest = journal.watch();
+        }
+    }
+}
+
+fn check(start: u64, got: &[Got], truth: &BTreeMap<u64, Record>) -> Result<(), TestCaseError> {
+    let mut cursor = start;
+    for one in got {
+        match one {
+            Got::Gap(from, to) => {
+                prop_assert_eq!(*from, cursor + 1, "a gap begins where the reader stands");
+                prop_assert!(to >= from);
+                cursor = *to;
+            }
+            Got::Result(record) => {
+                prop_assert_eq!(record.sequence, cursor + 1, "lost, doubled or out of order");
+                prop_assert_eq!(&**record, &truth[&record.sequence]);
+                cursor += 1;
+            }
+        }
+    }
+    let newest = truth.keys().last().copied().unwrap_or(0);
+    prop_assert_eq!(cursor, newest, "the end was reached");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_doubled_or_reordered_but_for_explicit_gaps(
+        acts in prop::collection::vec(act(), 1..25),
+        readers in prop::collection::vec(reader(), 1..5),
+        tail in 0..12usize,
+        keep_count in prop::option::of(0..20u64),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { tail: Some(tail), keep_count, ..Options::new(clock()) };
+        let journal = Journal::open(directory.path(), options).unwrap();
+        let (truth, seen) = runtime.block_on(async {
+            let (done, until) = tokio::sync::watch::channel(None);
+            let followers: Vec<_> = readers
+                .into_iter()
+                .map(|reader| tokio::spawn(follow(journal.clone(), reader, until.clone())))
+                .collect();
+            let truth = tokio::spawn(write(journal.clone(), acts)).await.unwrap();
+            done.send_replace(Some(journal.bounds().newest));
+            let mut seen = Vec::new();
+            for follower in followers {
+                let all = tokio::time::timeout(std::time::Duration::from_secs(60), follower);
+                seen.push(all.await.expect("a follower stands still").unwrap());
+            }
+            (truth, seen)
+        });
+        let holes = truth.keys().zip(1..).any(|(sequence, expected)| *sequence != expected);
+        prop_assert!(!holes, "sequences have no holes: {:?}", truth.keys());
+        for (start, got) in &seen {
+            check(*start, got, &truth)?;
+        }
+        // A client that follows the stream counts what the journal counts.
+        let live = rusqlite::Connection::open(directory.path().join(leukd::journal::FILE)).unwrap();
+        let live: Vec<u64> = live
+            .prepare("SELECT sequence FROM results WHERE superseded_by IS NULL ORDER BY sequence").unwrap()
+            .query_map([], |row| row.get::<_, i64>(0).map(i64::cast_unsigned)).unwrap()
+            .collect::<Result<_, _>>().unwrap();
+        let replaced: Vec<u64> = truth.values().filter_map(|record| record.supersedes).collect();
+        let oldest = journal.bounds().oldest;
+        let told: Vec<u64> = truth
+            .keys().copied()
+            .filter(|sequence| oldest != 0 && *sequence >= oldest && !replaced.contains(sequence))
+            .collect();
+        prop_assert_eq!(live, told);
+    }
+}
