@@ -54,7 +54,7 @@ pub struct FolderState {
     pub file_system: String,
     /// `watch` or `poll`: what is done now, which may be less than what is configured (then `problem` says why).
     pub mode: &'static str,
-    /// It is there and can be read.
+    /// It is there and can be read. Also false, without a `problem`, until it was first looked at.
     pub reachable: bool,
     /// What is wrong and what to do; none when all is well.
     pub problem: Option<String>,
@@ -108,6 +108,9 @@ pub struct Ingest {
 
 impl Ingest {
     /// Starts one thread a folder. The captures come out of the second value.
+    ///
+    /// Looks, scans and waits go by `clock`; the threads ask it every second or more often, so after moving a
+    /// manual clock, [`Ingest::hint`] saves that second.
     ///
     /// # Errors
     /// The system gives no more threads.
@@ -212,7 +215,8 @@ impl Ingest {
     /// it hangs in a system call and is left behind.
     #[must_use]
     pub fn join(&self, most: Duration) -> bool {
-        let deadline = Instant::now() + most;
+        let now = Instant::now();
+        let deadline = now.checked_add(most).unwrap_or(now);
         self.folders.iter().all(|(_, shared)| shared.wait_finished(deadline))
     }
 }

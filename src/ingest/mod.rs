@@ -1,6 +1,6 @@
 //! Export folder → settled captures. Knows nothing of models or gRPC.
 //!
-//! One thread a folder ([`runner`](self)) walks it, compares what it finds with the ledger, looks at new or
+//! One thread a folder walks it, compares what it finds with the ledger, looks at new or
 //! changed files until they stand still, and hands them over on a bounded channel. File-system events
 //! only bring the next walk forward: the walk against the ledger is the truth. Nothing here opens a file
 //! for writing, renames or deletes; reading is the pipeline's, through [`open_capture`].

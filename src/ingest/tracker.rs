@@ -154,7 +154,7 @@ impl Tracker {
                 self.enter(
                     &key,
                     Stage::Settling { looks: 1 },
-                    Some(now.mono + self.rules.interval),
+                    Some(after(now, self.rules.interval)),
                 );
             }
             Stage::Settling { looks } if is_due => {
@@ -162,7 +162,7 @@ impl Tracker {
                 if looks >= self.rules.looks {
                     self.enter(&key, Stage::Ready, None);
                 } else {
-                    let due = now.mono + self.rules.interval;
+                    let due = after(now, self.rules.interval);
                     self.enter(&key, Stage::Settling { looks }, Some(due));
                 }
             }
@@ -194,7 +194,7 @@ impl Tracker {
             last_chance: false,
         };
         self.files.insert(Arc::clone(&key), file);
-        self.enter(&key, Stage::Settling { looks: 1 }, Some(now.mono + self.rules.interval));
+        self.enter(&key, Stage::Settling { looks: 1 }, Some(after(now, self.rules.interval)));
         Looked::Tracked
     }
 
@@ -204,7 +204,7 @@ impl Tracker {
         if matches!(file.stage, Stage::Handed { .. }) {
             return;
         }
-        let due = now.mono + self.rules.interval.max(UNREADABLE_WAIT);
+        let due = after(now, self.rules.interval.max(UNREADABLE_WAIT));
         self.enter(&Arc::clone(key), Stage::Settling { looks: 0 }, Some(due));
     }
 
@@ -248,13 +248,15 @@ impl Tracker {
                 self.enter(
                     &key,
                     Stage::Settling { looks: 1 },
-                    Some(now.mono + self.rules.interval),
+                    Some(after(now, self.rules.interval)),
                 );
             }
             Verdict::NotYet(_) => {
                 // After a last chance the wait begins again, so that no verdict makes a busy loop.
                 let since = if file.last_chance { now.mono } else { file.unchanged_since };
-                let due = (since + self.rules.broken_after).max(now.mono + self.rules.interval);
+                let due = since
+                    .saturating_add(self.rules.broken_after)
+                    .max(after(now, self.rules.interval));
                 self.enter(&key, Stage::Waiting, Some(due));
             }
             Verdict::Retry => {
@@ -263,7 +265,7 @@ impl Tracker {
                 if let Some(file) = self.files.get_mut(&key) {
                     file.retries = file.retries.saturating_add(1);
                 }
-                self.enter(&key, Stage::Resting, Some(now.mono + wait));
+                self.enter(&key, Stage::Resting, Some(after(now, wait)));
             }
         }
         false
@@ -335,6 +337,11 @@ impl Tracker {
             }
         }
     }
+}
+
+/// A configured span may be as long as the type allows.
+fn after(now: Moment, wait: Duration) -> Duration {
+    now.mono.saturating_add(wait)
 }
 
 #[cfg(test)]

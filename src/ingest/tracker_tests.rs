@@ -233,6 +233,8 @@ struct Model {
     handed: bool,
     /// Times of the looks that saw the present size, since it was last forgotten.
     looks: Vec<u64>,
+    /// Written since it was handed over.
+    changed: bool,
     not_yet: Option<u64>,
     retried: Option<u64>,
 }
@@ -255,6 +257,7 @@ proptest! {
                 Event::Write => {
                     model.size += 1;
                     model.looks.clear();
+                    model.changed = true;
                     (model.not_yet, model.retried) = (None, None);
                 }
                 Event::Look => {
@@ -263,9 +266,8 @@ proptest! {
                 }
                 Event::Take => {
                     // As the runner does: a look directly before.
-                    if tracker.next_ready().as_deref() == Some(name) {
-                        tracker.look(name, stamp(model.size), at(now));
-                    }
+                    tracker.look(name, stamp(model.size), at(now));
+                    model.looks.push(now);
                     if let Some(taken) = tracker.take(name) {
                         prop_assert!(!model.handed, "handed twice");
                         prop_assert_eq!(taken.stamp, stamp(model.size), "handed another state");
@@ -279,7 +281,7 @@ proptest! {
                         if let Some(since) = model.retried {
                             prop_assert!(now - since >= 250, "no rest");
                         }
-                        model.handed = true;
+                        (model.handed, model.changed) = (true, false);
                     }
                 }
                 Event::Finished if model.handed => {
@@ -289,12 +291,12 @@ proptest! {
                 Event::NotYet if model.handed => {
                     tracker.verdict(name, &not_yet(), at(now));
                     (model.handed, model.retried) = (false, None);
-                    model.not_yet = (!model.looks.is_empty()).then_some(now);
+                    model.not_yet = (!model.changed).then_some(now);
                 }
                 Event::Retry if model.handed => {
                     tracker.verdict(name, &Verdict::Retry, at(now));
                     (model.handed, model.not_yet) = (false, None);
-                    model.retried = (!model.looks.is_empty()).then_some(now);
+                    model.retried = (!model.changed).then_some(now);
                 }
                 Event::Vanish => {
                     tracker.vanished(name);
