@@ -1,1 +1,56 @@
 //! Export folder → settled captures. Knows nothing of models or gRPC.
+//!
+//! One thread a folder walks it, compares what it finds with the ledger, looks at new or
+//! changed files until they stand still, and hands them over on a bounded channel. File-system events
+//! only bring the next walk forward: the walk against the ledger is the truth. Nothing here opens a file
+//! for writing, renames or deletes; reading is the pipeline's, through [`open_capture`].
+//!
+//! What happens to one file:
+//!
+//! ```text
+//!            found            unchanged over N looks        a place is free
+//!  on disk ────────▶ settling ─────────────────────▶ ready ───────────────▶ handed
+//!                       ▲  changed                     ▲                      │ verdict
+//!                       └──────────── waiting ─────────┤◀── resting ◀─ Retry ─┤
+//!                                        ▲  broken_after                      ├─ NotYet ─▶ waiting
+//!                                        └────────────────────────────────────┘  Finished ─▶ (ledger)
+//! ```
+
+pub mod fs_kind;
+mod handle;
+mod known;
+mod open;
+mod pace;
+pub mod place;
+mod runner;
+pub mod scan;
+pub mod settings;
+mod shared;
+pub mod stamp;
+pub mod tracker;
+mod watcher;
+
+pub use handle::{Captures, FolderState, Ingest, Settled};
+pub use open::open_capture;
+pub use settings::{IngestSettings, SettingsError};
+pub use tracker::{MAX_PENDING, Verdict};
+
+use crate::journal::types::LedgerRow;
+use crate::result::CapturePath;
+
+/// What the room must know of the journal: how each capture's story ended.
+pub trait Ledger: Send + Sync + 'static {
+    /// The row of one capture; none when it has no result yet. Called on the folder's own thread and
+    /// may block.
+    ///
+    /// # Errors
+    /// One sentence that says why the journal cannot be read now; the capture is asked for again at
+    /// the next scan.
+    fn lookup(&self, path: &CapturePath) -> Result<Option<LedgerRow>, String>;
+}
+
+impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
+    fn lookup(&self, path: &CapturePath) -> Result<Option<LedgerRow>, String> {
+        (**self).lookup(path)
+    }
+}
