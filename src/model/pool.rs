@@ -1,0 +1,1 @@
+//! The worker threads: two bounded lanes, one queue of work.
