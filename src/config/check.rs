@@ -1,0 +1,282 @@
+//! What the types cannot say: ranges, and settings that must go together. Touches no disk.
+
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use globset::GlobBuilder;
+use regex::Regex;
+use tracing_subscriber::EnvFilter;
+
+use super::settings::{Image, Journal, Log, Model, Rpc, Settings, Watch, Workers};
+use super::units::{Bytes, Span};
+
+/// What was found, each with its setting's name.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// leukd will not run with these.
+    pub(super) problems: Vec<(&'static str, String)>,
+    /// leukd will run, but hardly as meant.
+    pub(super) warnings: Vec<(&'static str, String)>,
+}
+
+impl Findings {
+    fn problem(&mut self, key: &'static str, message: impl Into<String>) {
+        self.problems.push((key, message.into()));
+    }
+
+    fn warning(&mut self, key: &'static str, message: impl Into<String>) {
+        self.warnings.push((key, message.into()));
+    }
+
+    /// A length of time between two others, both included.
+    fn span(&mut self, key: &'static str, span: Span, least: Span, most: Span) {
+        if span < least || span > most {
+            self.problem(key, format!("{span} is out of range: write {least} to {most}"));
+        }
+    }
+
+    fn count(&mut self, key: &'static str, count: u64, least: u64, most: u64) {
+        if count < least || count > most {
+            self.problem(key, format!("{count} is out of range: write {least} to {most}"));
+        }
+    }
+
+    fn bytes(&mut self, key: &'static str, bytes: Bytes, least: Bytes, most: Bytes) {
+        if bytes < least || bytes > most {
+            self.problem(key, format!("{bytes} is out of range: write {least} to {most}"));
+        }
+    }
+
+    fn absolute(&mut self, key: &'static str, path: &Path) -> bool {
+        let plain = path.is_absolute()
+            && path
+                .components()
+                .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        if !plain {
+            let shown = path.display();
+            self.problem(
+                key,
+                format!("{shown:?} is not an absolute path without \"..\": write it from / on"),
+            );
+        }
+        plain
+    }
+}
+
+const SECOND: Span = Span::from_secs(1);
+const HOUR: Span = Span::from_secs(3600);
+const DAY: Span = Span::from_secs(86_400);
+
+/// Checks settings whose types are right already.
+pub(super) fn check(settings: &Settings) -> Findings {
+    let mut findings = Findings::default();
+    watch(&mut findings, &settings.watch);
+    image(&mut findings, &settings.image);
+    model(&mut findings, &settings.model);
+    workers(&mut findings, &settings.workers);
+    journal(&mut findings, &settings.journal, &settings.watch);
+    rpc(&mut findings, &settings.rpc, &settings.image);
+    log(&mut findings, &settings.log);
+    findings
+}
+
+fn watch(findings: &mut Findings, watch: &Watch) {
+    let mut sound = true;
+    for folder in &watch.folders {
+        sound &= findings.absolute("watch.folders", folder);
+    }
+    for (index, a) in watch.folders.iter().enumerate().filter(|_| sound) {
+        for b in &watch.folders[index + 1..] {
+            let how = overlap(a, b);
+            let (a, b) = (a.display(), b.display());
+            match how {
+                Overlap::Apart => {}
+                Overlap::Same => {
+                    findings.problem("watch.folders", format!("{a} stands in it twice"))
+                }
+                Overlap::Nested => findings.problem(
+                    "watch.folders",
+                    format!("{a} and {b}: one lies inside the other; name only the outer one"),
+                ),
+            }
+        }
+    }
+    findings.count("watch.settle_looks", watch.settle_looks.into(), 2, 1000);
+    findings.span("watch.settle_interval", watch.settle_interval, Span::from_millis(10), HOUR);
+    findings.span("watch.rescan_interval", watch.rescan_interval, Span::from_millis(100), DAY);
+    findings.span("watch.poll_interval", watch.poll_interval, Span::from_millis(100), DAY);
+    findings.span("watch.broken_after", watch.broken_after, SECOND, Span(7 * DAY.0));
+    let settling = watch.settle_interval.0.saturating_mul(watch.settle_looks);
+    if watch.broken_after.0 < settling {
+        findings.problem(
+            "watch.broken_after",
+            format!(
+                "{} is shorter than settling takes ({} looks, one every {}): files would be rejected \
+                 while they are still being written",
+                watch.broken_after, watch.settle_looks, watch.settle_interval
+            ),
+        );
+    }
+    if watch.include.is_empty() {
+        findings.problem("watch.include", "is empty: nothing would ever be a capture");
+    }
+    for (key, globs) in [("watch.include", &watch.include), ("watch.ignore", &watch.ignore)] {
+        for glob in globs {
+            if let Err(error) = GlobBuilder::new(glob).literal_separator(true).build() {
+                findings.problem(key, format!("{glob:?} is no glob: {}", error.kind()));
+            }
+        }
+    }
+    if let Err(message) = name_pattern(&watch.name_pattern) {
+        findings.problem("watch.name_pattern", message);
+    }
+}
+
+/// Whether the pattern compiles and has a group that leukd knows.
+fn name_pattern(pattern: &str) -> Result<(), String> {
+    let regex =
+        Regex::new(pattern).map_err(|error| format!("is no regular expression: {error}"))?;
+    let known = ["specimen", "slide", "cell"];
+    if regex.capture_names().flatten().any(|name| known.contains(&name)) {
+        Ok(())
+    } else {
+        Err("has none of the named groups (?<specimen>…), (?<slide>…), (?<cell>…): \
+             name at least one"
+            .to_owned())
+    }
+}
+
+fn image(findings: &mut Findings, image: &Image) {
+    findings.bytes("image.max_file", image.max_file, Bytes(1024), Bytes::mib(4096));
+    findings.count("image.max_side", image.max_side.into(), 16, 65_535);
+    findings.bytes("image.max_memory", image.max_memory, Bytes::mib(1), Bytes::mib(16_384));
+}
+
+fn model(findings: &mut Findings, model: &Model) {
+    if let Some(bundle) = &model.bundle {
+        findings.absolute("model.bundle", bundle);
+    }
+    if let Some(folder) = &model.folder {
+        findings.absolute("model.folder", folder);
+    }
+}
+
+fn workers(findings: &mut Findings, workers: &Workers) {
+    findings.count("workers.threads", workers.threads.into(), 0, 1024);
+    findings.count("workers.interactive_queue", workers.interactive_queue.into(), 1, 65_536);
+    findings.count("workers.backlog_queue", workers.backlog_queue.into(), 1, 65_536);
+}
+
+fn journal(findings: &mut Findings, journal: &Journal, watch: &Watch) {
+    if findings.absolute("journal.directory", &journal.directory) {
+        for folder in &watch.folders {
+            if !matches!(overlap(folder, &journal.directory), Overlap::Apart) {
+                findings.problem(
+                    "journal.directory",
+                    format!(
+                        "{} and the watched folder {} must lie apart: leukd never writes into an export \
+                         folder, and its own files are no captures",
+                        journal.directory.display(),
+                        folder.display()
+                    ),
+                );
+            }
+        }
+    }
+    if let Some(keep_for) = journal.keep_for {
+        findings.span("journal.keep_for", keep_for, Span::from_secs(60), Span(36_500 * DAY.0));
+    }
+    if let Some(keep_count) = journal.keep_count {
+        findings.count("journal.keep_count", keep_count, 1, u64::MAX);
+    }
+    if journal.disk_floor < Bytes::mib(16) {
+        findings.warning(
+            "journal.disk_floor",
+            format!(
+                "{} leaves hardly room to shut down cleanly on a full disk",
+                journal.disk_floor
+            ),
+        );
+    }
+}
+
+fn rpc(findings: &mut Findings, rpc: &Rpc, image: &Image) {
+    if !rpc.listen.ip().is_loopback() {
+        findings.problem(
+            "rpc.listen",
+            format!(
+                "{} can be reached from other machines, and this leukd has no TLS: listen on 127.0.0.1 or \
+                 [::1], and put a TLS proxy or an SSH tunnel in front for clients elsewhere",
+                rpc.listen
+            ),
+        );
+    }
+    findings.bytes("rpc.max_image_bytes", rpc.max_image_bytes, Bytes(1024), Bytes::mib(1024));
+    if rpc.max_image_bytes > image.max_file {
+        findings.warning(
+            "rpc.max_image_bytes",
+            format!(
+                "{} is more than image.max_file ({}): larger requests are taken in and then rejected",
+                rpc.max_image_bytes, image.max_file
+            ),
+        );
+    }
+    findings.span("rpc.heartbeat", rpc.heartbeat, SECOND, HOUR);
+    findings.count("rpc.subscriber_buffer", rpc.subscriber_buffer.into(), 1, 65_536);
+    findings.span("rpc.slow_after", rpc.slow_after, SECOND, HOUR);
+    findings.count("rpc.max_subscribers", rpc.max_subscribers.into(), 1, 65_536);
+    findings.span("rpc.drain", rpc.drain, Span(Duration::ZERO), HOUR);
+    if rpc.drain > Span::from_secs(30) {
+        findings.warning(
+            "rpc.drain",
+            format!(
+                "{} is longer than the 45s that the shipped unit gives a stop (TimeoutStopSec): raise both",
+                rpc.drain
+            ),
+        );
+    }
+}
+
+fn log(findings: &mut Findings, log: &Log) {
+    if let Err(error) = EnvFilter::builder().parse(&log.level) {
+        findings.problem(
+            "log.level",
+            format!(
+                "{:?} is no filter: {error}; write for example \"info\" or \"leukd=debug,info\"",
+                log.level
+            ),
+        );
+        return;
+    }
+    // A misspelt level is a valid filter too: it names a module, and silences all others.
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    for part in log.level.split(',').map(str::trim) {
+        let word = part.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if word && !levels.contains(&part.to_ascii_lowercase().as_str()) {
+            findings.problem(
+                "log.level",
+                format!("{part:?} is no level: write off, error, warn, info, debug or trace, or module=level"),
+            );
+        }
+    }
+}
+
+/// How two folders lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overlap {
+    /// Neither inside the other.
+    Apart,
+    /// One and the same.
+    Same,
+    /// One inside the other.
+    Nested,
+}
+
+/// How two absolute paths without `..` lie, by their names alone.
+pub(super) fn overlap(a: &Path, b: &Path) -> Overlap {
+    match (a.starts_with(b), b.starts_with(a)) {
+        (true, true) => Overlap::Same,
+        (false, false) => Overlap::Apart,
+        _ => Overlap::Nested,
+    }
+}
