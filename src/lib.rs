@@ -8,6 +8,7 @@
 pub mod cell;
 pub mod cli;
 pub mod clock;
+pub mod condition;
 pub mod config;
 pub mod daemon;
 pub mod ingest;

@@ -91,7 +91,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] when the file cannot be read.
     pub fn read_after(&self, after: u64, limit: usize) -> Result<Batch, JournalError> {
-        if let Some(batch) = self.inner.shared.tail(|tail| tail.read_after(after, limit)) {
+        if let Some(batch) = self.recent(after, limit) {
             return Ok(batch);
         }
         let newest = self.bounds().newest;
@@ -123,6 +123,12 @@ impl Journal {
                 .collect::<rusqlite::Result<_>>()?;
             Ok(Batch { records, gap })
         })
+    }
+
+    /// The same from memory alone, without blocking; none when the cursor lies before what is held there.
+    #[must_use]
+    pub fn recent(&self, after: u64, limit: usize) -> Option<Batch> {
+        self.inner.shared.tail(|tail| tail.read_after(after, limit))
     }
 
     /// The ledger's row of one file; none when the file is new.

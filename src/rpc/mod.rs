@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use server::{ServeError, serve};
+pub use server::{Health, ServeError, serve};
 
 use crate::clock::Clock;
 use crate::condition::Conditions;

@@ -22,6 +22,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::journal::JournalError;
 use crate::journal::filter::FieldError;
+use crate::model::bundle::BundleError;
 use crate::model::registry::ReloadError;
 use crate::pipeline::RequestError;
 
@@ -164,7 +165,11 @@ pub(super) fn reload(error: &ReloadError) -> Status {
     let message = error.to_string();
     match error {
         ReloadError::Busy => retry(Code::Aborted, message, "RELOAD_UNDER_WAY"),
-        ReloadError::Missing { .. } => not_found(message, "NO_BUNDLE"),
+        ReloadError::Bundle(BundleError::Unreadable { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            not_found(message, "NO_BUNDLE")
+        }
         _ => with(
             Code::FailedPrecondition,
             format!("{message}; the model before stays in service"),

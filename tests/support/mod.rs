@@ -1,0 +1,294 @@
+//! A real daemon in this process: port 0, temporary folders, a tiny network, a real client.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+pub mod process;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use leukd::cell::synthetic::{self, Kind};
+use leukd::clock::Clock;
+use leukd::config::settings::Settings;
+use leukd::config::units::{Bytes, Span};
+use leukd::daemon::{self, Running};
+use leukd::model::testing;
+use leukd::rpc::proto::classifier_client::ClassifierClient;
+use leukd::rpc::proto::control_client::ControlClient;
+use leukd::rpc::proto::results_client::ResultsClient;
+use leukd::rpc::proto::{self, event, subscribe_request};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+/// No test waits longer for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The three folders of a daemon, which outlive it.
+pub struct Folders {
+    pub root: TempDir,
+    pub export: PathBuf,
+    pub state: PathBuf,
+    pub models: PathBuf,
+}
+
+impl Folders {
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let [export, state, models] = ["export", "state", "models"].map(|name| root.path().join(name));
+        for folder in [&export, &state, &models] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        std::fs::write(models.join("tiny.onnx"), testing::tiny_bundle("tiny", 1)).unwrap();
+        Self { root, export, state, models }
+    }
+
+    /// Settings that settle in some tens of milliseconds and break in half a second.
+    pub fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        settings.watch.folders = vec![self.export.clone()];
+        settings.watch.settle_looks = 2;
+        settings.watch.settle_interval = Span::from_millis(30);
+        settings.watch.rescan_interval = Span::from_millis(500);
+        settings.watch.poll_interval = Span::from_millis(200);
+        settings.watch.broken_after = Span::from_millis(600);
+        settings.model.bundle = Some(self.models.join("tiny.onnx"));
+        settings.workers.threads = 2;
+        settings.journal.directory.clone_from(&self.state);
+        settings.journal.disk_floor = Bytes(0);
+        settings.rpc.listen = "127.0.0.1:0".parse().unwrap();
+        settings.rpc.drain = Span::from_secs(5);
+        settings
+    }
+
+    /// Writes a capture in one go.
+    pub fn drop_capture(&self, path: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.export.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+/// A running daemon with its folders.
+pub struct Harness {
+    pub folders: Folders,
+    daemon: Running,
+    channel: Channel,
+}
+
+impl Harness {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts a daemon on fresh folders whose settings `change` has adapted, and waits until it serves.
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_on(Folders::new(), change).await
+    }
+
+    /// Starts a daemon on folders that may have a history.
+    pub async fn start_on(folders: Folders, change: impl FnOnce(&mut Settings)) -> Self {
+        let harness = Self::start_unready(folders, change).await;
+        tokio::time::timeout(PATIENCE, harness.daemon.wait_serving()).await.expect("a model");
+        harness
+    }
+
+    /// The same, without waiting for a model.
+    pub async fn start_unready(folders: Folders, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = folders.settings();
+        change(&mut settings);
+        let listener = TcpListener::bind(settings.rpc.listen).await.unwrap();
+        let daemon = daemon::build(settings, listener, Clock::system()).unwrap().spawn().unwrap();
+        let url = format!("http://{}", daemon.address());
+        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        Self { folders, daemon, channel }
+    }
+
+    pub fn results(&self) -> ResultsClient<Channel> {
+        ResultsClient::new(self.channel.clone())
+    }
+
+    pub fn classifier(&self) -> ClassifierClient<Channel> {
+        ClassifierClient::new(self.channel.clone()).max_encoding_message_size(64 << 20)
+    }
+
+    pub fn control(&self) -> ControlClient<Channel> {
+        ControlClient::new(self.channel.clone())
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub fn daemon(&self) -> &Running {
+        &self.daemon
+    }
+
+    pub fn export(&self) -> &Path {
+        &self.folders.export
+    }
+
+    pub fn drop_capture(&self, path: &str, bytes: &[u8]) -> PathBuf {
+        self.folders.drop_capture(path, bytes)
+    }
+
+    pub async fn status(&self) -> proto::GetStatusResponse {
+        self.control().get_status(proto::GetStatusRequest {}).await.unwrap().into_inner()
+    }
+
+    /// Every stored result, oldest first.
+    pub async fn all_results(&self) -> Vec<proto::Result> {
+        all_results(self.results()).await
+    }
+
+    /// Waits until `count` results are stored and nothing is under way, and gives them all: a result
+    /// too many fails here too.
+    pub async fn wait_results(&self, count: usize) -> Vec<proto::Result> {
+        let mut results = Vec::new();
+        let enough = async {
+            loop {
+                results = self.all_results().await;
+                if results.len() >= count && self.is_idle().await {
+                    results = self.all_results().await;
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, enough).await.is_err() {
+            let status = self.status().await;
+            panic!("waited for {count} results, got {:?}: {status:#?}", brief(&results));
+        }
+        assert_eq!(results.len(), count, "{:#?}", brief(&results));
+        results
+    }
+
+    /// Nothing settles, waits or is under way, and a scan has begun and ended since this was asked.
+    pub async fn wait_idle(&self) {
+        let idle = async {
+            while !self.is_idle().await {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, idle).await.expect("an idle daemon");
+    }
+
+    async fn is_idle(&self) -> bool {
+        let scans = |status: &proto::GetStatusResponse| {
+            status.folders.iter().map(|folder| folder.last_scan_at).collect::<Vec<_>>()
+        };
+        let quiet = |status: &proto::GetStatusResponse| {
+            status.folders.iter().all(|folder| folder.settling == 0 && folder.queued == 0)
+                && status.queues.as_ref().is_some_and(|queues| queues.busy == 0 && queues.backlog == 0)
+        };
+        let before = self.status().await;
+        if !quiet(&before) {
+            return false;
+        }
+        // Two scans: the first may have begun before the question.
+        for _ in 0..2 {
+            let last = scans(&self.status().await);
+            while scans(&self.status().await) == last && !before.folders.is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        quiet(&self.status().await)
+    }
+
+    /// Subscribes and takes Hello.
+    pub async fn subscribe(
+        &self,
+        start: subscribe_request::Start,
+    ) -> (proto::Hello, Streaming<proto::Event>) {
+        let request = proto::SubscribeRequest { start: Some(start), filter: None };
+        let mut stream = self.results().subscribe(request).await.unwrap().into_inner();
+        let first = next(&mut stream).await.kind.unwrap();
+        let event::Kind::Hello(hello) = first else { panic!("the first event is {first:?}") };
+        (hello, stream)
+    }
+
+    /// Stops the daemon as SIGTERM would and gives its folders back.
+    pub async fn stop(self) -> Folders {
+        drop(self.channel);
+        self.daemon.drain(Duration::from_secs(10)).await;
+        self.folders
+    }
+
+    /// Stops the daemon and tells how that went; clients stay connected meanwhile.
+    pub async fn drain(self, deadline: Duration) -> daemon::Drained {
+        let drained = self.daemon.drain(deadline).await;
+        drop(self.channel);
+        drained
+    }
+}
+
+/// Every stored result of a server, oldest first.
+pub async fn all_results(mut client: ResultsClient<Channel>) -> Vec<proto::Result> {
+    let mut results = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = proto::ListResultsRequest { page_size: 1000, page_token, ..Default::default() };
+        let page = client.list_results(request).await.unwrap().into_inner();
+        results.extend(page.results);
+        if page.next_page_token.is_empty() {
+            return results;
+        }
+        page_token = page.next_page_token;
+    }
+}
+
+/// The next event of a subscription, in bounded time.
+pub async fn next(stream: &mut Streaming<proto::Event>) -> proto::Event {
+    let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("an event in time");
+    message.expect("no error").expect("no end")
+}
+
+/// The next `count` results of a subscription; heartbeats pass.
+pub async fn next_results(stream: &mut Streaming<proto::Event>, count: usize) -> Vec<proto::Result> {
+    let mut results = Vec::new();
+    while results.len() < count {
+        match next(stream).await.kind.unwrap() {
+            event::Kind::Result(result) => results.push(result),
+            event::Kind::Heartbeat(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    results
+}
+
+/// The path below the folder that a result was made from.
+pub fn path_of(result: &proto::Result) -> &str {
+    match result.source.as_ref().and_then(|source| source.kind.as_ref()) {
+        Some(proto::source::Kind::Folder(folder)) => &folder.path,
+        _ => "",
+    }
+}
+
+/// The code of the first reason.
+pub fn reason_of(result: &proto::Result) -> &str {
+    result.reasons.first().map_or("", |reason| &reason.code)
+}
+
+fn brief(results: &[proto::Result]) -> Vec<(u64, &str, &str, u64)> {
+    results.iter().map(|r| (r.sequence, path_of(r), reason_of(r), r.supersedes)).collect()
+}
+
+/// Sequences are 1, 2, 3, … without holes.
+pub fn assert_gapless(results: &[proto::Result]) {
+    for (index, result) in results.iter().enumerate() {
+        assert_eq!(result.sequence, index as u64 + 1, "{:?}", brief(results));
+    }
+}
+
+/// A small capture that no other seed has: a BMP of 64×64 pixels.
+pub fn capture(seed: u64) -> Vec<u8> {
+    let kind = if seed.is_multiple_of(2) { Kind::Blast } else { Kind::Normal };
+    let cell = synthetic::cell(seed % 8, kind);
+    let mut small = image::imageops::crop_imm(&cell, 193, 193, 64, 64).to_image();
+    for (column, byte) in (20..).zip(seed.to_le_bytes()) {
+        small.put_pixel(column, 32, image::Rgb([byte, 128, 128]));
+    }
+    synthetic::bmp(&small)
+}
