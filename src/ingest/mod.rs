@@ -27,6 +27,7 @@ pub mod scan;
 pub mod settings;
 mod shared;
 pub mod stamp;
+mod tally;
 pub mod tracker;
 mod watcher;
 

@@ -1,6 +1,5 @@
 //! One folder's thread: scan, look, hand over, wait.
 
-use std::collections::BinaryHeap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use super::place::{self, Place};
 use super::scan::{Step, Walk};
 use super::settings::FolderRules;
 use super::shared::{Shared, lock};
+use super::tally::Tally;
 use super::tracker::{Looked, Moment};
 use super::watcher::Hints;
 use super::{Ledger, stamp};
@@ -51,41 +51,6 @@ pub(super) struct Runner {
     hints_retry: Duration,
     /// Captures that the last scan left on disk.
     left: u64,
-}
-
-/// What one scan has found so far.
-#[derive(Default)]
-struct Tally {
-    /// Candidates while there is less room than captures: the oldest are kept, by modification time and path.
-    candidates: BinaryHeap<(i64, String, FileOrder)>,
-    left: u64,
-    /// The journal did not answer: further new files wait for the next scan, instead of a timeout each.
-    blind: bool,
-    problems: u64,
-    first_problem: Option<String>,
-}
-
-/// A stamp that takes no part in the order: time and path decide before it.
-#[derive(PartialEq, Eq)]
-struct FileOrder(FileStamp);
-
-impl PartialOrd for FileOrder {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for FileOrder {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.size.cmp(&other.0.size)
-    }
-}
-
-impl Tally {
-    fn problem(&mut self, problem: String) {
-        self.problems += 1;
-        self.first_problem.get_or_insert(problem);
-    }
 }
 
 impl Runner {
@@ -245,7 +210,7 @@ impl Runner {
             }
         }
         let now = self.now();
-        for (_, path, FileOrder(stamp)) in std::mem::take(&mut tally.candidates) {
+        for (path, stamp) in tally.take_candidates() {
             if lock(&self.shared.tracker).look(&path, stamp, now) == Looked::NoRoom {
                 tally.left += 1;
             }
@@ -258,7 +223,7 @@ impl Runner {
         found.last_scan_at = Some(now.wall);
         found.last_scan_took = Some(now.mono.saturating_sub(began));
         drop(found);
-        self.say(self.summary(tally));
+        self.say(tally.summary(self.hints_problem.as_deref()));
     }
 
     /// One file of a scan: tracked already, done, or new.
@@ -282,11 +247,8 @@ impl Runner {
                 }
             }
             Ok(_) => {
-                tally.candidates.push((stamp.mtime_ns, capture.path, FileOrder(stamp)));
-                if tally.candidates.len() > lock(&self.shared.tracker).room() {
-                    tally.candidates.pop();
-                    tally.left += 1;
-                }
+                let room = lock(&self.shared.tracker).room();
+                tally.candidate(capture.path, stamp, room);
             }
             Err(problem) => {
                 tally.blind = true;
@@ -366,14 +328,6 @@ impl Runner {
         CapturePath { folder: self.rules.folder.clone(), path }
     }
 
-    fn summary(&self, tally: Tally) -> Option<String> {
-        let mut first = tally.first_problem.or_else(|| self.hints_problem.clone())?;
-        if tally.problems > 1 {
-            first.push_str(&format!(" (and {} more like it)", tally.problems - 1));
-        }
-        Some(first)
-    }
-
     /// Keeps the problem for the status, and logs it when it is another one than before.
     fn say(&self, problem: Option<String>) {
         let mut found = lock(&self.shared.found);
@@ -395,3 +349,7 @@ impl Runner {
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
+
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;
