@@ -1,5 +1,7 @@
 //! Which results a caller wants, in memory and in SQL.
 
+use std::fmt;
+
 use globset::{GlobBuilder, GlobSet};
 use rusqlite::types::Value;
 
@@ -45,8 +47,21 @@ pub struct Filter {
     slide: Option<String>,
     label: Option<String>,
     decisions: Vec<Decision>,
-    path_glob: Option<GlobSet>,
+    path_glob: Option<Glob>,
     minimum_probability: Option<f64>,
+}
+
+/// A compiled glob that shows itself as it was written.
+#[derive(Clone)]
+struct Glob {
+    text: String,
+    set: GlobSet,
+}
+
+impl fmt::Debug for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
 }
 
 impl Filter {
@@ -105,7 +120,7 @@ impl Filter {
         match (&self.path_glob, path) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(glob), Some(path)) => glob.is_match(path),
+            (Some(glob), Some(path)) => glob.set.is_match(path),
         }
     }
 
@@ -125,13 +140,6 @@ impl Filter {
                 conditions.push(format!("{column} = ?"));
                 values.push(Value::Text(wanted.clone()));
             }
-        }
-        // The partial indices hold only rows with such an id, and SQLite cannot know that ? has one.
-        if self.specimen.is_some() {
-            conditions.push("specimen <> ''".to_owned());
-        }
-        if self.slide.is_some() {
-            conditions.push("slide <> ''".to_owned());
         }
         if !self.decisions.is_empty() {
             let places = vec!["?"; self.decisions.len()].join(", ");
@@ -163,7 +171,7 @@ fn id(field: &'static str, text: String) -> Result<Option<String>, FieldError> {
     Ok(some(text))
 }
 
-fn compile(glob: &str) -> Result<GlobSet, FieldError> {
+fn compile(glob: &str) -> Result<Glob, FieldError> {
     let refuse = |message| FieldError { field: "path_glob", message };
     let length = glob.chars().count();
     if length > MAX_GLOB {
@@ -174,6 +182,7 @@ fn compile(glob: &str) -> Result<GlobSet, FieldError> {
         .literal_separator(true)
         .build()
         .and_then(|glob| GlobSet::new([glob]))
+        .map(|set| Glob { text: glob.to_owned(), set })
         .map_err(|error| refuse(error.kind().to_string()))
 }
 
@@ -193,7 +202,7 @@ mod tests {
             let bad = refused(Criteria { minimum_probability: odd, ..Criteria::default() });
             assert_eq!(bad.field, "minimum_probability", "{odd}");
         }
-        for glob in ["a{b", "[z-a]", &"x".repeat(513), &("{".repeat(200) + "a" + &"}".repeat(200))]
+        for glob in ["a{b", "[z-a]", &"x".repeat(513), &("{".repeat(255) + "a" + &"}".repeat(255))]
         {
             let bad = refused(Criteria { path_glob: glob.to_owned(), ..Criteria::default() });
             assert_eq!(bad.field, "path_glob", "{glob}");

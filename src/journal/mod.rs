@@ -62,7 +62,7 @@ pub mod types;
 mod writer;
 
 pub use error::JournalError;
-pub use query::{FolderCounts, ListQuery, Lookup, MAX_SLIDES, Page, SpecimenCounts};
+pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, MAX_SLIDES, Page, SpecimenCounts};
 pub use tail::Batch;
 
 use types::{Bounds, Committed, Entry};

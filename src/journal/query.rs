@@ -17,6 +17,9 @@ use crate::result::{CapturePath, CellIds, Decision, Digest, Record, Timestamp};
 /// How many rows one statement of a listing with a glob walks along before it lets go of its snapshot.
 const STRIDE: usize = 4096;
 
+/// The most results that one read gives, whatever its limit: nobody holds the journal in memory.
+pub const MAX_READ: usize = 4096;
+
 /// The most slides that [`SpecimenCounts`] names.
 pub const MAX_SLIDES: usize = 1000;
 
@@ -38,7 +41,7 @@ pub struct ListQuery {
     pub filter: Filter,
     /// [`Page::next`] of the page before; none for the first.
     pub after: Option<u64>,
-    /// The most results of the page; at least 1.
+    /// The most results of the page: 1 to [`MAX_READ`].
     pub limit: usize,
     /// Descending instead of ascending.
     pub newest_first: bool,
@@ -86,11 +89,13 @@ pub struct FolderCounts {
 }
 
 impl Journal {
-    /// Results with a sequence above `after`, ascending, at most `limit`; none when there are none yet.
+    /// Results with a sequence above `after`, ascending, at most `limit` and [`MAX_READ`]; none when there
+    /// are none yet.
     ///
     /// # Errors
     /// [`JournalError`] when the file cannot be read.
     pub fn read_after(&self, after: u64, limit: usize) -> Result<Batch, JournalError> {
+        let limit = limit.min(MAX_READ);
         if let Some(batch) = self.recent(after, limit) {
             return Ok(batch);
         }
@@ -128,7 +133,7 @@ impl Journal {
     /// The same from memory alone, without blocking; none when the cursor lies before what is held there.
     #[must_use]
     pub fn recent(&self, after: u64, limit: usize) -> Option<Batch> {
-        self.inner.shared.tail(|tail| tail.read_after(after, limit))
+        self.inner.shared.tail(|tail| tail.read_after(after, limit.min(MAX_READ)))
     }
 
     /// The ledger's row of one file; none when the file is new.
@@ -216,7 +221,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] when the file cannot be read.
     pub fn list(&self, query: &ListQuery) -> Result<Page, JournalError> {
-        let limit = query.limit.max(1);
+        let limit = query.limit.clamp(1, MAX_READ);
         let newest = self.bounds().newest;
         let mut cursor = query.after;
         let mut records: Vec<Arc<Record>> = Vec::new();
@@ -237,7 +242,8 @@ impl Journal {
         Ok(Page { records, next })
     }
 
-    /// What is known of one specimen; none when no result names it.
+    /// What is known of one specimen; none when no result names it. Results that name no specimen belong to
+    /// the one with the empty name.
     ///
     /// # Errors
     /// [`JournalError`] when the file cannot be read.

@@ -78,7 +78,10 @@ pub(super) fn prune(
 fn give_back(connection: &Connection) -> rusqlite::Result<()> {
     let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
     if free > SPARE_PAGES {
-        connection.execute_batch("PRAGMA incremental_vacuum(1024)")?;
+        // Each step frees one page and gives one row.
+        let mut statement = connection.prepare_cached("PRAGMA incremental_vacuum(1024)")?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
     }
     Ok(())
 }

@@ -57,7 +57,6 @@ pub(super) fn open_writer(file: &Path, now: Timestamp) -> Result<(Connection, Me
     connection
         .execute_batch(
             "PRAGMA auto_vacuum = INCREMENTAL;
-             PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA trusted_schema = OFF;
@@ -65,6 +64,18 @@ pub(super) fn open_writer(file: &Path, now: Timestamp) -> Result<(Connection, Me
              PRAGMA cache_size = -16384;",
         )
         .map_err(|error| trouble(&error))?;
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(|error| trouble(&error))?;
+    if mode != "wal" {
+        return Err(JournalError::Storage {
+            file: file.to_owned(),
+            what: format!(
+                "its file system allows no write-ahead log (SQLite chose {mode:?}): the state directory must \
+                 be on a local disk"
+            ),
+        });
+    }
     connection.set_prepared_statement_cache_capacity(64);
     if unclean {
         quick_check(&connection, file)?;

@@ -53,8 +53,8 @@ CREATE INDEX results_requests ON results (sha256, specimen, slide, cell)
   WHERE source = 'rpc' AND sha256 IS NOT NULL;
 -- The filters. Every second row or so has a given label and any probability: those two are
 -- answered by a walk along the sequence, which needs no index.
-CREATE INDEX results_specimen ON results (specimen) WHERE specimen <> '';
-CREATE INDEX results_slide    ON results (slide)    WHERE slide <> '';
+CREATE INDEX results_specimen ON results (specimen);
+CREATE INDEX results_slide    ON results (slide);
 CREATE INDEX results_decision ON results (decision);
 
 -- The ledger: what became of each file that was ever seen. A row outlives its result, so that

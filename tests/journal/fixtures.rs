@@ -110,9 +110,6 @@ pub(crate) fn all(journal: &Journal) -> Vec<Record> {
     let mut after = 0;
     loop {
         let batch = journal.read_after(after, 7).unwrap();
-        if let Some((_, last)) = batch.gap {
-            after = last;
-        }
         let Some(last) = batch.records.last() else { return records };
         after = last.sequence;
         records.extend(batch.records.iter().map(|record| (**record).clone()));

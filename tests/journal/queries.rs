@@ -176,11 +176,15 @@ async fn the_filters_are_answered_by_their_indices() {
     let _journal = open(directory.path());
     let tool = rusqlite::Connection::open(directory.path().join(leukd::journal::FILE)).unwrap();
     for (condition, index) in [
-        ("specimen = ?1 AND specimen <> ''", "results_specimen"),
-        ("slide = ?1 AND slide <> ''", "results_slide"),
-        ("decision IN (?1)", "results_decision"),
+        ("specimen = ?1 AND sequence <= 9", "results_specimen"),
+        ("specimen = ?1 AND sequence > 5 AND sequence <= 9 AND label = 'all'", "results_specimen"),
+        ("slide = ?1 AND sequence > 5 AND sequence <= 9", "results_slide"),
+        ("decision IN (?1) AND sequence <= 9", "results_decision"),
         ("sha256 = ?1 AND source = 'folder' AND superseded_by IS NULL", "results_live_bytes"),
-        ("source = 'rpc' AND sha256 = ?1 AND specimen = 'S'", "results_requests"),
+        (
+            "source = 'rpc' AND sha256 = ?1 AND specimen = 'S' AND slide = '' AND cell = ''",
+            "results_requests",
+        ),
     ] {
         let sql =
             format!("EXPLAIN QUERY PLAN SELECT * FROM results WHERE {condition} ORDER BY sequence");
