@@ -97,7 +97,9 @@ impl Burst {
         #[expect(clippy::cast_precision_loss, reason = "a count of captures, for people")]
         let per_second = captures as f64 / seconds;
         if is_over {
-            tracing::info!("{captures} captures done in {seconds:.1} s: {per_second:.1} captures/s");
+            tracing::info!(
+                "{captures} captures done in {seconds:.1} s: {per_second:.1} captures/s"
+            );
             *self = Self::default();
         } else {
             tracing::info!("{captures} captures so far, {per_second:.1} captures/s");

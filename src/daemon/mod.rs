@@ -66,7 +66,11 @@ pub struct Daemon {
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn build(settings: Settings, listener: TcpListener, clock: Clock) -> Result<Daemon, StartError> {
+pub fn build(
+    settings: Settings,
+    listener: TcpListener,
+    clock: Clock,
+) -> Result<Daemon, StartError> {
     let ingest = IngestSettings::new(&settings.watch, settings.workers.backlog_queue as usize)
         .map_err(|error| StartError::Setting { key: "watch", message: error.to_string() })?;
     let names = NamePattern::new(&settings.watch.name_pattern)
@@ -140,7 +144,8 @@ impl Daemon {
             time_to_serving: Arc::new(OnceLock::new()),
             serves,
         });
-        let (ingest, captures) = Ingest::spawn(&ingest, FolderLedger(journal.clone()), clock.clone())?;
+        let (ingest, captures) =
+            Ingest::spawn(&ingest, FolderLedger(journal.clone()), clock.clone())?;
         let context = Arc::new(Context {
             pipeline,
             journal,

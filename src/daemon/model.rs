@@ -53,7 +53,9 @@ impl Reloader for ModelKeeper {
                 if self.registry.current().is_none() && !matches!(error, ReloadError::Busy) {
                     self.conditions.raise(
                         Component::Model,
-                        format!("no model is in service: {error}; mend the bundle, then `leukd reload`"),
+                        format!(
+                            "no model is in service: {error}; mend the bundle, then `leukd reload`"
+                        ),
                     );
                 }
                 Err(error)

@@ -95,7 +95,9 @@ impl Running {
     pub async fn reload(&self) -> Result<Option<Digest>, ReloadError> {
         let keeper = Arc::clone(&self.keeper);
         // A reload ends by itself in bounded time; its task is never aborted.
-        tokio::task::spawn_blocking(move || keeper.reload(None)).await.unwrap_or(Err(ReloadError::Busy))
+        tokio::task::spawn_blocking(move || keeper.reload(None))
+            .await
+            .unwrap_or(Err(ReloadError::Busy))
     }
 
     /// Waits until the server ends although nobody asked it to, and says why.

@@ -50,8 +50,9 @@ pub(super) async fn watch_folders(context: Arc<Context>) {
             context.conditions.clear(&Component::Workers);
         } else {
             let seconds = STUCK_AFTER.as_secs();
-            let message =
-                format!("no worker has finished anything for {seconds} s; restart leukd if no watchdog does");
+            let message = format!(
+                "no worker has finished anything for {seconds} s; restart leukd if no watchdog does"
+            );
             context.conditions.raise(Component::Workers, message);
         }
         tokio::select! {

@@ -168,7 +168,13 @@ impl Pipeline {
         Outcome::Store(Box::new(self.rejection(settled, known, reason, timings)))
     }
 
-    fn rejection(&self, settled: &Settled, known: Known, reason: Reason, timings: Timings) -> Entry {
+    fn rejection(
+        &self,
+        settled: &Settled,
+        known: Known,
+        reason: Reason,
+        timings: Timings,
+    ) -> Entry {
         tracing::warn!(capture = %settled.path, code = reason.code, "rejected: {}", reason.message);
         let finding = known.rejected(vec![reason], None, timings, self.0.clock.wall());
         Entry::Capture { path: settled.path.clone(), stamp: settled.stamp, finding }
@@ -180,10 +186,7 @@ impl Pipeline {
         if settled.stamp.size > limit {
             return Err(ReadEnd::Reject(Reason::new(
                 "too-large",
-                format!(
-                    "the file has {} bytes; image.max_file allows {limit}",
-                    settled.stamp.size
-                ),
+                format!("the file has {} bytes; image.max_file allows {limit}", settled.stamp.size),
             )));
         }
         let unreadable = |error: std::io::Error| unreadable(settled, &error);
@@ -197,7 +200,9 @@ impl Pipeline {
         (&mut file).take(settled.stamp.size + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         let after = file.metadata().map_err(unreadable)?;
         if bytes.len() as u64 != settled.stamp.size || !settled.is_still(&after) {
-            return Err(ReadEnd::Verdict(Verdict::NotYet("it changed while it was read".to_owned())));
+            return Err(ReadEnd::Verdict(Verdict::NotYet(
+                "it changed while it was read".to_owned(),
+            )));
         }
         Ok(bytes)
     }
@@ -211,12 +216,12 @@ fn unreadable(settled: &Settled, error: &std::io::Error) -> ReadEnd {
             tracing::info!(capture = %settled.path, "vanished before it was read");
             ReadEnd::Verdict(Verdict::Finished)
         }
-        ErrorKind::PermissionDenied if settled.last_chance => {
-            reject("leukd may not read this file: give its user read permission, and it is tried again")
-        }
-        ErrorKind::InvalidInput if settled.last_chance => {
-            reject("something else than a regular file took this file's place: leukd follows no links")
-        }
+        ErrorKind::PermissionDenied if settled.last_chance => reject(
+            "leukd may not read this file: give its user read permission, and it is tried again",
+        ),
+        ErrorKind::InvalidInput if settled.last_chance => reject(
+            "something else than a regular file took this file's place: leukd follows no links",
+        ),
         ErrorKind::PermissionDenied | ErrorKind::InvalidInput => {
             ReadEnd::Verdict(Verdict::NotYet(error.to_string()))
         }
@@ -232,4 +237,3 @@ enum ReadEnd {
     Reject(Reason),
     Verdict(Verdict),
 }
-

@@ -9,7 +9,7 @@ mod request;
 
 use std::sync::Arc;
 
-pub use examine::{Examined, ExamineError, examine};
+pub use examine::{ExamineError, Examined, examine};
 pub use request::{RequestError, RequestImage};
 
 use crate::cell::Limits;
@@ -20,7 +20,9 @@ use crate::journal::types::{Committed, Entry};
 use crate::journal::{Journal, JournalError};
 use crate::model::pool::Pool;
 use crate::model::registry::Registry;
-use crate::result::{CellIds, Decision, Digest, Finding, ModelRef, Reason, Source, Timestamp, Timings};
+use crate::result::{
+    CellIds, Decision, Digest, Finding, ModelRef, Reason, Source, Timestamp, Timings,
+};
 
 /// What a pipeline is made of.
 #[derive(Debug)]
@@ -93,7 +95,13 @@ struct Known {
 }
 
 impl Known {
-    fn classified(self, examined: Examined, model: ModelRef, timings: Timings, now: Timestamp) -> Finding {
+    fn classified(
+        self,
+        examined: Examined,
+        model: ModelRef,
+        timings: Timings,
+        now: Timestamp,
+    ) -> Finding {
         Finding {
             label: Some(examined.judgement.label),
             probabilities: examined.probabilities,

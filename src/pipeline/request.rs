@@ -118,13 +118,16 @@ impl Pipeline {
                 let queue_us = micros(queued, Instant::now());
                 let sha256 = Digest::of(&image.bytes);
                 let reference = model.reference();
-                if let Some(record) = journal.known_request(&sha256, &image.ids, &reference.digest)? {
+                if let Some(record) =
+                    journal.known_request(&sha256, &image.ids, &reference.digest)?
+                {
                     return Ok(Outcome::Known(Committed::Known(record)));
                 }
-                let examined = examine(&image.bytes, &model, &limits).map_err(|error| match error {
-                    ExamineError::Image(fault) => RequestError::Image(fault),
-                    ExamineError::Model(error) => RequestError::Model(error),
-                })?;
+                let examined =
+                    examine(&image.bytes, &model, &limits).map_err(|error| match error {
+                        ExamineError::Image(fault) => RequestError::Image(fault),
+                        ExamineError::Model(error) => RequestError::Model(error),
+                    })?;
                 let known = Known {
                     source: Source::Rpc {
                         peer: image.peer.clone(),
@@ -136,7 +139,12 @@ impl Pipeline {
                     captured_at: arrived,
                 };
                 let timings = Timings { queue_us, ..Timings::default() };
-                Ok(Outcome::New(Box::new(known.classified(examined, reference, timings, clock.wall()))))
+                Ok(Outcome::New(Box::new(known.classified(
+                    examined,
+                    reference,
+                    timings,
+                    clock.wall(),
+                ))))
             })
             .await??;
         match outcome {

@@ -82,10 +82,10 @@ pub(super) fn result(record: &Record, epoch: &str) -> proto::Result {
             })
             .collect(),
         quality_flags: finding.quality_flags.clone(),
-        model: finding.model.as_ref().map(|model| proto::ModelRef {
-            id: model.id.clone(),
-            digest: model.digest.clone(),
-        }),
+        model: finding
+            .model
+            .as_ref()
+            .map(|model| proto::ModelRef { id: model.id.clone(), digest: model.digest.clone() }),
         captured_at: Some(time(finding.captured_at)),
         classified_at: Some(time(finding.classified_at)),
         timings: Some(proto::Timings {

@@ -67,11 +67,13 @@ fn rewrite(headers: &mut HeaderMap, limit: u64) {
     if !says.is_some_and(|message| message.contains(TONIC_SAYS)) {
         return;
     }
-    let status = super::status::request(&crate::pipeline::RequestError::TooLarge { size: 0, limit });
+    let status =
+        super::status::request(&crate::pipeline::RequestError::TooLarge { size: 0, limit });
     let message = format!(
         "the image is larger than a request may carry: {limit} bytes (rpc.max_image_bytes)"
     );
-    let status = tonic::Status::with_details(status.code(), message, status.details().to_vec().into());
+    let status =
+        tonic::Status::with_details(status.code(), message, status.details().to_vec().into());
     let mut rewritten = HeaderMap::new();
     if status.add_header(&mut rewritten).is_ok() {
         for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {

@@ -40,7 +40,8 @@ impl Listing {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok();
         let bytes: Option<[u8; 16]> = bytes.and_then(|bytes| bytes.try_into().ok());
-        let Some((mark, sequence)) = bytes.as_ref().and_then(|bytes| bytes.split_first_chunk::<8>())
+        let Some((mark, sequence)) =
+            bytes.as_ref().and_then(|bytes| bytes.split_first_chunk::<8>())
         else {
             return Err(status::field("page_token", "this is no next_page_token"));
         };

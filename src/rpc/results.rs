@@ -184,7 +184,11 @@ fn specimen_response(specimen: String, counts: SpecimenCounts) -> proto::GetSpec
         hem: counts.hem,
         review: counts.review,
         rejected: counts.rejected,
-        blast_fraction: fraction.map(|(value, lower, upper)| proto::Fraction { value, lower, upper }),
+        blast_fraction: fraction.map(|(value, lower, upper)| proto::Fraction {
+            value,
+            lower,
+            upper,
+        }),
         slides: counts.slides,
         first_classified_at: counts.first_classified_at.map(convert::time),
         last_classified_at: counts.last_classified_at.map(convert::time),
@@ -223,7 +227,10 @@ mod tests {
             (1, 29, 0.0061, 0.1718),
         ] {
             let (_, low, high) = wilson(hits, of).unwrap();
-            assert!((low - lower).abs() < 5e-5 && (high - upper).abs() < 5e-5, "{hits}/{of}: {low} {high}");
+            assert!(
+                (low - lower).abs() < 5e-5 && (high - upper).abs() < 5e-5,
+                "{hits}/{of}: {low} {high}"
+            );
         }
         assert!(wilson(0, 0).is_none());
     }

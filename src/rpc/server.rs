@@ -104,7 +104,8 @@ pub async fn serve(
         let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-        let services = OTHER_SERVICES.iter().chain(&MODEL_SERVICES).chain(&["grpc.health.v1.Health"]);
+        let services =
+            OTHER_SERVICES.iter().chain(&MODEL_SERVICES).chain(&["grpc.health.v1.Health"]);
         services.fold(builder, |builder, name| builder.with_service_name(*name))
     };
     let (reflection_v1, reflection_v1alpha) =
@@ -127,7 +128,8 @@ pub async fn serve(
                 .max_decoding_message_size(image_limit),
         )
         .add_service(
-            ResultsServer::new(ResultsService(Arc::clone(&context))).max_decoding_message_size(SMALL),
+            ResultsServer::new(ResultsService(Arc::clone(&context)))
+                .max_decoding_message_size(SMALL),
         )
         .add_service(ControlServer::new(ControlService(context)).max_decoding_message_size(SMALL))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {

@@ -52,7 +52,11 @@ fn retry(code: Code, message: impl Into<String>, reason: &str) -> Status {
 pub(super) fn field(name: &str, description: impl Into<String>) -> Status {
     let description = description.into();
     let message = format!("{name}: {description}");
-    with(Code::InvalidArgument, message, ErrorDetails::with_bad_request_violation(name, description))
+    with(
+        Code::InvalidArgument,
+        message,
+        ErrorDetails::with_bad_request_violation(name, description),
+    )
 }
 
 /// A filter's field, as the journal's room reports it.
@@ -67,7 +71,11 @@ pub(super) fn not_found(message: impl Into<String>, reason: &str) -> Status {
 
 /// The daemon stops; whoever reads a stream resumes from its cursor.
 pub(super) fn stopping() -> Status {
-    retry(Code::Unavailable, "leukd is stopping; resume from your cursor when it is back", "STOPPING")
+    retry(
+        Code::Unavailable,
+        "leukd is stopping; resume from your cursor when it is back",
+        "STOPPING",
+    )
 }
 
 /// No model is in service.
@@ -124,9 +132,7 @@ pub(super) fn internal(error: &dyn std::fmt::Display) -> Status {
 /// What the journal reports.
 pub(super) fn journal(error: &JournalError) -> Status {
     match error {
-        JournalError::DiskFloor { .. } => {
-            retry(Code::Unavailable, error.to_string(), "DISK_FLOOR")
-        }
+        JournalError::DiskFloor { .. } => retry(Code::Unavailable, error.to_string(), "DISK_FLOOR"),
         JournalError::Closed => stopping(),
         error if error.is_transient() => {
             // The client has no use for the server's paths; the log has them.

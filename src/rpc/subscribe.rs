@@ -17,12 +17,12 @@ use tonic::Status;
 use super::proto::{Event, Gap, Heartbeat, event};
 use super::{convert, status};
 use crate::clock::Clock;
+use crate::journal::Batch;
 use crate::journal::Journal;
 use crate::journal::filter::Filter;
-use crate::journal::Batch;
 
 /// How many results are read from the journal at once.
-const BATCH: usize = 256;
+const BATCH: usize = 1024;
 
 /// What one subscription needs.
 pub(super) struct Subscription {

@@ -36,7 +36,8 @@ pub struct Folders {
 impl Folders {
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let [export, state, models] = ["export", "state", "models"].map(|name| root.path().join(name));
+        let [export, state, models] =
+            ["export", "state", "models"].map(|name| root.path().join(name));
         for folder in [&export, &state, &models] {
             std::fs::create_dir(folder).unwrap();
         }
@@ -181,7 +182,10 @@ impl Harness {
         };
         let quiet = |status: &proto::GetStatusResponse| {
             status.folders.iter().all(|folder| folder.settling == 0 && folder.queued == 0)
-                && status.queues.as_ref().is_some_and(|queues| queues.busy == 0 && queues.backlog == 0)
+                && status
+                    .queues
+                    .as_ref()
+                    .is_some_and(|queues| queues.busy == 0 && queues.backlog == 0)
         };
         let before = self.status().await;
         if !quiet(&before) {
@@ -229,7 +233,8 @@ pub async fn all_results(mut client: ResultsClient<Channel>) -> Vec<proto::Resul
     let mut results = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = proto::ListResultsRequest { page_size: 1000, page_token, ..Default::default() };
+        let request =
+            proto::ListResultsRequest { page_size: 1000, page_token, ..Default::default() };
         let page = client.list_results(request).await.unwrap().into_inner();
         results.extend(page.results);
         if page.next_page_token.is_empty() {
@@ -246,7 +251,10 @@ pub async fn next(stream: &mut Streaming<proto::Event>) -> proto::Event {
 }
 
 /// The next `count` results of a subscription; heartbeats pass.
-pub async fn next_results(stream: &mut Streaming<proto::Event>, count: usize) -> Vec<proto::Result> {
+pub async fn next_results(
+    stream: &mut Streaming<proto::Event>,
+    count: usize,
+) -> Vec<proto::Result> {
     let mut results = Vec::new();
     while results.len() < count {
         match next(stream).await.kind.unwrap() {
