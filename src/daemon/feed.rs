@@ -52,11 +52,13 @@ impl Feeder {
             let finishing = finished.clone();
             tokio::spawn(async move {
                 let path = settled.path.clone();
-                let verdict = pipeline.capture(settled).await;
-                ingest.report(&path, &verdict);
+                // In a task of its own: every capture that was received gets a verdict, whatever happens.
+                let work = tokio::spawn(async move { pipeline.capture(settled).await });
+                let verdict = work.await.unwrap_or(Verdict::Retry);
                 if matches!(verdict, Verdict::Finished) {
                     finishing.send_modify(|count| *count += 1);
                 }
+                ingest.report(&path, verdict);
                 drop(place);
             });
             burst.report(*finished.borrow(), false);

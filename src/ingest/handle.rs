@@ -106,6 +106,12 @@ pub struct Ingest {
     clock: Clock,
 }
 
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.folders.iter().map(|(folder, _)| folder)).finish()
+    }
+}
+
 impl Ingest {
     /// Starts one thread a folder. The captures come out of the second value.
     ///

@@ -146,7 +146,7 @@ fn values_of(tensor: &TensorProto) -> Result<Values<'_>, WeightsError> {
     };
     let raw = tensor.raw_data.as_slice();
     let found = if raw.is_empty() { listed } else { raw.len() / width };
-    if found != count || (!raw.is_empty() && raw.len() % width != 0) {
+    if found != count || (!raw.is_empty() && !raw.len().is_multiple_of(width)) {
         let what = format!("the shape {:?} needs {count} values, there are {found}", tensor.dims);
         return Err(wrong(what));
     }

@@ -110,8 +110,7 @@ impl Pipeline {
         let model = parts.registry.current().ok_or(RequestError::NoModel)?;
         let arrived = parts.clock.wall();
         let queued = Instant::now();
-        let (journal, limits, clock) =
-            (parts.journal.clone(), parts.limits.clone(), parts.clock.clone());
+        let (journal, limits, clock) = (parts.journal.clone(), parts.limits, parts.clock.clone());
         let outcome = parts
             .pool
             .run(Lane::Interactive, move |_| -> Result<Outcome, RequestError> {

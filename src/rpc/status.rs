@@ -27,7 +27,7 @@ use crate::model::registry::ReloadError;
 use crate::pipeline::RequestError;
 
 /// `ErrorInfo.domain` of every error.
-pub const DOMAIN: &str = "leukd";
+const DOMAIN: &str = "leukd";
 
 /// When to try again after a passing shortage.
 const SOON: Duration = Duration::from_secs(1);

@@ -35,12 +35,13 @@ pub(super) struct Subscription {
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
     /// Held as long as the subscription lasts.
+    #[expect(dead_code, reason = "held, not read")]
     pub(super) place: OwnedSemaphorePermit,
 }
 
 /// The stream that tonic polls. It ends with a status, which overtakes events that a slow reader left.
 #[derive(Debug)]
-pub struct Events {
+pub(super) struct Events {
     queue: mpsc::Receiver<Event>,
     end: watch::Receiver<Option<Status>>,
     ended: bool,
