@@ -92,7 +92,7 @@ fn watch(findings: &mut Findings, watch: &Watch) {
             match how {
                 Overlap::Apart => {}
                 Overlap::Same => {
-                    findings.problem("watch.folders", format!("{a} stands in it twice"))
+                    findings.problem("watch.folders", format!("{a} stands in it twice"));
                 }
                 Overlap::Nested => findings.problem(
                     "watch.folders",

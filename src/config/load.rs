@@ -134,7 +134,7 @@ fn layers(sources: &Sources) -> Vec<Layer> {
             name,
             Origin::Env(name.to_owned()),
             "journal.directory",
-            &[folder.clone()],
+            std::slice::from_ref(folder),
         ));
     }
     let system = sources.system_file.iter().map(|path| (path, false));
