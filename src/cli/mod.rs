@@ -1,9 +1,121 @@
 //! One file per subcommand.
 
+mod classify;
+mod completions;
+mod demo;
+mod error;
+mod filter;
+mod json;
+mod model;
+mod output;
+pub mod progress;
+mod reload;
+mod remote;
+mod results;
+mod serve;
+mod settings;
+mod show;
+mod status;
+mod tail;
+mod train;
+
 use std::process::ExitCode;
 
-/// Parses the command line and runs it.
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::result::RESEARCH_USE_ONLY;
+use error::CliError;
+
+/// Watches a microscope's export folder, classifies each segmented white blood cell (leukemic blast or
+/// normal) and streams the results over gRPC
+#[derive(Debug, Parser)]
+#[command(name = "leukd", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Classify(classify::ClassifyArgs),
+    Tail(tail::TailArgs),
+    Status(status::StatusArgs),
+    Results(results::ResultsArgs),
+    Model(model::ModelArgs),
+    Reload(reload::ReloadArgs),
+    Check(settings::CheckArgs),
+    Config(settings::ConfigArgs),
+    Completions(completions::CompletionsArgs),
+    Demo(demo::DemoArgs),
+    Train(train::TrainArgs),
+}
+
+/// Parses the command line, runs it, and says on standard error what went wrong.
+///
+/// Exit codes are those of sysexits(3): 0 done, 64 command line, 65 data, 66 no such file or result, 69 daemon
+/// out of reach, 70 defect, 74 input or output, 78 configuration.
 #[must_use]
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    match parse().and_then(|command| command.map_or(Ok(()), dispatch)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !matches!(error, CliError::OutputClosed) {
+                output::remark(&format!("leukd: {error}"));
+            }
+            error.into()
+        }
+    }
+}
+
+/// The command line's grammar; each help ends with the research-use sentence.
+fn grammar() -> clap::Command {
+    fn with_notice(command: clap::Command) -> clap::Command {
+        command.after_help(RESEARCH_USE_ONLY).mut_subcommands(with_notice)
+    }
+    with_notice(Cli::command())
+}
+
+/// The command; none where help or version was asked for, and shown.
+fn parse() -> Result<Option<Command>, CliError> {
+    let parsed = grammar().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => Ok(Some(cli.command)),
+        Err(error) if error.use_stderr() => {
+            // clap's own "error: " stands after our name.
+            let text = error.render().to_string();
+            Err(CliError::Usage(text.trim_end().trim_start_matches("error: ").to_owned()))
+        }
+        Err(help) => {
+            help.print().map_err(|error| CliError::output(&error))?;
+            Ok(None)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Classify(args) => classify::run(&args),
+        Command::Tail(args) => tail::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Results(args) => results::run(&args),
+        Command::Model(args) => model::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Check(args) => settings::check(&args),
+        Command::Config(args) => settings::config(&args),
+        Command::Completions(args) => completions::run(&args, grammar()),
+        Command::Demo(args) => demo::run(&args),
+        Command::Train(args) => train::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        grammar().debug_assert();
+    }
 }

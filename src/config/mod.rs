@@ -6,6 +6,7 @@
 //! replaces the whole list. An unknown name or a bad value in any layer is an error that says where it stands.
 
 mod check;
+mod disk;
 mod error;
 mod keys;
 mod layer;

@@ -1,0 +1,53 @@
+//! `leukd reload`: the model bundle again, or another one.
+
+use std::time::Duration;
+
+use super::error::CliError;
+use super::output::{Output, clean};
+use super::remote::{self, ServerArgs};
+use super::{json, show};
+use crate::rpc::proto::ReloadModelRequest;
+use crate::rpc::proto::control_client::ControlClient;
+
+/// Load the model bundle again, or another one of the model folder
+///
+/// The bundle is tested on its own golden inputs first. If anything fails, the model before it stays in service.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ReloadArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// A file name in the configured model folder; without it, the configured bundle
+    #[arg(long, value_name = "NAME")]
+    file: Option<String>,
+    /// One JSON object (ReloadModelResponse)
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The daemon cannot be reached, or refuses: the bundle does not work, is not there, or another reload runs.
+pub(super) fn run(args: &ReloadArgs) -> Result<(), CliError> {
+    remote::runtime()?.block_on(async {
+        let mut client = ControlClient::new(args.server.connect().await?);
+        let message = ReloadModelRequest { file: args.file.clone().unwrap_or_default() };
+        // Reading, compiling and testing a bundle takes seconds; a slow disk, more.
+        let request = remote::request(message, Duration::from_secs(300));
+        let response = client.reload_model(request).await;
+        let response =
+            response.map_err(|s| args.server.refused(s.code(), s.message()))?.into_inner();
+        let out = Output::new();
+        if args.json {
+            return out.line(&json::line(&response)?);
+        }
+        let model = response.model.unwrap_or_default();
+        out.line(&format!(
+            "{} ({:.12}) serves now; before it {:.12}; took {}",
+            clean(&model.id),
+            clean(&model.digest),
+            clean(&response.previous_digest),
+            show::duration(response.took.as_ref())
+        ))
+    })
+}

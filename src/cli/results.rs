@@ -1,0 +1,199 @@
+//! `leukd results`: what is stored.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tonic::transport::Channel;
+
+use super::error::CliError;
+use super::filter::FilterArgs;
+use super::output::{Output, Table, clean, remark};
+use super::remote::{self, ServerArgs};
+use super::{json, show, status};
+use crate::result::RESEARCH_USE_ONLY;
+use crate::rpc::proto::get_result_request::By;
+use crate::rpc::proto::results_client::ResultsClient;
+use crate::rpc::proto::{
+    self, FolderSource, GetResultRequest, GetSpecimenRequest, GetSpecimenResponse,
+    ListResultsRequest,
+};
+
+/// How long one page may take.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Results a page.
+const PAGE: u32 = 200;
+
+/// List stored results, or look one up
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ResultsArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// At most this many; 0 means all
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u64,
+    /// The newest first
+    #[arg(long)]
+    newest: bool,
+    /// The latest result of this file, by its absolute path in a watched folder
+    #[arg(long, value_name = "FILE", group = "one")]
+    path: Option<PathBuf>,
+    /// The result with this sequence
+    #[arg(long, value_name = "N", group = "one")]
+    sequence: Option<u64>,
+    /// The result with this id
+    #[arg(long, value_name = "UUID", group = "one")]
+    id: Option<String>,
+    /// How many cells of each kind the specimen has, and its blast fraction
+    #[arg(long, group = "one", requires = "specimen")]
+    counts: bool,
+    /// One JSON object a line (Result; with --counts, GetSpecimenResponse)
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The daemon cannot be reached, or refuses; there is no such result.
+pub(super) fn run(args: &ResultsArgs) -> Result<(), CliError> {
+    remote::runtime()?.block_on(answer(args))
+}
+
+async fn answer(args: &ResultsArgs) -> Result<(), CliError> {
+    let out = Output::new();
+    // Not among the lines: those are data.
+    remark(RESEARCH_USE_ONLY);
+    let mut client = ResultsClient::new(args.server.connect().await?);
+    if args.counts {
+        return counts(args, &mut client, &out).await;
+    }
+    let by = if let Some(path) = &args.path {
+        Some(By::Path(folder_source(&args.server, path).await?))
+    } else {
+        args.sequence.map(By::Sequence).or_else(|| args.id.clone().map(By::ResultId))
+    };
+    match by {
+        Some(by) => {
+            let request = remote::request(GetResultRequest { by: Some(by) }, LIMIT);
+            let response = client.get_result(request).await;
+            let response = response.map_err(|s| args.server.refused(s.code(), s.message()))?;
+            let results: Vec<_> = response.into_inner().result.into_iter().collect();
+            print(&results, args, &out)
+        }
+        None => list(args, &mut client, &out).await,
+    }
+}
+
+async fn list(
+    args: &ResultsArgs,
+    client: &mut ResultsClient<Channel>,
+    out: &Output,
+) -> Result<(), CliError> {
+    let mut left = if args.limit == 0 { u64::MAX } else { args.limit };
+    let mut page_token = String::new();
+    loop {
+        let page = ListResultsRequest {
+            filter: args.filter.to_proto(),
+            page_size: u32::try_from(left).unwrap_or(PAGE).min(PAGE),
+            page_token,
+            newest_first: args.newest,
+        };
+        let response = client.list_results(remote::request(page, LIMIT)).await;
+        let response =
+            response.map_err(|s| args.server.refused(s.code(), s.message()))?.into_inner();
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(response.results.len());
+        print(&response.results[..count], args, out)?;
+        left -= count as u64;
+        if left == 0 || response.next_page_token.is_empty() {
+            return Ok(());
+        }
+        page_token = response.next_page_token;
+    }
+}
+
+fn print(results: &[proto::Result], args: &ResultsArgs, out: &Output) -> Result<(), CliError> {
+    if args.json {
+        return results.iter().try_for_each(|result| out.line(&json::line(result)?));
+    }
+    let mut table = Table::new(&show::RESULT_HEADER);
+    for result in results {
+        table.row(show::result_cells(result), show::decision(result.decision()).1);
+    }
+    if table.is_empty() {
+        remark("no results");
+        return Ok(());
+    }
+    table.print(out)
+}
+
+async fn counts(
+    args: &ResultsArgs,
+    client: &mut ResultsClient<Channel>,
+    out: &Output,
+) -> Result<(), CliError> {
+    let specimen = args.filter.specimen.clone().unwrap_or_default();
+    let response =
+        client.get_specimen(remote::request(GetSpecimenRequest { specimen }, LIMIT)).await;
+    let counts = response.map_err(|s| args.server.refused(s.code(), s.message()))?.into_inner();
+    if args.json { out.line(&json::line(&counts)?) } else { out.line(&in_words(&counts)) }
+}
+
+fn in_words(counts: &GetSpecimenResponse) -> String {
+    let fraction = counts.blast_fraction.as_ref().map_or_else(
+        || "no cell was decided".to_owned(),
+        |share| {
+            format!(
+                "blast fraction {:.4} (95 % interval {:.4} to {:.4})",
+                share.value, share.lower, share.upper
+            )
+        },
+    );
+    format!(
+        "specimen {}: {} all, {} hem, {} review, {} rejected on {} slides; {fraction}; as of sequence {}",
+        clean(&counts.specimen),
+        counts.all,
+        counts.hem,
+        counts.review,
+        counts.rejected,
+        counts.slides.len(),
+        counts.as_of_sequence
+    )
+}
+
+/// The watched folder that a file lies in, and its path below it.
+async fn folder_source(server: &ServerArgs, file: &Path) -> Result<FolderSource, CliError> {
+    let status = status::ask(server).await?;
+    let folders = status.folders.iter().map(|folder| folder.folder.as_str());
+    split(folders.clone(), file).ok_or_else(|| {
+        let folders: Vec<String> = folders.map(clean).collect();
+        let file = file.display();
+        CliError::Usage(format!(
+            "{file} lies in none of the watched folders: {}",
+            folders.join(", ")
+        ))
+    })
+}
+
+fn split<'a>(mut folders: impl Iterator<Item = &'a str>, file: &Path) -> Option<FolderSource> {
+    folders.find_map(|folder| {
+        let path = file.strip_prefix(folder).ok()?.to_str()?;
+        (!path.is_empty())
+            .then(|| FolderSource { folder: folder.to_owned(), path: path.to_owned() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_in_its_watched_folder() {
+        let folders = ["/a", "/export"];
+        let found = split(folders.into_iter(), Path::new("/export/s/1.bmp")).unwrap();
+        assert_eq!((found.folder.as_str(), found.path.as_str()), ("/export", "s/1.bmp"));
+        assert!(split(folders.into_iter(), Path::new("/exports/1.bmp")).is_none());
+        assert!(split(folders.into_iter(), Path::new("/export")).is_none());
+    }
+}

@@ -1,0 +1,175 @@
+//! `--config` and the flags that are settings; `leukd check` and `leukd config show`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::error::CliError;
+use super::output::{Output, clean, remark};
+use crate::config::{Flag, Loaded, Origin, Sources, load};
+
+/// Where settings come from, besides the environment (`LEUKD__SECTION__KEY`).
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct SettingsArgs {
+    /// Read this file over /etc/leukd/leukd.toml
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Watch this folder, and no other than those named so; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub(super) watch: Vec<PathBuf>,
+    /// Keep the journal in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+    /// Listen on this address; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+    /// Serve this model bundle
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: Option<PathBuf>,
+    /// What to log: error, warn, info, debug, trace, or a filter such as leukd=debug,info
+    #[arg(long, value_name = "FILTER")]
+    pub(super) log_level: Option<String>,
+}
+
+impl SettingsArgs {
+    /// Loads and checks the settings, and tells of doubtful ones on standard error.
+    ///
+    /// # Errors
+    /// [`CliError::Config`]; [`CliError::Usage`] where a path is not UTF-8.
+    pub(super) fn load(&self) -> Result<Loaded, CliError> {
+        let loaded = load(&Sources::from_process(self.config.clone(), self.flags()?))?;
+        for warning in &loaded.warnings {
+            remark(&format!("leukd: warning: {}", clean(warning)));
+        }
+        Ok(loaded)
+    }
+
+    fn flags(&self) -> Result<Vec<Flag>, CliError> {
+        let path = |name, path: &PathBuf| absolute(name, path);
+        let mut flags = Vec::new();
+        let mut push = |name, key, values: Vec<String>| {
+            if !values.is_empty() {
+                flags.push(Flag { name, key, values });
+            }
+        };
+        let folders: Result<_, _> =
+            self.watch.iter().map(|folder| path("--watch", folder)).collect();
+        push("--watch", "watch.folders", folders?);
+        let state: Result<_, _> = self.state.iter().map(|folder| path("--state", folder)).collect();
+        push("--state", "journal.directory", state?);
+        let model: Result<_, _> = self.model.iter().map(|file| path("--model", file)).collect();
+        push("--model", "model.bundle", model?);
+        push("--listen", "rpc.listen", self.listen.iter().cloned().collect());
+        push("--log-level", "log.level", self.log_level.iter().cloned().collect());
+        Ok(flags)
+    }
+}
+
+/// On the command line, and only there, a path may count from the present folder.
+fn absolute(name: &str, path: &Path) -> Result<String, CliError> {
+    let shown = path.display();
+    let whole = std::path::absolute(path)
+        .map_err(|error| CliError::Usage(format!("{name} {shown:?}: {error}")))?;
+    // "./export" and "../export" are meant; symbolic links before ".." are rare enough to leave alone.
+    let mut plain = PathBuf::new();
+    for part in whole.components() {
+        if part == std::path::Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
+        .into_os_string()
+        .into_string()
+        .map_err(|_| CliError::Usage(format!("{name} {shown:?}: the path is not UTF-8; rename it")))
+}
+
+/// Check the configuration and say what is wrong, with file and line
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Runs `leukd check`.
+///
+/// # Errors
+/// [`CliError::Config`] with everything that is wrong.
+pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
+    let loaded = args.settings.load()?;
+    for warning in loaded.examine()? {
+        remark(&format!("leukd: warning: {}", clean(&warning)));
+    }
+    Output::new().line("the configuration works")
+}
+
+/// Show the settings
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum ConfigCommand {
+    /// Show every setting and where its value came from
+    Show {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// One JSON object: settings and origins
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs `leukd config`.
+///
+/// # Errors
+/// [`CliError::Config`] with everything that is wrong.
+pub(super) fn config(args: &ConfigArgs) -> Result<(), CliError> {
+    let ConfigCommand::Show { settings, json } = &args.command;
+    let loaded = settings.load()?;
+    let text = if *json { as_json(&loaded) } else { as_toml(&loaded)? };
+    Output::new().line(text.trim_end())
+}
+
+fn as_json(loaded: &Loaded) -> String {
+    let origins: serde_json::Map<_, _> = loaded
+        .origins
+        .iter()
+        .map(|(key, origin)| (key.clone(), origin.to_string().into()))
+        .collect();
+    json!({ "settings": loaded.settings, "origins": origins }).to_string()
+}
+
+/// A configuration file that sets the same, with each line's origin as a remark.
+fn as_toml(loaded: &Loaded) -> Result<String, CliError> {
+    let table = toml::Table::try_from(&loaded.settings).map_err(|error| {
+        CliError::Software(format!("cannot write the settings as TOML: {error}"))
+    })?;
+    let mut text = String::new();
+    let mut section = "";
+    for (key, origin) in &loaded.origins {
+        let Some((of, name)) = key.split_once('.') else { continue };
+        if of != section {
+            let _ = writeln!(text, "{}[{of}]", if section.is_empty() { "" } else { "\n" });
+            section = of;
+        }
+        let origin = clean(&origin_in_words(origin));
+        let _ = match table.get(of).and_then(|settings| settings.get(name)) {
+            Some(value) => writeln!(text, "{name} = {value} # {origin}"),
+            None => writeln!(text, "# {name} is not set # {origin}"),
+        };
+    }
+    Ok(text)
+}
+
+fn origin_in_words(origin: &Origin) -> String {
+    match origin {
+        Origin::Default => "default".to_owned(),
+        other => format!("from {other}"),
+    }
+}

@@ -1,0 +1,122 @@
+//! Messages of the contract as text for people.
+
+use super::output::{Colour, Output, clean};
+use crate::rpc::proto;
+
+/// A time of the contract as RFC 3339; `-` when absent.
+#[must_use]
+pub(super) fn time(at: Option<&prost_types::Timestamp>) -> String {
+    at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok())
+        .map_or_else(|| "-".to_owned(), |at| format!("{at:.0}"))
+}
+
+/// A duration of the contract with its unit; `-` when absent.
+#[must_use]
+pub(super) fn duration(length: Option<&prost_types::Duration>) -> String {
+    let length = length.and_then(|length| std::time::Duration::try_from(*length).ok());
+    length.map_or_else(|| "-".to_owned(), |length| format!("{length:.1?}"))
+}
+
+/// A decision's word and colour.
+#[must_use]
+pub(super) const fn decision(decision: proto::Decision) -> (&'static str, Option<Colour>) {
+    match decision {
+        proto::Decision::Unspecified => ("?", None),
+        proto::Decision::All => ("all", Some(Colour::Red)),
+        proto::Decision::Hem => ("hem", Some(Colour::Green)),
+        proto::Decision::Review => ("review", Some(Colour::Yellow)),
+        proto::Decision::Rejected => ("rejected", Some(Colour::Dim)),
+    }
+}
+
+/// The head over [`result_cells`].
+pub(super) const RESULT_HEADER: [&str; 7] =
+    ["SEQUENCE", "CLASSIFIED", "DECISION", "P", "SPECIMEN/SLIDE/CELL", "SOURCE", "REASONS"];
+
+/// One result as the cells of a table's row.
+#[must_use]
+pub(super) fn result_cells(result: &proto::Result) -> Vec<String> {
+    let own = result.probabilities.iter().find(|class| class.label == result.label);
+    let source = match result.source.as_ref().and_then(|source| source.kind.as_ref()) {
+        Some(proto::source::Kind::Folder(folder)) => folder.path.clone(),
+        Some(proto::source::Kind::Rpc(rpc)) if rpc.request_id.is_empty() => {
+            format!("rpc {}", rpc.peer)
+        }
+        Some(proto::source::Kind::Rpc(rpc)) => format!("rpc {} {}", rpc.peer, rpc.request_id),
+        None => String::new(),
+    };
+    let reasons: Vec<&str> = result.reasons.iter().map(|reason| reason.code.as_str()).collect();
+    vec![
+        result.sequence.to_string(),
+        time(result.classified_at.as_ref()),
+        decision(result.decision()).0.to_owned(),
+        own.map_or_else(|| "-".to_owned(), |class| format!("{:.4}", class.probability)),
+        [&result.specimen, &result.slide, &result.cell].map(String::as_str).join("/"),
+        source,
+        reasons.join(","),
+    ]
+}
+
+/// One result as a line of a stream, whose later lines are not known yet: fixed widths.
+#[must_use]
+pub(super) fn result_line(result: &proto::Result, out: &Output) -> String {
+    let cells: Vec<String> = result_cells(result).iter().map(|cell| clean(cell)).collect();
+    let [sequence, at, decided, p, ids, source, reasons] = cells.as_slice() else {
+        return String::new();
+    };
+    let (_, colour) = decision(result.decision());
+    let decided = format!("{decided:<8}");
+    let decided = colour.map_or_else(|| decided.clone(), |colour| out.paint(colour, &decided));
+    format!("{sequence:>8}  {at:<20}  {decided}  {p:<6}  {ids:<16}  {source}  {reasons}")
+        .trim_end()
+        .to_owned()
+}
+
+/// A model's card as lines.
+#[must_use]
+pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
+    let mut lines = vec![
+        format!("model      {}", clean(&model.id)),
+        format!("digest     {}", model.digest),
+        format!("origin     {}", clean(&model.origin)),
+        format!("labels     {}", clean(&model.labels.join(", "))),
+        format!("input      {0}×{0}, {1}", model.input_size, clean(&model.precision)),
+        format!("trained    {} by {}", time(model.trained_at.as_ref()), clean(&model.trainer)),
+        format!("split      {}", clean(&model.split)),
+        format!("threshold  P(all) ≥ {}", model.threshold),
+    ];
+    if model.review_lower < model.review_upper {
+        lines.push(format!("review     {} ≤ P(all) < {}", model.review_lower, model.review_upper));
+    }
+    if model.serving_since.is_some() {
+        lines.push(format!("serving    since {}", time(model.serving_since.as_ref())));
+    }
+    lines.extend(model.metrics.iter().map(|metric| {
+        format!(
+            "measured   {} {:.4} [{:.4}, {:.4}], split by {}, {} cells of {} subjects",
+            clean(&metric.name),
+            metric.value,
+            metric.lower,
+            metric.upper,
+            clean(&metric.split),
+            metric.cells,
+            metric.subjects
+        )
+    }));
+    lines.extend(model.card.lines().map(|line| format!("           {}", clean(line))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_durations_are_short() {
+        let at = prost_types::Timestamp { seconds: 1_700_000_000, nanos: 123_000_000 };
+        assert_eq!(time(Some(&at)), "2023-11-14T22:13:20Z");
+        assert_eq!(time(None), "-");
+        let length = prost_types::Duration { seconds: 0, nanos: 612_000_000 };
+        assert_eq!(duration(Some(&length)), "612.0ms");
+    }
+}
