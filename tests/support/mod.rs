@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 pub mod process;
+pub mod refusal;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use leukd::rpc::proto::{self, event, subscribe_request};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tonic::Streaming;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -121,6 +122,47 @@ impl Harness {
 
     pub fn channel(&self) -> Channel {
         self.channel.clone()
+    }
+
+    /// A connection of its own, whose server may send only `window` bytes ahead of what a stream's reader
+    /// takes: with a small one, a reader that takes nothing is felt at once.
+    pub async fn narrow_channel(&self, window: u32) -> Channel {
+        let url = format!("http://{}", self.daemon.address());
+        let endpoint = Endpoint::from_shared(url).unwrap().initial_stream_window_size(window);
+        endpoint.connect().await.unwrap()
+    }
+
+    /// One image through Classify, without ids.
+    pub async fn classify(&self, image: Vec<u8>) -> proto::Result {
+        let request = proto::ClassifyRequest { image, ..Default::default() };
+        let answer = self.classifier().classify(request).await.unwrap().into_inner();
+        answer.result.unwrap()
+    }
+
+    /// Many images through one ClassifyStream.
+    pub async fn classify_all(&self, images: Vec<Vec<u8>>) -> Vec<proto::ClassifyStreamResponse> {
+        let requests = images
+            .into_iter()
+            .map(|image| proto::ClassifyRequest { image, ..Default::default() })
+            .collect();
+        self.classify_requests(requests).await.unwrap()
+    }
+
+    /// Many requests through one ClassifyStream: every answer, or the status that ended the stream.
+    pub async fn classify_requests(
+        &self,
+        requests: Vec<proto::ClassifyRequest>,
+    ) -> Result<Vec<proto::ClassifyStreamResponse>, tonic::Status> {
+        let all = async {
+            let sent = self.classifier().classify_stream(tokio_stream::iter(requests)).await?;
+            let mut stream = sent.into_inner();
+            let mut answers = Vec::new();
+            while let Some(answer) = stream.message().await? {
+                answers.push(answer);
+            }
+            Ok(answers)
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("the stream ends in time")
     }
 
     pub fn daemon(&self) -> &Running {
@@ -288,6 +330,44 @@ pub fn assert_gapless(results: &[proto::Result]) {
     for (index, result) in results.iter().enumerate() {
         assert_eq!(result.sequence, index as u64 + 1, "{:?}", brief(results));
     }
+}
+
+/// Tries until `wanted` gives something, in bounded time.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut wanted: impl FnMut() -> F) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = wanted().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("waited for {what}"))
+}
+
+/// The probability of one class.
+pub fn probability(result: &proto::Result, label: &str) -> f64 {
+    result.probabilities.iter().find(|class| class.label == label).unwrap().probability
+}
+
+/// Patches of the tiny network's 256 that a cell must cover to be decided this way.
+pub const ALL: u32 = 80;
+pub const HEM: u32 = 30;
+pub const REVIEW: u32 = 56;
+/// Decided as blast, but with a probability of only some 0.8.
+pub const WEAK_ALL: u32 = 59;
+
+/// A 64×64 BMP whose cell covers `patches` of the tiny network's 16×16 patches, and that no other seed has.
+pub fn cell_of(patches: u32, seed: u64) -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(64, 64, |x, y| {
+        if (y / 4) * 16 + x / 4 >= patches {
+            return image::Rgb([0; 3]);
+        }
+        // The seed's sixteen digits stand in the first patch.
+        let digit = if x < 4 && y < 4 { (seed >> (4 * (4 * y + x))) & 15 } else { 0 };
+        image::Rgb([128 + u8::try_from(digit).unwrap(), 120, 140])
+    });
+    synthetic::bmp(&picture)
 }
 
 /// A small capture that no other seed has: a BMP of 64×64 pixels.
