@@ -116,12 +116,12 @@ fn in_order(
             .map(|lane| {
                 let (answer, answers) = std::sync::mpsc::sync_channel(AHEAD);
                 scope.spawn(move || {
-                    // The receiver goes when the output is closed: then there is nothing left to do.
-                    files
-                        .iter()
-                        .skip(lane)
-                        .step_by(threads)
-                        .try_for_each(|file| answer.send(work(file)))
+                    for file in files.iter().skip(lane).step_by(threads) {
+                        // The receiver goes when the output is closed: then there is nothing left to do.
+                        if answer.send(work(file)).is_err() {
+                            break;
+                        }
+                    }
                 });
                 answers
             })
