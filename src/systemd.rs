@@ -118,7 +118,7 @@ mod tests {
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let variables = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "30000000")];
         in_child("child_tells_everything", &variables);
-        let mut heard = || {
+        let heard = || {
             let mut buffer = [0; 256];
             let length = socket.recv(&mut buffer).unwrap();
             String::from_utf8(buffer[..length].to_vec()).unwrap()

@@ -288,7 +288,7 @@ async fn tail_with_a_foreign_cursor_ends_with_65() {
 async fn tail_gives_up_in_time_and_says_how_to_resume() {
     let played = Played::with([
         [hello(2)].into_iter().chain(results(1..=2)).collect(),
-        vec![Err(Status::unavailable("no"))],
+        vec![hello(2), Err(Status::internal("no"))],
         vec![Err(Status::unavailable("no"))],
         vec![Err(Status::unavailable("no"))],
     ]);

@@ -32,8 +32,13 @@ fn the_unit_passes_systemd_analyze_verify() {
     let output =
         Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&copy).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // Other units of this machine are not ours to judge.
-    let ours: Vec<&str> = said.lines().filter(|line| line.contains("leukd")).collect();
+    // Other units of this machine are not ours to judge, and systemd below 253 does not know this type:
+    // the unit says what to do then.
+    let ours: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("leukd"))
+        .filter(|line| !line.ends_with("Failed to parse service type, ignoring: notify-reload"))
+        .collect();
     assert!(ours.is_empty(), "{ours:#?}");
 }
 

@@ -1,6 +1,20 @@
 //! `leukd demo`: the whole way from a synthetic capture to a streamed result, in a temporary folder.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
 use super::error::CliError;
+use super::output::{Output, remark};
+use super::{json, show};
+use crate::cell::synthetic::{self, Kind};
+use crate::clock::Clock;
+use crate::config::settings::Settings;
+use crate::config::units::Bytes;
+use crate::result::RESEARCH_USE_ONLY;
+use crate::rpc::proto::results_client::ResultsClient;
+use crate::rpc::proto::{SubscribeRequest, event, subscribe_request};
+use crate::telemetry;
 
 /// Show leukd at work on synthetic cells: a temporary export folder, a daemon, a client
 #[derive(Debug, Clone, clap::Args)]
@@ -21,6 +35,75 @@ pub(super) struct DemoArgs {
 /// # Errors
 /// What ends the daemon.
 pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
-    let DemoArgs { cells, seed: _, json: _ } = args;
-    Err(CliError::Software(format!("demo is not built yet ({cells} cells)")))
+    let clock = Clock::system();
+    let settings = Settings::default();
+    telemetry::init("leukd=info,warn", settings.log.format)
+        .map_err(|error| CliError::Software(error.to_string()))?;
+    let runtime = super::serve::runtime()?;
+    let ended = runtime.block_on(demo(args, settings, clock));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(), CliError> {
+    let io = |error: std::io::Error| CliError::Io(error.to_string());
+    let folders = tempfile::tempdir().map_err(io)?;
+    let export = folders.path().join("export");
+    fs_err::create_dir(&export).map_err(io)?;
+    settings.watch.folders = vec![export.clone()];
+    settings.journal.directory = folders.path().join("state");
+    settings.journal.disk_floor = Bytes(0);
+    settings.rpc.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let daemon = super::serve::start(settings, clock).await?;
+    let address = daemon.address();
+    remark(RESEARCH_USE_ONLY);
+    remark(&format!("a daemon watches {}; these cells are drawn, not real", export.display()));
+    let (cells, seed) = (args.cells, args.seed);
+    let dropping = tokio::task::spawn_blocking(move || {
+        (0..cells).try_for_each(|index| drop_capture(&export, seed, index))
+    });
+    let shown = tokio::select! {
+        shown = show_results(args, address) => shown,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    };
+    let dropped = dropping.await.map_err(|error| CliError::Software(error.to_string()))?;
+    daemon.drain(Duration::from_secs(2)).await;
+    dropped.map_err(io).and(shown)
+}
+
+/// As the microscope's software would name it: every other cell is drawn as a blast.
+fn drop_capture(export: &Path, seed: u64, index: u32) -> std::io::Result<()> {
+    let kind = if index.is_multiple_of(2) { Kind::Blast } else { Kind::Normal };
+    let label = if index.is_multiple_of(2) { "all" } else { "hem" };
+    let cell = synthetic::cell(seed.wrapping_add(u64::from(index)), kind);
+    let name = format!("UID_{}_{}_{}_{label}.bmp", 900 + index % 3, index / 4 + 1, index % 4 + 1);
+    fs_err::write(export.join(name), synthetic::bmp(&cell))
+}
+
+/// A client like any other: subscribes, and shows what arrives.
+async fn show_results(args: &DemoArgs, address: SocketAddr) -> Result<(), CliError> {
+    let lost = |error: &dyn std::fmt::Display| {
+        CliError::Unavailable(format!("the demo's daemon: {error}"))
+    };
+    let mut client =
+        ResultsClient::connect(format!("http://{address}")).await.map_err(|e| lost(&e))?;
+    let start = Some(subscribe_request::Start::Earliest(()));
+    let request = SubscribeRequest { start, filter: None };
+    let mut events = client.subscribe(request).await.map_err(|e| lost(&e.message()))?.into_inner();
+    let out = Output::new();
+    let mut shown = 0;
+    while shown < args.cells {
+        let event = events.message().await.map_err(|e| lost(&e.message()))?;
+        let Some(event) = event else { return Err(lost(&"the stream ended")) };
+        if let Some(event::Kind::Result(result)) = event.kind {
+            shown += 1;
+            out.line(&if args.json {
+                json::line(&result)?
+            } else {
+                show::result_line(&result, &out)
+            })?;
+        }
+    }
+    remark(&format!("{shown} captures, {shown} durable results, in order and without holes"));
+    Ok(())
 }

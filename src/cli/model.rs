@@ -1,14 +1,18 @@
 //! `leukd model`: the card of the model in service, or of a bundle.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::error::CliError;
 use super::output::{Output, clean};
 use super::remote::{self, ServerArgs};
 use super::{json, show};
-use crate::rpc::proto::GetModelRequest;
+use crate::model::bundle::{BundleError, BundleSource};
+use crate::model::manifest::GOLDEN_TOLERANCE;
+use crate::model::serving::Model;
+use crate::rpc::convert;
 use crate::rpc::proto::control_client::ControlClient;
+use crate::rpc::proto::{self, GetModelRequest};
 
 /// Show or verify a model
 #[derive(Debug, Clone, clap::Args)]
@@ -43,11 +47,51 @@ enum ModelCommand {
 pub(super) fn run(args: &ModelArgs) -> Result<(), CliError> {
     match &args.command {
         ModelCommand::Show { file: None, server, json } => served(server, *json),
-        ModelCommand::Show { file: Some(file), .. } | ModelCommand::Verify { file } => {
-            let file = file.display();
-            Err(CliError::Software(format!("{file}: bundles cannot be read yet")))
-        }
+        ModelCommand::Show { file: Some(file), json, .. } => stored(file, *json),
+        ModelCommand::Verify { file } => verify(file),
     }
+}
+
+/// Reads and compiles a bundle and runs its golden inputs.
+///
+/// # Errors
+/// [`CliError::NoInput`] where there is no such file, [`CliError::Data`] where it does not work.
+pub(super) fn load(source: &BundleSource) -> Result<Model, CliError> {
+    let bundle = source.read().map_err(unusable)?;
+    let origin = bundle.origin().to_owned();
+    Model::load(bundle).map_err(|error| CliError::Data(format!("{origin}: {error}")))
+}
+
+fn unusable(error: BundleError) -> CliError {
+    match &error {
+        BundleError::Unreadable { .. } => CliError::NoInput(error.to_string()),
+        _ => CliError::Data(error.to_string()),
+    }
+}
+
+/// The card of a bundle that need not work.
+fn stored(file: &Path, as_json: bool) -> Result<(), CliError> {
+    let bundle = BundleSource::File(file.to_owned()).read().map_err(unusable)?;
+    print(
+        &proto::Model {
+            digest: bundle.digest().to_string(),
+            origin: bundle.origin().to_owned(),
+            ..convert::card(bundle.manifest())
+        },
+        as_json,
+    )
+}
+
+fn verify(file: &Path) -> Result<(), CliError> {
+    let started = Instant::now();
+    let model = load(&BundleSource::File(file.to_owned()))?;
+    let golden = model.manifest().golden.len();
+    let took = started.elapsed();
+    Output::new().line(&clean(&format!(
+        "{}: {} works: {golden} golden inputs within {GOLDEN_TOLERANCE:e}, loaded and tested in {took:.1?}",
+        file.display(),
+        model.manifest().id,
+    )))
 }
 
 fn served(server: &ServerArgs, as_json: bool) -> Result<(), CliError> {
@@ -58,10 +102,14 @@ fn served(server: &ServerArgs, as_json: bool) -> Result<(), CliError> {
         let response = response.map_err(|s| server.refused(s.code(), s.message()))?;
         Ok::<_, CliError>(response.into_inner().model.unwrap_or_default())
     })?;
+    print(&model, as_json)
+}
+
+fn print(model: &proto::Model, as_json: bool) -> Result<(), CliError> {
     let out = Output::new();
     if as_json {
-        return out.line(&json::line(&model)?);
+        return out.line(&json::line(model)?);
     }
-    show::model_lines(&model).iter().try_for_each(|line| out.line(line))?;
+    show::model_lines(model).iter().try_for_each(|line| out.line(line))?;
     out.line(&clean(&model.notice))
 }

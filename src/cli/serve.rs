@@ -1,7 +1,18 @@
 //! `leukd serve`: the daemon.
 
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{self, SignalKind};
+
 use super::error::CliError;
 use super::settings::SettingsArgs;
+use crate::clock::Clock;
+use crate::config::settings::Settings;
+use crate::daemon::{self, Running, StartError};
+use crate::journal::JournalError;
+use crate::systemd::Notifier;
 use crate::telemetry;
 
 /// Run the daemon
@@ -19,9 +30,109 @@ pub(super) struct ServeArgs {
 /// # Errors
 /// The configuration; or what ends the daemon.
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
+    // The time until a model serves is counted from here.
+    let clock = Clock::system();
     let loaded = args.settings.load()?;
     let log = &loaded.settings.log;
     telemetry::init(&log.level, log.format)
         .map_err(|error| CliError::Software(error.to_string()))?;
-    Err(CliError::Software("serve is not built yet".to_owned()))
+    for warning in loaded.examine()? {
+        tracing::warn!("{warning}");
+    }
+    let runtime = runtime()?;
+    let drain = loaded.settings.rpc.drain.0;
+    let ended = runtime.block_on(serve(loaded.settings, clock));
+    // What was cut off at the drain's deadline is not waited for a second time.
+    runtime.shutdown_timeout(drain.min(Duration::from_secs(1)));
+    ended
+}
+
+/// A runtime for the daemon: its async work is small beside the workers', and the blocking threads read
+/// the journal for clients.
+pub(super) fn runtime() -> Result<Runtime, CliError> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(32)
+        .thread_name("leukd-rpc")
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Software(format!("cannot start the runtime: {error}")))
+}
+
+/// Listens, builds and starts a daemon.
+pub(super) async fn start(settings: Settings, clock: Clock) -> Result<Running, CliError> {
+    let listen = settings.rpc.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        CliError::Unavailable(format!(
+            "cannot listen on {listen}: {error}; stop what listens there, or choose another address \
+             with rpc.listen or --listen"
+        ))
+    })?;
+    let daemon = daemon::build(settings, listener, clock).map_err(cannot_start)?;
+    daemon.spawn().map_err(cannot_start)
+}
+
+fn cannot_start(error: StartError) -> CliError {
+    let text = error.to_string();
+    match error {
+        StartError::Journal(JournalError::Locked { .. }) => CliError::Unavailable(text),
+        StartError::Journal(JournalError::Damaged { .. } | JournalError::Newer { .. }) => {
+            CliError::Data(text)
+        }
+        StartError::Journal(_) | StartError::System(_) => CliError::Io(text),
+        StartError::Setting { .. } => CliError::Usage(text),
+    }
+}
+
+async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
+    let signal = |kind| {
+        unix::signal(kind)
+            .map_err(|error| CliError::Software(format!("no signal handler: {error}")))
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let notifier = Notifier::new();
+    let drain = settings.rpc.drain.0;
+    let mut daemon = start(settings, clock).await?;
+    let address = daemon.address();
+    notifier.ready(&format!("listening on {address}; loading the model"));
+    let vitals = daemon.vitals();
+    let beat = notifier.watchdog();
+    let serving = daemon.wait_serving();
+    tokio::pin!(serving);
+    let mut told_serving = false;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                notifier.reloading();
+                let status = match daemon.reload().await {
+                    Ok(_) => format!("listening on {address}; model reloaded"),
+                    Err(error) => format!("listening on {address}; reload failed: {error}"),
+                };
+                notifier.ready(&status);
+            }
+            () = &mut serving, if !told_serving => {
+                told_serving = true;
+                notifier.status(&format!("serving on {address}"));
+            }
+            () = tokio::time::sleep(beat.unwrap_or(Duration::MAX)), if beat.is_some() => {
+                if vitals.are_good() {
+                    notifier.alive();
+                } else {
+                    tracing::error!("no progress: the watchdog is not fed");
+                }
+            }
+            why = daemon.failed() => {
+                notifier.stopping();
+                daemon.drain(drain).await;
+                return Err(CliError::Software(why));
+            }
+        }
+    }
+    notifier.stopping();
+    daemon.drain(drain).await;
+    Ok(())
 }

@@ -72,8 +72,10 @@ struct Tail<'a> {
     /// Where `--once` ends: the newest sequence at the first Hello.
     until: Option<u64>,
     shown: u64,
-    /// Messages of the present connection.
+    /// The present connection began with Hello.
     heard: bool,
+    /// It brought something after that.
+    progressed: bool,
 }
 
 /// Runs it.
@@ -85,12 +87,19 @@ pub(super) fn run(args: &TailArgs) -> Result<(), CliError> {
 }
 
 async fn follow(args: &TailArgs) -> Result<(), CliError> {
-    let mut tail =
-        Tail { args, out: Output::new(), cursor: None, until: None, shown: 0, heard: false };
+    let mut tail = Tail {
+        args,
+        out: Output::new(),
+        cursor: None,
+        until: None,
+        shown: 0,
+        heard: false,
+        progressed: false,
+    };
     let mut pause = FIRST_PAUSE;
     let mut broken_since: Option<tokio::time::Instant> = None;
     loop {
-        tail.heard = false;
+        (tail.heard, tail.progressed) = (false, false);
         let why = match tail.connection().await {
             Ok(End::Done) => return Ok(()),
             Ok(End::Broken(why)) => why,
@@ -99,7 +108,8 @@ async fn follow(args: &TailArgs) -> Result<(), CliError> {
             Err(CliError::Unavailable(why)) => why,
             Err(error) => return Err(error),
         };
-        if tail.heard {
+        // Hello alone proves nothing: a daemon that fails after it would be asked again without end.
+        if tail.progressed {
             pause = FIRST_PAUSE;
             broken_since = None;
         }
@@ -196,6 +206,7 @@ impl Tail<'_> {
             } else if !self.heard {
                 return Err(self.no_hello());
             }
+            self.progressed = self.heard;
             self.heard = true;
             self.show(&event)?;
             if self.is_done() {

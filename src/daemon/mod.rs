@@ -185,7 +185,8 @@ fn rpc_limits(settings: &Settings) -> rpc::Limits {
 
 /// One worker a physical core: two threads on one core share its arithmetic units, and gain nothing.
 /// Counted from the kernel's list of siblings; the number of logical processors where it has none.
-fn physical_cores() -> usize {
+#[must_use]
+pub fn physical_cores() -> usize {
     let logical = std::thread::available_parallelism().map_or(1, usize::from);
     let siblings = (0..logical)
         .map_while(|cpu| {

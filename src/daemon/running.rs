@@ -82,10 +82,13 @@ impl Running {
         Vitals::new(Arc::clone(&self.context))
     }
 
-    /// Waits until a model is in service.
-    pub async fn wait_serving(&self) {
-        // The sender lives as long as the keeper.
-        let _ = self.serving.clone().wait_for(|serves| *serves).await;
+    /// Ends when a model is in service.
+    pub fn wait_serving(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut serving = self.serving.clone();
+        async move {
+            // The sender lives as long as the keeper.
+            let _ = serving.wait_for(|serves| *serves).await;
+        }
     }
 
     /// Loads the configured bundle again.

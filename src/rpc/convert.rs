@@ -41,7 +41,8 @@ pub(super) const fn decision(decision: Decision) -> proto::Decision {
 }
 
 /// A result as clients see it.
-pub(super) fn result(record: &Record, epoch: &str) -> proto::Result {
+#[must_use]
+pub fn result(record: &Record, epoch: &str) -> proto::Result {
     let finding = &record.finding;
     let source = match &finding.source {
         Source::Folder(path) => proto::source::Kind::Folder(proto::FolderSource {

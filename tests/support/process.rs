@@ -22,6 +22,7 @@ pub struct Process {
 
 impl Process {
     /// Starts `leukd serve` on these folders and waits for its port.
+    #[allow(clippy::zombie_processes)]
     pub fn serve(folders: &Folders) -> Self {
         let config = folders.root.path().join("leukd.toml");
         std::fs::write(&config, toml::to_string(&folders.settings()).unwrap()).unwrap();
