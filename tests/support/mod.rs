@@ -333,7 +333,7 @@ pub fn assert_gapless(results: &[proto::Result]) {
 }
 
 /// Tries until `wanted` gives something, in bounded time.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut wanted: impl FnMut() -> F) -> T {
+pub async fn until<T>(what: &str, mut wanted: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         loop {
             if let Some(found) = wanted().await {

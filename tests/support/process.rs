@@ -3,10 +3,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use leukd::config::settings::Settings;
+use leukd::rpc::proto::control_client::ControlClient;
 use leukd::rpc::proto::results_client::ResultsClient;
 use tonic::transport::Channel;
 
@@ -24,8 +26,12 @@ impl Process {
     /// Starts `leukd serve` on these folders and waits for its port.
     #[allow(clippy::zombie_processes)]
     pub fn serve(folders: &Folders) -> Self {
-        let config = folders.root.path().join("leukd.toml");
-        std::fs::write(&config, toml::to_string(&folders.settings()).unwrap()).unwrap();
+        Self::serve_with(folders, |_| {})
+    }
+
+    /// The same, with settings that `change` has adapted.
+    pub fn serve_with(folders: &Folders, change: impl FnOnce(&mut Settings)) -> Self {
+        let config = config_file(folders, "leukd.toml", change);
         let mut child = Command::new(env!("CARGO_BIN_EXE_leukd"))
             .args(["serve", "--config"])
             .arg(&config)
@@ -63,6 +69,10 @@ impl Process {
         ResultsClient::connect(format!("http://{}", self.address)).await.unwrap()
     }
 
+    pub async fn control(&self) -> ControlClient<Channel> {
+        ControlClient::connect(format!("http://{}", self.address)).await.unwrap()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -94,4 +104,37 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Writes the settings of these folders, which `change` has adapted, as a configuration file.
+pub fn config_file(
+    folders: &Folders,
+    name: &str,
+    change: impl FnOnce(&mut Settings),
+) -> std::path::PathBuf {
+    let mut settings = folders.settings();
+    change(&mut settings);
+    let path = folders.root.path().join(name);
+    std::fs::write(&path, toml::to_string(&settings).unwrap()).unwrap();
+    path
+}
+
+/// Runs `leukd` to its end, in bounded time.
+pub async fn leukd(arguments: &[&str]) -> Output {
+    let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_leukd"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    tokio::time::timeout(PATIENCE, run).await.expect("leukd ends in time").unwrap()
+}
+
+/// What a program wrote on standard output.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a program wrote on standard error.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
 }
