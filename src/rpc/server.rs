@@ -65,11 +65,15 @@ impl Health {
         self.set(&[""], serves).await;
     }
 
-    /// Says that nothing is served any more.
+    /// Says that nothing is served any more, and then ends the streams of those who watch: nobody else would,
+    /// and the server waits for them.
     pub async fn stopping(&self) {
-        self.set(&MODEL_SERVICES, false).await;
-        self.set(&OTHER_SERVICES, false).await;
-        self.set(&[""], false).await;
+        let mut reporter = self.0.clone();
+        for service in MODEL_SERVICES.iter().chain(&OTHER_SERVICES).chain(&[""]) {
+            self.set(&[service], false).await;
+            // Whoever watches still gets the change before the end.
+            reporter.clear_service_status(service).await;
+        }
     }
 
     async fn set(&self, services: &[&str], serves: bool) {
