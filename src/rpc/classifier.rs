@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
-use super::{Context, convert, status};
+use super::{Context, convert, oversize, status};
 use crate::journal::types::Committed;
 use crate::pipeline::{RequestError, RequestImage};
 use crate::result::CellIds;
@@ -52,7 +52,11 @@ impl Classifier for ClassifierService {
             .enumerate()
             .map(move |(index, request)| {
                 let (context, peer) = (Arc::clone(&context), peer.clone());
-                async move { item(&context, index as u64, request?, peer).await }
+                async move {
+                    let limit = context.limits.max_image_bytes;
+                    let request = request.map_err(|status| oversize::clear(status, limit))?;
+                    item(&context, index as u64, request, peer).await
+                }
             })
             .buffered(AHEAD);
         // A broken request ends the stream; so does a stop, after what is under way.

@@ -1,15 +1,19 @@
 //! An image beyond the limit is refused while its message is still arriving; tonic then answers
 //! OUT_OF_RANGE with a message about "decoded message length". The contract promises RESOURCE_EXHAUSTED
-//! and a sentence that helps, so this layer rewrites that one answer.
+//! and a sentence that helps, so that one answer is rewritten: of a single request by the layer, of a stream
+//! by the service itself, which sees the error before its status goes out.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use tonic::Status;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-/// How tonic's own answer begins, as it stands percent-encoded in `grpc-message`.
-const TONIC_SAYS: &str = "decoded%20message%20length%20too%20large";
+/// How tonic's own answer begins.
+const TONIC_SAYS: &str = "decoded message length too large";
+/// The same as it stands percent-encoded in `grpc-message`.
+const TONIC_SAYS_ENCODED: &str = "decoded%20message%20length%20too%20large";
 
 /// The layer.
 #[derive(Debug, Clone, Copy)]
@@ -64,16 +68,10 @@ where
 
 fn rewrite(headers: &mut HeaderMap, limit: u64) {
     let says = headers.get("grpc-message").and_then(|message| message.to_str().ok());
-    if !says.is_some_and(|message| message.contains(TONIC_SAYS)) {
+    if !says.is_some_and(|message| message.contains(TONIC_SAYS_ENCODED)) {
         return;
     }
-    let status =
-        super::status::request(&crate::pipeline::RequestError::TooLarge { size: 0, limit });
-    let message = format!(
-        "the image is larger than a request may carry: {limit} bytes (rpc.max_image_bytes)"
-    );
-    let status =
-        tonic::Status::with_details(status.code(), message, status.details().to_vec().into());
+    let status = too_large(limit);
     let mut rewritten = HeaderMap::new();
     if status.add_header(&mut rewritten).is_ok() {
         for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
@@ -82,4 +80,18 @@ fn rewrite(headers: &mut HeaderMap, limit: u64) {
             }
         }
     }
+}
+
+/// The status that ends a stream of requests, rewritten where it tells of an oversized one.
+pub(super) fn clear(status: Status, limit: u64) -> Status {
+    if status.message().contains(TONIC_SAYS) { too_large(limit) } else { status }
+}
+
+fn too_large(limit: u64) -> Status {
+    let status =
+        super::status::request(&crate::pipeline::RequestError::TooLarge { size: 0, limit });
+    let message = format!(
+        "the image is larger than a request may carry: {limit} bytes (rpc.max_image_bytes)"
+    );
+    Status::with_details(status.code(), message, status.details().to_vec().into())
 }
