@@ -582,10 +582,8 @@ async fn a_request_is_answered_soon_while_a_thousand_captures_wait() {
         folders.drop_capture(&format!("UID_1_{index}_1_x.bmp"), &capture(index));
     }
     let harness = Harness::start_on(folders, |settings| settings.workers.threads = 1).await;
-    until("work", async || {
-        (harness.status().await.journal.unwrap().newest > 10).then_some(())
-    })
-    .await;
+    until("work", async || (harness.status().await.journal.unwrap().newest > 10).then_some(()))
+        .await;
     let mut answered = 0_u64;
     let mut slowest = Duration::ZERO;
     loop {

@@ -110,8 +110,7 @@ async fn sigterm_ends_streams_and_the_process_whatever_clients_do() {
             start: Some(subscribe_request::Start::Earliest(())),
             filter: None,
         };
-        let mut stream =
-            process.results().await.subscribe(request).await.unwrap().into_inner();
+        let mut stream = process.results().await.subscribe(request).await.unwrap().into_inner();
         assert!(matches!(support::next(&mut stream).await.kind, Some(event::Kind::Hello(_))));
         support::next_results(&mut stream, 1).await;
         streams.push(stream);
@@ -266,7 +265,8 @@ async fn tail_results_and_status_tell_what_list_results_tells() {
     let folders = Folders::new();
     let process = Process::serve(&folders);
     for number in 0..30 {
-        folders.drop_capture(&format!("s/UID_{}_1_{number}_x.bmp", number % 3), &cell_of(ALL, number));
+        folders
+            .drop_capture(&format!("s/UID_{}_1_{number}_x.bmp", number % 3), &cell_of(ALL, number));
     }
     folders.drop_capture("s/broken.bmp", b"no picture");
     until("results", async || (newest(&process).await == 31).then_some(())).await;
@@ -318,8 +318,8 @@ async fn tail_goes_on_across_the_daemons_death() {
     let serve = || Process::serve_with(&folders, |settings| settings.rpc.listen = listen);
     let mut process = serve();
     let server = format!("http://{listen}");
-    let tail =
-        leukd(&["tail", "--earliest", "--count", "20", "--json", "--server", &server]);
+    let arguments = ["tail", "--earliest", "--count", "20", "--json", "--server", &server];
+    let tail = leukd(&arguments);
     let work = async {
         for number in 0..10 {
             folders.drop_capture(&format!("{number}.bmp"), &cell_of(ALL, number));

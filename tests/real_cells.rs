@@ -170,7 +170,10 @@ async fn real_cells_get_one_result_each_with_the_probabilities_of_leukd_classify
         assert!(result.quality_flags.is_empty(), "{name}: {:?}", result.quality_flags);
         if path_of(&result) == name {
             let parts: Vec<_> = name.split('_').collect();
-            assert_eq!([&result.specimen, &result.slide, &result.cell], [parts[1], parts[2], parts[3]]);
+            assert_eq!(
+                [&result.specimen, &result.slide, &result.cell],
+                [parts[1], parts[2], parts[3]]
+            );
         }
     }
 }

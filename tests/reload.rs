@@ -164,7 +164,10 @@ async fn bad_bundles_are_refused_under_load_and_the_model_before_goes_on() {
     })
     .await;
     assert!(results.iter().all(|result| digest(result) == before));
-    assert!(harness.status().await.degraded.is_empty(), "the model before serves: nothing is degraded");
+    assert!(
+        harness.status().await.degraded.is_empty(),
+        "the model before serves: nothing is degraded"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

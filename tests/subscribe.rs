@@ -211,7 +211,7 @@ async fn the_cells_of_these_tests_are_decided_as_they_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_let_through_what_matches_and_heartbeats_move_the_cursor_past_the_rest() {
     let harness = Harness::start_with(|settings| {
-        settings.rpc.heartbeat = Span::from_millis(200);
+        settings.rpc.heartbeat = Span::from_millis(50);
     })
     .await;
     type Matches = fn(&proto::Result) -> bool;
@@ -238,8 +238,11 @@ async fn filters_let_through_what_matches_and_heartbeats_move_the_cursor_past_th
         ),
         (
             Filter { path_glob: "*/UID_?_{1,9}_1_[ah]*.bmp".into(), ..Default::default() },
-            |r| path_of(r).starts_with("slide-1/") && r.decision() != Decision::Rejected
-                && (path_of(r).contains("_all") || path_of(r).contains("_hem")),
+            |r| {
+                path_of(r).starts_with("slide-1/")
+                    && r.decision() != Decision::Rejected
+                    && (path_of(r).contains("_all") || path_of(r).contains("_hem"))
+            },
             2,
         ),
         (Filter { minimum_probability: 0.9, ..Default::default() }, of_own_label, 6),
@@ -316,10 +319,7 @@ async fn a_filter_that_cannot_match_anything_is_refused_by_its_field() {
         (Filter { decisions: vec![99], ..Default::default() }, "filter.decisions"),
         (Filter { path_glob: "a[".into(), ..Default::default() }, "filter.path_glob"),
         (Filter { path_glob: "x".repeat(513), ..Default::default() }, "filter.path_glob"),
-        (
-            Filter { minimum_probability: 1.5, ..Default::default() },
-            "filter.minimum_probability",
-        ),
+        (Filter { minimum_probability: 1.5, ..Default::default() }, "filter.minimum_probability"),
         (
             Filter { minimum_probability: f64::NAN, ..Default::default() },
             "filter.minimum_probability",
@@ -399,45 +399,47 @@ async fn there_are_no_more_subscribers_than_allowed_and_a_place_comes_back() {
 /// result after its first start, once, in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_breaks_nothing_is_lost_doubled_or_out_of_order() {
-    for case in 0..4_u64 {
-        let total = 80 + 20 * case;
-        let harness = Harness::start_with(|settings| {
-            settings.rpc.heartbeat = Span::from_millis(60);
-            settings.rpc.subscriber_buffer = if case % 2 == 0 { 2 } else { 64 };
-        })
-        .await;
-        let epoch = epoch(&harness).await;
-        let writer = async {
-            let mut dice = ChaCha8Rng::seed_from_u64(case);
-            for seed in 0..total {
-                let patches = if dice.random_range(0..3) == 0 { HEM } else { ALL };
-                let image = cell_of(patches, seed);
-                if dice.random_range(0..4) == 0 {
-                    harness.drop_capture(&format!("{seed}.bmp"), &image);
-                } else {
-                    harness.classify(image).await;
-                }
-                if dice.random_range(0..8) == 0 {
-                    tokio::time::sleep(Duration::from_millis(dice.random_range(1..30))).await;
-                }
+    futures_util::future::join_all((0..4).map(one_journal_with_many_breaks)).await;
+}
+
+async fn one_journal_with_many_breaks(case: u64) {
+    let total = 80 + 20 * case;
+    let harness = Harness::start_with(|settings| {
+        settings.rpc.heartbeat = Span::from_millis(60);
+        settings.rpc.subscriber_buffer = if case % 2 == 0 { 2 } else { 64 };
+    })
+    .await;
+    let epoch = epoch(&harness).await;
+    let writer = async {
+        let mut dice = ChaCha8Rng::seed_from_u64(case);
+        for seed in 0..total {
+            let patches = if dice.random_range(0..3) == 0 { HEM } else { ALL };
+            let image = cell_of(patches, seed);
+            if dice.random_range(0..4) == 0 {
+                harness.drop_capture(&format!("{seed}.bmp"), &image);
+            } else {
+                harness.classify(image).await;
             }
-            harness.wait_results(usize::try_from(total).unwrap()).await
-        };
-        let readers = (0..6).map(|reader| {
-            read_with_breaks(&harness, &epoch, total, reader % 2 == 1, case << 8 | reader)
-        });
-        let readers = futures_util::future::join_all(readers);
-        let both = async { tokio::join!(writer, readers) };
-        let (all, readers) =
-            tokio::time::timeout(support::PATIENCE, both).await.expect("everyone is done");
-        for (began, only_hem, seen) in readers {
-            let expected: Vec<_> = all
-                .iter()
-                .filter(|result| result.sequence > began && (!only_hem || result.label == "hem"))
-                .map(|result| (result.sequence, result.result_id.clone()))
-                .collect();
-            assert_eq!(seen, expected, "case {case}, began after {began}");
+            if dice.random_range(0..8) == 0 {
+                tokio::time::sleep(Duration::from_millis(dice.random_range(1..30))).await;
+            }
         }
+        harness.wait_results(usize::try_from(total).unwrap()).await
+    };
+    let readers = (0..6).map(|reader| {
+        read_with_breaks(&harness, &epoch, total, reader % 2 == 1, (case << 8) | reader)
+    });
+    let readers = futures_util::future::join_all(readers);
+    let both = async { tokio::join!(writer, readers) };
+    let (all, readers) =
+        tokio::time::timeout(support::PATIENCE, both).await.expect("everyone is done");
+    for (began, only_hem, seen) in readers {
+        let expected: Vec<_> = all
+            .iter()
+            .filter(|result| result.sequence > began && (!only_hem || result.label == "hem"))
+            .map(|result| (result.sequence, result.result_id.clone()))
+            .collect();
+        assert_eq!(seen, expected, "case {case}, began after {began}");
     }
 }
 

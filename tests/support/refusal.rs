@@ -6,7 +6,8 @@ use tonic_types::StatusExt as _;
 
 /// The reason and the metadata of the ErrorInfo, whose domain is leukd's.
 pub fn info(status: &Status) -> (String, std::collections::HashMap<String, String>) {
-    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    let info =
+        status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
     assert_eq!(info.domain, "leukd");
     (info.reason, info.metadata)
 }
@@ -18,7 +19,8 @@ pub fn reason(status: &Status) -> String {
 
 /// Says when to try again.
 pub fn assert_retry(status: &Status) {
-    let retry = status.get_details_retry_info().unwrap_or_else(|| panic!("no RetryInfo: {status:?}"));
+    let retry =
+        status.get_details_retry_info().unwrap_or_else(|| panic!("no RetryInfo: {status:?}"));
     assert!(retry.retry_delay.is_some_and(|delay| !delay.is_zero()), "{retry:?}");
 }
 
