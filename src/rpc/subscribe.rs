@@ -39,7 +39,8 @@ pub(super) struct Subscription {
     pub(super) place: OwnedSemaphorePermit,
 }
 
-/// The stream that tonic polls. It ends with a status, which overtakes events that a slow reader left.
+/// The stream that tonic polls. It ends with a status, after the events that still wait for it: a reader
+/// that was slow resumes behind them.
 #[derive(Debug)]
 pub(super) struct Events {
     queue: mpsc::Receiver<Event>,
