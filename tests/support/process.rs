@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use leukd::config::settings::Settings;
+use leukd::config::units::Span;
 use leukd::rpc::proto::control_client::ControlClient;
 use leukd::rpc::proto::results_client::ResultsClient;
 use tonic::transport::Channel;
@@ -113,6 +114,8 @@ pub fn config_file(
     change: impl FnOnce(&mut Settings),
 ) -> std::path::PathBuf {
     let mut settings = folders.settings();
+    // The least that a configuration may say.
+    settings.watch.broken_after = Span::from_secs(1);
     change(&mut settings);
     let path = folders.root.path().join(name);
     std::fs::write(&path, toml::to_string(&settings).unwrap()).unwrap();
