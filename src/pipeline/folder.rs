@@ -68,7 +68,7 @@ impl Pipeline {
                 Verdict::Finished
             }
             Err(error) => {
-                tracing::debug!(capture = %path, "not stored, will be tried again: {error}");
+                tracing::warn!(capture = %path, "not stored, will be tried again: {error}");
                 Verdict::Retry
             }
         }
