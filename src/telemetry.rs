@@ -43,7 +43,9 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
         _ if journal => {
             builder.event_format(Prioritised(format::format().without_time())).try_init()
         }
-        _ => builder.event_format(OneLine { inner: format::format(), ansi }).try_init(),
+        _ => builder
+            .event_format(OneLine { inner: format::format().with_ansi(ansi), ansi })
+            .try_init(),
     }
     .map_err(TelemetryError::Twice)
 }
@@ -51,6 +53,7 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
 /// One line an event, whatever a file name in it holds.
 struct OneLine<F> {
     inner: F,
+    /// Colour codes pass, and no other codes: an event's fields may hold some.
     ansi: bool,
 }
 
@@ -109,15 +112,22 @@ const fn priority(level: Level) -> u8 {
 
 /// Writes the text with control characters as Rust escapes: a file name must neither begin a line of its own
 /// nor steer the terminal of whoever reads the log.
-fn escape_controls(writer: &mut Writer<'_>, text: &str, keep_escape: bool) -> fmt::Result {
-    for c in text.chars() {
-        if c.is_control() && !(keep_escape && c == '\x1b') {
+fn escape_controls(writer: &mut Writer<'_>, text: &str, colour: bool) -> fmt::Result {
+    for (at, c) in text.char_indices() {
+        if c.is_control() && !(colour && is_colour(&text[at..])) {
             write!(writer, "{}", c.escape_default())?;
         } else {
             writer.write_char(c)?;
         }
     }
     Ok(())
+}
+
+/// Whether the text begins with "select graphic rendition" (ECMA-48, 8.3.117), which sets colour and weight.
+fn is_colour(text: &str) -> bool {
+    text.strip_prefix("\x1b[").is_some_and(|rest| {
+        rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')
+    })
 }
 
 #[cfg(test)]
@@ -181,6 +191,16 @@ mod tests {
             assert_eq!(text.lines().count(), 1, "{text}");
             assert!(!text.contains('\x1b'), "{text}");
         }
+    }
+
+    #[test]
+    fn a_terminal_gets_colour_but_no_file_names_codes() {
+        let format = OneLine { inner: format::format().with_ansi(true), ansi: true };
+        let name = "a\n\x1b[2J.bmp";
+        let text = written(format, || tracing::info!(file = name, path = %name, "{name}"));
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("\x1b[32m INFO"), "{text:?}");
+        assert!(!text.contains("\x1b[2J"), "{text:?}");
     }
 
     #[test]

@@ -422,7 +422,7 @@ fn eleven_million_weights_expand_in_well_under_a_second() {
     let plain = dequantize(tensor, scales(&own), 0).unwrap();
     let took = start.elapsed();
     assert!(plain.iter().all(|value| (value - 3.5).abs() < f32::EPSILON));
-    // Some 40 ms on an idle core; tract's own folding takes 1.4 s.
+    // tract's own folding takes 1.4 s; this whole test ran in 0.23 s on two busy cores.
     assert!(took.as_millis() < 700, "{took:?}");
 }
 

@@ -10,8 +10,8 @@ use crate::cell::Limits;
 use crate::cell::name::NamePattern;
 use crate::clock::{Clock, timestamp};
 use crate::config::settings::Settings;
-use crate::daemon::physical_cores;
 use crate::model::bundle::BundleSource;
+use crate::model::pool::physical_cores;
 use crate::model::serving::Model;
 use crate::pipeline::examine;
 use crate::result::{

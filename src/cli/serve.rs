@@ -36,9 +36,6 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let log = &loaded.settings.log;
     telemetry::init(&log.level, log.format)
         .map_err(|error| CliError::Software(error.to_string()))?;
-    for warning in loaded.examine()? {
-        tracing::warn!("{warning}");
-    }
     let runtime = runtime()?;
     let drain = loaded.settings.rpc.drain.0;
     let ended = runtime.block_on(serve(loaded.settings, clock));

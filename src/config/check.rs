@@ -4,11 +4,11 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use globset::GlobBuilder;
-use regex::Regex;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{Image, Journal, Log, Model, Rpc, Settings, Watch, Workers};
 use super::units::{Bytes, Span};
+use crate::cell::name::NamePattern;
 
 /// What was found, each with its setting's name.
 #[derive(Debug, Default)]
@@ -127,25 +127,12 @@ fn watch(findings: &mut Findings, watch: &Watch) {
             }
         }
     }
-    if let Err(message) = name_pattern(&watch.name_pattern) {
+    if let Err(message) = NamePattern::new(&watch.name_pattern) {
         findings.problem("watch.name_pattern", message);
     }
 }
 
 /// Whether the pattern compiles and has a group that leukd knows.
-fn name_pattern(pattern: &str) -> Result<(), String> {
-    let regex =
-        Regex::new(pattern).map_err(|error| format!("is no regular expression: {error}"))?;
-    let known = ["specimen", "slide", "cell"];
-    if regex.capture_names().flatten().any(|name| known.contains(&name)) {
-        Ok(())
-    } else {
-        Err("has none of the named groups (?<specimen>…), (?<slide>…), (?<cell>…): \
-             name at least one"
-            .to_owned())
-    }
-}
-
 fn image(findings: &mut Findings, image: &Image) {
     findings.bytes("image.max_file", image.max_file, Bytes(1024), Bytes::mib(4096));
     findings.count("image.max_side", image.max_side.into(), 16, 65_535);

@@ -22,7 +22,7 @@ use crate::ingest::{Ingest, IngestSettings, Ledger};
 use crate::journal::types::LedgerRow;
 use crate::journal::{Journal, JournalError, Options};
 use crate::model::bundle::BundleSource;
-use crate::model::pool::Pool;
+use crate::model::pool::{Pool, physical_cores};
 use crate::model::registry::Registry;
 use crate::pipeline::{self, Pipeline};
 use crate::result::CapturePath;
@@ -181,18 +181,4 @@ fn rpc_limits(settings: &Settings) -> rpc::Limits {
         max_subscribers: settings.rpc.max_subscribers,
         model_folder: settings.model.folder.clone().or_else(own_folder),
     }
-}
-
-/// One worker a physical core: two threads on one core share its arithmetic units, and gain nothing.
-/// Counted from the kernel's list of siblings; the number of logical processors where it has none.
-#[must_use]
-pub fn physical_cores() -> usize {
-    let logical = std::thread::available_parallelism().map_or(1, usize::from);
-    let siblings = (0..logical)
-        .map_while(|cpu| {
-            let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
-            fs_err::read_to_string(path).ok()
-        })
-        .collect::<std::collections::BTreeSet<_>>();
-    if siblings.is_empty() { logical } else { siblings.len().min(logical) }
 }

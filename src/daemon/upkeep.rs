@@ -93,7 +93,7 @@ impl Vitals {
     /// True as long as the workers finish what they have, and the folders' threads turn.
     #[must_use]
     pub fn are_good(&self) -> bool {
-        self.workers_move() && self.folders_move()
+        !self.context.ingest.is_lost() && self.workers_move() && self.folders_move()
     }
 
     /// A worker that has something in hand finishes it in bounded time.

@@ -188,6 +188,15 @@ impl Ingest {
         state.settling = counts.settling;
         state.queued = counts.queued;
         state.oldest_waiting = counts.oldest;
+        if shared.is_lost() {
+            state.reachable = false;
+            state.problem = Some(format!(
+                "leukd no longer looks into {}: a defect ended its thread; restart leukd and report the log",
+                state.folder
+            ));
+            state.problem_since.get_or_insert(self.clock.wall());
+            return state;
+        }
         let silent = shared.silent_for();
         if silent >= STUCK_AFTER && !shared.signal.stopping() {
             let since = i64::try_from(silent.as_millis()).unwrap_or(0);
@@ -208,6 +217,12 @@ impl Ingest {
     #[must_use]
     pub fn progress(&self) -> u64 {
         self.folders.iter().map(|(_, shared)| shared.progress()).min().unwrap_or(0)
+    }
+
+    /// A folder's thread has panicked: only a restart brings it back.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.folders.iter().any(|(_, shared)| shared.is_lost())
     }
 
     /// Tells every folder's thread to end. Returns at once; [`Captures::recv`] ends once they have.

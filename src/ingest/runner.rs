@@ -79,7 +79,13 @@ impl Runner {
     }
 
     /// Until told to stop, or until nobody receives any more.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(self) {
+        // Also when the thread panics, and only once `turn` has dropped the sender: the receiver sees the end.
+        let _end = FinishOnDrop(Arc::clone(&self.shared));
+        self.turn();
+    }
+
+    fn turn(mut self) {
         while !self.over() {
             self.shared.beat();
             let due = self.pace.next(self.interval(), self.shared.signal.hinted());
@@ -90,10 +96,6 @@ impl Runner {
             self.shared.beat();
             self.shared.signal.wait(self.wait());
         }
-        let shared = Arc::clone(&self.shared);
-        // The receiver sees the end only once the sender is gone.
-        drop(self);
-        shared.finish();
     }
 
     fn over(&self) -> bool {
@@ -348,6 +350,15 @@ impl Runner {
 /// `NotADirectory`: a subfolder gave way to a file.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Says that the thread has ended, however it ended.
+struct FinishOnDrop(Arc<Shared>);
+
+impl Drop for FinishOnDrop {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
 }
 
 #[cfg(test)]

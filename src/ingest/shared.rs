@@ -66,6 +66,11 @@ impl Shared {
         self.signal.wake();
     }
 
+    /// The thread has ended although nobody told it to: it panicked.
+    pub(super) fn is_lost(&self) -> bool {
+        self.finished.load(Ordering::SeqCst) && !self.signal.stopping()
+    }
+
     /// Waits until the thread has ended; false when it has not by then.
     pub(super) fn wait_finished(&self, deadline: Instant) -> bool {
         self.signal.wait_until(deadline, || self.finished.load(Ordering::SeqCst))

@@ -2,7 +2,7 @@
 //!
 //! A bundle may store weights as half precision behind `Cast`, or as one byte each with one scale an output
 //! channel behind `DequantizeLinear` (ONNX operators, opset 13). The engine could fold both itself, but takes
-//! over a second for 11 million weights; here it is a few milliseconds.
+//! over a second for 11 million weights; here it is a fraction of that.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

@@ -68,7 +68,12 @@ impl Pipeline {
                 Verdict::Finished
             }
             Err(error) => {
-                tracing::debug!(capture = %path, "not stored, will be tried again: {error}");
+                // The condition list tells once of what concerns all captures alike.
+                if error.is_transient() {
+                    tracing::debug!(capture = %path, "not stored, will be tried again: {error}");
+                } else {
+                    tracing::warn!(capture = %path, "not stored, will be tried again: {error}");
+                }
                 Verdict::Retry
             }
         }

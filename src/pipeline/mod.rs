@@ -79,6 +79,8 @@ impl Pipeline {
             Err(error @ JournalError::DiskFloor { .. }) => {
                 self.0.conditions.raise(Component::Disk, error.to_string());
             }
+            // These are about one entry; the journal itself is well.
+            Err(JournalError::Stale { .. } | JournalError::Refused { .. }) => {}
             Err(error) => self.0.conditions.raise(Component::Journal, error.to_string()),
         }
         committed

@@ -8,6 +8,7 @@ use super::proto::results_server::Results;
 use super::proto::{self, event, get_result_request, subscribe_request};
 use super::subscribe::{self, Events, Subscription};
 use super::{Context, convert, page, status};
+use crate::journal::types::Bounds;
 use crate::journal::{Journal, JournalError, ListQuery, Lookup, SpecimenCounts};
 use crate::result::CapturePath;
 
@@ -38,8 +39,11 @@ impl ResultsService {
     }
 
     /// Where a subscription starts: everything up to the answer counts as dealt with.
-    fn start(&self, start: Option<subscribe_request::Start>) -> Result<u64, Status> {
-        let bounds = self.0.journal.bounds();
+    fn start(
+        &self,
+        start: Option<subscribe_request::Start>,
+        bounds: Bounds,
+    ) -> Result<u64, Status> {
         match start {
             None | Some(subscribe_request::Start::Latest(())) => Ok(bounds.newest),
             Some(subscribe_request::Start::Earliest(())) if bounds.oldest == 0 => Ok(bounds.newest),
@@ -75,11 +79,12 @@ impl Results for ResultsService {
             return Err(status::stopping());
         }
         let filter = convert::filter(request.filter)?;
-        let cursor = self.start(request.start)?;
+        // Read once: what is newer than Hello says is sent.
+        let bounds = context.journal.bounds();
+        let cursor = self.start(request.start, bounds)?;
         let place = Arc::clone(&context.places)
             .try_acquire_owned()
             .map_err(|_| status::too_many_subscribers(context.limits.max_subscribers))?;
-        let bounds = context.journal.bounds();
         let hello = proto::Hello {
             epoch: context.journal.epoch().to_owned(),
             oldest: bounds.oldest,

@@ -39,8 +39,7 @@ pub(super) struct Subscription {
     pub(super) place: OwnedSemaphorePermit,
 }
 
-/// The stream that tonic polls. It ends with a status, after the events that still wait for it: a reader
-/// that was slow resumes behind them.
+/// The stream that tonic polls: what was queued for the subscriber, then the status that ended it.
 #[derive(Debug)]
 pub(super) struct Events {
     queue: mpsc::Receiver<Event>,
@@ -114,9 +113,15 @@ impl Feed {
         let mut grown = self.subscription.journal.watch();
         self.send(hello).await?;
         let mut last_sent = Instant::now();
+        let mut caught_up = false;
         loop {
             grown.borrow_and_update();
             while self.send_batch(&mut last_sent).await? {}
+            if !caught_up {
+                caught_up = true;
+                self.send_heartbeat().await?;
+                last_sent = Instant::now();
+            }
             let heartbeat = last_sent + self.subscription.heartbeat;
             tokio::select! {
                 changed = grown.changed() => {
@@ -125,16 +130,20 @@ impl Feed {
                     }
                 }
                 () = tokio::time::sleep_until(heartbeat) => {
-                    let kind = event::Kind::Heartbeat(Heartbeat {
-                        sequence: self.subscription.cursor,
-                        at: Some(convert::time(self.subscription.clock.wall())),
-                    });
-                    self.send(Event { kind: Some(kind) }).await?;
+                    self.send_heartbeat().await?;
                     last_sent = Instant::now();
                 }
                 () = self.events.closed() => return Err(Stop::Gone),
             }
         }
+    }
+
+    async fn send_heartbeat(&self) -> Result<(), Stop> {
+        let kind = event::Kind::Heartbeat(Heartbeat {
+            sequence: self.subscription.cursor,
+            at: Some(convert::time(self.subscription.clock.wall())),
+        });
+        self.send(Event { kind: Some(kind) }).await
     }
 
     /// Sends what follows the cursor; false when nothing did.
