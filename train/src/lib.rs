@@ -1,1 +1,3 @@
 //! Trains the models that leukd serves.
+
+pub mod network;
