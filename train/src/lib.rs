@@ -1,3 +1,4 @@
 //! Trains the models that leukd serves.
 
+pub mod kernels;
 pub mod network;

@@ -1,12 +1,13 @@
 //! Stem, inverted-residual blocks and top of EfficientNet.
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::layers::{self, ConvNorm, Shape, swish};
+use super::layers::{self, ConvNorm, Shape};
 use super::{Architecture, Regularisation};
+use crate::kernels;
 
 /// One stage of EfficientNet-B0, before scaling (`DEFAULT_BLOCKS_ARGS` in Keras).
 struct Stage {
@@ -49,28 +50,23 @@ const SQUEEZE: usize = 4;
 /// Scales each channel by what the whole picture says of it.
 #[derive(Module, Debug)]
 pub struct SqueezeExcite {
-    /// 1×1 with bias, to a quarter of the block's input channels; then swish.
-    pub reduce: Conv2d,
-    /// 1×1 with bias, back; then sigmoid.
-    pub expand: Conv2d,
+    /// To a quarter of the block's input channels; then swish. Weight `[in, out]`.
+    pub reduce: Linear,
+    /// Back; then sigmoid.
+    pub expand: Linear,
 }
 
 impl SqueezeExcite {
     fn new(channels: usize, squeezed: usize, device: &Device) -> Self {
-        let conv = |channels| {
-            let mut conv = Conv2dConfig::new(channels, [1, 1])
-                .with_initializer(layers::initializer())
-                .init(device);
-            conv.bias = conv.bias.map(|bias| bias.map(|values| values.zeros_like()));
-            conv
-        };
-        Self { reduce: conv([channels, squeezed]), expand: conv([squeezed, channels]) }
+        let dense = |inward, outward| layers::dense(inward, outward, layers::initializer(), device);
+        Self { reduce: dense(channels, squeezed), expand: dense(squeezed, channels) }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mean = x.clone().mean_dim(2).mean_dim(3);
-        let gate = sigmoid(self.expand.forward(swish(self.reduce.forward(mean))));
-        x * gate
+        let mean = kernels::pool(x.clone()).transpose();
+        let squeezed = self.reduce.forward(mean);
+        let squeezed = squeezed.clone() * sigmoid(squeezed);
+        kernels::gate(x, sigmoid(self.expand.forward(squeezed)).transpose())
     }
 }
 
@@ -101,15 +97,19 @@ impl Block {
         device: &Device,
     ) -> Self {
         let wide = inward * stage.expansion;
-        let expand = (stage.expansion > 1)
-            .then(|| ConvNorm::new(Shape::pointwise(inward, wide), momentum, device));
-        let shape =
-            Shape { channels: [wide, wide], kernel: stage.kernel, stride, depthwise: true };
+        let conv = |shape| ConvNorm::new(shape, momentum, device);
         Self {
-            expand,
-            depthwise: ConvNorm::new(shape, momentum, device),
+            expand: (stage.expansion > 1).then(|| conv(Shape::pointwise(inward, wide, true))),
+            depthwise: conv(Shape {
+                inward: wide,
+                outward: wide,
+                size: stage.kernel,
+                stride,
+                depthwise: true,
+                swish: true,
+            }),
             squeeze: SqueezeExcite::new(wide, (inward / SQUEEZE).max(1), device),
-            project: ConvNorm::new(Shape::pointwise(wide, outward), momentum, device),
+            project: conv(Shape::pointwise(wide, outward, false)),
             residual: stride == 1 && inward == outward,
             drop,
         }
@@ -117,10 +117,10 @@ impl Block {
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let x = match &self.expand {
-            Some(expand) => swish(expand.forward(input.clone())),
+            Some(expand) => expand.forward(input.clone()),
             None => input.clone(),
         };
-        let x = self.squeeze.forward(swish(self.depthwise.forward(x)));
+        let x = self.squeeze.forward(self.depthwise.forward(x));
         let x = self.project.forward(x);
         if self.residual { input + drop_connect(x, self.drop) } else { x }
     }
@@ -134,9 +134,9 @@ fn drop_connect(x: Tensor<4>, rate: f64) -> Tensor<4> {
         return x;
     }
     let keep = 1.0 - rate;
-    let mask =
-        Tensor::<4>::random([x.dims()[0], 1, 1, 1], Distribution::Bernoulli(keep), &device);
-    x * mask.div_scalar(keep)
+    let [channels, _, _, batch] = x.dims();
+    let mask = Tensor::<2>::random([1, batch], Distribution::Bernoulli(keep), &device);
+    kernels::gate(x, mask.div_scalar(keep).expand([channels, batch]))
 }
 
 /// The convolutions.
@@ -158,13 +158,14 @@ impl Backbone {
     ) -> Self {
         let momentum = regularisation.norm_momentum;
         let stem = Shape {
-            channels: [3, architecture.channels(STEM)],
-            kernel: 3,
+            inward: 3,
+            outward: architecture.channels(STEM),
+            size: 3,
             stride: 2,
             depthwise: false,
+            swish: true,
         };
-        let total: usize =
-            STAGES.iter().map(|stage| architecture.repeats(stage.blocks)).sum();
+        let total: usize = STAGES.iter().map(|stage| architecture.repeats(stage.blocks)).sum();
         let mut blocks = Vec::with_capacity(total);
         for stage in &STAGES {
             let outward = architecture.channels(stage.outward);
@@ -178,7 +179,7 @@ impl Backbone {
         }
         let last = STAGES.last().map_or(STEM, |stage| stage.outward);
         let top =
-            Shape::pointwise(architecture.channels(last), architecture.channels(TOP));
+            Shape::pointwise(architecture.channels(last), architecture.channels(TOP), true);
         Self {
             stem: ConvNorm::new(stem, momentum, device),
             blocks,
@@ -186,11 +187,24 @@ impl Backbone {
         }
     }
 
+    /// `x` `[batch, 3, height, width]` → `[channels, height / 32, width / 32, batch]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut x = swish(self.stem.forward(x));
+        let [batch, _, height, width] = x.dims();
+        let device = x.device();
+        let geometry = self.stem.geometry(height, width);
+        let pixels = channels_first(x);
+        let patches = Tensor::from_data(kernels::patches(&pixels, geometry, batch), &device);
+        let (height, width) = geometry.output();
+        let mut x = self.stem.forward_patches(patches, [height, width, batch]);
         for block in &self.blocks {
             x = block.forward(x);
         }
-        swish(self.top.forward(x))
+        self.top.forward(x)
     }
+}
+
+/// `[batch, channels, height, width]` → the values of `[channels, height, width, batch]`.
+fn channels_first(x: Tensor<4>) -> Vec<f32> {
+    // An f32 tensor always reads back as f32.
+    x.without_autodiff().permute([1, 2, 3, 0]).into_data().iter::<f32>().collect()
 }

@@ -1,13 +1,11 @@
 //! The seed's classifier on top of the backbone.
 
 use burn::module::Module;
-use burn::nn::{
-    BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Initializer, Linear, LinearConfig,
-};
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Initializer, Linear};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::{Architecture, EPSILON, Regularisation};
+use super::{Architecture, EPSILON, Regularisation, layers};
 
 /// Channels of the backbone's top, before scaling.
 const TOP: usize = 1280;
@@ -32,13 +30,9 @@ impl Head {
         device: &Device,
     ) -> Self {
         let channels = architecture.channels(TOP);
-        // Keras' Dense: Glorot's uniform, bias 0.
+        // Keras' Dense: Glorot's uniform.
         let dense = |inward, outward| {
-            let mut linear = LinearConfig::new(inward, outward)
-                .with_initializer(Initializer::XavierUniform { gain: 1.0 })
-                .init(device);
-            linear.bias = linear.bias.map(|bias| bias.map(|values| values.zeros_like()));
-            linear
+            layers::dense(inward, outward, Initializer::XavierUniform { gain: 1.0 }, device)
         };
         Self {
             norm: BatchNormConfig::new(channels)
@@ -52,9 +46,10 @@ impl Head {
     }
 
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let [batch, channels, height, width] = x.dims();
+        let [channels, height, width, batch] = x.dims();
         let pooled: Tensor<2> =
-            x.reshape([batch, channels, height * width]).max_dim(2).squeeze_dim(2);
+            x.reshape([channels, height * width, batch]).max_dim(1).squeeze_dim(1);
+        let pooled = pooled.transpose();
         let hidden = relu(self.hidden.forward(self.norm.forward(pooled)));
         self.classes.forward(self.dropout.forward(hidden))
     }

@@ -12,7 +12,7 @@ mod layers;
 
 pub use backbone::{Backbone, Block, SqueezeExcite};
 pub use head::Head;
-pub use layers::{ConvNorm, swish};
+pub use layers::ConvNorm;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
