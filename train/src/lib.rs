@@ -1,4 +1,8 @@
 //! Trains the models that leukd serves.
 
+pub mod augment;
+pub mod dataset;
+pub mod evaluate;
+pub mod fit;
 pub mod kernels;
 pub mod network;
