@@ -1,7 +1,7 @@
 //! The one clock. Settling, retention and heartbeats ask it, so that tests move time by hand.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::result::Timestamp;
@@ -26,10 +26,7 @@ impl Clock {
     /// A clock that stands still at `wall` until [`Clock::advance`] moves it.
     #[must_use]
     pub fn manual(wall: Timestamp) -> Self {
-        Self(Arc::new(Kind::Manual {
-            wall_ms: AtomicI64::new(wall.0),
-            mono_us: AtomicU64::new(0),
-        }))
+        Self(Arc::new(Kind::Manual { wall_ms: AtomicI64::new(wall.0), mono_us: AtomicU64::new(0) }))
     }
 
     /// Wall time. It may jump when an administrator or NTP sets the clock: never measure with it.

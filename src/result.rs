@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Stands in the CLI's help, in `GetModel`, in reports and in every export.
-pub const RESEARCH_USE_ONLY: &str =
-    "For Research Use Only. Not for use in diagnostic procedures.";
+pub const RESEARCH_USE_ONLY: &str = "For Research Use Only. Not for use in diagnostic procedures.";
 
 /// Milliseconds since 1970-01-01T00:00:00Z, by the workstation's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,8 +62,8 @@ impl FromStr for Digest {
         }
         let mut bytes = [0; 32];
         for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16)
-                .map_err(|_| NotADigest)?;
+            *byte =
+                u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| NotADigest)?;
         }
         Ok(Self(bytes))
     }
@@ -253,10 +252,7 @@ impl Finding {
     #[must_use]
     pub fn label_probability(&self) -> Option<f64> {
         let label = self.label.as_deref()?;
-        self.probabilities
-            .iter()
-            .find(|class| class.label == label)
-            .map(|class| class.probability)
+        self.probabilities.iter().find(|class| class.label == label).map(|class| class.probability)
     }
 }
 

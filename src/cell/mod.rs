@@ -1,4 +1,14 @@
 //! Bytes → pixels → quality → input tensor. Pure functions, shared with the trainer.
 
+pub mod complete;
+pub mod decode;
+pub mod fault;
 pub mod name;
 pub mod preprocess;
+pub mod quality;
+pub mod synthetic;
+
+pub use complete::{Completeness, Format, completeness};
+pub use decode::{Limits, decode};
+pub use fault::{Fault, FaultKind};
+pub use quality::Quality;

@@ -1,6 +1,13 @@
 //! Pixels → the network's input tensor: the one function that both the daemon and the trainer call.
 
+use std::borrow::Cow;
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::{GenericImage, GenericImageView, RgbImage};
 use serde::{Deserialize, Serialize};
+
+use super::fault::{Fault, FaultKind};
 
 /// The steps from pixels to tensor, in the order of the fields. It is written into every bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +32,11 @@ pub struct Preprocessing {
 #[serde(rename_all = "lowercase")]
 pub enum Filter {
     /// The nearest pixel: what Keras' generators do by default, and the seed trained on.
+    ///
+    /// Output pixel `x` is input pixel `floor((x + 1/2) · input / output)`: Pillow's `NEAREST`, by which
+    /// Keras' generators resize, and TensorFlow's `tf.image.resize(…, "nearest")`. Where that product is
+    /// a whole number the last bit of a float decides, and implementations may differ; C-NMC's sides
+    /// of 450 and 600 pixels never meet it at 224.
     Nearest,
     /// Antialiased bilinear (a triangle as wide as the reduction): leukd's default.
     Bilinear,
@@ -53,4 +65,141 @@ pub enum Layout {
     Nchw,
     /// `[1, size, size, 3]`.
     Nhwc,
+}
+
+/// The network's input, on its way to the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputTensor {
+    /// `[1, 3, size, size]` or `[1, size, size, 3]`.
+    pub shape: [usize; 4],
+    /// Row-major; as many numbers as the shape has places.
+    pub data: Vec<f32>,
+}
+
+impl Preprocessing {
+    /// The largest `size` that is served.
+    pub const MOST_SIZE: u32 = 2048;
+    /// The largest `window` that is served.
+    pub const MOST_WINDOW: u32 = 16_384;
+
+    /// What the seed's network was built on, with leukd's filter: the whole picture, 224 × 224, antialiased
+    /// bilinear, 0 to 255, channels first.
+    #[must_use]
+    pub const fn b3() -> Self {
+        Self {
+            window: None,
+            size: 224,
+            filter: Filter::Bilinear,
+            range: Range::Bytes,
+            layout: Layout::Nchw,
+        }
+    }
+
+    /// The shape of [`Preprocessing::tensor`]'s result.
+    #[must_use]
+    pub const fn shape(&self) -> [usize; 4] {
+        let size = self.size as usize;
+        match self.layout {
+            Layout::Nchw => [1, 3, size, size],
+            Layout::Nhwc => [1, size, size, 3],
+        }
+    }
+
+    /// Pixels to the network's input: [`Preprocessing::square`], then [`Preprocessing::numbers`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Preprocessing::square`].
+    pub fn tensor(&self, picture: &RgbImage) -> Result<InputTensor, Fault> {
+        Ok(self.numbers(&self.square(picture)?))
+    }
+
+    /// The first half: the window (or the whole picture) made square with black and brought to
+    /// `size` × `size` pixels. The trainer augments between the two halves.
+    ///
+    /// The picture stands in the middle of its square; where a pixel is left over, the wider black margin is to the
+    /// right and below, and of a window the wider remainder of the picture.
+    ///
+    /// # Errors
+    ///
+    /// `empty` for a picture without pixels; `unsupported` for a `size` or `window` of 0 or beyond
+    /// [`Preprocessing::MOST_SIZE`] and [`Preprocessing::MOST_WINDOW`].
+    pub fn square(&self, picture: &RgbImage) -> Result<RgbImage, Fault> {
+        let (width, height) = picture.dimensions();
+        if width == 0 || height == 0 {
+            return Err(Fault::new(FaultKind::Empty, "the picture has no pixels"));
+        }
+        if !(1..=Self::MOST_SIZE).contains(&self.size)
+            || self.window.is_some_and(|window| !(1..=Self::MOST_WINDOW).contains(&window))
+        {
+            let message = format!(
+                "a preprocessing of size {} and window {:?} is beyond 1 to {} and 1 to {} pixels",
+                self.size,
+                self.window,
+                Self::MOST_SIZE,
+                Self::MOST_WINDOW
+            );
+            return Err(Fault::new(FaultKind::Unsupported, message));
+        }
+        let side = self.window.unwrap_or(width.max(height));
+        let whole = centred(picture, side)?;
+        self.resize(whole.as_ref()).map_err(|error| {
+            Fault::new(FaultKind::Unsupported, format!("the picture cannot be resized: {error}"))
+        })
+    }
+
+    fn resize(&self, from: &RgbImage) -> Result<RgbImage, Box<dyn std::error::Error>> {
+        let algorithm = match self.filter {
+            Filter::Nearest => ResizeAlg::Nearest,
+            Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
+            Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
+            Filter::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
+        };
+        let source = ImageRef::new(from.width(), from.height(), from.as_raw(), PixelType::U8x3)?;
+        let mut resized = Image::new(self.size, self.size, PixelType::U8x3);
+        let options = ResizeOptions::new().resize_alg(algorithm);
+        Resizer::new().resize(&source, &mut resized, &options)?;
+        RgbImage::from_raw(self.size, self.size, resized.into_vec())
+            .ok_or_else(|| "the resizer gave too few pixels".into())
+    }
+
+    /// The second half: a square of pixels in the tensor's range and order. The shape follows the square's own
+    /// size, which is `size` when it comes from [`Preprocessing::square`].
+    #[must_use]
+    pub fn numbers(&self, square: &RgbImage) -> InputTensor {
+        let scale = match self.range {
+            Range::Bytes => 1.0,
+            Range::Unit => 255.0,
+        };
+        let number = |sample: &u8| f32::from(*sample) / scale;
+        let (width, height) = (square.width() as usize, square.height() as usize);
+        let samples = square.as_raw();
+        let (shape, data) = match self.layout {
+            Layout::Nhwc => ([1, height, width, 3], samples.iter().map(number).collect()),
+            Layout::Nchw => {
+                let mut data = Vec::with_capacity(samples.len());
+                for channel in 0..3 {
+                    data.extend(samples.iter().skip(channel).step_by(3).map(number));
+                }
+                ([1, 3, height, width], data)
+            }
+        };
+        InputTensor { shape, data }
+    }
+}
+
+/// The middle of `picture`, `side` pixels square, with black where the picture has none.
+fn centred(picture: &RgbImage, side: u32) -> Result<Cow<'_, RgbImage>, Fault> {
+    let (width, height) = picture.dimensions();
+    if (width, height) == (side, side) {
+        return Ok(Cow::Borrowed(picture));
+    }
+    let (kept_width, kept_height) = (width.min(side), height.min(side));
+    let kept =
+        picture.view((width - kept_width) / 2, (height - kept_height) / 2, kept_width, kept_height);
+    let mut square = RgbImage::new(side, side);
+    square
+        .copy_from(&*kept, (side - kept_width) / 2, (side - kept_height) / 2)
+        .map_err(|error| Fault::new(FaultKind::Unsupported, format!("no square fits: {error}")))?;
+    Ok(Cow::Owned(square))
 }

@@ -78,7 +78,9 @@ impl Default for Watch {
             include: ["**/*.bmp", "**/*.png", "**/*.tif", "**/*.tiff", "**/*.jpg", "**/*.jpeg"]
                 .map(String::from)
                 .to_vec(),
-            ignore: ["**/.*", "**/~*", "**/*.tmp", "**/*.part", "**/Thumbs.db"].map(String::from).to_vec(),
+            ignore: ["**/.*", "**/~*", "**/*.tmp", "**/*.part", "**/Thumbs.db"]
+                .map(String::from)
+                .to_vec(),
             mode: WatchMode::Auto,
             settle_looks: 3,
             settle_interval: Span::from_millis(250),

@@ -131,3 +131,125 @@ pub struct Golden {
 
 /// The most that a served probability may differ from the trainer's.
 pub const GOLDEN_TOLERANCE: f64 = 1e-4;
+
+/// The most golden inputs of one bundle: each costs a run of the network at every start.
+pub const MOST_GOLDEN: usize = 64;
+
+/// What is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{problem}", if field.is_empty() { String::new() } else { format!("`{field}`: ") })]
+pub struct ManifestError {
+    /// The field's path, for example `calibration.temperature`; empty for the whole.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl ManifestError {
+    /// An error of one field.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
+
+impl Manifest {
+    /// Whether every field says something possible.
+    ///
+    /// # Errors
+    ///
+    /// The first field that does not.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        let wrong = |field: &str, problem: String| Err(ManifestError::new(field, problem));
+        if self.version == 0 || self.version > MANIFEST_VERSION {
+            let problem = format!("{} is no version from 1 to {MANIFEST_VERSION}", self.version);
+            return wrong("version", problem);
+        }
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !(1..=64).contains(&self.id.len()) || !self.id.bytes().all(letter) {
+            let problem = format!("{:?} is not 1 to 64 letters, digits, `.`, `-`, `_`", self.id);
+            return wrong("id", problem);
+        }
+        let named = |label: &str| self.labels.iter().filter(|own| *own == label).count() == 1;
+        if self.labels.len() != 2 || !named("all") || !named("hem") {
+            let problem = format!("{:?} are not `all` and `hem`, each once", self.labels);
+            return wrong("labels", problem);
+        }
+        self.check_preprocessing()?;
+        self.calibration.check()?;
+        for (index, metric) in self.metrics.iter().enumerate() {
+            let (lower, upper) = metric.interval.unwrap_or((metric.value, metric.value));
+            if !(metric.value.is_finite()
+                && lower.is_finite()
+                && upper.is_finite()
+                && lower <= upper)
+            {
+                let problem =
+                    format!("{} with interval {lower} to {upper} is no figure", metric.value);
+                return wrong(&format!("metrics[{index}]"), problem);
+            }
+        }
+        if !(1..=MOST_GOLDEN).contains(&self.golden.len()) {
+            let problem = format!("{} golden inputs are not 1 to {MOST_GOLDEN}", self.golden.len());
+            return wrong("golden", problem);
+        }
+        for (index, golden) in self.golden.iter().enumerate() {
+            golden.check(self.labels.len(), index)?;
+        }
+        Ok(())
+    }
+
+    fn check_preprocessing(&self) -> Result<(), ManifestError> {
+        let Preprocessing { window, size, .. } = self.preprocessing;
+        if !(1..=Preprocessing::MOST_SIZE).contains(&size) {
+            let problem = format!("{size} is not 1 to {} pixels", Preprocessing::MOST_SIZE);
+            return Err(ManifestError::new("preprocessing.size", problem));
+        }
+        if let Some(window) = window
+            && !(1..=Preprocessing::MOST_WINDOW).contains(&window)
+        {
+            let problem = format!("{window} is not 1 to {} pixels", Preprocessing::MOST_WINDOW);
+            return Err(ManifestError::new("preprocessing.window", problem));
+        }
+        Ok(())
+    }
+}
+
+impl Calibration {
+    fn check(&self) -> Result<(), ManifestError> {
+        let Self { temperature, threshold, review: (lower, upper) } = *self;
+        if !(temperature.is_finite() && temperature > 0.0) {
+            let problem = format!("{temperature} is not greater than 0");
+            return Err(ManifestError::new("calibration.temperature", problem));
+        }
+        let share = 0.0..=1.0;
+        if !share.contains(&threshold) {
+            let problem = format!("{threshold} is not 0 to 1");
+            return Err(ManifestError::new("calibration.threshold", problem));
+        }
+        if !share.contains(&lower) || !share.contains(&upper) || lower > upper {
+            let problem = format!("{lower} to {upper} is no band inside 0 to 1");
+            return Err(ManifestError::new("calibration.review", problem));
+        }
+        Ok(())
+    }
+}
+
+impl Golden {
+    fn check(&self, labels: usize, index: usize) -> Result<(), ManifestError> {
+        let field = format!("golden[{index}].probabilities");
+        if self.probabilities.len() != labels {
+            let problem = format!("{} probabilities for {labels} labels", self.probabilities.len());
+            return Err(ManifestError::new(field, problem));
+        }
+        let sum: f64 = self.probabilities.iter().sum();
+        let each = self.probabilities.iter().all(|share| (0.0..=1.0).contains(share));
+        if !each || (sum - 1.0).abs() > GOLDEN_TOLERANCE {
+            let problem = format!("{:?} are no probabilities that add up to 1", self.probabilities);
+            return Err(ManifestError::new(field, problem));
+        }
+        if self.png.is_empty() {
+            return Err(ManifestError::new(format!("golden[{index}].png"), "there is no picture"));
+        }
+        Ok(())
+    }
+}

@@ -1,3 +1,14 @@
 //! What classifies: bundle, engine, workers.
 
+pub mod bundle;
+mod embedded;
+pub mod engine;
 pub mod manifest;
+pub mod pool;
+pub mod registry;
+pub mod serving;
+#[doc(hidden)]
+pub mod testing;
+pub mod weights;
+
+pub use engine::onnx;

@@ -1,0 +1,129 @@
+//! Whether bytes decode to their end, told without decoding them.
+//!
+//! A microscope's file grows slowly, or is allocated with zeros and filled later: its size on disk says
+//! nothing. Each format says where it ends: BMP by its size field, PNG by `IEND`, JPEG by `EOI`, TIFF by
+//! its offsets.
+
+mod bmp;
+mod jpeg;
+mod png;
+mod tiff;
+
+use std::fmt;
+
+use super::fault::{Fault, FaultKind};
+
+/// The formats that leukd reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Windows bitmap.
+    Bmp,
+    /// Portable Network Graphics.
+    Png,
+    /// Tagged Image File Format, not BigTIFF.
+    Tiff,
+    /// JPEG, in JFIF, Exif or bare.
+    Jpeg,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Bmp => "BMP",
+            Self::Png => "PNG",
+            Self::Tiff => "TIFF",
+            Self::Jpeg => "JPEG",
+        })
+    }
+}
+
+/// How far a file has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Completeness {
+    /// It is there to its end. Bytes after the end do not matter.
+    Complete(Format),
+    /// It begins like a picture and has no end yet, or its structure leads nowhere.
+    Incomplete(Fault),
+    /// It begins like no picture that leukd reads.
+    Unrecognised(Fault),
+}
+
+/// Whether `bytes` are a whole picture. Never panics and never allocates by what a header says.
+#[must_use]
+pub fn completeness(bytes: &[u8]) -> Completeness {
+    match Outline::of(bytes) {
+        Err(fault) => Completeness::Unrecognised(fault),
+        Ok(Outline { fault: Some(fault), .. }) => Completeness::Incomplete(fault),
+        Ok(Outline { format, fault: None, .. }) => Completeness::Complete(format),
+    }
+}
+
+/// What a walk over the structure found.
+#[derive(Debug)]
+pub(super) struct Outline {
+    /// The format that the first bytes name.
+    pub(super) format: Format,
+    /// Width and height, where the walk came far enough to read them. They are the header's claim.
+    pub(super) dimensions: Option<(u32, u32)>,
+    /// Why the picture is not whole; none when it is.
+    pub(super) fault: Option<Fault>,
+}
+
+impl Outline {
+    /// Walks `bytes`; a fault when they begin like no picture.
+    pub(super) fn of(bytes: &[u8]) -> Result<Self, Fault> {
+        const STARTS: [(&[u8], Format); 5] = [
+            (b"BM", Format::Bmp),
+            (png::SIGNATURE, Format::Png),
+            (b"\xff\xd8\xff", Format::Jpeg),
+            (b"II*\0", Format::Tiff),
+            (b"MM\0*", Format::Tiff),
+        ];
+        if bytes.is_empty() {
+            return Err(Fault::new(FaultKind::Empty, "the file has no bytes"));
+        }
+        if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") {
+            return Err(Fault::new(
+                FaultKind::Unsupported,
+                "this is a BigTIFF: export classic TIFF, PNG or BMP instead",
+            ));
+        }
+        if let Some((_, format)) = STARTS.iter().find(|(start, _)| bytes.starts_with(start)) {
+            let mut dimensions = None;
+            let walk = match format {
+                Format::Bmp => bmp::walk,
+                Format::Png => png::walk,
+                Format::Jpeg => jpeg::walk,
+                Format::Tiff => tiff::walk,
+            };
+            let fault = walk(bytes, &mut dimensions).err();
+            return Ok(Self { format: *format, dimensions, fault });
+        }
+        if let Some((_, format)) = STARTS.iter().find(|(start, _)| start.starts_with(bytes)) {
+            let fault = truncated(*format, "it ends inside its signature");
+            return Ok(Self { format: *format, dimensions: None, fault: Some(fault) });
+        }
+        let message = if bytes.iter().all(|byte| *byte == 0) {
+            "the file holds nothing but zeros: it may have been allocated and not written yet"
+        } else {
+            "the file begins like no BMP, PNG, TIFF or JPEG"
+        };
+        Err(Fault::new(FaultKind::NotAnImage, message))
+    }
+}
+
+/// A walk reads the structure, leaves the dimensions on its way and ends with the first fault.
+type Walked = Result<(), Fault>;
+
+fn truncated(format: Format, what: impl fmt::Display) -> Fault {
+    Fault::new(FaultKind::Truncated, format!("the {format} is not complete: {what}"))
+}
+
+fn corrupt(format: Format, what: impl fmt::Display) -> Fault {
+    Fault::new(FaultKind::Corrupt, format!("the {format} is damaged: {what}"))
+}
+
+/// `N` bytes at `at`, where the file has them.
+fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+}

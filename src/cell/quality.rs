@@ -1,0 +1,67 @@
+//! Doubts about a picture that do not change its decision: cheap measures on the pixels.
+
+use image::RgbImage;
+
+/// Up to this level in every channel a pixel counts as black: compression leaves some noise there, and a
+/// stained cell has hardly a pixel as dark (C-NMC: fewer than 1 in 100).
+pub const BLACK: u8 = 10;
+
+/// The background is not black: at least half of the outermost pixels are not. The picture is probably no segmented
+/// cell but a whole field of view, or was cut out on another background.
+pub const BACKGROUND_NOT_BLACK: &str = "background-not-black";
+
+/// Non-black pixels stand on the picture's outermost rows or columns: the cell may be cut off. Not
+/// given beside `background-not-black`.
+pub const TOUCHES_FRAME: &str = "touches-frame";
+
+/// Fewer than 1 in 1,000 pixels are not black: there is hardly a cell. (C-NMC's cells cover 5 to 30 % of
+/// their pictures.)
+pub const EMPTY: &str = "empty";
+
+/// What the measures say of one picture.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Quality {
+    /// Any of [`BACKGROUND_NOT_BLACK`], [`TOUCHES_FRAME`] and [`EMPTY`], in this order.
+    pub flags: Vec<&'static str>,
+    /// Pixels above [`BLACK`] in any channel: the cell's area where the background is black.
+    pub foreground_px: u64,
+    /// All pixels.
+    pub total_px: u64,
+}
+
+/// Measures `picture`, in one pass.
+#[must_use]
+pub fn assess(picture: &RgbImage) -> Quality {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let total_px = width as u64 * height as u64;
+    if total_px == 0 {
+        return Quality { flags: vec![EMPTY], ..Quality::default() };
+    }
+    let foreground = |row: &[u8]| row.chunks_exact(3).filter(|pixel| is_foreground(pixel)).count();
+    let (mut foreground_px, mut frame_px) = (0, 0);
+    for (y, row) in picture.as_raw().chunks_exact(width * 3).enumerate() {
+        let found = foreground(row);
+        foreground_px += found as u64;
+        frame_px += if y == 0 || y + 1 == height {
+            found
+        } else {
+            let right = if width > 1 { &row[(width - 1) * 3..] } else { &[] };
+            foreground(&row[..3]) + foreground(right)
+        };
+    }
+    let frame = if width < 3 || height < 3 { width * height } else { 2 * (width + height) - 4 };
+    let mut flags = Vec::new();
+    if frame_px * 2 >= frame {
+        flags.push(BACKGROUND_NOT_BLACK);
+    } else if frame_px > 0 {
+        flags.push(TOUCHES_FRAME);
+    }
+    if foreground_px * 1000 < total_px {
+        flags.push(EMPTY);
+    }
+    Quality { flags, foreground_px, total_px }
+}
+
+fn is_foreground(pixel: &[u8]) -> bool {
+    pixel.iter().any(|sample| *sample > BLACK)
+}

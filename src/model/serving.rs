@@ -1,0 +1,176 @@
+//! A model in service: compiled, tested on its own golden inputs, calibrated.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::bundle::Bundle;
+use super::engine::{Engine, EngineError};
+use super::manifest::{Calibration, GOLDEN_TOLERANCE, Golden, Manifest, Output};
+use crate::cell::preprocess::InputTensor;
+use crate::cell::{Fault, Limits, decode};
+use crate::result::{Decision, Digest, ModelRef, Reason};
+
+/// A model that may serve. `Send` and `Sync`: one for all workers.
+#[derive(Debug)]
+pub struct Model {
+    engine: Engine,
+    manifest: Manifest,
+    digest: Digest,
+    origin: String,
+}
+
+/// Why a bundle cannot serve, or a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The engine's own word.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A golden input cannot be read.
+    #[error("golden input {name:?} cannot be read: {problem}")]
+    GoldenInput {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A golden input gave other probabilities than the trainer saw.
+    #[error(
+        "golden input {name:?} gave {got:?} where the trainer saw {expected:?} (tolerance {GOLDEN_TOLERANCE}): \
+         the bundle does not serve what was trained"
+    )]
+    Golden {
+        /// Its name.
+        name: String,
+        /// The trainer's probabilities, in the order of the labels.
+        expected: Vec<f64>,
+        /// The engine's.
+        got: Vec<f64>,
+    },
+}
+
+/// What the model's calibration makes of one cell's probabilities.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The likeliest class: `all` or `hem`.
+    pub label: String,
+    /// What leukd suggests: never `Rejected`.
+    pub decision: Decision,
+    /// Why; one `low-confidence` reason when the decision is `Review`.
+    pub reasons: Vec<Reason>,
+}
+
+impl Model {
+    /// Compiles the bundle's network and runs its golden inputs.
+    ///
+    /// # Errors
+    ///
+    /// See [`ModelError`].
+    pub fn load(bundle: Bundle) -> Result<Self, ModelError> {
+        let (network, manifest, digest, origin) = bundle.into_parts();
+        let shape = manifest.preprocessing.shape();
+        let engine = Engine::compile(&network, shape, manifest.labels.len())?;
+        let model = Self { engine, manifest, digest, origin };
+        model.manifest.golden.iter().try_for_each(|golden| model.check(golden))?;
+        Ok(model)
+    }
+
+    /// One cell through the network: calibrated probabilities in the order of the manifest's labels. They add
+    /// up to 1.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Engine`].
+    pub fn run(&self, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
+        Ok(softmax(&self.logits(input)?, self.manifest.calibration.temperature))
+    }
+
+    /// Label and decision for the probabilities that [`Model::run`] gave.
+    ///
+    /// The label is the likeliest class, `all` where both are equally likely. The decision goes by P(all): `review`
+    /// inside the calibration's band, else `all` at or above its threshold, else `hem`.
+    #[must_use]
+    pub fn judge(&self, probabilities: &[f64]) -> Judgement {
+        let all = self
+            .manifest
+            .labels
+            .iter()
+            .zip(probabilities)
+            .find_map(|(label, probability)| (label == "all").then_some(*probability))
+            .unwrap_or_default();
+        judge(&self.manifest.calibration, all)
+    }
+
+    /// Which model this is, as results name it.
+    #[must_use]
+    pub fn reference(&self) -> ModelRef {
+        ModelRef { id: self.manifest.id.clone(), digest: self.digest.to_string() }
+    }
+
+    /// What the bundle says about itself.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// SHA-256 of the bundle's bytes.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Where the bundle came from: a path, or `embedded`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    fn logits(&self, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
+        // Below this a probability's logarithm would only say how far rounding went.
+        const LEAST: f64 = 1e-12;
+        let outputs = self.engine.run(input)?.into_iter().map(f64::from);
+        Ok(match self.manifest.output {
+            Output::Logits => outputs.collect(),
+            Output::Probabilities => outputs.map(|share| share.clamp(LEAST, 1.0).ln()).collect(),
+        })
+    }
+
+    fn check(&self, golden: &Golden) -> Result<(), ModelError> {
+        let unreadable = |problem| ModelError::GoldenInput { name: golden.name.clone(), problem };
+        let png = BASE64.decode(&golden.png).map_err(|error| unreadable(error.to_string()))?;
+        let fault = |fault: Fault| unreadable(fault.to_string());
+        let picture = decode(&png, &Limits::default()).map_err(fault)?;
+        let input = self.manifest.preprocessing.tensor(&picture).map_err(fault)?;
+        let got = softmax(&self.logits(&input)?, 1.0);
+        let expected = &golden.probabilities;
+        let near = |(one, other): (&f64, &f64)| (one - other).abs() <= GOLDEN_TOLERANCE;
+        if got.len() == expected.len() && got.iter().zip(expected).all(near) {
+            return Ok(());
+        }
+        Err(ModelError::Golden { name: golden.name.clone(), expected: expected.clone(), got })
+    }
+}
+
+/// The softmax of `logits / temperature`.
+fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
+    // The largest is taken off first, so that no exponential overflows.
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> =
+        logits.iter().map(|logit| ((logit - largest) / temperature).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
+fn judge(calibration: &Calibration, all: f64) -> Judgement {
+    let Calibration { threshold, review: (lower, upper), .. } = *calibration;
+    let label = if all >= 0.5 { "all" } else { "hem" }.to_owned();
+    if (lower..upper).contains(&all) {
+        let message = format!(
+            "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, where the model is not sure: \
+             a person should look at this cell"
+        );
+        let reasons = vec![Reason::new("low-confidence", message)];
+        return Judgement { label, decision: Decision::Review, reasons };
+    }
+    let decision = if all >= threshold { Decision::All } else { Decision::Hem };
+    Judgement { label, decision, reasons: Vec::new() }
+}
