@@ -35,27 +35,23 @@ impl Geometry {
     }
 
     /// Calls `visit(output position, tap, input position)` for every tap that falls inside.
+    #[inline(always)]
     fn each(&self, mut visit: impl FnMut(usize, usize, usize)) {
         let (out_height, out_width) = self.output();
         let ((top, _), (left, _)) = self.padding();
+        let inside = |start: usize, before: usize, length: usize| {
+            before.saturating_sub(start)..self.kernel.min((length + before).saturating_sub(start))
+        };
         for y in 0..out_height {
+            let start_y = y * self.stride;
             for x in 0..out_width {
-                for ky in 0..self.kernel {
-                    let Some(row) = (y * self.stride + ky).checked_sub(top) else { continue };
-                    if row >= self.height {
-                        continue;
-                    }
-                    for kx in 0..self.kernel {
-                        let Some(column) = (x * self.stride + kx).checked_sub(left) else {
-                            continue;
-                        };
-                        if column < self.width {
-                            visit(
-                                y * out_width + x,
-                                ky * self.kernel + kx,
-                                row * self.width + column,
-                            );
-                        }
+                let start_x = x * self.stride;
+                let out = y * out_width + x;
+                let columns = inside(start_x, left, self.width);
+                for ky in inside(start_y, top, self.height) {
+                    let row = (start_y + ky - top) * self.width;
+                    for kx in columns.clone() {
+                        visit(out, ky * self.kernel + kx, row + start_x + kx - left);
                     }
                 }
             }
@@ -127,12 +123,29 @@ pub(super) fn depthwise_backward(
         .zip(w.par_chunks(taps))
         .zip(dy.par_chunks(outward))
         .for_each(|((((dx, dw), x), w), dy)| {
+            let mut sums = vec![[0.0_f32; LANES]; taps];
             geometry.each(|out, tap, position| {
                 let dy = &dy[out * batch..(out + 1) * batch];
-                let place = position * batch..(position + 1) * batch;
-                dw[tap] += dot(&x[place.clone()], dy);
-                add_scaled(&mut dx[place], dy, w[tap]);
+                let x = &x[position * batch..(position + 1) * batch];
+                let dx = &mut dx[position * batch..(position + 1) * batch];
+                let (factor, sums) = (w[tap], &mut sums[tap]);
+                let (dx, dx_rest) = dx.as_chunks_mut::<LANES>();
+                let (x, x_rest) = x.as_chunks::<LANES>();
+                let (dy, dy_rest) = dy.as_chunks::<LANES>();
+                for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+                    for lane in 0..LANES {
+                        dx[lane] += dy[lane] * factor;
+                        sums[lane] += dy[lane] * x[lane];
+                    }
+                }
+                for ((dx, x), dy) in dx_rest.iter_mut().zip(x_rest).zip(dy_rest) {
+                    *dx += dy * factor;
+                    sums[0] += dy * x;
+                }
             });
+            for (dw, sums) in dw.iter_mut().zip(&sums) {
+                *dw = sums.iter().sum();
+            }
         });
     (dx, dw)
 }

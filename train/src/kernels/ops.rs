@@ -14,14 +14,14 @@ type Flexible = FloatTensor<Flex>;
 
 /// How a normalisation runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Normalisation {
+pub(super) struct Normalisation {
     epsilon: f64,
     swish: bool,
 }
 
 /// What burn's dispatch routes to a backend.
 #[backend_extension(Flex, Autodiff)]
-pub trait Kernels: Backend {
+pub(super) trait Kernels: Backend {
     /// See [`depthwise`].
     fn depthwise_same(
         x: FloatTensor<Self>,

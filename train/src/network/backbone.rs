@@ -1,7 +1,7 @@
 //! Stem, inverted-residual blocks and top of EfficientNet.
 
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{Initializer, Linear};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Distribution, Tensor};
 
@@ -98,6 +98,13 @@ impl Block {
     ) -> Self {
         let wide = inward * stage.expansion;
         let conv = |shape| ConvNorm::new(shape, momentum, device);
+        let residual = stride == 1 && inward == outward;
+        let mut project = conv(Shape::pointwise(wide, outward, false));
+        if residual {
+            // Each residual block begins as the identity (Goyal et al. 2017, "Accurate, Large
+            // Minibatch SGD", section 5.1): a deep network that trains for a short time needs it.
+            project.norm.gamma = Initializer::Zeros.init([outward], device);
+        }
         Self {
             expand: (stage.expansion > 1).then(|| conv(Shape::pointwise(inward, wide, true))),
             depthwise: conv(Shape {
@@ -109,8 +116,8 @@ impl Block {
                 swish: true,
             }),
             squeeze: SqueezeExcite::new(wide, (inward / SQUEEZE).max(1), device),
-            project: conv(Shape::pointwise(wide, outward, false)),
-            residual: stride == 1 && inward == outward,
+            project,
+            residual,
             drop,
         }
     }

@@ -10,6 +10,11 @@ use super::{Architecture, EPSILON, Regularisation, layers};
 /// Channels of the backbone's top, before scaling.
 const TOP: usize = 1280;
 
+/// The logits' weights begin this much smaller than Glorot's, so that training begins with even
+/// odds: global max pooling makes the largest of a random network's noise, and full logits of it
+/// keep a short training from converging.
+const CLASSES_GAIN: f64 = 0.1;
+
 /// Global max pooling, batch normalisation, hidden dense layer, dropout, classes.
 #[derive(Module, Debug)]
 pub struct Head {
@@ -31,17 +36,17 @@ impl Head {
     ) -> Self {
         let channels = architecture.channels(TOP);
         // Keras' Dense: Glorot's uniform.
-        let dense = |inward, outward| {
-            layers::dense(inward, outward, Initializer::XavierUniform { gain: 1.0 }, device)
+        let dense = |inward, outward, gain| {
+            layers::dense(inward, outward, Initializer::XavierUniform { gain }, device)
         };
         Self {
             norm: BatchNormConfig::new(channels)
                 .with_epsilon(EPSILON)
                 .with_momentum(regularisation.norm_momentum)
                 .init(device),
-            hidden: dense(channels, architecture.hidden),
+            hidden: dense(channels, architecture.hidden, 1.0),
             dropout: DropoutConfig::new(regularisation.dropout).init(),
-            classes: dense(architecture.hidden, architecture.classes),
+            classes: dense(architecture.hidden, architecture.classes, CLASSES_GAIN),
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) fn dense(
 ) -> Linear {
     let mut linear =
         LinearConfig::new(inward, outward).with_initializer(initializer).init(device);
-    linear.bias = linear.bias.map(|bias| bias.map(|values| values.zeros_like()));
+    linear.bias = Some(Initializer::Zeros.init([outward], device));
     linear
 }
 
