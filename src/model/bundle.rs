@@ -125,8 +125,8 @@ impl Bundle {
     pub fn read(path: &Path) -> Result<Self, BundleError> {
         let origin = path.display().to_string();
         let unreadable = |source| BundleError::Unreadable { origin: origin.clone(), source };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        let kind = file.metadata().map_err(unreadable)?;
+        // Looked at before it is opened: opening a named pipe would wait for its writer.
+        let kind = std::fs::metadata(path).map_err(unreadable)?;
         if !kind.is_file() {
             let source = std::io::Error::other("it is not a regular file");
             return Err(BundleError::Unreadable { origin, source });
@@ -134,6 +134,7 @@ impl Bundle {
         if kind.len() > MOST_BYTES {
             return Err(BundleError::TooLarge { origin, bytes: kind.len() });
         }
+        let file = std::fs::File::open(path).map_err(unreadable)?;
         // The file may grow meanwhile; one byte beyond the limit is enough to see it.
         let mut bytes = Vec::with_capacity(usize::try_from(kind.len()).unwrap_or_default());
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -81,3 +81,17 @@ impl Registry {
         Ok(Reloaded { model, previous })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reload_at_a_time() {
+        let registry = Registry::new();
+        let under_way = registry.reloading.lock().unwrap();
+        assert!(matches!(registry.reload(&BundleSource::Embedded), Err(ReloadError::Busy)));
+        drop(under_way);
+        assert!(registry.reload(&BundleSource::Embedded).is_ok());
+    }
+}
