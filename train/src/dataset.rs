@@ -30,6 +30,14 @@ pub struct Cell {
     pub pixels: Vec<u8>,
 }
 
+impl Cell {
+    /// The pixels as a picture of `side` × `side`; none where they are not as many.
+    #[must_use]
+    pub fn square(&self, side: u32) -> Option<image::RgbImage> {
+        image::RgbImage::from_raw(side, side, self.pixels.clone())
+    }
+}
+
 /// A file that is no readable cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {

@@ -3,6 +3,7 @@
 pub mod augment;
 pub mod dataset;
 pub mod evaluate;
+pub mod export;
 pub mod fit;
 pub mod kernels;
 pub mod network;

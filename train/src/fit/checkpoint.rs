@@ -57,6 +57,9 @@ pub struct State {
     pub best_epoch: u32,
     /// Time spent so far.
     pub seconds: f64,
+    /// Which run the weights were taken over from, in words; none: they began at random.
+    #[serde(default)]
+    pub initial: Option<String>,
 }
 
 impl State {
@@ -71,7 +74,22 @@ impl State {
             epochs: Vec::new(),
             best_epoch: 0,
             seconds: 0.0,
+            initial: None,
         }
+    }
+
+    /// The run in words, for one that begins with its best weights.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let size = self.recipe.preprocessing.size;
+        let initial = self.initial.as_deref().unwrap_or("random weights");
+        format!(
+            "epoch {} of a run of {} epochs at {size} × {size} pixels, learning rate {}, seed {}, from {initial}",
+            self.best_epoch,
+            self.epochs_done(),
+            self.recipe.learning_rate,
+            self.recipe.seed
+        )
     }
 
     /// How many epochs are done.
@@ -187,6 +205,21 @@ impl Checkpoint {
         let text = std::fs::read_to_string(&path)
             .map_err(|source| CheckpointError::File { path: path.clone(), source })?;
         serde_json::from_str(&text).map_err(|source| CheckpointError::State { path, source })
+    }
+
+    /// When the best weights were written, RFC 3339.
+    ///
+    /// # Errors
+    ///
+    /// Where there are none.
+    pub fn trained_at(&self) -> Result<String, CheckpointError> {
+        let path = self.folder.join(BEST);
+        let written = std::fs::metadata(&path)
+            .and_then(|metadata| metadata.modified())
+            .and_then(|at| jiff::Timestamp::try_from(at).map_err(std::io::Error::other))
+            .map_err(|source| CheckpointError::File { path, source })?;
+        // Fractions of a second say nothing here.
+        Ok(written.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
     }
 
     /// `network` with the last epoch's weights.

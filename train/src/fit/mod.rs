@@ -123,7 +123,11 @@ pub fn fit(
     let mut state = State::new(recipe.clone(), split);
     match start {
         Start::Fresh => {}
-        Start::From(other) => network = Checkpoint::open(other).best(network)?,
+        Start::From(other) => {
+            let other = Checkpoint::open(other);
+            network = other.best(network)?;
+            state.initial = Some(other.state()?.in_words());
+        }
         Start::Resume => {
             state = folder.state()?;
             state.check_fits(recipe, split)?;
