@@ -12,9 +12,7 @@ use leukd::rpc::proto::classify_stream_response::Outcome;
 use leukd::rpc::proto::get_result_request::By;
 use leukd::rpc::proto::{self, Decision, Filter};
 use support::refusal::{assert_field, assert_retry, info, item, reason};
-use support::{
-    ALL, Folders, HEM, Harness, REVIEW, assert_gapless, capture, cell_of, path_of, until,
-};
+use support::{ALL, Folders, HEM, Harness, REVIEW, assert_gapless, cell_of, path_of, until};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -579,7 +577,7 @@ async fn a_request_is_answered_soon_while_a_thousand_captures_wait() {
     const CAPTURES: u64 = 1000;
     let folders = Folders::new();
     for index in 0..CAPTURES {
-        folders.drop_capture(&format!("UID_1_{index}_1_x.bmp"), &capture(index));
+        folders.drop_capture(&format!("UID_1_{index}_1_x.bmp"), &cell_of(HEM, index));
     }
     let harness = Harness::start_on(folders, |settings| settings.workers.threads = 1).await;
     until("work", async || (harness.status().await.journal.unwrap().newest > 10).then_some(()))

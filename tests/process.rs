@@ -126,13 +126,37 @@ async fn sigterm_ends_streams_and_the_process_whatever_clients_do() {
     let began = Instant::now();
     process.signal(Signal::TERM);
     for stream in &mut streams {
-        let end = tokio::time::timeout(PATIENCE, stream.message()).await.unwrap().unwrap_err();
+        let end = support::end(stream).await;
         assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "STOPPING"));
     }
     let status = process.wait(drain + Duration::from_secs(2)).await;
     let status = status.unwrap_or_else(|| panic!("it lives on after {:?}", began.elapsed()));
     assert_eq!(status.code(), Some(0), "{:?}", process.log.try_iter().collect::<Vec<_>>());
     drop((idle, mute, watch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_cuts_off_a_reader_that_takes_nothing_at_the_deadline() {
+    let folders = Folders::new();
+    let drain = Duration::from_secs(1);
+    let mut process = Process::serve_with(&folders, |settings| settings.rpc.drain = Span(drain));
+    for number in 0..60 {
+        folders.drop_capture(&format!("{number}.bmp"), &cell_of(ALL, number));
+    }
+    until("results", async || (newest(&process).await == 60).then_some(())).await;
+    // So little may be sent ahead that the status never gets through.
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", process.address));
+    let channel = endpoint.unwrap().initial_stream_window_size(1024).connect().await.unwrap();
+    let request = proto::SubscribeRequest {
+        start: Some(subscribe_request::Start::Earliest(())),
+        filter: None,
+    };
+    let mut client = proto::results_client::ResultsClient::new(channel);
+    let stream = client.subscribe(request).await.unwrap();
+    process.signal(Signal::TERM);
+    let status = process.wait(drain + Duration::from_secs(2)).await.expect("it ends");
+    assert_eq!(status.code(), Some(0));
+    drop(stream);
 }
 
 #[tokio::test(flavor = "multi_thread")]

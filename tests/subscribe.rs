@@ -312,6 +312,21 @@ async fn up_to(stream: &mut Streaming<proto::Event>, newest: u64) -> Vec<proto::
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_history_is_told_at_once() {
+    let harness = Harness::start_with(|settings| {
+        settings.rpc.heartbeat = Span::from_secs(3600);
+    })
+    .await;
+    store(&harness, 0..5).await;
+    let filter = Some(Filter { specimen: "nobody".into(), ..Default::default() });
+    for filter in [None, filter] {
+        let request = proto::SubscribeRequest { start: Some(EARLIEST), filter };
+        let mut stream = harness.results().subscribe(request).await.unwrap().into_inner();
+        up_to(&mut stream, 5).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_cannot_match_anything_is_refused_by_its_field() {
     let harness = Harness::start().await;
     for (filter, field) in [
@@ -359,7 +374,9 @@ async fn a_reader_that_takes_nothing_is_dropped_and_resumes_with_nothing_lost() 
                 assert_eq!(result.sequence, last + 1);
                 last = result.sequence;
             }
-            Ok(Some(proto::Event { kind: Some(event::Kind::Hello(_)) })) => {}
+            Ok(Some(proto::Event {
+                kind: Some(event::Kind::Hello(_) | event::Kind::Heartbeat(_)),
+            })) => {}
             Ok(other) => panic!("{other:?}"),
             Err(status) => break status,
         }
@@ -497,7 +514,7 @@ async fn a_stop_ends_subscriptions_with_unavailable() {
     let (_, mut stream) = harness.subscribe(LATEST).await;
     let drained = harness.drain(Duration::from_secs(10)).await;
     assert!(drained.clean, "an open subscription kept the daemon from ending by itself");
-    let end = stream.message().await.unwrap_err();
+    let end = support::end(&mut stream).await;
     assert_eq!(end.code(), Code::Unavailable, "{end:?}");
     assert_eq!(reason(&end), "STOPPING");
     assert_retry(&end);

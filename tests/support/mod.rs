@@ -308,6 +308,18 @@ pub async fn next_results(
     results
 }
 
+/// The status that ends a subscription; heartbeats pass.
+pub async fn end(stream: &mut Streaming<proto::Event>) -> tonic::Status {
+    loop {
+        let read = tokio::time::timeout(PATIENCE, stream.message()).await.expect("an end in time");
+        match read {
+            Ok(Some(proto::Event { kind: Some(event::Kind::Heartbeat(_)) })) => {}
+            Ok(other) => panic!("no end: {other:?}"),
+            Err(status) => return status,
+        }
+    }
+}
+
 /// The path below the folder that a result was made from.
 pub fn path_of(result: &proto::Result) -> &str {
     match result.source.as_ref().and_then(|source| source.kind.as_ref()) {
