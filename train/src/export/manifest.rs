@@ -130,10 +130,7 @@ fn recipe(state: &State) -> BTreeMap<String, String> {
         ),
         setting("batch", recipe.batch.to_string()),
         setting("seed", recipe.seed.to_string()),
-        setting(
-            "optimizer",
-            format!("AdamW, weight decay {}", recipe.weight_decay),
-        ),
+        setting("optimizer", format!("AdamW, weight decay {}", recipe.weight_decay)),
         setting(
             "learning_rate",
             format!(
@@ -154,10 +151,7 @@ fn recipe(state: &State) -> BTreeMap<String, String> {
             },
         ),
         setting("best_by", "validation AUROC".to_owned()),
-        setting(
-            "initial_weights",
-            state.initial.clone().unwrap_or_else(|| "random".to_owned()),
-        ),
+        setting("initial_weights", state.initial.clone().unwrap_or_else(|| "random".to_owned())),
         setting("minutes", format!("{:.0}", state.seconds / 60.0)),
     ]);
     if let Some(minutes) = recipe.max_minutes {

@@ -146,9 +146,10 @@ fn compare(
     for (cell, prediction) in cells.iter().zip(predictions) {
         let Some(square) = cell.square(preprocessing.size) else { continue };
         let served = model.run(&preprocessing.numbers(&square))?;
-        let difference =
-            (served.first().copied().unwrap_or_default() - prediction.probability(temperature)).abs();
-        if !(difference <= GOLDEN_TOLERANCE) {
+        let difference = (served.first().copied().unwrap_or_default()
+            - prediction.probability(temperature))
+        .abs();
+        if difference.is_nan() || difference > GOLDEN_TOLERANCE {
             return Err(ExportError::Differs { name: cell.name.clone(), difference });
         }
         most = most.max(difference);

@@ -100,10 +100,8 @@ impl State {
 
     /// Adds an epoch; whether it is the best so far, by validation AUROC.
     pub fn push(&mut self, line: EpochLine) -> bool {
-        let best = self
-            .epochs
-            .iter()
-            .all(|earlier| earlier.validation.auroc < line.validation.auroc);
+        let best =
+            self.epochs.iter().all(|earlier| earlier.validation.auroc < line.validation.auroc);
         if best {
             self.best_epoch = line.epoch;
         }
@@ -250,7 +248,10 @@ impl Checkpoint {
     /// # Errors
     ///
     /// Where they cannot be read.
-    pub fn optimizer(&self, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer, CheckpointError> {
+    pub fn optimizer(
+        &self,
+        optimizer: ModuleOptimizer,
+    ) -> Result<ModuleOptimizer, CheckpointError> {
         let path = self.folder.join(OPTIMIZER);
         optimizer.load(&path).map_err(|error| weights(path, &error))
     }

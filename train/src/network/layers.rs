@@ -54,8 +54,7 @@ pub(super) fn dense(
     initializer: Initializer,
     device: &Device,
 ) -> Linear {
-    let mut linear =
-        LinearConfig::new(inward, outward).with_initializer(initializer).init(device);
+    let mut linear = LinearConfig::new(inward, outward).with_initializer(initializer).init(device);
     linear.bias = Some(Initializer::Zeros.init([outward], device));
     linear
 }
@@ -121,8 +120,8 @@ impl ConvNorm {
         let moments = if training {
             let moments = kernels::moments(x.clone());
             let channels = moments.dims()[1];
-            let mean = moments.clone().slice([0..1]).reshape([channels]);
-            let variance = moments.clone().slice([1..2]).reshape([channels]);
+            let mean = moments.clone().narrow(0, 0, 1).reshape([channels]);
+            let variance = moments.clone().narrow(0, 1, 1).reshape([channels]);
             for (state, batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
                 let old = state.value_sync().without_autodiff();
                 let new = old.mul_scalar(1.0 - norm.momentum) + batch.mul_scalar(norm.momentum);
