@@ -49,7 +49,7 @@ fn difference(recipe: &Recipe, network: &Network, precision: Precision) -> f64 {
     let predictions: Vec<_> = (0..4)
         .map(|index| Prediction {
             logits: [f64::from(index) - 1.5, 0.0],
-            label: index as usize % 2,
+            label: usize::from(index % 2 == 1),
             subject: index.to_string(),
         })
         .collect();
