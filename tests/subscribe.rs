@@ -423,7 +423,7 @@ async fn one_journal_with_many_breaks(case: u64) {
     let total = 80 + 20 * case;
     let harness = Harness::start_with(|settings| {
         settings.rpc.heartbeat = Span::from_millis(60);
-        settings.rpc.subscriber_buffer = if case % 2 == 0 { 2 } else { 64 };
+        settings.rpc.subscriber_buffer = if case.is_multiple_of(2) { 2 } else { 64 };
     })
     .await;
     let epoch = epoch(&harness).await;
