@@ -61,16 +61,17 @@ impl Conditions {
         Self { clock, now: Arc::default() }
     }
 
-    /// Says that `component` is degraded. Logged only when it was not, or for another reason.
+    /// Says that `component` is degraded. Logged only when it was not.
     pub fn raise(&self, component: Component, message: impl Into<String>) {
         let message = message.into();
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = match now.get(&component) {
-            Some((before, _)) if *before == message => return,
-            Some((_, since)) => *since,
-            None => self.clock.wall(),
+        let since = if let Some((_, since)) = now.get(&component) {
+            // The words may hold a figure that changes with every look.
+            *since
+        } else {
+            tracing::warn!(component = component.as_str(), "degraded: {message}");
+            self.clock.wall()
         };
-        tracing::warn!(component = component.as_str(), "degraded: {message}");
         now.insert(component, (message, since));
     }
 

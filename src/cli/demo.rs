@@ -16,6 +16,10 @@ use crate::rpc::proto::results_client::ResultsClient;
 use crate::rpc::proto::{SubscribeRequest, event, subscribe_request};
 use crate::telemetry;
 
+/// The demo gives up when the daemon is silent for so long, or idle for so many heartbeats.
+const PATIENCE: Duration = Duration::from_secs(60);
+const MOST_HEARTBEATS: u32 = 4;
+
 /// Show leukd at work on synthetic cells: a temporary export folder, a daemon, a client
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DemoArgs {
@@ -91,9 +95,17 @@ async fn show_results(args: &DemoArgs, address: SocketAddr) -> Result<(), CliErr
     let request = SubscribeRequest { start, filter: None };
     let mut events = client.subscribe(request).await.map_err(|e| lost(&e.message()))?.into_inner();
     let out = Output::new();
-    let mut shown = 0;
+    let (mut shown, mut heartbeats) = (0, 0);
     while shown < args.cells {
-        let event = events.message().await.map_err(|e| lost(&e.message()))?;
+        let event = tokio::time::timeout(PATIENCE, events.message()).await;
+        let event = event.map_err(|_| lost(&"no result came; its log stands above"))?;
+        let event = event.map_err(|e| lost(&e.message()))?;
+        if matches!(&event, Some(event) if matches!(event.kind, Some(event::Kind::Heartbeat(_)))) {
+            heartbeats += 1;
+            if heartbeats > MOST_HEARTBEATS {
+                return Err(lost(&"no result came; its log stands above"));
+            }
+        }
         let Some(event) = event else { return Err(lost(&"the stream ended")) };
         if let Some(event::Kind::Result(result)) = event.kind {
             shown += 1;

@@ -10,6 +10,7 @@ use super::error::CliError;
 use super::settings::SettingsArgs;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
+use crate::config::{ConfigError, Origin, Problem};
 use crate::daemon::{self, Running, StartError};
 use crate::journal::JournalError;
 use crate::systemd::Notifier;
@@ -77,7 +78,28 @@ fn cannot_start(error: StartError) -> CliError {
             CliError::Data(text)
         }
         StartError::Journal(_) | StartError::System(_) => CliError::Io(text),
-        StartError::Setting { .. } => CliError::Usage(text),
+        StartError::Setting { key, message } => {
+            let (origin, key) = (Origin::Default, Some(key.to_owned()));
+            CliError::Config(ConfigError { problems: vec![Problem { origin, key, message }] })
+        }
+    }
+}
+
+/// The future's answer; never, where there is none.
+async fn of<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next beat; never, where there is none.
+async fn tick(beat: &mut Option<tokio::time::Interval>) {
+    match beat {
+        Some(beat) => {
+            beat.tick().await;
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -95,7 +117,9 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
     let address = daemon.address();
     notifier.ready(&format!("listening on {address}; loading the model"));
     let vitals = daemon.vitals();
-    let beat = notifier.watchdog();
+    // An interval of its own: nothing else that happens puts the next beat off.
+    let mut beat = notifier.watchdog().map(tokio::time::interval);
+    let mut reloading = None;
     let serving = daemon.wait_serving();
     tokio::pin!(serving);
     let mut told_serving = false;
@@ -105,7 +129,11 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 notifier.reloading();
-                let status = match daemon.reload().await {
+                reloading = Some(Box::pin(daemon.reload()));
+            }
+            reloaded = of(&mut reloading), if reloading.is_some() => {
+                reloading = None;
+                let status = match reloaded {
                     Ok(_) => format!("listening on {address}; model reloaded"),
                     Err(error) => format!("listening on {address}; reload failed: {error}"),
                 };
@@ -115,7 +143,7 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
                 told_serving = true;
                 notifier.status(&format!("serving on {address}"));
             }
-            () = tokio::time::sleep(beat.unwrap_or(Duration::MAX)), if beat.is_some() => {
+            () = tick(&mut beat), if beat.is_some() => {
                 if vitals.are_good() {
                     notifier.alive();
                 } else {

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::feed::Feeder;
 use super::model::ModelKeeper;
 use super::upkeep::{self, Vitals};
+use crate::condition::Component;
 use crate::ingest::Captures;
 use crate::model::registry::ReloadError;
 use crate::result::Digest;
@@ -27,6 +28,25 @@ pub struct Running {
     server: JoinHandle<Result<(), ServeError>>,
     feeder: JoinHandle<()>,
     upkeep: JoinSet<()>,
+}
+
+/// Loads the configured bundle off the async threads. It ends by itself in bounded time and is never aborted.
+async fn reload(keeper: Arc<ModelKeeper>) -> Result<Option<Digest>, ReloadError> {
+    let loaded = tokio::task::spawn_blocking(move || keeper.reload(None)).await;
+    loaded.unwrap_or_else(|error| {
+        tracing::error!("loading the model panicked: {error}");
+        Ok(None)
+    })
+}
+
+/// Ends only when the task panicked: a feeder without folders ends at once, and rightly.
+async fn ended_by_defect(feeder: &mut JoinHandle<()>) -> String {
+    if !feeder.is_finished()
+        && let Err(error) = feeder.await
+    {
+        return format!("the folders' feeder failed: {error}");
+    }
+    std::future::pending().await
 }
 
 /// How a stop went.
@@ -62,10 +82,16 @@ impl Running {
         let mut upkeep = JoinSet::new();
         upkeep.spawn(upkeep::prune(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
-        upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone()));
+        upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
         let loading = Arc::clone(&keeper);
         // What goes wrong here is logged, shown by GetStatus and mended by a reload.
-        upkeep.spawn_blocking(move || drop(loading.reload(None)));
+        context.conditions.raise(Component::Model, "the model is being loaded");
+        upkeep.spawn(async move {
+            // A reload that came first has its turn first.
+            while let Err(ReloadError::Busy) = reload(Arc::clone(&loading)).await {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
         let feeder = tokio::spawn(feeder.run());
         Self { context, address, keeper, serving, health, server, feeder, upkeep }
     }
@@ -95,20 +121,21 @@ impl Running {
     ///
     /// # Errors
     /// The model before stays in service.
-    pub async fn reload(&self) -> Result<Option<Digest>, ReloadError> {
-        let keeper = Arc::clone(&self.keeper);
-        // A reload ends by itself in bounded time; its task is never aborted.
-        tokio::task::spawn_blocking(move || keeper.reload(None))
-            .await
-            .unwrap_or(Err(ReloadError::Busy))
+    pub fn reload(
+        &self,
+    ) -> impl Future<Output = Result<Option<Digest>, ReloadError>> + Send + use<> {
+        reload(Arc::clone(&self.keeper))
     }
 
-    /// Waits until the server ends although nobody asked it to, and says why.
+    /// Waits until the server or the folders' feeder ends although nobody asked it to, and says why.
     pub async fn failed(&mut self) -> String {
-        match (&mut self.server).await {
-            Ok(Ok(())) => "the gRPC server ended".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+        tokio::select! {
+            server = &mut self.server => match server {
+                Ok(Ok(())) => "the gRPC server ended".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            },
+            error = ended_by_defect(&mut self.feeder) => error,
         }
     }
 
@@ -124,7 +151,9 @@ impl Running {
         self.context.ingest.stop();
         self.context.stop.cancel();
         let ended = async {
-            let _ = (&mut self.feeder).await;
+            if !self.feeder.is_finished() {
+                let _ = (&mut self.feeder).await;
+            }
             if !self.server.is_finished() {
                 let _ = (&mut self.server).await;
             }
@@ -135,12 +164,19 @@ impl Running {
         self.upkeep.abort_all();
         let context = Arc::clone(&self.context);
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        let threads = tokio::task::spawn_blocking(move || {
-            let workers = context.pipeline.pool().shutdown(left.max(Duration::from_millis(100)));
+        // A thread of its own: the runtime's blocking ones may all hang in what is being cut off.
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let left = left.max(Duration::from_millis(100));
+        let joined = std::thread::Builder::new().name("leukd-drain".to_owned()).spawn(move || {
+            let workers = context.pipeline.pool().shutdown(left);
             let folders = context.ingest.join(Duration::from_millis(500));
-            workers && folders
+            if !workers {
+                context.journal.marks().clear_all();
+            }
+            let _ = tell.send(workers && folders);
         });
-        let clean = threads.await.unwrap_or(false) && in_time;
+        let told = tokio::time::timeout(left + Duration::from_secs(1), told).await;
+        let clean = in_time && joined.is_ok() && matches!(told, Ok(Ok(true)));
         if clean {
             tracing::info!("stopped");
         } else {

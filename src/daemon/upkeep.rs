@@ -46,6 +46,14 @@ pub(super) async fn watch_folders(context: Arc<Context>) {
                 None => context.conditions.clear(&component),
             }
         }
+        let pipeline = context.pipeline.clone();
+        // A state disk that hangs must not hang this loop: its next answer is waited for elsewhere.
+        drop(tokio::task::spawn_blocking(move || pipeline.disk_is_full()));
+        if context.journal.is_closed() {
+            let message =
+                "the journal's writer has ended: nothing is stored until leukd is restarted";
+            context.conditions.raise(Component::Journal, message);
+        }
         if vitals.workers_move() {
             context.conditions.clear(&Component::Workers);
         } else {
@@ -66,12 +74,15 @@ pub(super) async fn watch_folders(context: Arc<Context>) {
 pub(super) async fn tell_health(
     mut serves: watch::Receiver<bool>,
     mut health: watch::Receiver<Option<Health>>,
+    stop: CancellationToken,
 ) {
     let known = health.wait_for(Option::is_some).await.map(|health| health.clone());
     let Ok(Some(health)) = known else { return };
-    if serves.wait_for(|serves| *serves).await.is_ok() {
-        health.model_serves(true).await;
+    tokio::select! {
+        served = serves.wait_for(|serves| *serves) => if served.is_err() { return },
+        () = stop.cancelled() => return,
     }
+    health.model_serves(true).await;
 }
 
 /// Whether the daemon still does its work, as a watchdog asks.
@@ -93,7 +104,10 @@ impl Vitals {
     /// True as long as the workers finish what they have, and the folders' threads turn.
     #[must_use]
     pub fn are_good(&self) -> bool {
-        !self.context.ingest.is_lost() && self.workers_move() && self.folders_move()
+        !self.context.ingest.is_lost()
+            && !self.context.journal.is_closed()
+            && self.workers_move()
+            && self.folders_move()
     }
 
     /// A worker that has something in hand finishes it in bounded time.

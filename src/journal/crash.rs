@@ -129,11 +129,34 @@ impl Marks {
         Ok(InHand { file, _turn: turn })
     }
 
+    /// Work on bytes that no capture of a folder has: it takes turns with a suspect, so that what such bytes do
+    /// to the process is not blamed on it.
+    pub fn share(&self) -> SharedTurn<'_> {
+        SharedTurn(self.alone.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Clears every worker's mark: a process that ends on purpose while captures are in hand blames none.
+    pub fn clear_all(&self) {
+        let marks = fs_err::read_dir(&self.folder).into_iter().flatten().flatten();
+        for mark in marks {
+            if let Err(error) =
+                fs_err::OpenOptions::new().write(true).truncate(true).open(mark.path())
+            {
+                tracing::warn!(%error, "a mark could not be cleared: a capture may be blamed wrongly");
+            }
+        }
+    }
+
     /// The capture has a result: it may share the workers again.
     pub(super) fn acquit(&self, path: &CapturePath) {
         self.suspects.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 }
+
+/// See [`Marks::share`].
+#[derive(Debug)]
+#[must_use = "the turn lasts as long as this value"]
+pub struct SharedTurn<'a>(#[expect(dead_code, reason = "held, not read")] RwLockReadGuard<'a, ()>);
 
 /// One capture in one worker's hands. Dropped also when the worker panics, which is not a crash.
 #[derive(Debug)]

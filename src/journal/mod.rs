@@ -267,6 +267,22 @@ impl Journal {
         &self.inner.marks
     }
 
+    /// Whether there is disk space to store anything. A single system call.
+    ///
+    /// # Errors
+    /// [`JournalError::DiskFloor`], or [`JournalError::Storage`] when the file system does not answer.
+    pub fn check_floor(&self) -> Result<(), JournalError> {
+        let shared = &self.inner.shared;
+        let (free, floor) = (shared.free_bytes()?, shared.disk_floor);
+        if free < floor { Err(JournalError::DiskFloor { free, floor }) } else { Ok(()) }
+    }
+
+    /// The writer has ended although the journal is open: nothing can be stored until a restart.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.writer.queue.as_ref().is_none_or(mpsc::Sender::is_closed)
+    }
+
     /// The journal in numbers. Blocks for a moment.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::examine::{ExamineError, examine, micros};
 use super::{Known, Pipeline};
 use crate::ingest::{Settled, Verdict, open_capture};
+use crate::journal::JournalError;
 use crate::journal::types::Entry;
 use crate::model::pool::{Lane, PoolError, Worker};
 use crate::result::{Decision, Digest, Reason, Source, Timings};
@@ -34,6 +35,10 @@ impl Pipeline {
     /// Cancel-safe in this sense: a capture whose future is dropped has either its result and its
     /// ledger row, or neither, and then the next scan finds it again.
     pub async fn capture(&self, settled: Settled) -> Verdict {
+        // Classifying what cannot be stored would only keep the workers busy.
+        if self.disk_is_full() {
+            return Verdict::Retry;
+        }
         let pipeline = self.clone();
         let path = settled.path.clone();
         let ready = Instant::now();
@@ -50,13 +55,25 @@ impl Pipeline {
             Err(PoolError::Full | PoolError::Stopped) => return Verdict::Retry,
             Err(PoolError::Panicked(what)) => {
                 tracing::error!(capture = %path, "a worker panicked: {what}");
+                if !settled.last_chance {
+                    return Verdict::NotYet("leukd failed on it; it is tried once more".to_owned());
+                }
                 let message = "leukd failed on this file; it is not tried again until it changes. \
                                Please report it, with the log.";
                 let reason = Reason::new("crashed", message);
                 self.rejection(&settled, self.known(&settled), reason, Timings::default())
             }
         };
-        match self.commit(entry).await {
+        let mut committed = self.commit(entry).await;
+        if let Err(error @ JournalError::Refused { .. }) = &committed {
+            tracing::error!(capture = %path, "{error}");
+            let reason =
+                Reason::new("internal", "a defect of leukd kept its result from being stored");
+            let known = self.known(&settled);
+            committed =
+                self.commit(self.rejection(&settled, known, reason, Timings::default())).await;
+        }
+        match committed {
             Ok(committed) => {
                 let record = committed.record();
                 tracing::debug!(
@@ -105,15 +122,6 @@ impl Pipeline {
                 return Outcome::Verdict(Verdict::Retry);
             }
         }
-        let marks = parts.journal.marks();
-        let _in_hand = match marks.enter(worker.index(), &settled.path, &settled.stamp) {
-            Ok(guard) => Some(guard),
-            Err(error) => {
-                tracing::warn!(capture = %settled.path, "worked on without a mark: {error}");
-                None
-            }
-        };
-
         let read = Instant::now();
         let bytes = match self.read(settled) {
             Ok(bytes) => bytes,
@@ -141,6 +149,15 @@ impl Pipeline {
             }
         }
 
+        // Reading may hang on a dead mount, which is no crash; only what follows can kill the process.
+        let marks = parts.journal.marks();
+        let _in_hand = match marks.enter(worker.index(), &settled.path, &settled.stamp) {
+            Ok(guard) => Some(guard),
+            Err(error) => {
+                tracing::warn!(capture = %settled.path, "worked on without a mark: {error}");
+                None
+            }
+        };
         match examine(&bytes, &model, &parts.limits) {
             Ok(examined) => {
                 let finding =
@@ -153,6 +170,18 @@ impl Pipeline {
             }
             Err(ExamineError::Image(fault)) if fault.may_heal() && !settled.last_chance => {
                 Outcome::not_yet(fault.to_string())
+            }
+            // A fault of ours rather than of the file gets a second try.
+            Err(error @ ExamineError::Model(_)) if !settled.last_chance => {
+                tracing::error!(capture = %settled.path, "{error}; it is tried once more");
+                Outcome::not_yet(error.to_string())
+            }
+            Err(error @ ExamineError::Model(_)) => {
+                let reason = error.reason();
+                let now = parts.clock.wall();
+                let finding = known.rejected(vec![reason], Some(model.reference()), timings, now);
+                let (path, stamp) = (settled.path.clone(), settled.stamp);
+                Outcome::Store(Box::new(Entry::Capture { path, stamp, finding }))
             }
             Err(error) => self.reject(settled, known, error.reason(), timings),
         }

@@ -68,6 +68,22 @@ impl Pipeline {
         &self.0.registry
     }
 
+    /// Whether the disk is below its floor; health is kept in step.
+    pub fn disk_is_full(&self) -> bool {
+        match self.0.journal.check_floor() {
+            Ok(()) => {
+                self.0.conditions.clear(&Component::Disk);
+                false
+            }
+            Err(error @ JournalError::DiskFloor { .. }) => {
+                self.0.conditions.raise(Component::Disk, error.to_string());
+                true
+            }
+            // The commit will tell what is wrong.
+            Err(_) => false,
+        }
+    }
+
     /// Makes `entry` durable and keeps health in step with whether that worked.
     async fn commit(&self, entry: Entry) -> Result<Committed, JournalError> {
         let committed = self.0.journal.commit(entry).await;

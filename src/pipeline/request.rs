@@ -94,6 +94,12 @@ impl Pipeline {
     pub async fn classify_in_turn(&self, image: RequestImage) -> Result<Committed, RequestError> {
         let image = Arc::new(image);
         loop {
+            // Streams leave half of the places to single requests.
+            let pool = self.0.pool.status();
+            if pool.interactive * 2 >= pool.interactive_capacity && pool.interactive > 0 {
+                tokio::time::sleep(ASK_AGAIN).await;
+                continue;
+            }
             match self.classify_once(Arc::clone(&image)).await {
                 Err(RequestError::Busy) => tokio::time::sleep(ASK_AGAIN).await,
                 other => return other,
@@ -122,6 +128,7 @@ impl Pipeline {
                 {
                     return Ok(Outcome::Known(Committed::Known(record)));
                 }
+                let _turn = journal.marks().share();
                 let examined =
                     examine(&image.bytes, &model, &limits).map_err(|error| match error {
                         ExamineError::Image(fault) => RequestError::Image(fault),

@@ -46,9 +46,11 @@ impl Classifier for ClassifierService {
     ) -> Result<Response<Items>, Status> {
         let peer = peer_of(&request);
         let context = Arc::clone(&self.0);
-        let stop = context.stop.clone();
+        let (stop, stopped) = (context.stop.clone(), context.stop.clone());
         let items = request
             .into_inner()
+            // No more is taken in after a stop; what is under way is stored and answered.
+            .take_until(stop.cancelled_owned())
             .enumerate()
             .map(move |(index, request)| {
                 let (context, peer) = (Arc::clone(&context), peer.clone());
@@ -59,30 +61,16 @@ impl Classifier for ClassifierService {
                 }
             })
             .buffered(AHEAD);
-        // A broken request ends the stream; so does a stop, after what is under way.
-        let stopped = futures_util::stream::once(async move {
-            stop.cancelled().await;
-            Err(status::stopping())
-        });
-        let items = until_end(items, stopped);
-        Ok(Response::new(Box::pin(items)))
-    }
-}
-
-/// `items` to their end; the one item of `stop` cuts in when it comes first.
-fn until_end(
-    items: impl Stream<Item = Result<proto::ClassifyStreamResponse, Status>> + Send,
-    stop: impl Stream<Item = Result<proto::ClassifyStreamResponse, Status>> + Send,
-) -> impl Stream<Item = Result<proto::ClassifyStreamResponse, Status>> + Send {
-    let ended = items.map(Some).chain(futures_util::stream::once(async { None }));
-    futures_util::stream::select(ended, stop.map(Some))
-        .take_while(|item| std::future::ready(item.is_some()))
-        .filter_map(std::future::ready)
-        .scan(false, |failed, item| {
+        let goodbye = futures_util::stream::once(async move { Err(status::stopping()) })
+            .filter(move |_| std::future::ready(stopped.is_cancelled()));
+        // A broken request ends the stream: nothing after it could be trusted.
+        let items = items.chain(goodbye).scan(false, |failed, item| {
             let before = *failed;
             *failed |= item.is_err();
             std::future::ready((!before).then_some(item))
-        })
+        });
+        Ok(Response::new(Box::pin(items)))
+    }
 }
 
 /// One answer of a stream. Only what ends the whole stream is an `Err`.

@@ -1,12 +1,14 @@
 //! The `Control` service.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component as Part, Path, PathBuf};
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
 use super::proto::control_server::Control;
 use super::{Context, convert, proto, status};
+use crate::condition::Component;
+use crate::journal::JournalError;
 use crate::result::RESEARCH_USE_ONLY;
 
 /// Model and daemon, for administrators.
@@ -51,24 +53,35 @@ impl Control for ControlService {
     ) -> Result<Response<proto::GetStatusResponse>, Status> {
         let context = Arc::clone(&self.0);
         let read = tokio::task::spawn_blocking(move || {
-            let journal = context.journal.status()?;
-            let folders = context
+            // What cannot be read now is told as such: this call is asked most when things are bad.
+            let mut trouble = None;
+            let mut note = |error: JournalError| trouble = Some(error.to_string());
+            let journal = context.journal.status().map_err(&mut note).ok();
+            let folders: Vec<_> = context
                 .ingest
                 .status()
                 .into_iter()
-                .map(|folder| Ok((context.journal.folder_counts(&folder.folder)?, folder)))
-                .collect::<Result<Vec<_>, crate::journal::JournalError>>()?;
-            Ok::<_, crate::journal::JournalError>((journal, folders))
+                .map(|folder| {
+                    let counts = context.journal.folder_counts(&folder.folder);
+                    (counts.map_err(&mut note).unwrap_or_default(), folder)
+                })
+                .collect();
+            (journal, folders, trouble)
         });
-        let read = read.await.map_err(|error| status::internal(&error))?;
-        let (journal, folders) = read.map_err(|error| status::journal(&error))?;
+        let (journal, folders, trouble) = read.await.map_err(|error| status::internal(&error))?;
+        let mut degraded = degradations(&self.0);
+        degraded.extend(trouble.map(|message| proto::Degradation {
+            component: Component::Journal.as_str().to_owned(),
+            message,
+            since: Some(convert::time(self.0.clock.wall())),
+        }));
         let context = &self.0;
         let pool = context.pipeline.pool().status();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(Response::new(proto::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: Some(convert::time(context.started_at)),
-            degraded: degradations(context),
+            degraded,
             folders: folders
                 .into_iter()
                 .map(|(counts, folder)| proto::FolderStatus {
@@ -95,7 +108,7 @@ impl Control for ControlService {
                 backlog: count(pool.backlog),
                 backlog_capacity: count(pool.backlog_capacity),
             }),
-            journal: Some(proto::JournalStatus {
+            journal: journal.map(|journal| proto::JournalStatus {
                 epoch: journal.epoch,
                 oldest: journal.bounds.oldest,
                 newest: journal.bounds.newest,
@@ -132,7 +145,7 @@ fn bundle_path(folder: Option<&Path>, file: &str) -> Result<PathBuf, Status> {
     })?;
     let mut parts = Path::new(file).components();
     match (parts.next(), parts.next()) {
-        (Some(Component::Normal(name)), None) if !file.contains('\0') => Ok(folder.join(name)),
+        (Some(Part::Normal(name)), None) if !file.contains('\0') => Ok(folder.join(name)),
         _ => Err(status::field("file", "give a file name without any folder")),
     }
 }

@@ -100,7 +100,7 @@ impl Results for ResultsService {
             slow_after: context.limits.slow_after,
             clock: context.clock.clone(),
             stop: context.stop.clone(),
-            place,
+            place: Arc::new(place),
         };
         let hello = proto::Event { kind: Some(event::Kind::Hello(hello)) };
         Ok(Response::new(subscribe::start(subscription, hello, context.limits.subscriber_buffer)))

@@ -32,6 +32,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// The most calls at once on one connection.
 const STREAMS_PER_CONNECTION: u32 = 128;
 
+/// The most calls of one connection that are being taken in or answered at once; open streams do not count. It
+/// bounds the memory of images that are still arriving.
+const CALLS_PER_CONNECTION: usize = 32;
+
 /// Why serving ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -71,8 +75,9 @@ impl Health {
         let mut reporter = self.0.clone();
         for service in MODEL_SERVICES.iter().chain(&OTHER_SERVICES).chain(&[""]) {
             self.set(&[service], false).await;
-            // Whoever watches still gets the change before the end.
+            // Whoever watches still gets the change before the end; whoever asks later is told the same.
             reporter.clear_service_status(service).await;
+            self.set(&[service], false).await;
         }
     }
 
@@ -122,6 +127,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
+        .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
         .tcp_nodelay(true)
         .layer(ClearOversize::layer(context.limits.max_image_bytes))
         .add_service(health_service)

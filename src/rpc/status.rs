@@ -2,7 +2,7 @@
 //!
 //! | error | code | details |
 //! |---|---|---|
-//! | bad field | INVALID_ARGUMENT | BadRequest |
+//! | bad field | INVALID_ARGUMENT | BadRequest, ErrorInfo `BAD_FIELD` |
 //! | not an image, truncated, … | INVALID_ARGUMENT | BadRequest `image`, ErrorInfo with the reason's code |
 //! | image too large | RESOURCE_EXHAUSTED | ErrorInfo `IMAGE_TOO_LARGE` with the limit |
 //! | queue full, too many subscribers, slow reader | RESOURCE_EXHAUSTED | RetryInfo, ErrorInfo |
@@ -52,11 +52,9 @@ fn retry(code: Code, message: impl Into<String>, reason: &str) -> Status {
 pub(super) fn field(name: &str, description: impl Into<String>) -> Status {
     let description = description.into();
     let message = format!("{name}: {description}");
-    with(
-        Code::InvalidArgument,
-        message,
-        ErrorDetails::with_bad_request_violation(name, description),
-    )
+    let mut details = info("BAD_FIELD", &[]);
+    details.add_bad_request_violation(name, description);
+    with(Code::InvalidArgument, message, details)
 }
 
 /// A filter's field, as the journal's room reports it.
@@ -103,7 +101,7 @@ pub(super) fn wrong_epoch(given: &str, epoch: &str) -> Status {
     with(
         Code::OutOfRange,
         format!(
-            "the cursor is of epoch {given}, this journal's is {epoch}: the journal was replaced; \
+            "the cursor is of epoch {given:.64}, this journal's is {epoch}: the journal was replaced; \
              subscribe with `earliest` to read the new one"
         ),
         info("WRONG_EPOCH", &[("epoch", epoch.to_owned())]),

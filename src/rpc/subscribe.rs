@@ -5,6 +5,7 @@
 //! come out of memory, older ones from disk.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::journal::Journal;
 use crate::journal::filter::Filter;
 
 /// How many results are read from the journal at once.
-const BATCH: usize = 1024;
+const BATCH: usize = 256;
 
 /// What one subscription needs.
 pub(super) struct Subscription {
@@ -35,8 +36,7 @@ pub(super) struct Subscription {
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
     /// Held as long as the subscription lasts.
-    #[expect(dead_code, reason = "held, not read")]
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) place: Arc<OwnedSemaphorePermit>,
 }
 
 /// The stream that tonic polls: what was queued for the subscriber, then the status that ended it.
@@ -45,6 +45,8 @@ pub(super) struct Events {
     queue: mpsc::Receiver<Event>,
     end: watch::Receiver<Option<Status>>,
     ended: bool,
+    /// What waits here takes memory until the client reads it or goes.
+    _place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Stream for Events {
@@ -70,12 +72,15 @@ impl Stream for Events {
 pub(super) fn start(subscription: Subscription, hello: Event, buffer: usize) -> Events {
     let (events, queue) = mpsc::channel(buffer.max(1));
     let (end, ended) = watch::channel(None);
+    let place = subscription.place.clone();
     tokio::spawn(async move {
-        let status = Feed { subscription, events }.run(hello).await;
+        let mut feed = Feed { subscription, events };
+        let status = feed.run(hello).await;
         // Before the sender goes, so that whoever sees the queue end sees the status too.
         end.send_replace(status);
+        drop(feed);
     });
-    Events { queue, end: ended, ended: false }
+    Events { queue, end: ended, ended: false, _place: place }
 }
 
 struct Feed {
@@ -90,7 +95,7 @@ enum Stop {
 }
 
 impl Feed {
-    async fn run(mut self, hello: Event) -> Option<Status> {
+    async fn run(&mut self, hello: Event) -> Option<Status> {
         let stop = self.subscription.stop.clone();
         let end = tokio::select! {
             end = self.feed(hello) => end,
@@ -153,6 +158,11 @@ impl Feed {
             self.send(Event { kind: Some(event::Kind::Gap(Gap { from, to })) }).await?;
             *last_sent = Instant::now();
             self.subscription.cursor = to;
+        }
+        // A long history without a match is progress too: the client learns a newer cursor.
+        if last_sent.elapsed() >= self.subscription.heartbeat {
+            self.send_heartbeat().await?;
+            *last_sent = Instant::now();
         }
         let more = batch.gap.is_some() || !batch.records.is_empty();
         let epoch = self.subscription.journal.epoch().to_owned();

@@ -25,12 +25,12 @@ pub struct Process {
 
 impl Process {
     /// Starts `leukd serve` on these folders and waits for its port.
-    #[allow(clippy::zombie_processes)]
     pub fn serve(folders: &Folders) -> Self {
         Self::serve_with(folders, |_| {})
     }
 
     /// The same, with settings that `change` has adapted.
+    #[allow(clippy::zombie_processes)]
     pub fn serve_with(folders: &Folders, change: impl FnOnce(&mut Settings)) -> Self {
         let config = config_file(folders, "leukd.toml", change);
         let mut child = Command::new(env!("CARGO_BIN_EXE_leukd"))

@@ -1,1 +1,9 @@
 //! Trains the models that leukd serves.
+
+pub mod augment;
+pub mod dataset;
+pub mod evaluate;
+pub mod export;
+pub mod fit;
+pub mod kernels;
+pub mod network;

@@ -1,3 +1,20 @@
 //! The `leukd-train` program.
 
-fn main() {}
+mod cli;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do when even this cannot be written.
+            let _ = writeln!(std::io::stderr(), "leukd-train: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What the bundle says about itself.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use leukd::cell::Fault;
+use leukd::cell::preprocess::Preprocessing;
+use leukd::cell::synthetic;
+use leukd::model::manifest::{
+    Calibration, Golden, MANIFEST_VERSION, Manifest, Metric, Output, Precision, Training,
+};
+use leukd::result::RESEARCH_USE_ONLY;
+
+use super::{REVIEW_ACCURACY, probabilities};
+use crate::dataset::LABELS;
+use crate::evaluate::{self, Figures, Prediction};
+use crate::fit::State;
+use crate::network::Network;
+
+/// Where the images come from.
+const DATA: &str = "C-NMC 2019 (Gupta & Gupta, ALL Challenge dataset of ISBI 2019, The Cancer \
+    Imaging Archive, DOI 10.7937/tcia.2019.dc64i46r)";
+
+/// Everything that a manifest is made of.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The model's name.
+    pub id: &'a str,
+    /// The run.
+    pub state: &'a State,
+    /// When the best weights were written, RFC 3339.
+    pub trained_at: String,
+    /// How the kernels are stored.
+    pub precision: Precision,
+    /// Fitted on the validation cells.
+    pub calibration: Calibration,
+    /// Of the validation cells, with the stored kernels.
+    pub predictions: &'a [Prediction],
+}
+
+/// The manifest of a bundle.
+#[must_use]
+pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
+    let state = facts.state;
+    Manifest {
+        version: MANIFEST_VERSION,
+        id: facts.id.to_owned(),
+        labels: LABELS.map(str::to_owned).to_vec(),
+        preprocessing: state.recipe.preprocessing.clone(),
+        output: Output::Logits,
+        calibration: facts.calibration,
+        precision: facts.precision,
+        training: Training {
+            trainer: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
+            trained_at: facts.trained_at.clone(),
+            data: DATA.to_owned(),
+            data_digest: state.training_digest.clone(),
+            protocol: "subject".to_owned(),
+            split: state.split.clone(),
+            cells: state.cells,
+            epochs: state.epochs_done(),
+            best_epoch: state.best_epoch,
+            recipe: recipe(state),
+        },
+        metrics: metrics(facts),
+        golden,
+        card: card(facts),
+    }
+}
+
+/// One golden input: `picture` as a PNG file with what `network` says of it.
+///
+/// # Errors
+///
+/// Where the preprocessing refuses the picture.
+pub fn golden(
+    network: &Network,
+    preprocessing: &Preprocessing,
+    name: String,
+    picture: &image::RgbImage,
+) -> Result<Golden, Fault> {
+    let square = preprocessing.square(picture)?;
+    let probabilities = probabilities(network, square.as_raw(), preprocessing.size as usize);
+    Ok(Golden { name, png: BASE64.encode(synthetic::png(picture)), probabilities })
+}
+
+fn metrics(facts: &Facts<'_>) -> Vec<Metric> {
+    let Calibration { temperature, threshold, .. } = facts.calibration;
+    let figures = Figures::of(facts.predictions, temperature, threshold).named();
+    let intervals =
+        evaluate::intervals(facts.predictions, temperature, threshold, facts.state.recipe.seed);
+    let subjects = subjects(facts.predictions, None);
+    figures
+        .into_iter()
+        .zip(intervals)
+        .map(|((name, value), interval)| Metric {
+            name: name.to_owned(),
+            value,
+            interval: Some(interval),
+            split: "subject".to_owned(),
+            cells: facts.predictions.len() as u64,
+            subjects,
+        })
+        .collect()
+}
+
+fn subjects(predictions: &[Prediction], label: Option<usize>) -> u64 {
+    let of = predictions.iter().filter(|prediction| label.is_none_or(|l| l == prediction.label));
+    of.map(|prediction| prediction.subject.as_str())
+        .collect::<std::collections::BTreeSet<_>>()
+        .len() as u64
+}
+
+fn recipe(state: &State) -> BTreeMap<String, String> {
+    let recipe = &state.recipe;
+    let setting = |name: &str, value: String| (name.to_owned(), value);
+    let mut settings = BTreeMap::from([
+        setting(
+            "network",
+            format!(
+                "EfficientNet (width {}, depth {}), global max pooling, batch normalisation, \
+                 dense {} ReLU, dropout {}, dense {}",
+                recipe.architecture.width,
+                recipe.architecture.depth,
+                recipe.architecture.hidden,
+                recipe.dropout,
+                recipe.architecture.classes
+            ),
+        ),
+        setting("batch", recipe.batch.to_string()),
+        setting("seed", recipe.seed.to_string()),
+        setting(
+            "optimizer",
+            format!("AdamW, weight decay {}", recipe.weight_decay),
+        ),
+        setting(
+            "learning_rate",
+            format!(
+                "warm-up over {} of the run to {}, then a cosine to 0",
+                recipe.warm_up, recipe.learning_rate
+            ),
+        ),
+        setting("label_smoothing", recipe.label_smoothing.to_string()),
+        setting("norm_momentum", recipe.norm_momentum.to_string()),
+        setting("drop_connect", recipe.drop_connect.to_string()),
+        setting("sampling", "both classes equally often".to_owned()),
+        setting(
+            "augmentation",
+            if recipe.augment {
+                "flips, quarter turns, brightness ±15 %, colour ±5 %".to_owned()
+            } else {
+                "none".to_owned()
+            },
+        ),
+        setting("best_by", "validation AUROC".to_owned()),
+        setting(
+            "initial_weights",
+            state.initial.clone().unwrap_or_else(|| "random".to_owned()),
+        ),
+        setting("minutes", format!("{:.0}", state.seconds / 60.0)),
+    ]);
+    if let Some(minutes) = recipe.max_minutes {
+        settings.extend([setting("max_minutes", minutes.to_string())]);
+    }
+    settings
+}
+
+fn card(facts: &Facts<'_>) -> String {
+    let Calibration { temperature, review, .. } = facts.calibration;
+    let reviewed = facts
+        .predictions
+        .iter()
+        .filter(|prediction| {
+            let p = prediction.probability(temperature);
+            p >= review.0 && p < review.1
+        })
+        .count();
+    let [blast_subjects, healthy_subjects] =
+        [0, 1].map(|label| subjects(facts.predictions, Some(label)));
+    format!(
+        "{RESEARCH_USE_ONLY}\n\n\
+         Intended use: research on single white blood cells that were segmented from bone marrow \
+         smears and stand on black, as in C-NMC 2019. It tells leukemic B-lymphoblasts (`all`) from \
+         normal B-lymphoid precursors (`hem`) and knows no other kind of cell.\n\n\
+         Interim: it was trained from random weights, for a short time, at {size} × {size} pixels, \
+         on one fold of the data set. Another model is to replace it.\n\n\
+         Limits: one hospital, one stain, one microscope. {blast_subjects} patients and \
+         {healthy_subjects} healthy subject(s) were held out. The same held-out subjects chose the \
+         epoch, the temperature and the review band, so every figure is optimistic for that reason. \
+         Intervals come from a bootstrap over subjects within each class; a class with a single \
+         subject does not vary in it, so they are too narrow. Cell size is a cue: another \
+         magnification or another cut makes the output meaningless. Stain and subject are confounded \
+         with the label in this data set.\n\n\
+         Calibration: temperature {temperature:.3}, fitted on the validation cells. Threshold 0.5 on \
+         P(all). Review band {low:.2} to {high:.2}: the narrowest around 0.5 outside which {percent} % \
+         of the validation cells are decided rightly, each class counted equally, or the band that \
+         comes closest; {reviewed} of {cells} validation cells fall into it.",
+        size = facts.state.recipe.preprocessing.size,
+        low = review.0,
+        high = review.1,
+        percent = REVIEW_ACCURACY * 100.0,
+        cells = facts.predictions.len(),
+    )
+}

@@ -1,0 +1,183 @@
+//! From a finished run to a model bundle.
+
+mod builder;
+mod graph;
+mod manifest;
+mod stored;
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use leukd::cell::synthetic::{self, Kind};
+use leukd::model::bundle::{self, Bundle, BundleError};
+use leukd::model::manifest::{Calibration, GOLDEN_TOLERANCE, Precision};
+use leukd::model::serving::{Model, ModelError};
+
+pub use graph::graph;
+pub use manifest::{Facts, golden, manifest};
+pub use stored::{Stored, rounded};
+
+use crate::dataset::{Cell, Split};
+use crate::evaluate::{self, Figures, Prediction};
+use crate::fit::{Checkpoint, CheckpointError, predict};
+use crate::network::Network;
+
+/// Outside the review band at least this share of the validation cells is decided rightly.
+pub const REVIEW_ACCURACY: f64 = 0.95;
+
+/// At or above this P(all) a cell is decided as `all`: even odds, after calibration.
+const THRESHOLD: f64 = 0.5;
+
+/// A bundle with what was measured of it.
+#[derive(Debug, Clone)]
+pub struct Exported {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// On the validation cells, calibrated, at threshold 0.5.
+    pub figures: Figures,
+    /// The most that the daemon's engine differs from burn, over every validation cell.
+    pub difference: f64,
+}
+
+/// Why a run cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The run's folder.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The data differ from those of the run.
+    #[error(
+        "the images are not those that the run was trained on: give the same --data and \
+         --hold-out"
+    )]
+    OtherData,
+    /// The bundle cannot be written or read back.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The daemon would refuse the bundle.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The daemon's engine computes something else than burn.
+    #[error(
+        "the daemon's engine differs from burn by {difference} on {name}; at most \
+         {GOLDEN_TOLERANCE} is allowed"
+    )]
+    Differs {
+        /// The cell.
+        name: String,
+        /// |Δ P(all)|.
+        difference: f64,
+    },
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+/// Exports the best epoch of the run in `checkpoint` under the name `id`, with kernels stored as
+/// `precision` asks. `split` is the run's own: calibration and figures come from its validation
+/// side, computed with the stored kernels, and the daemon's engine must agree on every cell of it.
+///
+/// # Errors
+///
+/// See [`ExportError`].
+pub fn export(
+    checkpoint: &Checkpoint,
+    split: &Split,
+    id: &str,
+    precision: Precision,
+) -> Result<Exported, ExportError> {
+    let state = checkpoint.state()?;
+    if state.training_digest != split.training_digest().to_string() {
+        return Err(ExportError::OtherData);
+    }
+    let device = Device::flex();
+    let network = checkpoint.best(state.recipe.network(&device))?;
+    let network = rounded(network.valid(), precision);
+    let predictions = predict(&network, &split.validation, &state.recipe);
+    let temperature = evaluate::fit_temperature(&predictions);
+    let calibration = Calibration {
+        temperature,
+        threshold: THRESHOLD,
+        review: evaluate::review_band(&predictions, temperature, REVIEW_ACCURACY),
+    };
+    let facts = Facts {
+        id,
+        state: &state,
+        trained_at: checkpoint.trained_at()?,
+        precision,
+        calibration,
+        predictions: &predictions,
+    };
+    let pictures = [(7, Kind::Blast), (8, Kind::Normal), (9, Kind::Blast)];
+    let golden = pictures
+        .map(|(seed, kind)| {
+            let name = format!("synthetic {kind:?}, seed {seed}").to_lowercase();
+            golden(&network, &state.recipe.preprocessing, name, &synthetic::cell(seed, kind))
+        })
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|fault| ModelError::GoldenInput {
+            name: "synthetic cell".to_owned(),
+            problem: fault.message().to_owned(),
+        })?;
+    let size = state.recipe.preprocessing.size as usize;
+    let bytes = bundle::write(graph(&network, size, precision), &manifest(&facts, golden))?;
+    let model = Model::load(Bundle::from_bytes(&bytes, "the new bundle")?)?;
+    let difference = compare(&model, &split.validation, &predictions, temperature)?;
+    let figures = Figures::of(&predictions, temperature, THRESHOLD);
+    Ok(Exported { bytes, figures, difference })
+}
+
+/// Runs every cell through the daemon's engine; the most that P(all) differs from `predictions`.
+fn compare(
+    model: &Model,
+    cells: &[Cell],
+    predictions: &[Prediction],
+    temperature: f64,
+) -> Result<f64, ExportError> {
+    let preprocessing = &model.manifest().preprocessing;
+    let mut most = 0.0_f64;
+    for (cell, prediction) in cells.iter().zip(predictions) {
+        let Some(square) = cell.square(preprocessing.size) else { continue };
+        let served = model.run(&preprocessing.numbers(&square))?;
+        let difference =
+            (served.first().copied().unwrap_or_default() - prediction.probability(temperature)).abs();
+        if !(difference <= GOLDEN_TOLERANCE) {
+            return Err(ExportError::Differs { name: cell.name.clone(), difference });
+        }
+        most = most.max(difference);
+    }
+    Ok(most)
+}
+
+/// Writes `bytes` to `path`, whole or not at all.
+///
+/// # Errors
+///
+/// Where the folder cannot be written.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
+    let error = |source| ExportError::File { path: path.to_owned(), source };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    std::fs::write(&new, bytes).map_err(error)?;
+    std::fs::rename(&new, path).map_err(error)
+}
+
+/// What burn says of one picture that is preprocessed already.
+#[must_use]
+pub fn probabilities(network: &Network, pixels: &[u8], side: usize) -> Vec<f64> {
+    let input = crate::fit::pixels(&[pixels], side, &Device::flex());
+    let logits: Vec<f64> =
+        network.forward(input).into_data().iter::<f32>().map(f64::from).collect();
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}

@@ -1,0 +1,217 @@
+//! Stem, inverted-residual blocks and top of EfficientNet.
+
+use burn::module::Module;
+use burn::nn::{Initializer, Linear};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Distribution, Tensor};
+
+use super::layers::{self, ConvNorm, Shape};
+use super::{Architecture, Regularisation};
+use crate::kernels;
+
+/// One stage of EfficientNet-B0, before scaling (`DEFAULT_BLOCKS_ARGS` in Keras).
+struct Stage {
+    kernel: usize,
+    blocks: usize,
+    inward: usize,
+    outward: usize,
+    expansion: usize,
+    stride: usize,
+}
+
+const fn stage(
+    kernel: usize,
+    blocks: usize,
+    inward: usize,
+    outward: usize,
+    expansion: usize,
+    stride: usize,
+) -> Stage {
+    Stage { kernel, blocks, inward, outward, expansion, stride }
+}
+
+const STAGES: [Stage; 7] = [
+    stage(3, 1, 32, 16, 1, 1),
+    stage(3, 2, 16, 24, 6, 2),
+    stage(5, 2, 24, 40, 6, 2),
+    stage(3, 3, 40, 80, 6, 2),
+    stage(5, 3, 80, 112, 6, 1),
+    stage(5, 4, 112, 192, 6, 2),
+    stage(3, 1, 192, 320, 6, 1),
+];
+
+/// Channels of the stem and of the top, before scaling.
+const STEM: usize = 32;
+const TOP: usize = 1280;
+
+/// A block's squeeze takes this part of its input channels.
+const SQUEEZE: usize = 4;
+
+/// Scales each channel by what the whole picture says of it.
+#[derive(Module, Debug)]
+pub struct SqueezeExcite {
+    /// To a quarter of the block's input channels; then swish. Weight `[in, out]`.
+    pub reduce: Linear,
+    /// Back; then sigmoid.
+    pub expand: Linear,
+}
+
+impl SqueezeExcite {
+    fn new(channels: usize, squeezed: usize, device: &Device) -> Self {
+        let dense = |inward, outward| layers::dense(inward, outward, layers::initializer(), device);
+        Self { reduce: dense(channels, squeezed), expand: dense(squeezed, channels) }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let mean = kernels::pool(x.clone()).transpose();
+        let squeezed = self.reduce.forward(mean);
+        let squeezed = squeezed.clone() * sigmoid(squeezed);
+        kernels::gate(x, sigmoid(self.expand.forward(squeezed)).transpose())
+    }
+}
+
+/// One inverted residual.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// 1×1, six times the channels; then swish. The first stage has none.
+    pub expand: Option<ConvNorm>,
+    /// k×k for each channel; then swish.
+    pub depthwise: ConvNorm,
+    /// Squeeze-and-excitation.
+    pub squeeze: SqueezeExcite,
+    /// 1×1 to the block's output channels.
+    pub project: ConvNorm,
+    /// Whether the input is added to the output.
+    pub residual: bool,
+    drop: f64,
+}
+
+impl Block {
+    fn new(
+        inward: usize,
+        outward: usize,
+        stage: &Stage,
+        stride: usize,
+        drop: f64,
+        momentum: f64,
+        device: &Device,
+    ) -> Self {
+        let wide = inward * stage.expansion;
+        let conv = |shape| ConvNorm::new(shape, momentum, device);
+        let residual = stride == 1 && inward == outward;
+        let mut project = conv(Shape::pointwise(wide, outward, false));
+        if residual {
+            // Each residual block begins as the identity (Goyal et al. 2017, "Accurate, Large
+            // Minibatch SGD", section 5.1): a deep network that trains for a short time needs it.
+            project.norm.gamma = Initializer::Zeros.init([outward], device);
+        }
+        Self {
+            expand: (stage.expansion > 1).then(|| conv(Shape::pointwise(inward, wide, true))),
+            depthwise: conv(Shape {
+                inward: wide,
+                outward: wide,
+                size: stage.kernel,
+                stride,
+                depthwise: true,
+                swish: true,
+            }),
+            squeeze: SqueezeExcite::new(wide, (inward / SQUEEZE).max(1), device),
+            project,
+            residual,
+            drop,
+        }
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let x = match &self.expand {
+            Some(expand) => expand.forward(input.clone()),
+            None => input.clone(),
+        };
+        let x = self.squeeze.forward(self.depthwise.forward(x));
+        let x = self.project.forward(x);
+        if self.residual { input + drop_connect(x, self.drop) } else { x }
+    }
+}
+
+/// In training, zeroes the block's own contribution for some pictures and scales the others up,
+/// so that the mean stays (Huang et al. 2016, "Deep Networks with Stochastic Depth").
+fn drop_connect(x: Tensor<4>, rate: f64) -> Tensor<4> {
+    let device = x.device();
+    if rate <= 0.0 || !device.is_autodiff() {
+        return x;
+    }
+    let keep = 1.0 - rate;
+    let [channels, _, _, batch] = x.dims();
+    let mask = Tensor::<2>::random([1, batch], Distribution::Bernoulli(keep), &device);
+    kernels::gate(x, mask.div_scalar(keep).expand([channels, batch]))
+}
+
+/// The convolutions.
+#[derive(Module, Debug)]
+pub struct Backbone {
+    /// 3×3, stride 2; then swish.
+    pub stem: ConvNorm,
+    /// All stages' blocks in order.
+    pub blocks: Vec<Block>,
+    /// 1×1; then swish.
+    pub top: ConvNorm,
+}
+
+impl Backbone {
+    pub(super) fn new(
+        architecture: &Architecture,
+        regularisation: &Regularisation,
+        device: &Device,
+    ) -> Self {
+        let momentum = regularisation.norm_momentum;
+        let stem = Shape {
+            inward: 3,
+            outward: architecture.channels(STEM),
+            size: 3,
+            stride: 2,
+            depthwise: false,
+            swish: true,
+        };
+        let total: usize = STAGES.iter().map(|stage| architecture.repeats(stage.blocks)).sum();
+        let mut blocks = Vec::with_capacity(total);
+        for stage in &STAGES {
+            let outward = architecture.channels(stage.outward);
+            for repeat in 0..architecture.repeats(stage.blocks) {
+                let first = repeat == 0;
+                let inward = if first { architecture.channels(stage.inward) } else { outward };
+                let stride = if first { stage.stride } else { 1 };
+                let drop = regularisation.drop_connect * blocks.len() as f64 / total as f64;
+                blocks.push(Block::new(inward, outward, stage, stride, drop, momentum, device));
+            }
+        }
+        let last = STAGES.last().map_or(STEM, |stage| stage.outward);
+        let top =
+            Shape::pointwise(architecture.channels(last), architecture.channels(TOP), true);
+        Self {
+            stem: ConvNorm::new(stem, momentum, device),
+            blocks,
+            top: ConvNorm::new(top, momentum, device),
+        }
+    }
+
+    /// `x` `[batch, 3, height, width]` → `[channels, height / 32, width / 32, batch]`.
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, _, height, width] = x.dims();
+        let device = x.device();
+        let geometry = self.stem.geometry(height, width);
+        let pixels = channels_first(x);
+        let patches = Tensor::from_data(kernels::patches(&pixels, geometry, batch), &device);
+        let (height, width) = geometry.output();
+        let mut x = self.stem.forward_patches(patches, [height, width, batch]);
+        for block in &self.blocks {
+            x = block.forward(x);
+        }
+        self.top.forward(x)
+    }
+}
+
+/// `[batch, channels, height, width]` → the values of `[channels, height, width, batch]`.
+fn channels_first(x: Tensor<4>) -> Vec<f32> {
+    // An f32 tensor always reads back as f32.
+    x.without_autodiff().permute([1, 2, 3, 0]).into_data().iter::<f32>().collect()
+}

@@ -1,0 +1,61 @@
+//! The seed's classifier on top of the backbone.
+
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Initializer, Linear};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+use super::{Architecture, EPSILON, Regularisation, layers};
+
+/// Channels of the backbone's top, before scaling.
+const TOP: usize = 1280;
+
+/// The logits' weights begin this much smaller than Glorot's, so that training begins with even
+/// odds: global max pooling makes the largest of a random network's noise, and full logits of it
+/// keep a short training from converging.
+const CLASSES_GAIN: f64 = 0.1;
+
+/// Global max pooling, batch normalisation, hidden dense layer, dropout, classes.
+#[derive(Module, Debug)]
+pub struct Head {
+    /// Over the pooled channels.
+    pub norm: BatchNorm,
+    /// Weight `[channels, hidden]`; then ReLU.
+    pub hidden: Linear,
+    /// Only in training.
+    pub dropout: Dropout,
+    /// Weight `[hidden, classes]`: the logits.
+    pub classes: Linear,
+}
+
+impl Head {
+    pub(super) fn new(
+        architecture: &Architecture,
+        regularisation: &Regularisation,
+        device: &Device,
+    ) -> Self {
+        let channels = architecture.channels(TOP);
+        // Keras' Dense: Glorot's uniform.
+        let dense = |inward, outward, gain| {
+            layers::dense(inward, outward, Initializer::XavierUniform { gain }, device)
+        };
+        Self {
+            norm: BatchNormConfig::new(channels)
+                .with_epsilon(EPSILON)
+                .with_momentum(regularisation.norm_momentum)
+                .init(device),
+            hidden: dense(channels, architecture.hidden, 1.0),
+            dropout: DropoutConfig::new(regularisation.dropout).init(),
+            classes: dense(architecture.hidden, architecture.classes, CLASSES_GAIN),
+        }
+    }
+
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let [channels, height, width, batch] = x.dims();
+        let pooled: Tensor<2> =
+            x.reshape([channels, height * width, batch]).max_dim(1).squeeze_dim(1);
+        let pooled = pooled.transpose();
+        let hidden = relu(self.hidden.forward(self.norm.forward(pooled)));
+        self.classes.forward(self.dropout.forward(hidden))
+    }
+}
