@@ -454,12 +454,12 @@ async fn without_a_model_results_are_read_and_a_reload_brings_the_rest() {
     })
     .await;
     let channel = harness.channel();
-    let degraded = until("the model's degradation", async || {
-        let status = harness.status().await;
-        status.degraded.into_iter().find(|what| what.component == "model")
+    // First it says that the model is being loaded, then why it was not.
+    until("the model's degradation", async || {
+        let mut degraded = harness.status().await.degraded.into_iter();
+        degraded.find(|what| what.component == "model" && what.message.contains("later.onnx"))
     })
     .await;
-    assert!(degraded.message.contains("later.onnx"), "{}", degraded.message);
     for (service, expected) in [
         ("", ServingStatus::NotServing),
         ("leukd.v1.Classifier", ServingStatus::NotServing),

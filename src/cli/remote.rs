@@ -67,6 +67,8 @@ impl ServerArgs {
             Code::Unavailable
             | Code::ResourceExhausted
             | Code::Aborted
+            // What tonic calls it when a call's own time limit has passed.
+            | Code::Cancelled
             | Code::DeadlineExceeded => CliError::Unavailable(format!("{text}; try again")),
             Code::Unimplemented => CliError::Unavailable(format!(
                 "{text}; the daemon is of another version than this program"

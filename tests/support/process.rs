@@ -55,6 +55,7 @@ impl Process {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = log.recv_timeout(left) else {
                 let _ = child.kill();
+                let _ = child.wait();
                 panic!("no port in the log:\n{}", seen.join("\n"));
             };
             if let Some((_, rest)) = line.split_once("listening on ") {
