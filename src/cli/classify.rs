@@ -1,6 +1,7 @@
 //! `leukd classify`: images on disk, without a daemon.
 
 use std::io::Read as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
@@ -26,6 +27,9 @@ const EXTENSIONS: [&str; 6] = ["bmp", "png", "tif", "tiff", "jpg", "jpeg"];
 const AHEAD: usize = 16;
 
 /// Classify image files here and now, without the daemon; nothing is stored
+///
+/// The limits and the file-name pattern are the built-in ones, and so is the model unless --model names another:
+/// no configuration is read.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClassifyArgs {
     /// Images, or folders of images
@@ -117,8 +121,12 @@ fn in_order(
                 let (answer, answers) = std::sync::mpsc::sync_channel(AHEAD);
                 scope.spawn(move || {
                     for file in files.iter().skip(lane).step_by(threads) {
+                        // A panic ends this lane, and the receiver says at which file.
+                        let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(file))) else {
+                            break;
+                        };
                         // The receiver goes when the output is closed: then there is nothing left to do.
-                        if answer.send(work(file)).is_err() {
+                        if answer.send(result).is_err() {
                             break;
                         }
                     }
