@@ -161,7 +161,7 @@ impl Running {
         let in_time = tokio::time::timeout_at(until, ended).await.is_ok();
         self.server.abort();
         self.feeder.abort();
-        self.upkeep.abort_all();
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.upkeep.shutdown()).await;
         let context = Arc::clone(&self.context);
         let left = until.saturating_duration_since(tokio::time::Instant::now());
         // A thread of its own: the runtime's blocking ones may all hang in what is being cut off.
@@ -173,6 +173,8 @@ impl Running {
             if !workers {
                 context.journal.marks().clear_all();
             }
+            // Whoever is told may open the journal again.
+            drop(context);
             let _ = tell.send(workers && folders);
         });
         let told = tokio::time::timeout(left + Duration::from_secs(1), told).await;

@@ -27,13 +27,15 @@ pub mod scan;
 pub mod settings;
 mod shared;
 pub mod stamp;
+mod state;
 mod tally;
 pub mod tracker;
 mod watcher;
 
-pub use handle::{Captures, FolderState, Ingest, Settled};
+pub use handle::{Captures, Ingest};
 pub use open::open_capture;
 pub use settings::{IngestSettings, SettingsError};
+pub use state::{FolderState, Settled};
 pub use tracker::{MAX_PENDING, Verdict};
 
 use crate::journal::types::LedgerRow;

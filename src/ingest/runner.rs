@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::handle::Settled;
 use super::known::Known;
 use super::pace::Pace;
 use super::place::{self, Place};
 use super::scan::{Step, Walk};
 use super::settings::FolderRules;
 use super::shared::{Shared, lock};
+use super::state::Settled;
 use super::tally::Tally;
 use super::tracker::{Looked, Moment};
 use super::watcher::Hints;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::handle::FolderState;
+use super::state::FolderState;
 use super::tracker::Tracker;
 use crate::clock::Clock;
 

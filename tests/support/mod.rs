@@ -101,8 +101,7 @@ impl Harness {
     pub async fn start_unready(folders: Folders, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = folders.settings();
         change(&mut settings);
-        let listener = TcpListener::bind(settings.rpc.listen).await.unwrap();
-        let daemon = daemon::build(settings, listener, Clock::system()).unwrap().spawn().unwrap();
+        let daemon = build(settings).await.spawn().unwrap();
         let url = format!("http://{}", daemon.address());
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
         Self { folders, daemon, channel }
@@ -267,6 +266,22 @@ impl Harness {
         let drained = self.daemon.drain(deadline).await;
         drop(self.channel);
         drained
+    }
+}
+
+/// Builds a daemon. One that was drained in this same process lets go of the journal only when the last of its
+/// connections has noticed: that is waited for.
+async fn build(settings: Settings) -> daemon::Daemon {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let listener = TcpListener::bind(settings.rpc.listen).await.unwrap();
+        match daemon::build(settings.clone(), listener, Clock::system()) {
+            Ok(daemon) => return daemon,
+            Err(daemon::StartError::Journal(leukd::journal::JournalError::Locked { .. }))
+                if tokio::time::Instant::now() < deadline => {}
+            Err(error) => panic!("{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
