@@ -72,9 +72,8 @@ mod tests {
     #[test]
     fn every_symmetry_moves_every_pixel_once() {
         for symmetry in 0..8 {
-            let mut places: Vec<usize> = (0..25)
-                .map(|place| source(symmetry, place % 5, place / 5, 5))
-                .collect();
+            let mut places: Vec<usize> =
+                (0..25).map(|place| source(symmetry, place % 5, place / 5, 5)).collect();
             places.sort_unstable();
             assert!(places.into_iter().eq(0..25));
         }

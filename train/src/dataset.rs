@@ -192,11 +192,8 @@ impl Split {
     /// SHA-256 over the sorted `digest  name` lines of every training image.
     #[must_use]
     pub fn training_digest(&self) -> Digest {
-        let mut lines: Vec<String> = self
-            .training
-            .iter()
-            .map(|cell| format!("{}  {}\n", cell.digest, cell.name))
-            .collect();
+        let mut lines: Vec<String> =
+            self.training.iter().map(|cell| format!("{}  {}\n", cell.digest, cell.name)).collect();
         lines.sort();
         Digest::of(lines.concat().as_bytes())
     }
@@ -241,9 +238,8 @@ impl Split {
 fn files(dir: &Path) -> Result<Vec<(PathBuf, usize)>, DatasetError> {
     let mut roots = vec![dir.to_owned()];
     for entry in list(dir)? {
-        let fold = entry.file_name().is_some_and(|name| {
-            name.to_string_lossy().starts_with("fold_")
-        });
+        let fold =
+            entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with("fold_"));
         if fold && entry.is_dir() {
             roots.push(entry);
         }
@@ -289,9 +285,11 @@ fn cell(
         .to_owned();
     let subject = names.ids(&name).specimen;
     if subject.is_empty() {
-        return Err("its name tells no subject: C-NMC's are UID_<subject>_<image>_<cell>_<label>, \
+        return Err(
+            "its name tells no subject: C-NMC's are UID_<subject>_<image>_<cell>_<label>, \
                     and a split by subject needs one"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let picture = decode(&bytes, limits).map_err(|fault| fault.message().to_owned())?;

@@ -122,8 +122,8 @@ pub fn fit_temperature(predictions: &[Prediction]) -> f64 {
         predictions
             .iter()
             .map(|prediction| {
-                let margin = prediction.logits[prediction.label]
-                    - prediction.logits[1 - prediction.label];
+                let margin =
+                    prediction.logits[prediction.label] - prediction.logits[1 - prediction.label];
                 let z = -margin / temperature;
                 // ln(1 + e^z) without overflow.
                 z.max(0.0) + (-z.abs()).exp().ln_1p()

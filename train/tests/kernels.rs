@@ -20,7 +20,8 @@ fn close<const D: usize>(ours: Tensor<D>, theirs: Tensor<D>, tolerance: f32) {
 
 /// A loss whose gradient differs at every place.
 fn loss<const D: usize>(y: Tensor<D>) -> Tensor<1> {
-    let waves = Tensor::<1, burn::tensor::Int>::arange(0..y.shape().num_elements() as i64, &y.device());
+    let waves =
+        Tensor::<1, burn::tensor::Int>::arange(0..y.shape().num_elements() as i64, &y.device());
     let waves = waves.float().mul_scalar(0.37).sin().reshape(y.dims());
     (tanh(y) * waves).sum()
 }

@@ -51,8 +51,7 @@ fn convolution(builder: &mut Builder, name: &str, layer: &ConvNorm, x: Picture) 
     let ((top, bottom), (left, right)) = geometry.padding();
     let [outward, columns] = layer.kernel.dims();
     let shape = [outward, columns / (layer.size * layer.size), layer.size, layer.size];
-    let kernel =
-        builder.kernel(&format!("{name}.kernel"), &shape, &values(layer.kernel.val()));
+    let kernel = builder.kernel(&format!("{name}.kernel"), &shape, &values(layer.kernel.val()));
     let attributes = vec![
         integers("kernel_shape", &[layer.size, layer.size]),
         integers("strides", &[layer.stride, layer.stride]),

@@ -91,11 +91,8 @@ impl Batch {
     pub fn tensors(&self, recipe: &Recipe, device: &Device) -> (Tensor<4>, Tensor<2>) {
         let views: Vec<&[u8]> = self.pixels.iter().map(Vec::as_slice).collect();
         let inputs = pixels(&views, recipe.preprocessing.size as usize, device);
-        let targets: Vec<f32> = self
-            .labels
-            .iter()
-            .flat_map(|label| target(*label, recipe.label_smoothing))
-            .collect();
+        let targets: Vec<f32> =
+            self.labels.iter().flat_map(|label| target(*label, recipe.label_smoothing)).collect();
         let shape = [self.labels.len(), LABELS.len()];
         (inputs, Tensor::from_data(TensorData::new(targets, shape), device))
     }

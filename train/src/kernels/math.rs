@@ -277,8 +277,8 @@ pub(super) fn normalise_backward(
             }
             let total = sum(dx, |value| value) as f32;
             let raw = dot_wide(dx, x);
-            let along = ((raw - f64::from(row.mean) * f64::from(total))
-                * f64::from(row.inverse)) as f32;
+            let along =
+                ((raw - f64::from(row.mean) * f64::from(total)) * f64::from(row.inverse)) as f32;
             let outer = row.gamma * row.inverse;
             let constant = total / length as f32;
             let slope = along / length as f32;
@@ -359,9 +359,7 @@ pub(super) fn gate_backward(
         .zip(dy.par_chunks(row))
         .for_each(|((((dx, dgate), x), gate), dy)| {
             let places = dx.chunks_exact_mut(batch);
-            for ((dx, x), dy) in
-                places.zip(x.chunks_exact(batch)).zip(dy.chunks_exact(batch))
-            {
+            for ((dx, x), dy) in places.zip(x.chunks_exact(batch)).zip(dy.chunks_exact(batch)) {
                 for lane in 0..batch {
                     dx[lane] = dy[lane] * gate[lane];
                     dgate[lane] += dy[lane] * x[lane];
@@ -382,8 +380,7 @@ pub(super) fn patches(x: &[f32], geometry: Geometry, batch: usize) -> Vec<f32> {
     for (y, x) in y.chunks_exact_mut(taps * outward).zip(x.chunks_exact(inward)) {
         geometry.each(|out, tap, position| {
             let place = tap * outward + out * batch;
-            y[place..place + batch]
-                .copy_from_slice(&x[position * batch..(position + 1) * batch]);
+            y[place..place + batch].copy_from_slice(&x[position * batch..(position + 1) * batch]);
         });
     }
     y
@@ -404,7 +401,8 @@ mod tests {
 
     #[test]
     fn padding_is_tensorflows_same() {
-        let geometry = |kernel, stride, side| Geometry { kernel, stride, height: side, width: side };
+        let geometry =
+            |kernel, stride, side| Geometry { kernel, stride, height: side, width: side };
         assert_eq!(geometry(3, 2, 224).padding().0, (0, 1));
         assert_eq!(geometry(5, 2, 56).padding().0, (1, 2));
         assert_eq!(geometry(3, 2, 7).padding().0, (1, 1));

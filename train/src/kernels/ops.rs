@@ -161,10 +161,7 @@ impl Kernels for Flex {
     fn gate_channels(x: Flexible, gate: Flexible) -> Flexible {
         let (x, gate) = (dense(x), dense(gate));
         let [channels, _, _, batch] = x.shape().dims();
-        tensor(
-            math::gate(x.storage(), gate.storage(), channels, batch),
-            x.shape().dims::<4>(),
-        )
+        tensor(math::gate(x.storage(), gate.storage(), channels, batch), x.shape().dims::<4>())
     }
 }
 
@@ -286,13 +283,8 @@ impl Backward<Flex, 2> for Gate {
         let (x, gate) = ops.state;
         let shape: [usize; 4] = x.shape().dims();
         let [channels, _, _, batch] = shape;
-        let (dx, dgate) = math::gate_backward(
-            x.storage(),
-            gate.storage(),
-            dy.storage(),
-            channels,
-            batch,
-        );
+        let (dx, dgate) =
+            math::gate_backward(x.storage(), gate.storage(), dy.storage(), channels, batch);
         let [node_x, node_gate] = ops.parents;
         if let Some(node) = node_x {
             grads.register::<Flex>(node.id, tensor(dx, shape));
@@ -331,13 +323,8 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         let (gamma, gamma_node) = gamma.into_parts();
         let (beta, beta_node) = beta.into_parts();
         let (x, moments) = (dense(x), dense(moments.into_primitive()));
-        let y = Flex::normalise_channels(
-            x.clone(),
-            gamma.clone(),
-            beta.clone(),
-            moments.clone(),
-            how,
-        );
+        let y =
+            Flex::normalise_channels(x.clone(), gamma.clone(), beta.clone(), moments.clone(), how);
         let state = (x, gamma, beta, moments, how);
         tracked!(Normalise, C, [x_node, gamma_node, beta_node], state, y)
     }

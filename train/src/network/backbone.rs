@@ -185,8 +185,7 @@ impl Backbone {
             }
         }
         let last = STAGES.last().map_or(STEM, |stage| stage.outward);
-        let top =
-            Shape::pointwise(architecture.channels(last), architecture.channels(TOP), true);
+        let top = Shape::pointwise(architecture.channels(last), architecture.channels(TOP), true);
         Self {
             stem: ConvNorm::new(stem, momentum, device),
             blocks,

@@ -54,8 +54,7 @@ pub(super) fn dense(
     initializer: Initializer,
     device: &Device,
 ) -> Linear {
-    let mut linear =
-        LinearConfig::new(inward, outward).with_initializer(initializer).init(device);
+    let mut linear = LinearConfig::new(inward, outward).with_initializer(initializer).init(device);
     linear.bias = Some(Initializer::Zeros.init([outward], device));
     linear
 }

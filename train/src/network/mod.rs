@@ -137,8 +137,7 @@ pub fn normalisation() -> ([f32; 3], [f32; 3]) {
 fn normalise(pixels: Tensor<4>) -> Tensor<4> {
     let device = pixels.device();
     let (scale, shift) = normalisation();
-    let channel = |values: [f32; 3]| {
-        Tensor::<1>::from_floats(values, &device).reshape([1, 3, 1, 1])
-    };
+    let channel =
+        |values: [f32; 3]| Tensor::<1>::from_floats(values, &device).reshape([1, 3, 1, 1]);
     pixels * channel(scale) + channel(shift)
 }
