@@ -9,7 +9,7 @@ use leukd::model::manifest::Precision;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::{Dataset, DatasetError, Split};
 use leukd_train::export;
-use leukd_train::fit::{Checkpoint, Recipe, Start, fit};
+use leukd_train::fit::{Checkpoint, Kept, Recipe, Start, fit};
 
 /// Trains the models that leukd serves.
 ///
@@ -23,11 +23,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network and export the best epoch's weights as a model bundle.
+    /// Train a network and export one epoch's weights as a model bundle.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Fit(Box<FitArgs>),
-    /// Export a run's best epoch once more, with its kernels stored another way.
+    /// Export a run once more: another epoch, or its kernels stored another way.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Export(ExportArgs),
@@ -54,12 +54,24 @@ impl From<Weights> for Precision {
     }
 }
 
+/// Which epoch's weights are exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Keep {
+    /// Of the epoch with the highest balanced accuracy on the validation cells.
+    Best,
+    /// Of the last one: the validation cells choose no epoch.
+    Last,
+}
+
 /// What the bundle needs besides the weights.
 #[derive(Debug, Args)]
 struct BundleArgs {
     /// How the bundle stores kernels; the daemon always computes in f32.
     #[arg(long, value_enum, default_value = "f16")]
     weights: Weights,
+    /// Which epoch's weights: the best by balanced accuracy on the validation cells, or the last.
+    #[arg(long, value_enum, default_value = "best")]
+    keep: Keep,
     /// The model's name: 1 to 64 letters, digits, `.`, `-`, `_`.
     #[arg(long, default_value = "efficientnet-b3")]
     id: String,
@@ -135,7 +147,7 @@ struct FitArgs {
     /// End after this many minutes, with the learning rate run down in time.
     #[arg(long, value_name = "MINUTES")]
     max_minutes: Option<f64>,
-    /// Begin with the best weights of another run's folder.
+    /// Begin with the last weights of another run's folder.
     #[arg(long, value_name = "CHECKPOINT")]
     init_from: Option<PathBuf>,
 }
@@ -197,7 +209,11 @@ fn run_export(
     args: &BundleArgs,
     path: &Path,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let exported = export::export(checkpoint, split, &args.id, args.weights.into())?;
+    let kept = match args.keep {
+        Keep::Best => Kept::Best,
+        Keep::Last => Kept::Last,
+    };
+    let exported = export::export(checkpoint, split, &args.id, args.weights.into(), kept)?;
     export::write(path, &exported.bytes)?;
     let mut out = std::io::stdout();
     writeln!(out, "{}: {} bytes", path.display(), exported.bytes.len())?;

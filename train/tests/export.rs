@@ -10,7 +10,7 @@ use leukd::model::manifest::{Calibration, Precision};
 use leukd::model::serving::Model;
 use leukd_train::evaluate::Prediction;
 use leukd_train::export::{Facts, golden, graph, manifest, probabilities, rounded};
-use leukd_train::fit::{Recipe, State};
+use leukd_train::fit::{Kept, Recipe, State};
 use leukd_train::network::{Architecture, Network, Regularisation};
 
 fn recipe(architecture: Architecture, size: u32) -> Recipe {
@@ -56,6 +56,7 @@ fn difference(recipe: &Recipe, network: &Network, precision: Precision) -> f64 {
     let facts = Facts {
         id: "test",
         state: &state,
+        kept: Kept::Last,
         trained_at: "2026-01-01T00:00:00Z".to_owned(),
         precision,
         calibration: Calibration { temperature: 1.0, threshold: 0.5, review: (0.4, 0.6) },

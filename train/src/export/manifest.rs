@@ -15,7 +15,7 @@ use leukd::result::RESEARCH_USE_ONLY;
 use super::{REVIEW_ACCURACY, probabilities};
 use crate::dataset::LABELS;
 use crate::evaluate::{self, Figures, Prediction};
-use crate::fit::State;
+use crate::fit::{Kept, State};
 use crate::network::Network;
 
 /// Where the images come from.
@@ -29,7 +29,9 @@ pub struct Facts<'a> {
     pub id: &'a str,
     /// The run.
     pub state: &'a State,
-    /// When the best weights were written, RFC 3339.
+    /// Which epoch's weights.
+    pub kept: Kept,
+    /// When the weights were written, RFC 3339.
     pub trained_at: String,
     /// How the kernels are stored.
     pub precision: Precision,
@@ -60,8 +62,8 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
             split: state.split.clone(),
             cells: state.cells,
             epochs: state.epochs_done(),
-            best_epoch: state.best_epoch,
-            recipe: recipe(state),
+            best_epoch: state.epoch_of(facts.kept),
+            recipe: recipe(state, facts.kept),
         },
         metrics: metrics(facts),
         golden,
@@ -112,7 +114,7 @@ fn subjects(predictions: &[Prediction], label: Option<usize>) -> u64 {
         .len() as u64
 }
 
-fn recipe(state: &State) -> BTreeMap<String, String> {
+fn recipe(state: &State, kept: Kept) -> BTreeMap<String, String> {
     let recipe = &state.recipe;
     let setting = |name: &str, value: String| (name.to_owned(), value);
     let mut settings = BTreeMap::from([
@@ -150,7 +152,14 @@ fn recipe(state: &State) -> BTreeMap<String, String> {
                 "none".to_owned()
             },
         ),
-        setting("best_by", "validation AUROC".to_owned()),
+        setting(
+            "epoch_chosen_by",
+            match kept {
+                Kept::Best => "balanced accuracy on the validation cells",
+                Kept::Last => "nothing: the last one",
+            }
+            .to_owned(),
+        ),
         setting("initial_weights", state.initial.clone().unwrap_or_else(|| "random".to_owned())),
         setting("minutes", format!("{:.0}", state.seconds / 60.0)),
     ]);
@@ -180,8 +189,8 @@ fn card(facts: &Facts<'_>) -> String {
          Interim: it was trained from random weights, for a short time, at {size} × {size} pixels, \
          on one fold of the data set. Another model is to replace it.\n\n\
          Limits: one hospital, one stain, one microscope. {blast_subjects} patients and \
-         {healthy_subjects} healthy subject(s) were held out. The same held-out subjects chose the \
-         epoch, the temperature and the review band, so every figure is optimistic for that reason. \
+         {healthy_subjects} healthy subject(s) were held out. The same held-out subjects chose \
+         {chosen}, so every figure is optimistic for that reason. \
          Intervals come from a bootstrap over subjects within each class; a class with a single \
          subject does not vary in it, so they are too narrow. Cell size is a cue: another \
          magnification or another cut makes the output meaningless. Stain and subject are confounded \
@@ -190,6 +199,10 @@ fn card(facts: &Facts<'_>) -> String {
          P(all). Review band {low:.2} to {high:.2}: the narrowest around 0.5 outside which {percent} % \
          of the validation cells are decided rightly, each class counted equally, or the band that \
          comes closest; {reviewed} of {cells} validation cells fall into it.",
+        chosen = match facts.kept {
+            Kept::Best => "the epoch, the temperature and the review band",
+            Kept::Last => "the settings of the run, the temperature and the review band",
+        },
         size = facts.state.recipe.preprocessing.size,
         low = review.0,
         high = review.1,

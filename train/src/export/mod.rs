@@ -20,7 +20,7 @@ pub use stored::{Stored, rounded};
 
 use crate::dataset::{Cell, Split};
 use crate::evaluate::{self, Figures, Prediction};
-use crate::fit::{Checkpoint, CheckpointError, predict};
+use crate::fit::{Checkpoint, CheckpointError, Kept, predict};
 use crate::network::Network;
 
 /// Outside the review band at least this share of the validation cells is decided rightly.
@@ -79,7 +79,7 @@ pub enum ExportError {
     },
 }
 
-/// Exports the best epoch of the run in `checkpoint` under the name `id`, with kernels stored as
+/// Exports `kept`'s epoch of the run in `checkpoint` under the name `id`, with kernels stored as
 /// `precision` asks. `split` is the run's own: calibration and figures come from its validation
 /// side, computed with the stored kernels, and the daemon's engine must agree on every cell of it.
 ///
@@ -91,13 +91,14 @@ pub fn export(
     split: &Split,
     id: &str,
     precision: Precision,
+    kept: Kept,
 ) -> Result<Exported, ExportError> {
     let state = checkpoint.state()?;
     if state.training_digest != split.training_digest().to_string() {
         return Err(ExportError::OtherData);
     }
     let device = Device::flex();
-    let network = checkpoint.best(state.recipe.network(&device))?;
+    let network = checkpoint.weights(state.recipe.network(&device), kept)?;
     let network = rounded(network.valid(), precision);
     let predictions = predict(&network, &split.validation, &state.recipe);
     let temperature = evaluate::fit_temperature(&predictions);
@@ -109,7 +110,8 @@ pub fn export(
     let facts = Facts {
         id,
         state: &state,
-        trained_at: checkpoint.trained_at()?,
+        kept,
+        trained_at: checkpoint.trained_at(kept)?,
         precision,
         calibration,
         predictions: &predictions,

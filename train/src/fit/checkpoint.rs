@@ -78,14 +78,14 @@ impl State {
         }
     }
 
-    /// The run in words, for one that begins with its best weights.
+    /// The run in words, for one that begins with `kept`'s weights.
     #[must_use]
-    pub fn in_words(&self) -> String {
+    pub fn in_words(&self, kept: Kept) -> String {
         let size = self.recipe.preprocessing.size;
         let initial = self.initial.as_deref().unwrap_or("random weights");
         format!(
             "epoch {} of a run of {} epochs at {size} × {size} pixels, learning rate {}, seed {}, from {initial}",
-            self.best_epoch,
+            self.epoch_of(kept),
             self.epochs_done(),
             self.recipe.learning_rate,
             self.recipe.seed
@@ -98,10 +98,22 @@ impl State {
         self.epochs.last().map_or(0, |line| line.epoch)
     }
 
-    /// Adds an epoch; whether it is the best so far, by validation AUROC.
+    /// The number of `kept`'s epoch.
+    #[must_use]
+    pub fn epoch_of(&self, kept: Kept) -> u32 {
+        match kept {
+            Kept::Best => self.best_epoch,
+            Kept::Last => self.epochs_done(),
+        }
+    }
+
+    /// Adds an epoch; whether it is the best so far, by balanced accuracy on the validation cells.
+    ///
+    /// Not by AUROC: it does not see the shift of all outputs by which an epoch's running
+    /// statistics may lag, and one threshold has to serve.
     pub fn push(&mut self, line: EpochLine) -> bool {
-        let best =
-            self.epochs.iter().all(|earlier| earlier.validation.auroc < line.validation.auroc);
+        let figure = |line: &EpochLine| line.validation.balanced_accuracy;
+        let best = self.epochs.iter().all(|earlier| figure(earlier) < figure(&line));
         if best {
             self.best_epoch = line.epoch;
         }
@@ -177,6 +189,24 @@ pub struct Checkpoint {
     folder: PathBuf,
 }
 
+/// Which epoch's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Of the epoch with the highest balanced accuracy on the validation cells.
+    Best,
+    /// Of the last one: the validation cells choose no epoch.
+    Last,
+}
+
+impl Kept {
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Best => BEST,
+            Self::Last => LAST,
+        }
+    }
+}
+
 const STATE: &str = "run.json";
 const LAST: &str = "last.bpk";
 const BEST: &str = "best.bpk";
@@ -205,13 +235,13 @@ impl Checkpoint {
         serde_json::from_str(&text).map_err(|source| CheckpointError::State { path, source })
     }
 
-    /// When the best weights were written, RFC 3339.
+    /// When `kept`'s weights were written, RFC 3339.
     ///
     /// # Errors
     ///
     /// Where there are none.
-    pub fn trained_at(&self) -> Result<String, CheckpointError> {
-        let path = self.folder.join(BEST);
+    pub fn trained_at(&self, kept: Kept) -> Result<String, CheckpointError> {
+        let path = self.folder.join(kept.file());
         let written = std::fs::metadata(&path)
             .and_then(|metadata| metadata.modified())
             .and_then(|at| jiff::Timestamp::try_from(at).map_err(std::io::Error::other))
@@ -220,26 +250,13 @@ impl Checkpoint {
         Ok(written.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
     }
 
-    /// `network` with the last epoch's weights.
+    /// `network` with `kept`'s weights.
     ///
     /// # Errors
     ///
     /// Where they cannot be read or have another shape.
-    pub fn last(&self, network: Network) -> Result<Network, CheckpointError> {
-        self.load(LAST, network)
-    }
-
-    /// `network` with the best epoch's weights.
-    ///
-    /// # Errors
-    ///
-    /// Where they cannot be read or have another shape.
-    pub fn best(&self, network: Network) -> Result<Network, CheckpointError> {
-        self.load(BEST, network)
-    }
-
-    fn load(&self, name: &str, network: Network) -> Result<Network, CheckpointError> {
-        let path = self.folder.join(name);
+    pub fn weights(&self, network: Network, kept: Kept) -> Result<Network, CheckpointError> {
+        let path = self.folder.join(kept.file());
         network.try_load_file(&path).map_err(|error| weights(path, &error))
     }
 

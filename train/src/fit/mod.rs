@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor};
 use leukd::cell::preprocess::Preprocessing;
 
 pub use batch::{Epoch, pixels, predict};
-pub use checkpoint::{Checkpoint, CheckpointError, EpochLine, State};
+pub use checkpoint::{Checkpoint, CheckpointError, EpochLine, Kept, State};
 pub use schedule::Schedule;
 
 use crate::dataset::{LABELS, Split};
@@ -97,14 +97,15 @@ pub enum Start {
     Fresh,
     /// Where the run in the same folder stopped.
     Resume,
-    /// With the best weights of another run's folder.
+    /// With the last weights of another run's folder.
     From(PathBuf),
 }
 
 /// Trains on `split` and keeps state and weights in `folder` after every epoch; `report` gets a
 /// line for each. Returns the last state.
 ///
-/// The weights kept as best are those of the epoch with the highest validation AUROC.
+/// The weights kept as best are those of the epoch with the highest balanced accuracy on the
+/// validation cells.
 ///
 /// # Errors
 ///
@@ -125,15 +126,14 @@ pub fn fit(
         Start::Fresh => {}
         Start::From(other) => {
             let other = Checkpoint::open(other);
-            network = other.best(network)?;
-            state.initial = Some(other.state()?.in_words());
+            network = other.weights(network, Kept::Last)?;
+            state.initial = Some(other.state()?.in_words(Kept::Last));
         }
         Start::Resume => {
             state = folder.state()?;
             state.check_fits(recipe, split)?;
-            network = folder.last(network)?;
+            network = folder.weights(network, Kept::Last)?;
             optimizer = folder.optimizer(optimizer)?;
-            device.seed(recipe.seed.wrapping_add(u64::from(state.epochs_done())));
         }
     }
     let per_epoch = split.training.len().div_ceil(recipe.batch) as u64;
@@ -148,6 +148,8 @@ pub fn fit(
     let elapsed = || before + began.elapsed().as_secs_f64();
     while state.epochs_done() < recipe.epochs {
         let epoch = state.epochs_done() + 1;
+        // Each epoch draws from its own seed, so that a resumed run goes on as it would have.
+        device.seed(recipe.seed.wrapping_mul(1_000_003).wrapping_add(u64::from(epoch)));
         let mut losses = Vec::new();
         for (index, batch) in Epoch::new(recipe, split, epoch).enumerate() {
             let step = u64::from(epoch - 1) * per_epoch + index as u64;
