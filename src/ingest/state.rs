@@ -23,7 +23,7 @@ pub struct Settled {
 
 impl Settled {
     /// Whether an opened file is still in the state that settled. Ask after opening and again after reading;
-    /// when it is not, the verdict is [`Verdict::NotYet`].
+    /// when it is not, the verdict is [`Verdict::NotYet`](super::Verdict::NotYet).
     #[must_use]
     pub fn is_still(&self, metadata: &std::fs::Metadata) -> bool {
         stamp::is_still(&self.stamp, metadata)

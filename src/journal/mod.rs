@@ -12,7 +12,7 @@
 //! folder results have the same bytes (an index of the schema sees to it).
 //!
 //! 1. Bytes that have a live folder result keep it: the file's ledger row leads there, and the answer is
-//!    [`Committed::Known`](types::Committed::Known). A rename, a copy, a re-export or a touch gives no
+//!    [`Committed::Known`]. A rename, a copy, a re-export or a touch gives no
 //!    second result. This holds for rejections too, as long as the new finding is one as well.
 //! 2. Bytes whose live result is a rejection, and which could now be classified, get a new result. It
 //!    supersedes the rejection, and every file that led to the rejection leads to the new result.

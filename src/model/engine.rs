@@ -1,7 +1,7 @@
 //! The one file that names tract: an ONNX network, compiled for this processor.
 //!
 //! tract's ONNX front calls itself unstable: its version is pinned exactly, and nothing outside this
-//! file sees more of it than [`onnx`], the prost types of the ONNX format.
+//! file sees more of it than [`mod@onnx`], the prost types of the ONNX format.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
