@@ -124,7 +124,13 @@ impl Model {
         &self.origin
     }
 
-    fn logits(&self, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
+    /// One cell's logits in the order of the manifest's labels, before calibration: of a network that gives
+    /// probabilities, their natural logarithms.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Engine`].
+    pub fn logits(&self, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
         // Below this a probability's logarithm would only say how far rounding went.
         const LEAST: f64 = 1e-12;
         let outputs = self.engine.run(input)?.into_iter().map(f64::from);

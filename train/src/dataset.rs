@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use leukd::cell::decode::{Limits, decode};
 use leukd::cell::name::{CNMC_PATTERN, NamePattern};
 use leukd::cell::preprocess::Preprocessing;
+use leukd::cell::quality::assess;
 use leukd::result::Digest;
 use rayon::prelude::*;
 
@@ -18,6 +19,8 @@ const ENDINGS: [&str; 6] = ["bmp", "png", "tif", "tiff", "jpg", "jpeg"];
 /// One cell, decoded and brought to the network's size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
+    /// Where it was read.
+    pub path: PathBuf,
     /// The file's name without its folder.
     pub name: String,
     /// Index into [`LABELS`].
@@ -26,6 +29,8 @@ pub struct Cell {
     pub subject: String,
     /// SHA-256 of the file.
     pub digest: Digest,
+    /// Pixels of the whole picture that are not black: the cell's area, before any resizing.
+    pub area: u64,
     /// `size · size` pixels, row by row, red green blue.
     pub pixels: Vec<u8>,
 }
@@ -173,17 +178,32 @@ impl Dataset {
             }
         }
         let twins = total - validation.len() - training.len();
-        Ok(Split { training, validation, twins })
+        let protocol = Protocol::Subject;
+        Ok(Split { protocol, training, validation, test: Vec::new(), twins })
     }
 }
 
-/// Two sets of cells that share no subject and no image.
+/// What a split keeps apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Images: cells of one subject may stand on every side, as in the seed.
+    Image,
+    /// Subjects: nobody's cells are fitted on and measured on.
+    Subject,
+}
+
+/// Sets of cells that share no image and, by subject, no subject.
 #[derive(Debug, Clone)]
 pub struct Split {
+    /// What is kept apart.
+    pub protocol: Protocol,
     /// To fit on.
     pub training: Vec<Cell>,
-    /// To measure on.
+    /// To steer the training by and to calibrate on.
     pub validation: Vec<Cell>,
+    /// To measure on, once; empty where there is no such side.
+    pub test: Vec<Cell>,
     /// How many byte-identical copies were left out.
     pub twins: usize,
 }
@@ -294,5 +314,13 @@ fn cell(
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let picture = decode(&bytes, limits).map_err(|fault| fault.message().to_owned())?;
     let square = preprocessing.square(&picture).map_err(|fault| fault.message().to_owned())?;
-    Ok(Cell { name, label, subject, digest: Digest::of(&bytes), pixels: square.into_raw() })
+    Ok(Cell {
+        path: path.to_owned(),
+        name,
+        label,
+        subject,
+        digest: Digest::of(&bytes),
+        area: assess(&picture).foreground_px,
+        pixels: square.into_raw(),
+    })
 }

@@ -4,14 +4,18 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// One cell's prediction.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Prediction {
+    /// The file's name without its folder.
+    pub name: String,
     /// Logits of `all` and `hem`.
     pub logits: [f64; 2],
     /// Index of the true class: 0 `all`, 1 `hem`.
     pub label: usize,
     /// Whose cell it is.
     pub subject: String,
+    /// The cell's area in the whole picture, pixels.
+    pub area: u64,
 }
 
 impl Prediction {
@@ -219,7 +223,13 @@ mod tests {
     use super::*;
 
     fn prediction(p: f64, label: usize, subject: &str) -> Prediction {
-        Prediction { logits: [(p / (1.0 - p)).ln(), 0.0], label, subject: subject.to_owned() }
+        Prediction {
+            name: String::new(),
+            logits: [(p / (1.0 - p)).ln(), 0.0],
+            label,
+            subject: subject.to_owned(),
+            area: 0,
+        }
     }
 
     #[test]
@@ -244,6 +254,8 @@ mod tests {
         // Logits ±4 that are right in 3 of 4 cases: ln 3 would be calibrated.
         let set: Vec<_> = (0..40)
             .map(|index| Prediction {
+                name: String::new(),
+                area: 0,
                 logits: if index % 2 == 0 { [4.0, 0.0] } else { [0.0, 4.0] },
                 label: if index % 4 < 2 && index < 20 { 1 - index % 2 } else { index % 2 },
                 subject: String::new(),

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use leukd::cell::preprocess::Preprocessing;
+use leukd::cell::quality::assess;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Precision;
 use leukd::model::serving::Model;
 use leukd::result::Digest;
-use leukd_train::dataset::{Cell, Split};
+use leukd_train::dataset::{Cell, Protocol, Split};
 use leukd_train::export::export;
 use leukd_train::fit::{Checkpoint, CheckpointError, Kept, Recipe, Start, fit};
 use leukd_train::network::Architecture;
@@ -29,8 +30,11 @@ fn split(recipe: &Recipe) -> Split {
             .map(|seed| {
                 let label = (seed % 2) as usize;
                 let kind = [Kind::Blast, Kind::Normal][label];
-                let square = recipe.preprocessing.square(&synthetic::cell(seed, kind)).unwrap();
+                let picture = synthetic::cell(seed, kind);
+                let square = recipe.preprocessing.square(&picture).unwrap();
                 Cell {
+                    path: format!("{seed}.bmp").into(),
+                    area: assess(&picture).foreground_px,
                     name: format!("{seed}.bmp"),
                     label,
                     subject: subjects[label].to_owned(),
@@ -40,7 +44,13 @@ fn split(recipe: &Recipe) -> Split {
             })
             .collect()
     };
-    Split { training: cells(0..16, ["a", "h"]), validation: cells(16..24, ["b", "i"]), twins: 0 }
+    Split {
+        protocol: Protocol::Subject,
+        training: cells(0..16, ["a", "h"]),
+        validation: cells(16..24, ["b", "i"]),
+        test: vec![],
+        twins: 0,
+    }
 }
 
 /// One test, because the seed of burn's generator is one for the whole process.

@@ -122,6 +122,8 @@ pub fn predict(network: &Network, cells: &[Cell], recipe: &Recipe) -> Vec<Predic
         let logits: Vec<f32> = logits.iter::<f32>().collect();
         predictions.extend(batch.iter().zip(logits.chunks_exact(LABELS.len())).map(
             |(cell, logits)| Prediction {
+                name: cell.name.clone(),
+                area: cell.area,
                 logits: [f64::from(logits[0]), f64::from(logits[1])],
                 label: cell.label,
                 subject: cell.subject.clone(),
