@@ -193,6 +193,15 @@ pub enum Protocol {
     Subject,
 }
 
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Image => "image",
+            Self::Subject => "subject",
+        })
+    }
+}
+
 /// Sets of cells that share no image and, by subject, no subject.
 #[derive(Debug, Clone)]
 pub struct Split {

@@ -1,9 +1,12 @@
 //! Trains the models that leukd serves.
 
 pub mod augment;
+pub mod compute;
 pub mod dataset;
 pub mod evaluate;
 pub mod export;
 pub mod fit;
 pub mod kernels;
 pub mod network;
+pub mod optim;
+pub mod recipe;

@@ -12,9 +12,11 @@ fn main() -> ExitCode {
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // sysexits(3): EX_TEMPFAIL, for whoever starts long runs in portions.
+            let stopped = error.is::<cli::Stopped>();
             // Nothing is left to do when even this cannot be written.
             let _ = writeln!(std::io::stderr(), "leukd-train: {error}");
-            ExitCode::FAILURE
+            if stopped { ExitCode::from(75) } else { ExitCode::FAILURE }
         }
     }
 }

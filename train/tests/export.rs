@@ -3,7 +3,6 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle};
 use leukd::model::manifest::{Calibration, Precision};
@@ -11,12 +10,21 @@ use leukd::model::serving::Model;
 use leukd_train::dataset::{Protocol, Split};
 use leukd_train::evaluate::Prediction;
 use leukd_train::export::{Facts, golden, graph, manifest, probabilities, rounded};
-use leukd_train::fit::{Kept, Recipe, State};
+use leukd_train::fit::State;
 use leukd_train::network::{Architecture, Network, Regularisation};
+use leukd_train::recipe::{Kept, Recipe, Setting};
+use toml::Value;
 
 fn recipe(architecture: Architecture, size: u32) -> Recipe {
-    let preprocessing = Preprocessing { size, window: Some(320), ..Preprocessing::b3() };
-    Recipe { architecture, ..Recipe::b3(preprocessing) }
+    let Architecture { width, depth, hidden, .. } = architecture;
+    let settings = [
+        ("network.width", Value::from(width)),
+        ("network.depth", Value::from(depth)),
+        ("network.hidden", Value::from(hidden as i64)),
+        ("input.size", Value::from(i64::from(size))),
+    ];
+    let settings = settings.map(|(key, value)| Setting::flag("test", key, value));
+    Recipe::read("modern", &settings).unwrap()
 }
 
 /// A network whose running statistics are not the initial ones: some batches of random pixels went
@@ -25,14 +33,14 @@ fn warmed(recipe: &Recipe) -> Network {
     let device = Device::flex().autodiff();
     device.seed(11);
     let regularisation = Regularisation { norm_momentum: 0.5, ..Regularisation::default() };
-    let network = Network::new(&recipe.architecture, &regularisation, &device);
-    let side = recipe.preprocessing.size as usize;
+    let network = Network::new(&recipe.architecture(), &regularisation, &device);
+    let side = recipe.input.size as usize;
     for seed in 0..3 {
         let cells: Vec<_> = (0..4)
             .map(|cell| {
                 let kind = if cell % 2 == 0 { Kind::Blast } else { Kind::Normal };
                 let picture = synthetic::cell(seed * 4 + cell, kind);
-                recipe.preprocessing.square(&picture).unwrap().into_raw()
+                recipe.preprocessing().square(&picture).unwrap().into_raw()
             })
             .collect();
         let views: Vec<&[u8]> = cells.iter().map(Vec::as_slice).collect();
@@ -72,17 +80,17 @@ fn difference(recipe: &Recipe, network: &Network, precision: Precision) -> f64 {
         predictions: &predictions,
     };
     let picture = synthetic::cell(7, Kind::Blast);
-    let golden = golden(&network, &recipe.preprocessing, "seed 7".to_owned(), &picture).unwrap();
-    let side = recipe.preprocessing.size as usize;
+    let golden = golden(&network, &recipe.preprocessing(), "seed 7".to_owned(), &picture).unwrap();
+    let side = recipe.input.size as usize;
     let graph = graph(&network, side, precision);
     let bytes = bundle::write(graph, &manifest(&facts, vec![golden])).unwrap();
     let model = Model::load(Bundle::from_bytes(&bytes, "test").unwrap()).unwrap();
     let mut most = 0.0_f64;
     for seed in 20..24 {
         let kind = if seed % 2 == 0 { Kind::Blast } else { Kind::Normal };
-        let square = recipe.preprocessing.square(&synthetic::cell(seed, kind)).unwrap();
+        let square = recipe.preprocessing().square(&synthetic::cell(seed, kind)).unwrap();
         let ours = probabilities(&network, square.as_raw(), side);
-        let served = model.run(&recipe.preprocessing.numbers(&square)).unwrap();
+        let served = model.run(&recipe.preprocessing().numbers(&square)).unwrap();
         for (ours, served) in ours.iter().zip(&served) {
             most = most.max((ours - served).abs());
         }
@@ -117,7 +125,7 @@ fn coarser_weights_make_smaller_files_and_other_numbers() {
     let narrow = Architecture { width: 0.35, depth: 0.35, hidden: 16, classes: 2 };
     let recipe = recipe(narrow, 64);
     let network = warmed(&recipe);
-    let square = recipe.preprocessing.square(&synthetic::cell(1, Kind::Blast)).unwrap();
+    let square = recipe.preprocessing().square(&synthetic::cell(1, Kind::Blast)).unwrap();
     let of = |precision| {
         let network = rounded(network.clone(), precision);
         let bytes = prost::Message::encode_to_vec(&graph(&network, 64, precision)).len();

@@ -5,7 +5,7 @@ use burn::tensor::activation::{sigmoid, tanh};
 use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
-use leukd_train::kernels::{self, Geometry};
+use leukd_train::kernels::{self, Geometry, portable};
 
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device).require_grad()
@@ -107,4 +107,46 @@ fn pool_and_gate_agree_with_burns_mean_and_product() {
     let (our_grads, their_grads) = (loss(ours).backward(), loss(theirs).backward());
     close(x.grad(&our_grads).unwrap(), x.grad(&their_grads).unwrap(), 1e-5);
     close(gate.grad(&our_grads).unwrap(), gate.grad(&their_grads).unwrap(), 1e-4);
+}
+
+/// On any other device burn's own operations compute the network; here both run on one device.
+#[test]
+fn the_portable_operations_agree_with_the_kernels_forward_and_backward() {
+    let device = Device::flex().autodiff();
+    device.seed(4);
+    for (kernel, stride, height, width, batch) in
+        [(3, 1, 6, 5, 2), (5, 1, 4, 4, 3), (3, 2, 7, 8, 3), (5, 2, 8, 8, 5), (5, 1, 1, 2, 1)]
+    {
+        let x = random([3, height, width, batch], &device);
+        let w = random([3, kernel * kernel], &device);
+        let geometry = Geometry { kernel, stride, height, width };
+        let ours = kernels::depthwise(x.clone(), w.clone(), geometry);
+        let theirs = portable::depthwise(x.clone(), w.clone(), geometry);
+        close(ours.clone(), theirs.clone(), 1e-5);
+        let (our_grads, their_grads) = (loss(ours).backward(), loss(theirs).backward());
+        close(x.grad(&our_grads).unwrap(), x.grad(&their_grads).unwrap(), 1e-5);
+        close(w.grad(&our_grads).unwrap(), w.grad(&their_grads).unwrap(), 1e-4);
+        let plain = x.clone().without_autodiff();
+        close(kernels::patches(plain.clone(), geometry), portable::patches(plain, geometry), 0.0);
+    }
+    let x = random([4, 3, 5, 6], &device);
+    let (gamma, beta) = (random([4], &device), random([4], &device));
+    let moments = kernels::moments(x.clone());
+    close(moments.clone(), portable::moments(x.clone().without_autodiff()), 1e-5);
+    for swish in [false, true] {
+        let moments = Tensor::from_inner(moments.clone());
+        let (g, b) = (gamma.clone(), beta.clone());
+        let ours =
+            kernels::normalise(x.clone(), g.clone(), b.clone(), moments.clone(), 1e-3, swish);
+        let theirs = portable::normalise(x.clone(), g, b, moments, 1e-3, swish);
+        close(ours.clone(), theirs.clone(), 1e-5);
+        let (our_grads, their_grads) = (loss(ours).backward(), loss(theirs).backward());
+        for tensor in [&gamma, &beta] {
+            close(tensor.grad(&our_grads).unwrap(), tensor.grad(&their_grads).unwrap(), 1e-4);
+        }
+        close(x.grad(&our_grads).unwrap(), x.grad(&their_grads).unwrap(), 1e-5);
+    }
+    let gate = random([4, 6], &device);
+    close(kernels::gate(x.clone(), gate.clone()), portable::gate(x.clone(), gate), 1e-6);
+    close(kernels::pool(x.clone()), portable::pool(x), 1e-5);
 }

@@ -18,7 +18,12 @@ fn a_narrow_network_memorises_sixteen_cells() {
     let device = Device::flex().autodiff();
     device.seed(4);
     let architecture = Architecture { width: scale, depth: scale, hidden: 32, classes: 2 };
-    let regularisation = Regularisation { norm_momentum: 0.1, dropout: drop, drop_connect: 0.0 };
+    let regularisation = Regularisation {
+        norm_momentum: 0.1,
+        dropout: drop,
+        drop_connect: 0.0,
+        ..Regularisation::default()
+    };
     let mut network = Network::new(&architecture, &regularisation, &device);
     let preprocessing = Preprocessing { size: 64, window: Some(320), ..Preprocessing::b3() };
     // Labels that no rule explains, so that only memory helps.

@@ -6,12 +6,13 @@ use clap::Args;
 use leukd_train::fit::Checkpoint;
 
 use super::Outcome;
-use super::shared::{BundleArgs, DataArgs, run_export};
+use super::bundle::{self, BundleArgs, Weights};
+use super::shared::DataArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// The run's folder.
-    checkpoint: PathBuf,
+    run: PathBuf,
     /// The bundle to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -19,10 +20,13 @@ pub(super) struct ExportArgs {
     data: DataArgs,
     #[command(flatten)]
     bundle: BundleArgs,
+    /// How the bundle stores kernels; the daemon always computes in f32.
+    #[arg(long, value_enum, default_value = "f32")]
+    weights: Weights,
 }
 
 pub(super) fn run(args: &ExportArgs) -> Outcome {
-    let checkpoint = Checkpoint::open(&args.checkpoint);
-    let split = args.data.split(&checkpoint.state()?.recipe.preprocessing)?;
-    run_export(&checkpoint, &split, &args.bundle, &args.out)
+    let checkpoint = Checkpoint::open(&args.run);
+    let split = args.data.split(&checkpoint.state()?.recipe.preprocessing())?;
+    bundle::export(&checkpoint, &split, &args.bundle, args.weights, &args.out)
 }

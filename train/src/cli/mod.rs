@@ -1,13 +1,22 @@
 //! The command line of `leukd-train`: one file a subcommand.
 
+mod bundle;
 mod export;
 mod fit;
+mod progress;
+mod recipe;
+mod run;
 mod shared;
 
 use clap::{Parser, Subcommand};
 
 /// What every command returns: a message that says what to do.
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// A run that was stopped and can go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the run is not over: give the same command with --resume to go on")]
+pub(crate) struct Stopped;
 
 /// Trains the models that leukd serves.
 ///
@@ -21,11 +30,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network and export one epoch's weights as a model bundle.
+    /// Train a network: only this step of the whole.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Fit(Box<fit::FitArgs>),
-    /// Export a run once more: another epoch, or its kernels stored another way.
+    /// Make a bundle of a run: of another epoch, or with its kernels stored another way.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Export(export::ExportArgs),

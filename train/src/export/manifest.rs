@@ -15,8 +15,9 @@ use leukd::result::RESEARCH_USE_ONLY;
 use super::{REVIEW_ACCURACY, probabilities};
 use crate::dataset::LABELS;
 use crate::evaluate::{self, Figures, Prediction};
-use crate::fit::{Kept, State};
+use crate::fit::State;
 use crate::network::Network;
+use crate::recipe::Kept;
 
 /// Where the images come from.
 const DATA: &str = "C-NMC 2019 (Gupta & Gupta, ALL Challenge dataset of ISBI 2019, The Cancer \
@@ -49,7 +50,7 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
         version: MANIFEST_VERSION,
         id: facts.id.to_owned(),
         labels: LABELS.map(str::to_owned).to_vec(),
-        preprocessing: state.recipe.preprocessing.clone(),
+        preprocessing: state.recipe.preprocessing(),
         output: Output::Logits,
         calibration: facts.calibration,
         precision: facts.precision,
@@ -58,7 +59,7 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
             trained_at: facts.trained_at.clone(),
             data: DATA.to_owned(),
             data_digest: state.training_digest.clone(),
-            protocol: "subject".to_owned(),
+            protocol: state.protocol.to_string(),
             split: state.split.clone(),
             cells: state.cells,
             epochs: state.epochs_done(),
@@ -90,8 +91,12 @@ pub fn golden(
 fn metrics(facts: &Facts<'_>) -> Vec<Metric> {
     let Calibration { temperature, threshold, .. } = facts.calibration;
     let figures = Figures::of(facts.predictions, temperature, threshold).named();
-    let intervals =
-        evaluate::intervals(facts.predictions, temperature, threshold, facts.state.recipe.seed);
+    let intervals = evaluate::intervals(
+        facts.predictions,
+        temperature,
+        threshold,
+        facts.state.recipe.steps.seed,
+    );
     let subjects = subjects(facts.predictions, None);
     figures
         .into_iter()
@@ -100,7 +105,7 @@ fn metrics(facts: &Facts<'_>) -> Vec<Metric> {
             name: name.to_owned(),
             value,
             interval: Some(interval),
-            split: "subject".to_owned(),
+            split: facts.state.protocol.to_string(),
             cells: facts.predictions.len() as u64,
             subjects,
         })
@@ -114,58 +119,20 @@ fn subjects(predictions: &[Prediction], label: Option<usize>) -> u64 {
         .len() as u64
 }
 
+/// Every setting of the recipe by its key, and what the run itself adds.
 fn recipe(state: &State, kept: Kept) -> BTreeMap<String, String> {
-    let recipe = &state.recipe;
-    let setting = |name: &str, value: String| (name.to_owned(), value);
-    let mut settings = BTreeMap::from([
-        setting(
-            "network",
-            format!(
-                "EfficientNet (width {}, depth {}), global max pooling, batch normalisation, \
-                 dense {} ReLU, dropout {}, dense {}",
-                recipe.architecture.width,
-                recipe.architecture.depth,
-                recipe.architecture.hidden,
-                recipe.dropout,
-                recipe.architecture.classes
-            ),
-        ),
-        setting("batch", recipe.batch.to_string()),
-        setting("seed", recipe.seed.to_string()),
-        setting("optimizer", format!("AdamW, weight decay {}", recipe.weight_decay)),
-        setting(
-            "learning_rate",
-            format!(
-                "warm-up over {} of the run to {}, then a cosine to 0",
-                recipe.warm_up, recipe.learning_rate
-            ),
-        ),
-        setting("label_smoothing", recipe.label_smoothing.to_string()),
-        setting("norm_momentum", recipe.norm_momentum.to_string()),
-        setting("drop_connect", recipe.drop_connect.to_string()),
-        setting("sampling", "both classes equally often".to_owned()),
-        setting(
-            "augmentation",
-            if recipe.augment {
-                "flips, quarter turns, brightness ±15 %, colour ±5 %".to_owned()
-            } else {
-                "none".to_owned()
-            },
-        ),
-        setting(
-            "epoch_chosen_by",
-            match kept {
-                Kept::Best => "balanced accuracy on the validation cells",
-                Kept::Last => "nothing: the last one",
-            }
-            .to_owned(),
-        ),
-        setting("initial_weights", state.initial.clone().unwrap_or_else(|| "random".to_owned())),
-        setting("minutes", format!("{:.0}", state.seconds / 60.0)),
-    ]);
-    if let Some(minutes) = recipe.max_minutes {
-        settings.extend([setting("max_minutes", minutes.to_string())]);
-    }
+    let mut settings = state.recipe.settings();
+    let chosen = match kept {
+        Kept::Best => "what it reached on the validation cells",
+        Kept::Last => "nothing: the last one",
+    };
+    let run = [
+        ("run.epoch_chosen_by", chosen.to_owned()),
+        ("run.initial_weights", state.initial.clone().unwrap_or_else(|| "random".to_owned())),
+        ("run.device", state.device.clone()),
+        ("run.minutes", format!("{:.1}", state.seconds / 60.0)),
+    ];
+    settings.extend(run.into_iter().map(|(key, value)| (key.to_owned(), value)));
     settings
 }
 
@@ -203,7 +170,7 @@ fn card(facts: &Facts<'_>) -> String {
             Kept::Best => "the epoch, the temperature and the review band",
             Kept::Last => "the settings of the run, the temperature and the review band",
         },
-        size = facts.state.recipe.preprocessing.size,
+        size = facts.state.recipe.input.size,
         low = review.0,
         high = review.1,
         percent = REVIEW_ACCURACY * 100.0,

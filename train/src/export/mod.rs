@@ -20,8 +20,9 @@ pub use stored::{Stored, rounded};
 
 use crate::dataset::{Cell, Split};
 use crate::evaluate::{self, Figures, Prediction};
-use crate::fit::{Checkpoint, CheckpointError, Kept, predict};
+use crate::fit::{Checkpoint, CheckpointError, validate};
 use crate::network::Network;
+use crate::recipe::{Kept, Recipe};
 
 /// Outside the review band at least this share of the validation cells is decided rightly.
 pub const REVIEW_ACCURACY: f64 = 0.95;
@@ -98,9 +99,9 @@ pub fn export(
         return Err(ExportError::OtherData);
     }
     let device = Device::flex();
-    let network = checkpoint.weights(state.recipe.network(&device), kept)?;
+    let network = checkpoint.weights(network(&state.recipe, &device), kept)?;
     let network = rounded(network.valid(), precision);
-    let predictions = predict(&network, &split.validation, &state.recipe);
+    let predictions = validate(&network, &split.validation, &state.recipe, &device).predictions;
     let temperature = evaluate::fit_temperature(&predictions);
     let calibration = Calibration {
         temperature,
@@ -120,7 +121,7 @@ pub fn export(
     let golden = pictures
         .map(|(seed, kind)| {
             let name = format!("synthetic {kind:?}, seed {seed}").to_lowercase();
-            golden(&network, &state.recipe.preprocessing, name, &synthetic::cell(seed, kind))
+            golden(&network, &state.recipe.preprocessing(), name, &synthetic::cell(seed, kind))
         })
         .into_iter()
         .collect::<Result<Vec<_>, _>>()
@@ -128,12 +129,18 @@ pub fn export(
             name: "synthetic cell".to_owned(),
             problem: fault.message().to_owned(),
         })?;
-    let size = state.recipe.preprocessing.size as usize;
+    let size = state.recipe.input.size as usize;
     let bytes = bundle::write(graph(&network, size, precision), &manifest(&facts, golden))?;
     let model = Model::load(Bundle::from_bytes(&bytes, "the new bundle")?)?;
     let difference = compare(&model, &split.validation, &predictions, temperature)?;
     let figures = Figures::of(&predictions, temperature, THRESHOLD);
     Ok(Exported { bytes, figures, difference })
+}
+
+/// A network of the recipe's shape, to load weights into.
+#[must_use]
+pub fn network(recipe: &Recipe, device: &Device) -> Network {
+    Network::new(&recipe.architecture(), &recipe.regularisation(), device)
 }
 
 /// Runs every cell through the daemon's engine; the most that P(all) differs from `predictions`.

@@ -1,146 +1,15 @@
-//! What a run keeps on disk: enough to go on after a crash, and to export.
+//! What a run keeps on disk: enough to go on bit for bit, and to export.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 
-use super::Recipe;
+use super::state::State;
 use crate::dataset::Split;
-use crate::evaluate::Figures;
 use crate::network::Network;
-
-/// One epoch's outcome.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct EpochLine {
-    /// 1, 2, 3, …
-    pub epoch: u32,
-    /// Mean training loss.
-    pub loss: f64,
-    /// On the held-out subjects, at temperature 1 and threshold 0.5.
-    pub validation: Figures,
-    /// Since the run began, over all its parts.
-    pub seconds: f64,
-}
-
-impl std::fmt::Display for EpochLine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { epoch, loss, validation, seconds } = self;
-        write!(
-            f,
-            "epoch {epoch:>3}  loss {loss:.4}  validation: accuracy {:.4}  balanced {:.4}  \
-             AUROC {:.4}  sensitivity {:.4}  specificity {:.4}  ({seconds:.0} s)",
-            validation.accuracy,
-            validation.balanced_accuracy,
-            validation.auroc,
-            validation.sensitivity,
-            validation.specificity
-        )
-    }
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct State {
-    /// What it was started with.
-    pub recipe: Recipe,
-    /// The split in words.
-    pub split: String,
-    /// Of the training images.
-    pub training_digest: String,
-    /// How many cells it is fitted on.
-    pub cells: u64,
-    /// Every epoch that is done.
-    pub epochs: Vec<EpochLine>,
-    /// The epoch whose weights are kept as best; 0 before the first.
-    pub best_epoch: u32,
-    /// Time spent so far.
-    pub seconds: f64,
-    /// Which run the weights were taken over from, in words; none: they began at random.
-    #[serde(default)]
-    pub initial: Option<String>,
-}
-
-impl State {
-    /// A run that has not begun.
-    #[must_use]
-    pub fn new(recipe: Recipe, split: &Split) -> Self {
-        Self {
-            recipe,
-            split: split.in_words(),
-            training_digest: split.training_digest().to_string(),
-            cells: split.training.len() as u64,
-            epochs: Vec::new(),
-            best_epoch: 0,
-            seconds: 0.0,
-            initial: None,
-        }
-    }
-
-    /// The run in words, for one that begins with `kept`'s weights.
-    #[must_use]
-    pub fn in_words(&self, kept: Kept) -> String {
-        let size = self.recipe.preprocessing.size;
-        let initial = self.initial.as_deref().unwrap_or("random weights");
-        format!(
-            "epoch {} of a run of {} epochs at {size} × {size} pixels, learning rate {}, seed {}, from {initial}",
-            self.epoch_of(kept),
-            self.epochs_done(),
-            self.recipe.learning_rate,
-            self.recipe.seed
-        )
-    }
-
-    /// How many epochs are done.
-    #[must_use]
-    pub fn epochs_done(&self) -> u32 {
-        self.epochs.last().map_or(0, |line| line.epoch)
-    }
-
-    /// The number of `kept`'s epoch.
-    #[must_use]
-    pub fn epoch_of(&self, kept: Kept) -> u32 {
-        match kept {
-            Kept::Best => self.best_epoch,
-            Kept::Last => self.epochs_done(),
-        }
-    }
-
-    /// Adds an epoch; whether it is the best so far, by balanced accuracy on the validation cells.
-    ///
-    /// Not by AUROC: it does not see the shift of all outputs by which an epoch's running
-    /// statistics may lag, and one threshold has to serve.
-    pub fn push(&mut self, line: EpochLine) -> bool {
-        let figure = |line: &EpochLine| line.validation.balanced_accuracy;
-        let best = self.epochs.iter().all(|earlier| figure(earlier) < figure(&line));
-        if best {
-            self.best_epoch = line.epoch;
-        }
-        self.seconds = line.seconds;
-        self.epochs.push(line);
-        best
-    }
-
-    /// # Errors
-    ///
-    /// Where the run was started with another recipe or other images: going on would mix two.
-    /// The number of epochs and the time limit may change.
-    pub(super) fn check_fits(&self, recipe: &Recipe, split: &Split) -> Result<(), CheckpointError> {
-        let same = Recipe {
-            epochs: self.recipe.epochs,
-            max_minutes: self.recipe.max_minutes,
-            ..recipe.clone()
-        } == self.recipe;
-        if !same {
-            return Err(CheckpointError::OtherRecipe);
-        }
-        if self.training_digest != split.training_digest().to_string() {
-            return Err(CheckpointError::OtherData);
-        }
-        Ok(())
-    }
-}
+use crate::recipe::{Kept, Recipe};
 
 /// Why a run's folder is no use.
 #[derive(Debug, thiserror::Error)]
@@ -153,13 +22,24 @@ pub enum CheckpointError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// There is no run.
+    #[error("{0} holds no training run: there is no checkpoint in it")]
+    NoRun(PathBuf),
     /// The run's state is no state of this program.
     #[error("{path} is no state of a leukd training run: {source}")]
     State {
         /// Which file.
         path: PathBuf,
         /// Where it goes wrong.
-        source: serde_json::Error,
+        source: Box<toml::de::Error>,
+    },
+    /// The run's state cannot be written down: a defect.
+    #[error("{path}: {message}")]
+    Unwritable {
+        /// Which file.
+        path: PathBuf,
+        /// What is in the way.
+        message: String,
     },
     /// Weights or optimizer cannot be read, written or applied.
     #[error("{path}: {message}")]
@@ -171,46 +51,67 @@ pub enum CheckpointError {
     },
     /// `--resume` with other settings.
     #[error(
-        "the run in this folder was started with other settings: give the same ones (only \
-         --epochs and --max-minutes may differ), or start in another folder"
+        "the run in this folder was started with another recipe: `{setting}` was {before} and is \
+         {now} (only steps.epochs may change); give the same recipe, or start in another folder"
     )]
-    OtherRecipe,
+    OtherRecipe {
+        /// The first setting that differs.
+        setting: String,
+        /// The run's.
+        before: String,
+        /// What was asked for.
+        now: String,
+    },
     /// `--resume` with other images.
     #[error(
-        "the run in this folder was started on other training images: give the same --data and \
-         --hold-out, or start in another folder"
+        "the run in this folder was started on other training images: give the same data and the \
+         same split, or start in another folder"
     )]
     OtherData,
+    /// A run that is over.
+    #[error("the run in this folder is over ({0}): nothing is left to go on with")]
+    Ended(String),
 }
 
 /// A run's folder.
+///
+/// ```text
+/// checkpoint/        to go on: replaced as one, so that a crash or a full disk leaves the one before
+///   run.toml         [`State`]
+///   weights.bpk      as training left them
+///   optimizer.bpk    its moments
+///   average.bpk      the averaged weights, where the recipe has them
+///   model.bpk        of the last whole epoch: what it was validated with
+/// best-0007.bpk      of the best epoch, 7
+/// metrics.jsonl      a line an epoch
+/// ```
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     folder: PathBuf,
 }
 
-/// Which epoch's weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// Of the epoch with the highest balanced accuracy on the validation cells.
-    Best,
-    /// Of the last one: the validation cells choose no epoch.
-    Last,
+/// The tensors of a run.
+pub(super) struct Tensors<'a> {
+    /// As training left them, without autodiff.
+    pub(super) weights: &'a Network,
+    pub(super) optimizer: &'a ModuleOptimizer,
+    pub(super) average: Option<&'a Network>,
+    /// Of the epoch that has just ended; none in its midst: the one before stays.
+    pub(super) model: Option<&'a Network>,
+    /// Whether that is the best so far.
+    pub(super) best: bool,
 }
 
-impl Kept {
-    const fn file(self) -> &'static str {
-        match self {
-            Self::Best => BEST,
-            Self::Last => LAST,
-        }
-    }
-}
-
-const STATE: &str = "run.json";
-const LAST: &str = "last.bpk";
-const BEST: &str = "best.bpk";
+const CURRENT: &str = "checkpoint";
+const NEW: &str = "checkpoint.new";
+const OLD: &str = "checkpoint.old";
+/// TOML, not JSON: its numbers come back to the last bit, and a run must go on with just those.
+const STATE: &str = "run.toml";
+const WEIGHTS: &str = "weights.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
+const AVERAGE: &str = "average.bpk";
+const MODEL: &str = "model.bpk";
+const METRICS: &str = "metrics.jsonl";
 
 impl Checkpoint {
     /// The run in `folder`, which need not exist yet.
@@ -219,20 +120,60 @@ impl Checkpoint {
         Self { folder: folder.to_owned() }
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whether a run has left its state here.
     #[must_use]
     pub fn exists(&self) -> bool {
-        self.folder.join(STATE).is_file()
+        self.current().join(STATE).is_file()
+    }
+
+    /// The checkpoint in force: a crash between two renames leaves only the old one.
+    fn current(&self) -> PathBuf {
+        let current = self.folder.join(CURRENT);
+        if current.exists() { current } else { self.folder.join(OLD) }
     }
 
     /// # Errors
     ///
     /// Where there is none, or it cannot be understood.
     pub fn state(&self) -> Result<State, CheckpointError> {
-        let path = self.folder.join(STATE);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| CheckpointError::File { path: path.clone(), source })?;
-        serde_json::from_str(&text).map_err(|source| CheckpointError::State { path, source })
+        if !self.exists() {
+            return Err(CheckpointError::NoRun(self.folder.clone()));
+        }
+        let path = self.current().join(STATE);
+        let text = std::fs::read_to_string(&path).map_err(|error| file(&path, error))?;
+        toml::from_str(&text)
+            .map_err(|source| CheckpointError::State { path, source: Box::new(source) })
+    }
+
+    /// The state, if a run with `recipe` on `split` can go on from it.
+    ///
+    /// # Errors
+    ///
+    /// Where it was started with another recipe or other images, for going on would mix two, or is
+    /// over. The number of epochs may change.
+    pub fn resumable(&self, recipe: &Recipe, split: &Split) -> Result<State, CheckpointError> {
+        let state = self.state()?;
+        let (before, now) = (state.recipe.settings(), recipe.settings());
+        for (setting, value) in &now {
+            let before = before.get(setting).cloned().unwrap_or_default();
+            if before != *value && setting != "steps.epochs" {
+                let (setting, now) = (setting.clone(), value.clone());
+                return Err(CheckpointError::OtherRecipe { setting, before, now });
+            }
+        }
+        if state.training_digest != split.training_digest().to_string() {
+            return Err(CheckpointError::OtherData);
+        }
+        match state.ended {
+            Some(why) => Err(CheckpointError::Ended(why)),
+            None => Ok(State { recipe: recipe.clone(), ..state }),
+        }
     }
 
     /// When `kept`'s weights were written, RFC 3339.
@@ -241,73 +182,149 @@ impl Checkpoint {
     ///
     /// Where there are none.
     pub fn trained_at(&self, kept: Kept) -> Result<String, CheckpointError> {
-        let path = self.folder.join(kept.file());
+        let path = self.model_path(kept)?;
         let written = std::fs::metadata(&path)
             .and_then(|metadata| metadata.modified())
             .and_then(|at| jiff::Timestamp::try_from(at).map_err(std::io::Error::other))
-            .map_err(|source| CheckpointError::File { path, source })?;
+            .map_err(|error| file(&path, error))?;
         // Fractions of a second say nothing here.
         Ok(written.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
     }
 
-    /// `network` with `kept`'s weights.
+    /// `network` with `kept`'s weights: those that the epoch was validated with.
     ///
     /// # Errors
     ///
     /// Where they cannot be read or have another shape.
     pub fn weights(&self, network: Network, kept: Kept) -> Result<Network, CheckpointError> {
-        let path = self.folder.join(kept.file());
-        network.try_load_file(&path).map_err(|error| weights(path, &error))
+        read(network, self.model_path(kept)?)
     }
 
-    /// `optimizer` with the last epoch's moments.
-    ///
-    /// # Errors
-    ///
-    /// Where they cannot be read.
-    pub fn optimizer(
+    fn model_path(&self, kept: Kept) -> Result<PathBuf, CheckpointError> {
+        Ok(match kept {
+            Kept::Best => self.folder.join(best(self.state()?.best_epoch)),
+            Kept::Last => self.current().join(MODEL),
+        })
+    }
+
+    /// `network` as training left it.
+    pub(super) fn raw(&self, network: Network) -> Result<Network, CheckpointError> {
+        read(network, self.current().join(WEIGHTS))
+    }
+
+    /// `network` as it was averaged.
+    pub(super) fn averaged(&self, network: Network) -> Result<Network, CheckpointError> {
+        read(network, self.current().join(AVERAGE))
+    }
+
+    /// `optimizer` with its moments.
+    pub(super) fn optimizer(
         &self,
         optimizer: ModuleOptimizer,
     ) -> Result<ModuleOptimizer, CheckpointError> {
-        let path = self.folder.join(OPTIMIZER);
-        optimizer.load(&path).map_err(|error| weights(path, &error))
+        let path = self.current().join(OPTIMIZER);
+        optimizer.load(&path).map_err(|error| weights(&path, &error))
     }
 
-    /// Keeps everything; each file is replaced whole, the state last, so that a crash leaves the
-    /// run of the epoch before.
-    pub(super) fn save(
-        &self,
-        state: &State,
-        network: &Network,
-        optimizer: &ModuleOptimizer,
-        best: bool,
-    ) -> Result<(), CheckpointError> {
-        let file = |path: &Path, source| CheckpointError::File { path: path.to_owned(), source };
-        std::fs::create_dir_all(&self.folder).map_err(|error| file(&self.folder, error))?;
-        let replace = |name: &str, write: &dyn Fn(&Path) -> Result<(), CheckpointError>| {
-            let new = self.folder.join(format!("new-{name}"));
-            write(&new)?;
-            let path = self.folder.join(name);
-            std::fs::rename(&new, &path).map_err(|error| file(&path, error))
-        };
-        let save = |path: &Path| {
-            network.clone().save_file(path).map_err(|error| weights(path.to_owned(), &error))
-        };
-        replace(LAST, &save)?;
-        if best {
-            replace(BEST, &save)?;
+    /// Keeps everything, all of it or nothing.
+    pub(super) fn save(&self, state: &State, tensors: &Tensors<'_>) -> Result<(), CheckpointError> {
+        let new = self.folder.join(NEW);
+        if new.exists() {
+            std::fs::remove_dir_all(&new).map_err(|error| file(&new, error))?;
         }
-        replace(OPTIMIZER, &|path| {
-            optimizer.save(path).map_err(|error| weights(path.to_owned(), &error))
-        })?;
-        replace(STATE, &|path| {
-            let text = serde_json::to_string_pretty(state)
-                .map_err(|source| CheckpointError::State { path: path.to_owned(), source })?;
-            std::fs::write(path, text).map_err(|error| file(path, error))
-        })
+        std::fs::create_dir_all(&new).map_err(|error| file(&new, error))?;
+        write(tensors.weights, &new.join(WEIGHTS))?;
+        if let Some(average) = tensors.average {
+            write(average, &new.join(AVERAGE))?;
+        }
+        let path = new.join(OPTIMIZER);
+        tensors.optimizer.save(&path).map_err(|error| weights(&path, &error))?;
+        match tensors.model {
+            Some(model) => write(model, &new.join(MODEL))?,
+            None => self.keep_model(&new)?,
+        }
+        if tensors.best
+            && let Some(model) = tensors.model
+        {
+            write(model, &self.folder.join(best(state.best_epoch)))?;
+        }
+        let path = new.join(STATE);
+        let text = toml::to_string(state).map_err(|error| unwritable(&path, &error))?;
+        std::fs::write(&path, text).map_err(|error| file(&path, error))?;
+        self.swap(&new)?;
+        self.write_metrics(state)?;
+        self.forget_bests(state.best_epoch)
+    }
+
+    fn keep_model(&self, new: &Path) -> Result<(), CheckpointError> {
+        let model = self.current().join(MODEL);
+        if model.exists() {
+            std::fs::copy(&model, new.join(MODEL)).map_err(|error| file(&model, error))?;
+        }
+        Ok(())
+    }
+
+    fn swap(&self, new: &Path) -> Result<(), CheckpointError> {
+        let (current, old) = (self.folder.join(CURRENT), self.folder.join(OLD));
+        if current.exists() {
+            if old.exists() {
+                std::fs::remove_dir_all(&old).map_err(|error| file(&old, error))?;
+            }
+            std::fs::rename(&current, &old).map_err(|error| file(&current, error))?;
+        }
+        std::fs::rename(new, &current).map_err(|error| file(&current, error))?;
+        if old.exists() {
+            std::fs::remove_dir_all(&old).map_err(|error| file(&old, error))?;
+        }
+        Ok(())
+    }
+
+    /// Written whole each time, so that a resumed run leaves no line twice.
+    fn write_metrics(&self, state: &State) -> Result<(), CheckpointError> {
+        let path = self.folder.join(METRICS);
+        let mut text = Vec::new();
+        for line in &state.epochs {
+            serde_json::to_writer(&mut text, line).map_err(|error| unwritable(&path, &error))?;
+            text.write_all(b"\n").map_err(|error| file(&path, error))?;
+        }
+        std::fs::write(&path, text).map_err(|error| file(&path, error))
+    }
+
+    fn forget_bests(&self, kept: u32) -> Result<(), CheckpointError> {
+        let entries = std::fs::read_dir(&self.folder).map_err(|error| file(&self.folder, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| file(&self.folder, error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(BEST) && name != best(kept) {
+                std::fs::remove_file(entry.path()).map_err(|error| file(&entry.path(), error))?;
+            }
+        }
+        Ok(())
     }
 }
 
-fn weights(path: PathBuf, error: &impl std::fmt::Display) -> CheckpointError {
-    CheckpointError::Weights { path, message: error.to_string() }
+const BEST: &str = "best-";
+
+fn best(epoch: u32) -> String {
+    format!("{BEST}{epoch:04}.bpk")
+}
+
+fn file(path: &Path, source: std::io::Error) -> CheckpointError {
+    CheckpointError::File { path: path.to_owned(), source }
+}
+
+fn unwritable(path: &Path, error: &impl std::fmt::Display) -> CheckpointError {
+    CheckpointError::Unwritable { path: path.to_owned(), message: error.to_string() }
+}
+
+fn weights(path: &Path, error: &impl std::fmt::Display) -> CheckpointError {
+    CheckpointError::Weights { path: path.to_owned(), message: error.to_string() }
+}
+
+fn read(network: Network, path: PathBuf) -> Result<Network, CheckpointError> {
+    network.try_load_file(&path).map_err(|error| weights(&path, &error))
+}
+
+fn write(network: &Network, path: &Path) -> Result<(), CheckpointError> {
+    network.clone().save_file(path).map_err(|error| weights(path, &error))
 }

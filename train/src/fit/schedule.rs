@@ -3,20 +3,21 @@
 /// A linear warm-up, then a cosine down to nothing (Loshchilov & Hutter 2017, "SGDR").
 ///
 /// Progress is the larger of two shares: of all steps, and of the time that the run may take. So a
-/// run with a time limit comes to the cosine's end in time, however busy the machine is.
+/// run whose length is given by the clock comes to the cosine's end in time, however busy the
+/// machine is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Schedule {
+pub struct Cosine {
     /// The highest rate.
     pub peak: f64,
     /// Steps in all.
     pub steps: u64,
-    /// Seconds in all, where the run has a limit.
+    /// Seconds in all, where the clock gives the run's length.
     pub seconds: Option<f64>,
     /// The share of the run that the warm-up takes, 0 to 1.
     pub warm_up: f64,
 }
 
-impl Schedule {
+impl Cosine {
     /// How far the run is, 0 to 1.
     #[must_use]
     pub fn progress(&self, step: u64, seconds: f64) -> f64 {
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_rate_rises_then_falls_to_nothing_by_steps_or_by_time() {
-        let schedule = Schedule { peak: 1.0, steps: 100, seconds: Some(50.0), warm_up: 0.1 };
+        let schedule = Cosine { peak: 1.0, steps: 100, seconds: Some(50.0), warm_up: 0.1 };
         assert!((schedule.rate(schedule.progress(5, 0.0)) - 0.5).abs() < 1e-12);
         assert!((schedule.rate(schedule.progress(10, 1.0)) - 1.0).abs() < 1e-12);
         assert!(schedule.rate(schedule.progress(100, 1.0)).abs() < 1e-12);

@@ -1,4 +1,5 @@
-//! The backbone's operations on the CPU, forward and backward.
+//! The backbone's operations, forward and backward: loops of our own on the CPU, burn's operations on
+//! any other device.
 //!
 //! burn's own convolution computes a depthwise kernel's gradient with one call a channel, and its
 //! elementwise operations each cross the activations once. These cross them as seldom as the
@@ -9,6 +10,7 @@
 
 mod math;
 mod ops;
+pub mod portable;
 
 pub use math::Geometry;
 pub use ops::{depthwise, gate, moments, normalise, patches, pool};

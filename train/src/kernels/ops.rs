@@ -5,10 +5,13 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::backend::{
+    Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension,
+};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::math::{self, Geometry};
+use super::portable;
 
 type Flexible = FloatTensor<Flex>;
 
@@ -44,10 +47,18 @@ pub(super) trait Kernels: Backend {
     fn gate_channels(x: FloatTensor<Self>, gate: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
+/// Whether these kernels know the device: burn's Flex, with or without autodiff.
+fn known(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
 /// Depthwise convolution with "same" padding: `x` `[channels, height, width, batch]`, `kernel`
 /// `[channels, k·k]` → `[channels, out height, out width, batch]`.
 #[must_use]
 pub fn depthwise(x: Tensor<4>, kernel: Tensor<2>, geometry: Geometry) -> Tensor<4> {
+    if !known(&x.device()) {
+        return portable::depthwise(x, kernel, geometry);
+    }
     Tensor::from_dispatch(<Dispatch as Kernels>::depthwise_same(
         x.into_dispatch(),
         kernel.into_dispatch(),
@@ -59,6 +70,9 @@ pub fn depthwise(x: Tensor<4>, kernel: Tensor<2>, geometry: Geometry) -> Tensor<
 /// through it: [`normalise`] accounts for it.
 #[must_use]
 pub fn moments(x: Tensor<4>) -> Tensor<2> {
+    if !known(&x.device()) {
+        return portable::moments(x.without_autodiff());
+    }
     Tensor::from_dispatch(<Dispatch as Kernels>::channel_moments(
         x.without_autodiff().into_dispatch(),
     ))
@@ -75,6 +89,9 @@ pub fn normalise(
     epsilon: f64,
     swish: bool,
 ) -> Tensor<4> {
+    if !known(&x.device()) {
+        return portable::normalise(x, gamma, beta, moments, epsilon, swish);
+    }
     Tensor::from_dispatch(<Dispatch as Kernels>::normalise_channels(
         x.into_dispatch(),
         gamma.into_dispatch(),
@@ -87,27 +104,40 @@ pub fn normalise(
 /// Mean over the picture: `[channels, height, width, batch]` → `[channels, batch]`.
 #[must_use]
 pub fn pool(x: Tensor<4>) -> Tensor<2> {
+    if !known(&x.device()) {
+        return portable::pool(x);
+    }
     Tensor::from_dispatch(<Dispatch as Kernels>::pool_picture(x.into_dispatch()))
 }
 
 /// `x[c, y, x, b] · gate[c, b]`.
 #[must_use]
 pub fn gate(x: Tensor<4>, gate: Tensor<2>) -> Tensor<4> {
+    if !known(&x.device()) {
+        return portable::gate(x, gate);
+    }
     Tensor::from_dispatch(<Dispatch as Kernels>::gate_channels(
         x.into_dispatch(),
         gate.into_dispatch(),
     ))
 }
 
-/// What a sliding window sees, zeros outside: `values` `[channels, height, width, batch]` as a
-/// plain slice → `[channels·k·k, positions · batch]`. Input pixels have no gradient.
+/// What a sliding window sees, zeros outside: `x` `[channels, height, width, batch]` →
+/// `[channels·k·k, positions · batch]`. No gradient goes through it: input pixels have none.
 #[must_use]
-pub fn patches(values: &[f32], geometry: Geometry, batch: usize) -> TensorData {
-    let patches = math::patches(values, geometry, batch);
+pub fn patches(x: Tensor<4>, geometry: Geometry) -> Tensor<2> {
+    let device = x.device();
+    if !known(&device) {
+        return portable::patches(x, geometry);
+    }
+    let batch = x.dims()[3];
+    // An f32 tensor always reads back as f32.
+    let values = x.without_autodiff().into_data().iter::<f32>().collect::<Vec<_>>();
+    let patches = math::patches(&values, geometry, batch);
     let (height, width) = geometry.output();
     let columns = height * width * batch;
     let rows = patches.len() / columns;
-    TensorData::new(patches, [rows, columns])
+    Tensor::from_data(TensorData::new(patches, [rows, columns]), &device)
 }
 
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Flexible {

@@ -93,16 +93,14 @@ impl Block {
         stage: &Stage,
         stride: usize,
         drop: f64,
-        momentum: f64,
+        regularisation: &Regularisation,
         device: &Device,
     ) -> Self {
         let wide = inward * stage.expansion;
-        let conv = |shape| ConvNorm::new(shape, momentum, device);
+        let conv = |shape| ConvNorm::new(shape, regularisation.norm_momentum, device);
         let residual = stride == 1 && inward == outward;
         let mut project = conv(Shape::pointwise(wide, outward, false));
-        if residual {
-            // Each residual block begins as the identity (Goyal et al. 2017, "Accurate, Large
-            // Minibatch SGD", section 5.1): a deep network that trains for a short time needs it.
+        if residual && regularisation.zero_residuals {
             project.norm.gamma = Initializer::Zeros.init([outward], device);
         }
         Self {
@@ -131,6 +129,11 @@ impl Block {
         let x = self.project.forward(x);
         if self.residual { input + drop_connect(x, self.drop) } else { x }
     }
+}
+
+/// The chance of being skipped of the block at `index` of `total`.
+fn drop_rate(regularisation: &Regularisation, index: usize, total: usize) -> f64 {
+    regularisation.drop_connect * index as f64 / total as f64
 }
 
 /// In training, zeroes the block's own contribution for some pictures and scales the others up,
@@ -180,8 +183,16 @@ impl Backbone {
                 let first = repeat == 0;
                 let inward = if first { architecture.channels(stage.inward) } else { outward };
                 let stride = if first { stage.stride } else { 1 };
-                let drop = regularisation.drop_connect * blocks.len() as f64 / total as f64;
-                blocks.push(Block::new(inward, outward, stage, stride, drop, momentum, device));
+                let drop = drop_rate(regularisation, blocks.len(), total);
+                blocks.push(Block::new(
+                    inward,
+                    outward,
+                    stage,
+                    stride,
+                    drop,
+                    regularisation,
+                    device,
+                ));
             }
         }
         let last = STAGES.last().map_or(STEM, |stage| stage.outward);
@@ -193,13 +204,26 @@ impl Backbone {
         }
     }
 
+    pub(super) fn train_as(&mut self, regularisation: &Regularisation) {
+        let momentum = regularisation.norm_momentum;
+        self.stem.norm.momentum = momentum;
+        self.top.norm.momentum = momentum;
+        let total = self.blocks.len();
+        for (index, block) in self.blocks.iter_mut().enumerate() {
+            block.drop = drop_rate(regularisation, index, total);
+            for layer in
+                [&mut block.depthwise, &mut block.project].into_iter().chain(&mut block.expand)
+            {
+                layer.norm.momentum = momentum;
+            }
+        }
+    }
+
     /// `x` `[batch, 3, height, width]` → `[channels, height / 32, width / 32, batch]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, _, height, width] = x.dims();
-        let device = x.device();
         let geometry = self.stem.geometry(height, width);
-        let pixels = channels_first(x);
-        let patches = Tensor::from_data(kernels::patches(&pixels, geometry, batch), &device);
+        let patches = kernels::patches(x.permute([1, 2, 3, 0]), geometry);
         let (height, width) = geometry.output();
         let mut x = self.stem.forward_patches(patches, [height, width, batch]);
         for block in &self.blocks {
@@ -207,10 +231,4 @@ impl Backbone {
         }
         self.top.forward(x)
     }
-}
-
-/// `[batch, channels, height, width]` → the values of `[channels, height, width, batch]`.
-fn channels_first(x: Tensor<4>) -> Vec<f32> {
-    // An f32 tensor always reads back as f32.
-    x.without_autodiff().permute([1, 2, 3, 0]).into_data().iter::<f32>().collect()
 }

@@ -10,10 +10,14 @@ use super::{Architecture, EPSILON, Regularisation, layers};
 /// Channels of the backbone's top, before scaling.
 const TOP: usize = 1280;
 
-/// The logits' weights begin this much smaller than Glorot's, so that training begins with even
-/// odds: global max pooling makes the largest of a random network's noise, and full logits of it
-/// keep a short training from converging.
-const CLASSES_GAIN: f64 = 0.1;
+/// What the head says of a batch.
+#[derive(Debug)]
+pub struct Output {
+    /// `[batch, classes]`.
+    pub logits: Tensor<2>,
+    /// The hidden layer's activations, `[batch, hidden]`, 0 or more.
+    pub hidden: Tensor<2>,
+}
 
 /// Global max pooling, batch normalisation, hidden dense layer, dropout, classes.
 #[derive(Module, Debug)]
@@ -46,16 +50,19 @@ impl Head {
                 .init(device),
             hidden: dense(channels, architecture.hidden, 1.0),
             dropout: DropoutConfig::new(regularisation.dropout).init(),
-            classes: dense(architecture.hidden, architecture.classes, CLASSES_GAIN),
+            classes: dense(architecture.hidden, architecture.classes, regularisation.class_gain),
         }
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+    /// `x` `[channels, height, width, batch]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<4>) -> Output {
         let [channels, height, width, batch] = x.dims();
         let pooled: Tensor<2> =
             x.reshape([channels, height * width, batch]).max_dim(1).squeeze_dim(1);
         let pooled = pooled.transpose();
         let hidden = relu(self.hidden.forward(self.norm.forward(pooled)));
-        self.classes.forward(self.dropout.forward(hidden))
+        let logits = self.classes.forward(self.dropout.forward(hidden.clone()));
+        Output { logits, hidden }
     }
 }

@@ -11,7 +11,7 @@ mod head;
 mod layers;
 
 pub use backbone::{Backbone, Block, SqueezeExcite};
-pub use head::Head;
+pub use head::{Head, Output};
 pub use layers::ConvNorm;
 
 use burn::module::Module;
@@ -66,7 +66,7 @@ impl Architecture {
     }
 }
 
-/// What training varies without changing the served function.
+/// What training does, and where it starts, without changing the served function.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Regularisation {
     /// How far each batch moves a batch normalisation's running statistics: 0.01 is Keras' 0.99.
@@ -76,11 +76,25 @@ pub struct Regularisation {
     /// The last block's chance of being skipped in training (stochastic depth); earlier blocks
     /// have proportionally less. 0.2 in Keras.
     pub drop_connect: f64,
+    /// The logits' starting weights, as a multiple of Glorot's uniform: 1 in Keras. With 0.1 training
+    /// begins with even odds: global max pooling makes the largest of a random network's noise,
+    /// and full logits of it keep a short training from converging.
+    pub class_gain: f64,
+    /// Whether each residual block begins as the identity, its last γ at 0 (Goyal et al. 2017,
+    /// "Accurate, Large Minibatch SGD", section 5.1): a deep network that trains for a short time
+    /// needs it. Not so in Keras.
+    pub zero_residuals: bool,
 }
 
 impl Default for Regularisation {
     fn default() -> Self {
-        Self { norm_momentum: 0.01, dropout: 0.45, drop_connect: 0.2 }
+        Self {
+            norm_momentum: 0.01,
+            dropout: 0.45,
+            drop_connect: 0.2,
+            class_gain: 0.1,
+            zero_residuals: true,
+        }
     }
 }
 
@@ -110,7 +124,23 @@ impl Network {
     /// values 0 to 255. On an autodiff device it behaves as in training.
     #[must_use]
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        self.head.forward(self.backbone.forward(normalise(pixels)))
+        self.head.forward(self.features(pixels)).logits
+    }
+
+    /// The backbone's last activations, `[channels, height / 32, width / 32, batch]`, of `pixels` as
+    /// in [`Self::forward`].
+    #[must_use]
+    pub fn features(&self, pixels: Tensor<4>) -> Tensor<4> {
+        self.backbone.forward(normalise(pixels))
+    }
+
+    /// This network with other settings for training; how it starts is not changed.
+    #[must_use]
+    pub fn trained_as(mut self, regularisation: &Regularisation) -> Self {
+        self.backbone.train_as(regularisation);
+        self.head.norm.momentum = regularisation.norm_momentum;
+        self.head.dropout.prob = regularisation.dropout;
+        self
     }
 
     /// How many parameters Keras would count in the backbone.

@@ -1,0 +1,94 @@
+//! How a run becomes a bundle.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+use leukd::model::manifest::Precision;
+use leukd::result::RESEARCH_USE_ONLY;
+use leukd_train::dataset::Split;
+use leukd_train::export;
+use leukd_train::fit::Checkpoint;
+use leukd_train::recipe::Kept;
+
+use super::Outcome;
+
+/// How kernels are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Weights {
+    /// As they are: 43 MB for B3.
+    F32,
+    /// Half precision: 22 MB.
+    F16,
+    /// One byte each with one scale an output channel: 12 MB.
+    Int8,
+}
+
+impl From<Weights> for Precision {
+    fn from(weights: Weights) -> Self {
+        match weights {
+            Weights::F32 => Self::F32,
+            Weights::F16 => Self::F16,
+            Weights::Int8 => Self::Int8,
+        }
+    }
+}
+
+/// Which epoch's weights are exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Keep {
+    /// Of the epoch that did best on the validation cells.
+    Best,
+    /// Of the last one: the validation cells choose no epoch.
+    Last,
+}
+
+impl From<Keep> for Kept {
+    fn from(keep: Keep) -> Self {
+        match keep {
+            Keep::Best => Self::Best,
+            Keep::Last => Self::Last,
+        }
+    }
+}
+
+/// What the bundle needs besides the weights.
+#[derive(Debug, Args)]
+pub(super) struct BundleArgs {
+    /// Which epoch's weights; as the recipe says where it is not given.
+    #[arg(long, value_enum)]
+    pub(super) keep: Option<Keep>,
+    /// The model's name: 1 to 64 letters, digits, `.`, `-`, `_`.
+    #[arg(long, default_value = "efficientnet-b3")]
+    pub(super) id: String,
+}
+
+/// Exports a run and says what came of it.
+pub(super) fn export(
+    checkpoint: &Checkpoint,
+    split: &Split,
+    args: &BundleArgs,
+    weights: Weights,
+    path: &Path,
+) -> Outcome {
+    let kept = args.keep.map_or(checkpoint.state()?.recipe.choice.keep, Kept::from);
+    let exported = export::export(checkpoint, split, &args.id, weights.into(), kept)?;
+    export::write(path, &exported.bytes)?;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "{}: {} bytes, of the {} epoch",
+        path.display(),
+        exported.bytes.len(),
+        match kept {
+            Kept::Best => "best",
+            Kept::Last => "last",
+        }
+    )?;
+    for (name, value) in exported.figures.named() {
+        writeln!(out, "  {name} {value:.4} (validation)")?;
+    }
+    writeln!(out, "  the daemon's engine differs by {:.1e} at most", exported.difference)?;
+    writeln!(out, "{RESEARCH_USE_ONLY}")?;
+    Ok(())
+}

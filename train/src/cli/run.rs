@@ -1,0 +1,144 @@
+//! Starting, watching and stopping a run.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use leukd_train::compute::{Compute, Numbers};
+use leukd_train::dataset::Split;
+use leukd_train::fit::{Checkpoint, Ending, HEADING, Plan, Start, State, Stop, fit};
+use leukd_train::recipe::Recipe;
+
+use super::progress::Progress;
+
+/// Threads that make batches ahead of the device, where none are asked for: the device needs the
+/// rest.
+const LOADERS: usize = 2;
+
+/// Where a run is kept and what computes it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(super) struct RunArgs {
+    /// The run's folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Go on where the run in --out stopped.
+    #[arg(long, conflicts_with = "init")]
+    pub(super) resume: bool,
+    /// Begin with these weights: Keras' .h5, timm's or torchvision's .safetensors or .pth, a bundle,
+    /// or the folder of another run.
+    #[arg(long, value_name = "FILE")]
+    pub(super) init: Option<PathBuf>,
+    /// What computes: cpu, cuda, cuda:N or vulkan.
+    #[arg(long, default_value = "cpu")]
+    pub(super) device: Compute,
+    /// How numbers are kept on a graphics card.
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(super) numbers: NumbersArg,
+    /// Stop after this many minutes; `--resume` goes on as if nothing had happened.
+    #[arg(long, value_name = "MINUTES")]
+    pub(super) max_minutes: Option<f64>,
+    /// Threads that make batches ahead of the device.
+    #[arg(long, value_name = "COUNT", default_value_t = LOADERS)]
+    pub(super) loaders: usize,
+}
+
+/// See [`Numbers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum NumbersArg {
+    /// IEEE single precision.
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+impl From<NumbersArg> for Numbers {
+    fn from(numbers: NumbersArg) -> Self {
+        match numbers {
+            NumbersArg::F32 => Self::F32,
+            NumbersArg::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+type Problem = Box<dyn std::error::Error>;
+
+impl RunArgs {
+    /// The run's folder, where it may begin.
+    pub(super) fn checkpoint(&self) -> Result<Checkpoint, Problem> {
+        let checkpoint = Checkpoint::open(&self.out);
+        if !self.resume && checkpoint.exists() {
+            return Err(format!(
+                "{} holds a run already: give --resume to go on with it, or another --out",
+                self.out.display()
+            )
+            .into());
+        }
+        Ok(checkpoint)
+    }
+
+    /// Runs it, with a line an epoch on the standard output and a bar on a terminal.
+    pub(super) fn fit(
+        &self,
+        recipe: &Recipe,
+        split: &Split,
+        checkpoint: &Checkpoint,
+        start: Start,
+    ) -> Result<(State, Ending), Problem> {
+        let device = self.device.device(self.numbers.into())?;
+        let limit = match self.max_minutes {
+            None => None,
+            Some(minutes) => Some(
+                Duration::try_from_secs_f64(minutes * 60.0)
+                    .map_err(|error| format!("--max-minutes {minutes}: {error}"))?,
+            ),
+        };
+        let stop = Stop::after(limit);
+        stop_on_signals(&stop)?;
+        let plan = Plan {
+            recipe,
+            split,
+            folder: checkpoint,
+            start,
+            device,
+            device_name: self.device.to_string(),
+            loaders: self.loaders,
+            stop: stop.clone(),
+        };
+        let mut progress = Progress::new();
+        progress.line(HEADING);
+        let (state, ending) = fit(&plan, &mut progress)?;
+        progress.finish();
+        let mut out = std::io::stdout();
+        match ending {
+            Ending::Done => {
+                let why = state.ended.as_deref().unwrap_or("all epochs are done");
+                writeln!(out, "The training is over: {why}. Best epoch: {}.", state.best_epoch)?;
+            }
+            Ending::Stopped => {
+                let why = if stop.is_asked() { "a signal" } else { "--max-minutes" };
+                writeln!(
+                    out,
+                    "Stopped by {why} in epoch {}. Give the same command with --resume to go on.",
+                    state.epochs_done() + 1
+                )?;
+            }
+        }
+        Ok((state, ending))
+    }
+}
+
+/// The first signal ends the run after its step; a second one ends the program at once.
+fn stop_on_signals(stop: &Stop) -> Result<(), Problem> {
+    let stop = stop.clone();
+    ctrlc::set_handler(move || {
+        if stop.is_asked() {
+            // 128 + SIGINT, as a shell reports it.
+            std::process::exit(130);
+        }
+        stop.ask();
+        let _ = writeln!(std::io::stderr(), "stopping after this step; once more: at once");
+    })
+    .map_err(|error| format!("signals cannot be handled: {error}").into())
+}

@@ -1,0 +1,395 @@
+//! One run from its start, or from where it stopped, to its end.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+
+use super::checkpoint::{Checkpoint, CheckpointError, Tensors};
+use super::loader::{Batch, Loader};
+use super::loss::loss;
+use super::order::batches;
+use super::plateau::{Plateau, PlateauSettings, Verdict};
+use super::schedule::Cosine;
+use super::state::{EpochLine, Partial, State};
+use super::stop::Stop;
+use super::validate::{refresh_norms, validate};
+use crate::dataset::Split;
+use crate::evaluate::Figures;
+use crate::network::{Network, Output};
+use crate::optim::{Average, optimizer};
+use crate::recipe::{Kept, Recipe, Schedule};
+
+/// What is to be run.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// How.
+    pub recipe: &'a Recipe,
+    /// On which cells; both sides must hold both classes.
+    pub split: &'a Split,
+    /// Where it is kept.
+    pub folder: &'a Checkpoint,
+    /// Where it begins.
+    pub start: Start,
+    /// What computes, without autodiff.
+    pub device: Device,
+    /// The device's name, for the record.
+    pub device_name: String,
+    /// Threads that make batches ahead of the device.
+    pub loaders: usize,
+    /// When to end before it is done.
+    pub stop: Stop,
+}
+
+/// Where a training begins.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// With random weights.
+    Fresh,
+    /// Where the run in the same folder stopped.
+    Resume,
+    /// With these weights, on the plan's device.
+    From {
+        /// Without autodiff.
+        network: Box<Network>,
+        /// Where they came from, in words.
+        origin: String,
+    },
+}
+
+/// One step's outcome.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// The step within it, from 1.
+    pub step: u64,
+    /// Steps of the epoch.
+    pub of: u64,
+    /// Mean loss of the epoch so far.
+    pub loss: f64,
+    /// Share of the epoch's cells so far that were classified rightly.
+    pub accuracy: f64,
+    /// The learning rate.
+    pub rate: f64,
+}
+
+/// Is told how a run goes.
+pub trait Observer {
+    /// After each step.
+    fn step(&mut self, step: &Step);
+    /// Before an epoch's validation.
+    fn validating(&mut self, epoch: u32);
+    /// After each epoch.
+    fn epoch(&mut self, line: &EpochLine);
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is over.
+    Done,
+    /// It was stopped, and can go on.
+    Stopped,
+}
+
+/// Runs `plan` and keeps everything in its folder after every epoch and where it is stopped.
+///
+/// On the processor a run that was stopped and resumed gives the same weights, bit for bit, as one
+/// that was not, unless the recipe's length is given by the clock.
+///
+/// # Errors
+///
+/// Where a checkpoint cannot be written or read, or does not fit the plan.
+pub fn fit(
+    plan: &Plan<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(State, Ending), CheckpointError> {
+    let mut run = Run::begin(plan)?;
+    let recipe = plan.recipe;
+    while run.state.epochs_done() < recipe.steps.epochs {
+        if plan.stop.is_due() || !run.epoch(observer)? {
+            run.keep_midway()?;
+            return Ok((run.state, Ending::Stopped));
+        }
+        if run.state.ended.is_some() {
+            return Ok((run.state, Ending::Done));
+        }
+    }
+    Ok((run.state, Ending::Done))
+}
+
+struct Run<'a> {
+    plan: &'a Plan<'a>,
+    state: State,
+    /// With autodiff.
+    device: Device,
+    network: Network,
+    optimizer: ModuleOptimizer,
+    average: Option<Average>,
+    before: f64,
+    began: Instant,
+}
+
+impl<'a> Run<'a> {
+    fn begin(plan: &'a Plan<'a>) -> Result<Self, CheckpointError> {
+        let recipe = plan.recipe;
+        let device = plan.device.clone().autodiff();
+        device.seed(recipe.steps.seed);
+        let fresh = || Network::new(&recipe.architecture(), &recipe.regularisation(), &plan.device);
+        let mut optimizer = optimizer(&recipe.optimizer);
+        let mut state = State::new(recipe.clone(), plan.split);
+        state.device.clone_from(&plan.device_name);
+        let averages = recipe.average.decay > 0.0;
+        let mut average = None;
+        let network = match &plan.start {
+            Start::Fresh => fresh(),
+            Start::From { network, origin } => {
+                state.initial = Some(origin.clone());
+                network.valid()
+            }
+            Start::Resume => {
+                state = plan.folder.resumable(recipe, plan.split)?;
+                optimizer = plan.folder.optimizer(optimizer)?;
+                if averages {
+                    let network = plan.folder.averaged(fresh())?;
+                    average = Some(Average::new(network, recipe.average.decay, state.averaged));
+                }
+                plan.folder.raw(fresh())?
+            }
+        };
+        if averages && average.is_none() {
+            average = Some(Average::new(network.valid(), recipe.average.decay, 0));
+        }
+        if let Schedule::Plateau { .. } = recipe.schedule {
+            let fresh = Plateau::new(recipe.optimizer.learning_rate);
+            state.plateau.get_or_insert(fresh);
+        }
+        let before = state.seconds;
+        let network = network.trained_as(&recipe.regularisation()).train();
+        Ok(Self { plan, state, device, network, optimizer, average, before, began: Instant::now() })
+    }
+
+    fn elapsed(&self) -> f64 {
+        self.before + self.began.elapsed().as_secs_f64()
+    }
+
+    /// The rest of the current epoch, its validation and its checkpoint; false where it was stopped
+    /// in its midst.
+    fn epoch(&mut self, observer: &mut dyn Observer) -> Result<bool, CheckpointError> {
+        let recipe = self.plan.recipe;
+        let epoch = self.state.epochs_done() + 1;
+        let frozen = epoch <= recipe.optimizer.frozen_epochs;
+        let order = batches(recipe, self.plan.split, epoch);
+        let already = self.state.partial.seconds;
+        let began = Instant::now();
+        let mut rate = self.rate(epoch, self.state.partial.steps, order.len());
+        let first = usize::try_from(self.state.partial.steps).unwrap_or(usize::MAX);
+        let whole = std::thread::scope(|scope| {
+            let split = self.plan.split;
+            let loader =
+                Loader::start(scope, recipe, split, epoch, first, &order, self.plan.loaders);
+            for batch in loader {
+                // A run by the clock may end between two epochs' last steps.
+                rate = self.rate(epoch, self.state.partial.steps, order.len());
+                self.step(batch, epoch, frozen, rate);
+                let Partial { steps, loss, right, seen, .. } = self.state.partial;
+                observer.step(&Step {
+                    epoch,
+                    step: steps,
+                    of: order.len() as u64,
+                    loss: loss / seen as f64,
+                    accuracy: right as f64 / seen as f64,
+                    rate,
+                });
+                if self.is_out_of_time() {
+                    break;
+                }
+                if self.plan.stop.is_due() && steps < order.len() as u64 {
+                    return false;
+                }
+            }
+            true
+        });
+        self.state.partial.seconds = already + began.elapsed().as_secs_f64();
+        if !whole {
+            return Ok(false);
+        }
+        observer.validating(epoch);
+        self.finish(epoch, frozen, rate, &order, observer)?;
+        Ok(true)
+    }
+
+    fn step(&mut self, batch: Batch, epoch: u32, frozen: bool, rate: f64) {
+        let recipe = self.plan.recipe;
+        let step = self.state.partial.steps;
+        // Each step draws from its own seed, so that a resumed run goes on as it would have.
+        self.device.seed(mixed(recipe.steps.seed, epoch, step));
+        let labels = batch.labels().to_vec();
+        let output = if frozen {
+            // The backbone does not see training at all: its statistics stand still too.
+            let (inputs, targets) = batch.tensors(&self.plan.device);
+            let features = self.network.valid().features(inputs);
+            let output = self.network.head.forward(Tensor::from_inner(features));
+            (output, Tensor::from_inner(targets))
+        } else {
+            let (inputs, targets) = batch.tensors(&self.device);
+            (self.network.head.forward(self.network.features(inputs)), targets)
+        };
+        let (output, targets): (Output, Tensor<2>) = output;
+        let logits: Vec<f32> = output.logits.to_data().iter::<f32>().collect();
+        let loss = loss(&output, targets, &self.network.head.hidden, &recipe.regularisation);
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        // The optimizer takes the network and gives it back.
+        let network = self.network.clone();
+        self.network = self.optimizer.step(rate, network, gradients);
+        if let Some(average) = self.average.take() {
+            self.average = Some(average.update(&self.network));
+        }
+        let said = logits.chunks_exact(2).map(|pair| usize::from(pair[1] > pair[0]));
+        let partial = &mut self.state.partial;
+        partial.steps += 1;
+        partial.seen += labels.len() as u64;
+        partial.loss += value * labels.len() as f64;
+        partial.right += said.zip(&labels).filter(|(said, label)| said == *label).count() as u64;
+    }
+
+    /// The learning rate of `step`, from 0, of `epoch`.
+    fn rate(&self, epoch: u32, step: u64, steps: usize) -> f64 {
+        let recipe = self.plan.recipe;
+        match recipe.schedule {
+            Schedule::Plateau { .. } => {
+                self.state.plateau.map_or(recipe.optimizer.learning_rate, |plateau| plateau.rate)
+            }
+            Schedule::Cosine { warm_up } => {
+                let cosine = Cosine {
+                    peak: recipe.optimizer.learning_rate,
+                    steps: steps as u64 * u64::from(recipe.steps.epochs),
+                    seconds: recipe.steps.minutes.map(|minutes| minutes * 60.0),
+                    warm_up,
+                };
+                let done = u64::from(epoch - 1) * steps as u64 + step;
+                cosine.rate(cosine.progress(done, self.elapsed()))
+            }
+        }
+    }
+
+    fn is_out_of_time(&self) -> bool {
+        self.plan.recipe.steps.minutes.is_some_and(|minutes| self.elapsed() >= minutes * 60.0)
+    }
+
+    /// Validates, judges and keeps an epoch whose steps are done.
+    fn finish(
+        &mut self,
+        epoch: u32,
+        frozen: bool,
+        rate: f64,
+        order: &[Vec<usize>],
+        observer: &mut dyn Observer,
+    ) -> Result<(), CheckpointError> {
+        let Plan { recipe, split, device, .. } = self.plan;
+        let plain = self.network.valid();
+        let mut model =
+            self.average.as_ref().map_or_else(|| plain.clone(), |a| a.network().valid());
+        if recipe.average.refresh_norms > 0 && !frozen {
+            model = refresh_norms(&model, recipe, split, order, epoch, &self.device);
+        }
+        let validation = validate(&model, &split.validation, recipe, device);
+        let figures = Figures::of(&validation.predictions, 1.0, 0.5);
+        let partial = self.state.partial;
+        let accuracy = partial.right as f64 / partial.seen as f64;
+        let verdict = self.judge(accuracy, validation.loss);
+        let best = verdict.map_or_else(|| self.state.is_best(&figures), |verdict| verdict.best);
+        if best {
+            self.state.best_epoch = epoch;
+        }
+        let seconds = partial.seconds;
+        self.state.partial = Partial::default();
+        self.state.seconds = self.elapsed();
+        self.state.averaged = self.average.as_ref().map_or(0, Average::steps);
+        let next_learning_rate = self.rate(epoch + 1, 0, order.len());
+        let line = EpochLine {
+            epoch,
+            frozen,
+            loss: partial.loss / partial.seen as f64,
+            accuracy,
+            validation_loss: validation.loss,
+            validation: figures,
+            learning_rate: rate,
+            next_learning_rate,
+            monitor: verdict.map(|verdict| verdict.monitor),
+            improvement: verdict.map(|verdict| verdict.improvement),
+            best,
+            seconds,
+            cells_per_second: partial.seen as f64 / seconds.max(1e-9),
+        };
+        self.state.epochs.push(line.clone());
+        self.state.ended = self.end(verdict);
+        let mut weights = plain;
+        if verdict.is_some_and(|verdict| verdict.restore) && self.state.best_epoch > 0 {
+            // As the notebook's callback: the next epoch begins with the best weights.
+            let fresh = weights.clone();
+            weights = self.plan.folder.weights(fresh, Kept::Best)?;
+            model = weights.valid();
+        }
+        let tensors = Tensors {
+            weights: &weights,
+            optimizer: &self.optimizer,
+            average: self.average.as_ref().map(Average::network),
+            model: Some(&model),
+            best,
+        };
+        self.plan.folder.save(&self.state, &tensors)?;
+        self.network = weights.train();
+        observer.epoch(&line);
+        Ok(())
+    }
+
+    fn judge(&mut self, accuracy: f64, validation_loss: f64) -> Option<Verdict> {
+        let Schedule::Plateau { threshold, factor, patience, stop_after } =
+            self.plan.recipe.schedule
+        else {
+            return None;
+        };
+        let settings = PlateauSettings { threshold, factor, patience, stop_after };
+        let plateau = self.state.plateau.as_mut()?;
+        Some(plateau.judge(&settings, accuracy, validation_loss))
+    }
+
+    /// Why the run is over after the epoch that was just added, if it is.
+    fn end(&self, verdict: Option<Verdict>) -> Option<String> {
+        if verdict.is_some_and(|verdict| verdict.stop) {
+            return Some("the learning rate was cut as often in a row as the recipe allows".into());
+        }
+        if self.is_out_of_time() {
+            return Some("its minutes are over".into());
+        }
+        // Having done all epochs is no end for good: the same run may be given more.
+        None
+    }
+
+    /// Keeps a run that was stopped in the midst of an epoch, or between two.
+    fn keep_midway(&mut self) -> Result<(), CheckpointError> {
+        self.state.seconds = self.elapsed();
+        self.state.averaged = self.average.as_ref().map_or(0, Average::steps);
+        let weights = self.network.valid();
+        let tensors = Tensors {
+            weights: &weights,
+            optimizer: &self.optimizer,
+            average: self.average.as_ref().map(Average::network),
+            model: None,
+            best: false,
+        };
+        self.plan.folder.save(&self.state, &tensors)
+    }
+}
+
+/// A seed of its own for each step of each epoch: the finaliser of SplitMix64 (Steele et al. 2014).
+fn mixed(seed: u64, epoch: u32, step: u64) -> u64 {
+    let mut z = seed ^ (u64::from(epoch) << 40) ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,272 @@
+//! Everything that decides how a training runs: one TOML file, which is also kept beside the weights.
+
+mod check;
+mod layers;
+mod words;
+
+use leukd::cell::preprocess::{Filter, Layout, Preprocessing, Range};
+
+pub use check::RecipeError;
+pub use layers::{Origin, Setting};
+
+use crate::network::{Architecture, Regularisation};
+
+/// The recipes that come with the trainer.
+pub const SHIPPED: [(&str, &str); 2] =
+    [("seed", include_str!("seed.toml")), ("modern", include_str!("modern.toml"))];
+
+/// A whole recipe. [`Recipe::read`] makes one of a file and of single settings over it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// For people: 1 to 64 characters.
+    pub name: String,
+    /// The network's shape.
+    pub network: NetworkSettings,
+    /// From a picture to the network's input.
+    pub input: Input,
+    /// How long, and in what portions.
+    pub steps: Steps,
+    /// How the weights follow the gradient.
+    pub optimizer: OptimizerSettings,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// What keeps the network from learning by heart.
+    pub regularisation: Penalties,
+    /// What is varied in each picture.
+    pub augmentation: Augmentation,
+    /// Which cells an epoch shows.
+    pub sampling: Sampling,
+    /// Averages over time.
+    pub average: Average,
+    /// Which epoch's weights become the model.
+    pub choice: Choice,
+}
+
+/// The network's shape and how it starts.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSettings {
+    /// Multiplies every layer's channels: 1.2 for B3.
+    pub width: f64,
+    /// Multiplies every stage's blocks: 1.4 for B3.
+    pub depth: f64,
+    /// Units of the hidden dense layer.
+    pub hidden: usize,
+    /// The head's dropout rate, 0 to 1.
+    pub dropout: f64,
+    /// The last block's chance of being skipped in training, 0 to 1; earlier blocks have
+    /// proportionally less.
+    pub drop_connect: f64,
+    /// How far each batch moves the running statistics: 0.01 is Keras' 0.99.
+    pub norm_momentum: f64,
+    /// The logits' starting weights, as a multiple of Glorot's uniform.
+    pub class_gain: f64,
+    /// Whether each residual block begins as the identity.
+    pub zero_residuals: bool,
+}
+
+/// From a picture to the network's input; the bundle carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Width and height, pixels.
+    pub size: u32,
+    /// The square that is cut from the picture's middle first, pixels; 0: the whole picture.
+    pub window: u32,
+    /// How it is resized.
+    pub filter: Filter,
+}
+
+/// How long, and in what portions.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steps {
+    /// How often as many cells are shown as there are.
+    pub epochs: u32,
+    /// Cells a step.
+    pub batch: usize,
+    /// Seeds the weights, the order and the augmentation.
+    pub seed: u64,
+    /// The whole run's length by the clock: the cosine then comes to its end in time, however fast
+    /// the machine is. Such a run cannot be repeated bit for bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<f64>,
+}
+
+/// How the weights follow the gradient.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerSettings {
+    /// Which rule.
+    pub kind: OptimizerKind,
+    /// The first, or with a cosine the highest, learning rate.
+    pub learning_rate: f64,
+    /// Decoupled weight decay; Adamax has none.
+    pub weight_decay: f32,
+    /// For so many epochs only the head learns: the backbone stands still, as in Keras with
+    /// `trainable = False`, and its normalisations use their running statistics.
+    pub frozen_epochs: u32,
+}
+
+/// The update rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Kingma & Ba 2015, section 7.1, with Keras' ε.
+    Adamax,
+    /// Loshchilov & Hutter 2019.
+    AdamW,
+}
+
+/// How the learning rate changes.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Schedule {
+    /// The seed's callback.
+    Plateau {
+        /// Below this training accuracy it watches that accuracy, at or above it the validation
+        /// loss.
+        threshold: f64,
+        /// What the rate is multiplied by.
+        factor: f64,
+        /// After so many epochs that are no better.
+        patience: u32,
+        /// After so many cuts in a row the run ends.
+        stop_after: u32,
+    },
+    /// Up in a line, then down along a cosine to 0.
+    Cosine {
+        /// The share of the run that the way up takes, 0 to 1.
+        warm_up: f64,
+    },
+}
+
+/// What keeps the network from learning by heart.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Penalties {
+    /// Times the sum of the hidden layer's squared weights (Keras' `l2`).
+    pub kernel_l2: f64,
+    /// Times the sum of the hidden layer's absolute outputs, mean over the batch (Keras'
+    /// `activity_regularizer`).
+    pub activity_l1: f64,
+    /// Times the sum of the hidden layer's absolute biases.
+    pub bias_l1: f64,
+    /// How much of each label is spread over both classes, 0 to 1.
+    pub label_smoothing: f64,
+    /// α of the Beta distribution that two pictures are mixed by; 0: none.
+    pub mixup: f64,
+}
+
+/// What is varied in each picture; the background stays black whatever is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augmentation {
+    /// Left and right change places in half of the pictures.
+    pub flip_horizontal: bool,
+    /// Top and bottom do.
+    pub flip_vertical: bool,
+    /// Turns by 0, 90, 180 or 270 degrees.
+    pub quarter_turns: bool,
+    /// Turns by up to so many degrees either way.
+    pub rotation: f64,
+    /// Brightness is multiplied by 1 ± this.
+    pub brightness: f64,
+    /// Each channel is, beyond that, by 1 ± this.
+    pub colour: f64,
+    /// Each stain's optical density is multiplied by 1 ± this.
+    pub stain: f64,
+}
+
+/// Which cells an epoch shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// How often each class comes.
+    pub classes: Balance,
+    /// How often each subject of a class comes.
+    pub subjects: Balance,
+}
+
+/// How often groups come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// As often as they have cells.
+    Natural,
+    /// Equally often.
+    Balanced,
+}
+
+/// Averages over time.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Average {
+    /// What of the averaged weights each step keeps, 0 to 1; 0: there are none.
+    pub decay: f64,
+    /// Before each validation the running statistics are made anew from so many training batches;
+    /// 0: they are left as training moved them.
+    pub refresh_norms: u32,
+}
+
+/// Which epoch's weights become the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// See [`Kept`].
+    pub keep: Kept,
+}
+
+/// Which epoch's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// Of the epoch that the schedule's own measure, or the highest balanced accuracy, finds best
+    /// on the validation cells.
+    Best,
+    /// Of the last one: the validation cells choose no epoch.
+    Last,
+}
+
+impl Recipe {
+    /// The preprocessing that training and serving share.
+    #[must_use]
+    pub fn preprocessing(&self) -> Preprocessing {
+        Preprocessing {
+            window: (self.input.window > 0).then_some(self.input.window),
+            size: self.input.size,
+            filter: self.input.filter,
+            range: Range::Bytes,
+            layout: Layout::Nchw,
+        }
+    }
+
+    /// The network's shape.
+    #[must_use]
+    pub fn architecture(&self) -> Architecture {
+        let NetworkSettings { width, depth, hidden, .. } = self.network;
+        Architecture { width, depth, hidden, classes: crate::dataset::LABELS.len() }
+    }
+
+    /// What the network does in training only, and how it starts.
+    #[must_use]
+    pub fn regularisation(&self) -> Regularisation {
+        let NetworkSettings {
+            dropout,
+            drop_connect,
+            norm_momentum,
+            class_gain,
+            zero_residuals,
+            ..
+        } = self.network;
+        Regularisation { norm_momentum, dropout, drop_connect, class_gain, zero_residuals }
+    }
+
+    /// The recipe as TOML, every setting included.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        // A struct of numbers, words and booleans always has a TOML form.
+        toml::to_string(self).unwrap_or_default()
+    }
+}
