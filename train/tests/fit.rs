@@ -1,6 +1,7 @@
 //! The training loop: what it keeps, and how it goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use leukd::cell::Format;
 use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::quality::assess;
 use leukd::cell::synthetic::{self, Kind};
@@ -8,7 +9,7 @@ use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Precision;
 use leukd::model::serving::Model;
 use leukd::result::Digest;
-use leukd_train::dataset::{Cell, Protocol, Split};
+use leukd_train::dataset::{Cell, Split};
 use leukd_train::export::export;
 use leukd_train::fit::{Checkpoint, CheckpointError, Kept, Recipe, Start, fit};
 use leukd_train::network::Architecture;
@@ -38,19 +39,18 @@ fn split(recipe: &Recipe) -> Split {
                     name: format!("{seed}.bmp"),
                     label,
                     subject: subjects[label].to_owned(),
+                    fold: None,
+                    side: None,
                     digest: Digest::of(&seed.to_le_bytes()),
+                    format: Format::Bmp,
+                    width: picture.width(),
+                    height: picture.height(),
                     pixels: square.into_raw(),
                 }
             })
             .collect()
     };
-    Split {
-        protocol: Protocol::Subject,
-        training: cells(0..16, ["a", "h"]),
-        validation: cells(16..24, ["b", "i"]),
-        test: vec![],
-        twins: 0,
-    }
+    Split::of(cells(0..16, ["a", "h"]), cells(16..24, ["b", "i"]), vec![])
 }
 
 /// One test, because the seed of burn's generator is one for the whole process.

@@ -1,17 +1,17 @@
 //! What several commands ask for.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use leukd::cell::preprocess::Preprocessing;
 use leukd::model::manifest::Precision;
 use leukd::result::RESEARCH_USE_ONLY;
-use leukd_train::dataset::{Dataset, DatasetError, Split};
+use leukd_train::dataset::Split;
 use leukd_train::export;
 use leukd_train::fit::{Checkpoint, Kept};
 
 use super::Outcome;
+pub(super) use super::data::DataArgs;
 
 /// How kernels are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,27 +55,6 @@ pub(super) struct BundleArgs {
     /// The model's name: 1 to 64 letters, digits, `.`, `-`, `_`.
     #[arg(long, default_value = "efficientnet-b3")]
     pub(super) id: String,
-}
-
-/// Which images, and who is held out.
-#[derive(Debug, Args)]
-pub(super) struct DataArgs {
-    /// Images in C-NMC's layout: {all,hem}/UID_*.bmp, directly or in folders fold_*.
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: PathBuf,
-    /// Subjects to validate on, divided by commas; all others are trained on.
-    #[arg(long, value_name = "SUBJECTS", value_delimiter = ',', required = true)]
-    pub(super) hold_out: Vec<String>,
-}
-
-impl DataArgs {
-    pub(super) fn split(&self, preprocessing: &Preprocessing) -> Result<Split, DatasetError> {
-        let dataset = Dataset::read(&self.data, preprocessing)?;
-        for file in &dataset.broken {
-            tracing::warn!(path = %file.path.display(), reason = file.reason, "left out");
-        }
-        dataset.split(&self.hold_out)
-    }
 }
 
 /// Exports a run and says what came of it.
