@@ -7,7 +7,7 @@ use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle};
 use leukd::model::manifest::{Calibration, Precision};
 use leukd::model::serving::Model;
-use leukd_train::dataset::{Protocol, Split};
+use leukd_train::dataset::Split;
 use leukd_train::evaluate::Prediction;
 use leukd_train::export::{Facts, golden, graph, manifest, probabilities, rounded};
 use leukd_train::fit::State;
@@ -53,13 +53,7 @@ fn warmed(recipe: &Recipe) -> Network {
 /// golden inputs.
 fn difference(recipe: &Recipe, network: &Network, precision: Precision) -> f64 {
     let network = rounded(network.clone(), precision);
-    let split = Split {
-        protocol: Protocol::Subject,
-        training: vec![],
-        validation: vec![],
-        test: vec![],
-        twins: 0,
-    };
+    let split = Split::of(vec![], vec![], vec![]);
     let state = State::new(recipe.clone(), &split);
     let predictions: Vec<_> = (0..4)
         .map(|index| Prediction {

@@ -7,7 +7,7 @@ use leukd_train::fit::Checkpoint;
 
 use super::Outcome;
 use super::bundle::{self, BundleArgs, Weights};
-use super::shared::DataArgs;
+use super::data::DataArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {

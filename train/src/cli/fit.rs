@@ -6,9 +6,9 @@ use clap::Args;
 use leukd_train::fit::{Ending, Start};
 
 use super::Outcome;
+use super::data::DataArgs;
 use super::recipe::RecipeArgs;
 use super::run::RunArgs;
-use super::shared::DataArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct FitArgs {

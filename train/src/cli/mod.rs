@@ -1,12 +1,14 @@
 //! The command line of `leukd-train`: one file a subcommand.
 
 mod bundle;
+mod data;
 mod export;
 mod fit;
+mod inspect;
+mod pack;
 mod progress;
 mod recipe;
 mod run;
-mod shared;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +32,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what a data set holds: counts, twins, sizes, broken files, and the split that is made.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Inspect(Box<inspect::InspectArgs>),
+    /// Put all cells, at the network's size, into one file: to carry them to another machine.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Pack(Box<pack::PackArgs>),
     /// Train a network: only this step of the whole.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
@@ -37,12 +47,14 @@ enum Command {
     /// Make a bundle of a run: of another epoch, or with its kernels stored another way.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
-    Export(export::ExportArgs),
+    Export(Box<export::ExportArgs>),
 }
 
 /// Runs what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Pack(args) => pack::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Export(args) => export::run(&args),
     }

@@ -1,9 +1,10 @@
 //! What several tests of the trainer share.
 
+use leukd::cell::Format;
 use leukd::cell::quality::assess;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::result::Digest;
-use leukd_train::dataset::{Cell, Protocol, Split};
+use leukd_train::dataset::{Cell, Split};
 use leukd_train::recipe::{Recipe, Setting};
 
 /// The shipped recipe `base` with a network so narrow that a test can train it, and `settings`
@@ -39,6 +40,11 @@ pub(crate) fn cells(
                 name: format!("{seed}.bmp"),
                 label,
                 subject: subjects[label].to_owned(),
+                fold: None,
+                side: None,
+                format: Format::Bmp,
+                width: picture.width(),
+                height: picture.height(),
                 digest: Digest::of(&seed.to_le_bytes()),
                 area: assess(&picture).foreground_px,
                 pixels: square.into_raw(),
@@ -49,11 +55,6 @@ pub(crate) fn cells(
 
 /// 16 cells to learn from, 8 to validate on.
 pub(crate) fn split(recipe: &Recipe) -> Split {
-    Split {
-        protocol: Protocol::Subject,
-        training: cells(recipe, 0..16, ["a", "h"]),
-        validation: cells(recipe, 16..24, ["b", "i"]),
-        test: vec![],
-        twins: 0,
-    }
+    let training = cells(recipe, 0..16, ["a", "h"]);
+    Split::of(training, cells(recipe, 16..24, ["b", "i"]), vec![])
 }
