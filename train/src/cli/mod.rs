@@ -5,6 +5,7 @@ mod data;
 mod export;
 mod fit;
 mod inspect;
+mod pace;
 mod pack;
 mod progress;
 mod recipe;
@@ -44,6 +45,10 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Fit(Box<fit::FitArgs>),
+    /// Time training steps on a device, on random pixels.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Pace(Box<pace::PaceArgs>),
     /// Make a bundle of a run: of another epoch, or with its kernels stored another way.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
@@ -56,6 +61,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Inspect(args) => inspect::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Fit(args) => fit::run(&args),
+        Command::Pace(args) => pace::run(&args),
         Command::Export(args) => export::run(&args),
     }
 }
