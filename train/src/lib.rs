@@ -7,3 +7,4 @@ pub mod export;
 pub mod fit;
 pub mod kernels;
 pub mod network;
+pub mod report;
