@@ -1,5 +1,6 @@
 //! The command line of `leukd-train`: one file a subcommand.
 
+mod evaluate;
 mod export;
 mod fit;
 mod shared;
@@ -29,6 +30,14 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Export(export::ExportArgs),
+    /// Measure a bundle through the daemon's own engine, with intervals, and write a report.
+    ///
+    /// Sensitivity, specificity, AUROC and the rest on one side of a split, subject by subject, and
+    /// beside them what the cell's area alone tells. Nothing is fitted on the cells that are
+    /// measured. The exit code is 1 where nothing could be measured.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// Runs what the command line asks for.
@@ -36,5 +45,6 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Fit(args) => fit::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
     }
 }
