@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cell::preprocess::Preprocessing;
+use crate::result::Decision;
 
 /// The `metadata_props` key that holds the manifest.
 pub const MANIFEST_KEY: &str = "leukd.manifest";
@@ -227,6 +228,19 @@ impl Manifest {
 }
 
 impl Calibration {
+    /// What leukd suggests at this calibrated P(all), 0 to 1: `Review` inside the band, else `All` at or above
+    /// the threshold, else `Hem`.
+    #[must_use]
+    pub fn decide(&self, all: f64) -> Decision {
+        if (self.review.0..self.review.1).contains(&all) {
+            Decision::Review
+        } else if all >= self.threshold {
+            Decision::All
+        } else {
+            Decision::Hem
+        }
+    }
+
     fn check(&self) -> Result<(), ManifestError> {
         let Self { temperature, threshold, review: (lower, upper) } = *self;
         if !(temperature.is_finite() && temperature > 0.0) {

@@ -167,16 +167,16 @@ fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
 }
 
 fn judge(calibration: &Calibration, all: f64) -> Judgement {
-    let Calibration { threshold, review: (lower, upper), .. } = *calibration;
     let label = if all >= 0.5 { "all" } else { "hem" }.to_owned();
-    if (lower..upper).contains(&all) {
-        let message = format!(
-            "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, where the model is not sure: \
-             a person should look at this cell"
-        );
-        let reasons = vec![Reason::new("low-confidence", message)];
-        return Judgement { label, decision: Decision::Review, reasons };
+    let decision = calibration.decide(all);
+    if decision != Decision::Review {
+        return Judgement { label, decision, reasons: Vec::new() };
     }
-    let decision = if all >= threshold { Decision::All } else { Decision::Hem };
-    Judgement { label, decision, reasons: Vec::new() }
+    let (lower, upper) = calibration.review;
+    let message = format!(
+        "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, where the model is not sure: \
+         a person should look at this cell"
+    );
+    let reasons = vec![Reason::new("low-confidence", message)];
+    Judgement { label, decision, reasons }
 }

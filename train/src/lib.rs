@@ -10,3 +10,4 @@ pub mod kernels;
 pub mod network;
 pub mod optim;
 pub mod recipe;
+pub mod report;

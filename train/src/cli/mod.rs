@@ -2,6 +2,7 @@
 
 mod bundle;
 mod data;
+mod evaluate;
 mod export;
 mod fit;
 mod inspect;
@@ -53,6 +54,14 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Export(Box<export::ExportArgs>),
+    /// Measure a bundle through the daemon's own engine, with intervals, and write a report.
+    ///
+    /// Sensitivity, specificity, AUROC and the rest on one side of a split, subject by subject, and
+    /// beside them what the cell's area alone tells. Nothing is fitted on the cells that are
+    /// measured. The exit code is 1 where nothing could be measured.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Evaluate(Box<evaluate::EvaluateArgs>),
 }
 
 /// Runs what the command line asks for.
@@ -63,5 +72,6 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Fit(args) => fit::run(&args),
         Command::Pace(args) => pace::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
     }
 }

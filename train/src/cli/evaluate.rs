@@ -1,0 +1,298 @@
+//! `leukd-train evaluate`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use leukd::model::bundle::Bundle;
+use leukd::model::manifest::Manifest;
+use leukd::model::serving::Model;
+use leukd::result::{RESEARCH_USE_ONLY, Timestamp};
+use leukd_train::dataset::{Cell, LABELS, Protocol, Side, Split};
+use leukd_train::evaluate::{About, AreaCut, Evaluation, Prediction, Seen, through_engine};
+use leukd_train::report::{
+    self, BundleFacts, Facts, Machine, SplitFacts, number, pictures, put, title_and_meaning,
+    with_interval,
+};
+
+use super::Outcome;
+use super::data::DataArgs;
+
+#[derive(Debug, Args)]
+pub(super) struct EvaluateArgs {
+    /// The model bundle.
+    bundle: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Which side of the split is measured; all: each side that has cells, one after the other,
+    /// never pooled.
+    #[arg(long, value_enum, default_value = "test")]
+    side: Sides,
+    /// One JSON object a side, a line each, instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Write evaluation.json, predictions.csv, report.html and figures/ into this folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Seeds the bootstrap of the intervals.
+    #[arg(long, default_value_t = 0)]
+    bootstrap_seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sides {
+    /// Fitted on: tells what was learnt by heart.
+    Training,
+    /// Calibrated on.
+    Validation,
+    /// Held out from everything.
+    Test,
+    /// Each of them.
+    All,
+}
+
+/// One side with everything that was found on it.
+struct Measured<'a> {
+    cells: &'a [Cell],
+    predictions: Vec<Prediction>,
+    evaluation: Evaluation,
+}
+
+pub(super) fn run(args: &EvaluateArgs) -> Outcome {
+    let model = Model::load(Bundle::read(&args.bundle)?)?;
+    let manifest = model.manifest();
+    let split = args.data.split(&manifest.preprocessing)?;
+    same_protocol(manifest, &split)?;
+    let sides = chosen(args.side, &split)?;
+    let mut measured = Vec::with_capacity(sides.len());
+    for (side, cells) in sides {
+        let predictions = through_engine(&model, cells)?;
+        let about = About {
+            side,
+            protocol: split.protocol,
+            split: split.in_words(),
+            training_digest: split.training_digest().to_string(),
+            model: model.reference(),
+            calibration: manifest.calibration,
+            seen: Seen::of(manifest, &split, side),
+            baseline: AreaCut::fit(split.training.iter().map(|cell| (cell.area, cell.label))),
+            seed: args.bootstrap_seed,
+        };
+        let evaluation = Evaluation::of(&predictions, &about);
+        measured.push(Measured { cells, predictions, evaluation });
+    }
+    let mut out = std::io::stdout().lock();
+    for one in &measured {
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&one.evaluation)?)?;
+        } else {
+            print(&mut out, &one.evaluation)?;
+        }
+    }
+    if let Some(folder) = &args.out {
+        write(folder, &model, &split, &measured)?;
+        if !args.json {
+            writeln!(out, "{}", folder.join("report.html").display())?;
+        }
+    }
+    if !args.json {
+        writeln!(out, "{RESEARCH_USE_ONLY}")?;
+    }
+    Ok(())
+}
+
+/// # Errors
+///
+/// Where the bundle was trained under another protocol: under either mix the test side holds what
+/// the bundle may have been trained on.
+fn same_protocol(manifest: &Manifest, split: &Split) -> Outcome {
+    let word = split.protocol.to_string();
+    let own = manifest.training.protocol.as_str();
+    if own == word {
+        return Ok(());
+    }
+    Err(format!(
+        "the bundle was trained on a split by {own:?} and these cells are split by {word:?}: its \
+         training may have seen the cells or the subjects that the figures would stand on. Split \
+         them as the bundle's were (its manifest tells: {})",
+        manifest.training.split
+    )
+    .into())
+}
+
+fn chosen(sides: Sides, split: &Split) -> Result<Vec<(Side, &[Cell])>, Box<dyn std::error::Error>> {
+    let every = [
+        (Sides::Training, Side::Training, split.training.as_slice()),
+        (Sides::Validation, Side::Validation, split.validation.as_slice()),
+        (Sides::Test, Side::Test, split.test.as_slice()),
+    ];
+    let chosen: Vec<_> = every
+        .iter()
+        .filter(|(name, _, cells)| (sides == *name || sides == Sides::All) && !cells.is_empty())
+        .map(|(_, side, cells)| (*side, *cells))
+        .collect();
+    if chosen.is_empty() {
+        let others: Vec<_> = every
+            .iter()
+            .filter(|(_, _, cells)| !cells.is_empty())
+            .map(|(_, side, _)| side.as_str())
+            .collect();
+        return Err(format!(
+            "the split has no cells on the side that was asked for; --side may be {}",
+            others.join(", ")
+        )
+        .into());
+    }
+    Ok(chosen)
+}
+
+fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()> {
+    let counts = &of.counts;
+    let protocol = if of.protocol == Protocol::Image { "image" } else { "subject" };
+    writeln!(out, "{} on the {} side, split by {protocol}", of.model.id, of.side.as_str())?;
+    writeln!(
+        out,
+        "{} cells: {} all of {} subjects, {} hem of {} subjects",
+        counts.cells, counts.all, counts.all_subjects, counts.hem, counts.hem_subjects
+    )?;
+    for caveat in &of.caveats {
+        writeln!(out, "WARNING: {caveat}")?;
+    }
+    writeln!(out, "\n{:<34} {:>6}  95 % interval, over {}", "figure", "value", of.resampled)?;
+    for (name, estimate) in of.figures.named() {
+        let interval = estimate
+            .interval
+            .map_or_else(|| "–".to_owned(), |(low, high)| format!("{low:.3} to {high:.3}"));
+        let (title, _) = title_and_meaning(name);
+        writeln!(out, "{title:<34} {:>6}  {interval}", number(estimate.value))?;
+    }
+    let confusion = &of.confusion;
+    writeln!(out, "\nat threshold {:.2}  {:>8} {:>8}", of.calibration.threshold, "all", "hem")?;
+    for (truth, as_all, as_hem) in [
+        (LABELS[0], confusion.all_as_all, confusion.all_as_hem),
+        (LABELS[1], confusion.hem_as_all, confusion.hem_as_hem),
+    ] {
+        writeln!(out, "  truth {truth:<10}  {as_all:>8} {as_hem:>8}")?;
+    }
+    let review = &of.review;
+    writeln!(
+        out,
+        "review band {:.2} to {:.2}: {} of {} cells; wrong outside it {}, without it {}",
+        review.band.0,
+        review.band.1,
+        review.cells,
+        counts.cells,
+        number(review.error_outside),
+        number(review.error_without)
+    )?;
+    writeln!(
+        out,
+        "\n{:<16} {:<5} {:>6} {:>6} {:>6} {:>7}  accuracy, 95 % interval",
+        "subject", "truth", "cells", "right", "review", "P(all)"
+    )?;
+    for row in &of.subjects {
+        // A name comes from a file: control characters in it would steer the terminal.
+        let subject = match row.subject.escape_debug().to_string() {
+            name if name.is_empty() => "–".to_owned(),
+            name => name,
+        };
+        writeln!(
+            out,
+            "{subject:<16} {:<5} {:>6} {:>6} {:>6} {:>7.3}  {:.3} ({:.3} to {:.3})",
+            row.label,
+            row.cells,
+            row.right,
+            row.review,
+            row.mean_probability,
+            row.accuracy,
+            row.interval.0,
+            row.interval.1
+        )?;
+    }
+    match &of.baseline {
+        Some(baseline) => writeln!(
+            out,
+            "\ncell area alone, cut at {:.0} px on the training side: balanced accuracy {}, \
+             AUROC {}\n",
+            baseline.cut.area,
+            with_interval(&baseline.balanced_accuracy),
+            with_interval(&baseline.auroc)
+        ),
+        None => writeln!(out, "\nno baseline: the training side lacks a class\n"),
+    }
+}
+
+/// Everything into `folder`.
+fn write(folder: &Path, model: &Model, split: &Split, measured: &[Measured<'_>]) -> Outcome {
+    let named = |error: std::io::Error| format!("cannot write {}: {error}", folder.display());
+    std::fs::create_dir_all(folder).map_err(named)?;
+    let manifest = model.manifest();
+    let evaluations: Vec<_> = measured.iter().map(|one| one.evaluation.clone()).collect();
+    put(&folder.join("evaluation.json"), &serde_json::to_vec_pretty(&evaluations)?)?;
+    put(&folder.join("predictions.csv"), &predictions(model, measured)?)?;
+    let shown = measured.iter().max_by_key(|one| one.evaluation.side);
+    let facts = Facts {
+        bundle: BundleFacts {
+            id: manifest.id.clone(),
+            digest: model.digest().to_string(),
+            precision: manifest.precision.as_str().to_owned(),
+            trainer: manifest.training.trainer.clone(),
+            trained_at: manifest.training.trained_at.clone(),
+            data: manifest.training.data.clone(),
+            card: manifest.card.clone(),
+        },
+        made_at: now().to_rfc3339(),
+        evaluations,
+        split: SplitFacts::of(split),
+        recipe: manifest.training.recipe.clone().into_iter().collect(),
+        machine: Machine::here("CPU, the daemon's engine"),
+        pictures: shown.map_or_else(Vec::new, |one| {
+            let size = manifest.preprocessing.size;
+            pictures(&one.predictions, one.cells, &manifest.calibration, size)
+        }),
+        ..Facts::default()
+    };
+    report::write(&facts, folder)?;
+    Ok(())
+}
+
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
+
+/// `predictions.csv`: a line for each cell, with what leukd suggests for it.
+fn predictions(
+    model: &Model,
+    measured: &[Measured<'_>],
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let calibration = &model.manifest().calibration;
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record([
+        "side",
+        "name",
+        "subject",
+        "label",
+        "p_all",
+        "logit_all",
+        "logit_hem",
+        "decision",
+        "area",
+    ])?;
+    for one in measured {
+        for prediction in &one.predictions {
+            let p = prediction.probability(calibration.temperature);
+            table.write_record([
+                one.evaluation.side.as_str(),
+                &prediction.name,
+                &prediction.subject,
+                LABELS[prediction.label],
+                &p.to_string(),
+                &prediction.logits[0].to_string(),
+                &prediction.logits[1].to_string(),
+                calibration.decide(p).as_str(),
+                &prediction.area.to_string(),
+            ])?;
+        }
+    }
+    Ok(table.into_inner().map_err(|error| error.to_string())?)
+}

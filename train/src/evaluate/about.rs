@@ -1,0 +1,119 @@
+//! Where the predictions of an evaluation came from, and what that does to its figures.
+
+use leukd::model::manifest::{Calibration, Manifest};
+use leukd::result::ModelRef;
+use serde::{Deserialize, Serialize};
+
+use super::AreaCut;
+use super::bootstrap::Resampling;
+use super::counts::Counts;
+use crate::dataset::{Protocol, Side, Split};
+
+/// What the bundle has had to do with the cells that it is measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Seen {
+    /// Nothing: the split's training side is the bundle's own, and this is its test side.
+    No,
+    /// They chose the temperature, the review band and perhaps the epoch.
+    Steered,
+    /// It was fitted on them.
+    Trained,
+    /// Unknown: the bundle was trained on other images than the split's training side, so any of
+    /// these cells may have been among them.
+    Unknown,
+}
+
+impl Seen {
+    /// Of `side` of `split`, for the bundle that `manifest` stands in.
+    #[must_use]
+    pub fn of(manifest: &Manifest, split: &Split, side: Side) -> Self {
+        if manifest.training.data_digest != split.training_digest().to_string() {
+            return Self::Unknown;
+        }
+        match side {
+            Side::Training => Self::Trained,
+            Side::Validation => Self::Steered,
+            Side::Test => Self::No,
+        }
+    }
+
+    /// What to be warned of; none where there is nothing.
+    #[must_use]
+    pub const fn warning(self) -> Option<&'static str> {
+        match self {
+            Self::No => None,
+            Self::Steered => Some(
+                "These cells chose the temperature and the review band, and perhaps the epoch: \
+                 the figures are optimistic.",
+            ),
+            Self::Trained => Some(
+                "The model was fitted on these very cells: the figures tell nothing about new \
+                 ones.",
+            ),
+            Self::Unknown => Some(
+                "The bundle was trained on other images than this split's training side, so some \
+                 of these cells may have been among them. Trust the figures only if you know \
+                 that none was.",
+            ),
+        }
+    }
+}
+
+/// What an evaluation says about where its predictions came from.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Which side of the split the cells stand on.
+    pub side: Side,
+    /// What the split keeps apart.
+    pub protocol: Protocol,
+    /// The split, in words.
+    pub split: String,
+    /// [`Split::training_digest`], hexadecimal.
+    pub training_digest: String,
+    /// Which bundle.
+    pub model: ModelRef,
+    /// The bundle's own, fitted on validation cells.
+    pub calibration: Calibration,
+    /// What it has had to do with these cells.
+    pub seen: Seen,
+    /// Fitted on the training side; none where that cannot be.
+    pub baseline: Option<AreaCut>,
+    /// Seeds the bootstrap.
+    pub seed: u64,
+}
+
+impl About {
+    /// What to keep in mind of the figures, in whole sentences.
+    pub(super) fn caveats(&self, counts: &Counts, resampling: Resampling) -> Vec<String> {
+        let mut caveats: Vec<String> = self.seen.warning().into_iter().map(str::to_owned).collect();
+        if self.protocol == Protocol::Image {
+            caveats.push(
+            "The split is by image: cells of the same subject stand on every side, so the figures \
+             say little about a subject that the model has never seen."
+                .to_owned(),
+        );
+        }
+        for (label, cells, subjects) in
+            [("all", counts.all, counts.all_subjects), ("hem", counts.hem, counts.hem_subjects)]
+        {
+            if cells == 0 {
+                caveats.push(format!(
+                "There is no {label} cell on this side: figures that need both classes are left \
+                 out."
+            ));
+            } else if resampling == Resampling::Subjects && subjects == 1 {
+                caveats.push(format!(
+                    "All {label} cells are one subject's: the intervals leave out how much such \
+                 subjects differ, and are too narrow."
+                ));
+            } else if resampling == Resampling::Subjects && subjects < 5 {
+                caveats.push(format!(
+                "The {label} cells are of {subjects} subjects only: a bootstrap over so few gives \
+                 intervals that are too narrow."
+            ));
+            }
+        }
+        caveats
+    }
+}

@@ -1,0 +1,79 @@
+//! Subject by subject: an average over cells hides the one whose cells all go wrong.
+
+use std::collections::BTreeMap;
+
+use leukd::model::manifest::Calibration;
+use leukd::result::Decision;
+use serde::{Deserialize, Serialize};
+
+use super::Prediction;
+use crate::dataset::LABELS;
+
+/// The standard normal distribution's 97.5 % point.
+const Z: f64 = 1.959_963_984_540_054;
+
+/// One subject's cells of one class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubjectRow {
+    /// Who; empty where the data name nobody.
+    pub subject: String,
+    /// The true class of the cells: `all` or `hem`.
+    pub label: String,
+    /// How many cells.
+    pub cells: u64,
+    /// How many of them are decided rightly at the threshold.
+    pub right: u64,
+    /// How many of them fall into the review band.
+    pub review: u64,
+    /// Mean calibrated P(all).
+    pub mean_probability: f64,
+    /// `right / cells`.
+    pub accuracy: f64,
+    /// 95 % interval of `accuracy` ([`wilson`]). It takes the subject's cells as independent.
+    pub interval: (f64, f64),
+}
+
+/// A row for each subject and class: `all` first, then by name.
+#[must_use]
+pub fn subject_table(predictions: &[Prediction], calibration: &Calibration) -> Vec<SubjectRow> {
+    let mut groups: BTreeMap<(usize, &str), Vec<f64>> = BTreeMap::new();
+    for one in predictions {
+        let p = one.probability(calibration.temperature);
+        groups.entry((one.label, &one.subject)).or_default().push(p);
+    }
+    groups
+        .into_iter()
+        .map(|((label, subject), probabilities)| {
+            let count =
+                |is: &dyn Fn(f64) -> bool| probabilities.iter().filter(|p| is(**p)).count() as u64;
+            let cells = probabilities.len() as u64;
+            let right = count(&|p| (p >= calibration.threshold) == (label == 0));
+            SubjectRow {
+                subject: subject.to_owned(),
+                label: LABELS[label].to_owned(),
+                cells,
+                right,
+                review: count(&|p| calibration.decide(p) == Decision::Review),
+                mean_probability: probabilities.iter().sum::<f64>() / cells as f64,
+                accuracy: right as f64 / cells as f64,
+                interval: wilson(right, cells),
+            }
+        })
+        .collect()
+}
+
+/// The 95 % score interval of `right` out of `cells` (Wilson 1927); (0, 1) without cells.
+#[must_use]
+pub fn wilson(right: u64, cells: u64) -> (f64, f64) {
+    if cells == 0 {
+        return (0.0, 1.0);
+    }
+    let (n, share) = (cells as f64, right as f64 / cells as f64);
+    let square = Z * Z;
+    let middle = (share + square / (2.0 * n)) / (1.0 + square / n);
+    let half = Z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    // At the ends the formula gives 0 and 1 but for rounding.
+    let lower = if right == 0 { 0.0 } else { middle - half };
+    let upper = if right == cells { 1.0 } else { middle + half };
+    (lower, upper)
+}
