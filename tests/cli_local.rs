@@ -42,6 +42,7 @@ fn every_help_holds_the_research_use_sentence() {
         &["results", "--help"],
         &["model", "--help"],
         &["model", "verify", "--help"],
+        &["model", "diff", "--help"],
         &["reload", "--help"],
         &["check", "--help"],
         &["config", "show", "--help"],
