@@ -14,7 +14,7 @@ use crate::model::bundle::BundleSource;
 use crate::model::serving::Model;
 use crate::pipeline::examine;
 use crate::result::{
-    CapturePath, Decision, Digest, Finding, RESEARCH_USE_ONLY, Reason, Record, Source, Timings,
+    CapturePath, Decision, Digest, Finding, RESEARCH_USE_ONLY, Record, Source, Timings,
 };
 use crate::rpc::{convert, proto};
 

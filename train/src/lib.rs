@@ -7,3 +7,5 @@ pub mod export;
 pub mod fit;
 pub mod kernels;
 pub mod network;
+pub mod quantize;
+pub mod storage;

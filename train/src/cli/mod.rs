@@ -2,6 +2,7 @@
 
 mod export;
 mod fit;
+mod quantize;
 mod shared;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,11 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Export(export::ExportArgs),
+    /// Make smaller forms of an f32 bundle, measure what each costs, and choose the smallest that costs nothing that
+    /// matters.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Quantize(quantize::QuantizeArgs),
 }
 
 /// Runs what the command line asks for.
@@ -36,5 +42,6 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Fit(args) => fit::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
     }
 }
