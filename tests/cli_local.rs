@@ -6,6 +6,9 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use leukd::model::manifest::{Precision, Quantization};
+use leukd::model::testing;
+
 const LEUKD: &str = env!("CARGO_BIN_EXE_leukd");
 const NOTICE: &str = "For Research Use Only. Not for use in diagnostic procedures.";
 
@@ -42,6 +45,7 @@ fn every_help_holds_the_research_use_sentence() {
         &["results", "--help"],
         &["model", "--help"],
         &["model", "verify", "--help"],
+        &["model", "diff", "--help"],
         &["reload", "--help"],
         &["check", "--help"],
         &["config", "show", "--help"],
@@ -180,6 +184,32 @@ fn config_show_lists_origins_and_reads_back_the_same() {
     assert_eq!(again["settings"]["rpc"]["listen"], "127.0.0.1:7");
     assert_eq!(again["settings"]["journal"]["keep_for"], "30d");
     assert_eq!(json(&[])["origins"]["watch.poll_interval"], "default");
+}
+
+#[test]
+fn the_card_of_a_quantized_bundle_says_what_that_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifest = testing::tiny_manifest("small", Precision::Int8);
+    manifest.quantization = Some(Quantization {
+        from_digest: "ab".repeat(32),
+        variant: "int8-mse".to_owned(),
+        accuracy_change: -0.0025,
+        sensitivity_change: 0.005,
+        flips: 3,
+        cells: 400,
+    });
+    let bytes = testing::bundle_of(testing::tiny_network(1, Precision::Int8), manifest);
+    fs::write(folder.path().join("small.onnx"), bytes).unwrap();
+    let output = leukd(folder.path()).args(["model", "show", "small.onnx"]).output().unwrap();
+    let expected = format!(
+        "quantized  int8-mse of {}: accuracy -0.25 points, sensitivity +0.50 points, 3 of 400 cells decided otherwise",
+        "ab".repeat(32)
+    );
+    assert!(stdout(&output).contains(&expected), "{}", stdout(&output));
+    let output =
+        leukd(folder.path()).args(["model", "show", "small.onnx", "--json"]).output().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(json["quantization"]["flips"], "3");
 }
 
 #[test]

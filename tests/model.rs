@@ -7,7 +7,7 @@ use std::time::Instant;
 use leukd::cell::preprocess::{InputTensor, Layout};
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle, BundleError, BundleSource, EMBEDDED};
-use leukd::model::engine::{Engine, EngineError};
+use leukd::model::engine::{Engine, EngineError, Observer};
 use leukd::model::manifest::{MANIFEST_KEY, MANIFEST_VERSION, Manifest, Output, Precision};
 use leukd::model::onnx::tensor_proto::DataType;
 use leukd::model::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
@@ -110,7 +110,10 @@ fn a_newer_manifest_asks_for_a_newer_leukd_whatever_else_it_holds() {
         manifest["version"] = (MANIFEST_VERSION + 1).into();
         manifest["something new"] = true.into();
     });
-    assert!(matches!(error, BundleError::Newer { found: 2, .. }), "{error}");
+    assert!(
+        matches!(error, BundleError::Newer { found, .. } if found == u64::from(MANIFEST_VERSION) + 1),
+        "{error}"
+    );
 }
 
 #[test]
@@ -135,6 +138,12 @@ fn a_wrong_manifest_names_its_field() {
     });
     says("preprocessing.size", |manifest| manifest["preprocessing"]["size"] = 0.into());
     says("preprocessing.window", |manifest| manifest["preprocessing"]["window"] = 0.into());
+    let quantization = serde_json::json!({
+        "from_digest": "0".repeat(64), "variant": "int8", "accuracy_change": 0.0, "sensitivity_change": 0.0,
+        "flips": 3, "cells": 2
+    });
+    let error = with_manifest(|manifest| manifest["quantization"] = quantization);
+    assert!(error.to_string().contains("quantization.flips"), "{error}");
     says("id", |manifest| manifest["id"] = "../x y".into());
     says("version", |manifest| manifest["version"] = 0.into());
     says("version", |manifest| *manifest = serde_json::json!({}));
@@ -468,4 +477,29 @@ fn a_named_pipe_is_refused_and_not_waited_for() {
 #[test]
 fn the_manifest_key_is_what_the_format_says() {
     assert_eq!(MANIFEST_KEY, "leukd.manifest");
+}
+
+#[test]
+fn inner_tensors_can_be_looked_at_by_name() {
+    let network = testing::tiny_network(1, Precision::F32);
+    let preprocessing = testing::tiny_manifest("t", Precision::F32).preprocessing;
+    let input = preprocessing.tensor(&synthetic::cell(3, Kind::Blast)).unwrap();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let compile = |of| Observer::compile(&network, preprocessing.shape(), names(of));
+    let observer = compile(&["mean", "logits", "positive"]).unwrap();
+    let seen = observer.run(&input).unwrap();
+    let shapes: Vec<&[usize]> = seen.iter().map(|tensor| tensor.shape.as_slice()).collect();
+    assert_eq!(shapes, [&[1, 4, 1, 1][..], &[1, 2], &[1, 4, 16, 16]]);
+    for (mean, channel) in seen[0].values.iter().zip(seen[2].values.chunks(16 * 16)) {
+        assert!((mean - channel.iter().sum::<f32>() / 256.0).abs() < 1e-4);
+    }
+    let engine = Engine::compile(&network, preprocessing.shape(), 2).unwrap();
+    for (seen, served) in seen[1].values.iter().zip(engine.run(&input).unwrap()) {
+        assert!((seen - served).abs() < 1e-4);
+    }
+    let error = compile(&["nothing"]).unwrap_err();
+    assert!(error.to_string().contains("no node gives \"nothing\""), "{error}");
+    let mut other = input;
+    other.shape = [1, 3, 8, 8];
+    assert!(matches!(observer.run(&other).unwrap_err(), EngineError::Shape(_)));
 }

@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod error;
 mod filter;
+mod images;
 mod json;
 mod model;
 mod output;

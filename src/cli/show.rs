@@ -103,6 +103,17 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
             metric.subjects
         )
     }));
+    if let Some(cost) = &model.quantization {
+        lines.push(format!(
+            "quantized  {} of {}: accuracy {:+.2} points, sensitivity {:+.2} points, {} of {} cells decided otherwise",
+            clean(&cost.variant),
+            clean(&cost.from_digest),
+            cost.accuracy_change * 100.0,
+            cost.sensitivity_change * 100.0,
+            cost.flips,
+            cost.cells
+        ));
+    }
     lines.extend(model.card.lines().map(|line| format!("           {}", clean(line))));
     lines
 }

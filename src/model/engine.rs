@@ -53,10 +53,7 @@ impl Engine {
         shape: [usize; 4],
         outputs: usize,
     ) -> Result<Self, EngineError> {
-        let plan = catch_unwind(AssertUnwindSafe(|| plan(network, shape, outputs)))
-            .unwrap_or_else(|_| {
-                Err(EngineError::Compile("its graph is inconsistent".to_owned()))
-            })?;
+        let plan = guarded(|| plan(network, shape, outputs))?;
         Ok(Self { plan, shape, outputs })
     }
 
@@ -67,13 +64,9 @@ impl Engine {
     /// [`EngineError::Shape`] for an input of another shape, [`EngineError::Run`] and
     /// [`EngineError::NotFinite`].
     pub fn run(&self, input: &InputTensor) -> Result<Vec<f32>, EngineError> {
-        if input.shape != self.shape {
-            let what = format!("the input has shape {:?}, not {:?}", input.shape, self.shape);
-            return Err(EngineError::Shape(what));
-        }
+        check_input(input, self.shape)?;
         let failed = |error: TractError| EngineError::Run(format!("{error:#}"));
-        let input = Tensor::from_shape(&input.shape, &input.data).map_err(failed)?;
-        let results = self.plan.run(tvec!(input.into_tvalue())).map_err(failed)?;
+        let results = results(&self.plan, input)?;
         let output =
             results.first().ok_or_else(|| EngineError::Run("it gave nothing".to_owned()))?;
         if output.shape() != [1, self.outputs] {
@@ -92,37 +85,146 @@ impl Engine {
     }
 }
 
+/// A network compiled to show what goes on inside it: some of its inner tensors, for one picture.
+///
+/// For those who calibrate or explain a network. Nothing is served from it: as each tensor that is looked at
+/// must be stored, less of the network can be fused than in [`Engine`], and rounding may differ.
+#[derive(Debug, Clone)]
+pub struct Observer {
+    plan: Arc<TypedSimplePlan>,
+    shape: [usize; 4],
+    names: Vec<String>,
+}
+
+/// One inner tensor, as a run left it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Its sides, the batch of 1 among them.
+    pub shape: Vec<usize>,
+    /// Row-major.
+    pub values: Vec<f32>,
+}
+
+impl Observer {
+    /// Compiles `network` for one input of `shape` (f32), with the tensors `names` as its outputs, in that order. What
+    /// none of them needs is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Compile`], for a name that no node gives too, and [`EngineError::Shape`] for a network that
+    /// has not one input.
+    pub fn compile(
+        network: &onnx::ModelProto,
+        shape: [usize; 4],
+        names: Vec<String>,
+    ) -> Result<Self, EngineError> {
+        let mut network = network.clone();
+        if let Some(graph) = &mut network.graph {
+            let known: std::collections::HashSet<&str> =
+                graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+            if let Some(unknown) = names.iter().find(|name| !known.contains(name.as_str())) {
+                return Err(EngineError::Compile(format!("no node gives {unknown:?}")));
+            }
+            graph.output = names
+                .iter()
+                .map(|name| onnx::ValueInfoProto { name: name.clone(), ..Default::default() })
+                .collect();
+        }
+        let plan = guarded(|| {
+            let model = parsed(&network)?;
+            if model.inputs.len() != 1 {
+                let what = format!("it has {} inputs, not one", model.inputs.len());
+                return Err(EngineError::Shape(what));
+            }
+            optimized(model, shape)?.into_runnable().map_err(uncompiled)
+        })?;
+        Ok(Self { plan, shape, names })
+    }
+
+    /// Runs one picture through the network; one tensor a name, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Shape`] for an input of another shape, [`EngineError::Run`], for a tensor that is not f32
+    /// too, and [`EngineError::NotFinite`].
+    pub fn run(&self, input: &InputTensor) -> Result<Vec<Observed>, EngineError> {
+        check_input(input, self.shape)?;
+        let tensors = results(&self.plan, input)?;
+        self.names.iter().zip(tensors).map(|(name, tensor)| observed(name, &tensor)).collect()
+    }
+}
+
+fn observed(name: &str, tensor: &Tensor) -> Result<Observed, EngineError> {
+    let failed = |error: TractError| EngineError::Run(format!("{name}: {error:#}"));
+    let view = tensor.to_plain_array_view::<f32>().map_err(failed)?;
+    let values: Vec<f32> = view.iter().copied().collect();
+    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        return Err(EngineError::NotFinite(vec![*value]));
+    }
+    Ok(Observed { shape: tensor.shape().to_vec(), values })
+}
+
+fn check_input(input: &InputTensor, shape: [usize; 4]) -> Result<(), EngineError> {
+    if input.shape == shape {
+        return Ok(());
+    }
+    Err(EngineError::Shape(format!("the input has shape {:?}, not {shape:?}", input.shape)))
+}
+
+fn results(plan: &Arc<TypedSimplePlan>, input: &InputTensor) -> Result<TVec<TValue>, EngineError> {
+    let failed = |error: TractError| EngineError::Run(format!("{error:#}"));
+    let input = Tensor::from_shape(&input.shape, &input.data).map_err(failed)?;
+    plan.run(tvec!(input.into_tvalue())).map_err(failed)
+}
+
+/// tract panics on some broken graphs.
+fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(EngineError::Compile("its graph is inconsistent".to_owned())))
+}
+
+fn uncompiled(error: TractError) -> EngineError {
+    EngineError::Compile(format!("{error:#}"))
+}
+
+fn parsed(network: &onnx::ModelProto) -> Result<InferenceModel, EngineError> {
+    // What the file says of shapes is left aside, so that a symbolic batch size does no harm: they
+    // follow from the input's.
+    tract_onnx::onnx()
+        .with_ignore_output_shapes(true)
+        .with_ignore_output_types(true)
+        .with_ignore_value_info(true)
+        .model_for_proto_model(network)
+        .map_err(uncompiled)
+}
+
+fn optimized(model: InferenceModel, shape: [usize; 4]) -> Result<TypedModel, EngineError> {
+    model
+        .with_input_fact(0, f32::fact(shape).into())
+        .and_then(InferenceModelExt::into_optimized)
+        .map_err(uncompiled)
+}
+
 fn plan(
     network: &onnx::ModelProto,
     shape: [usize; 4],
     outputs: usize,
 ) -> Result<Arc<TypedSimplePlan>, EngineError> {
-    let failed = |error: TractError| EngineError::Compile(format!("{error:#}"));
-    // What the file says of shapes is left aside, so that a symbolic batch size does no harm: they
-    // follow from the input's.
-    let model = tract_onnx::onnx()
-        .with_ignore_output_shapes(true)
-        .with_ignore_output_types(true)
-        .with_ignore_value_info(true)
-        .model_for_proto_model(network)
-        .map_err(failed)?;
+    let model = parsed(network)?;
     let (found_inputs, found_outputs) = (model.inputs.len(), model.outputs.len());
     if (found_inputs, found_outputs) != (1, 1) {
         let what =
             format!("it has {found_inputs} inputs and {found_outputs} outputs, not one each");
         return Err(EngineError::Shape(what));
     }
-    let optimized = model
-        .with_input_fact(0, f32::fact(shape).into())
-        .and_then(InferenceModelExt::into_optimized)
-        .map_err(failed)?;
-    let fact = optimized.output_fact(0).map_err(failed)?;
+    let optimized = optimized(model, shape)?;
+    let fact = optimized.output_fact(0).map_err(uncompiled)?;
     let fits =
         fact.shape.as_concrete() == Some(&[1, outputs]) && fact.datum_type == f32::datum_type();
     if !fits {
         return Err(EngineError::Shape(wrong_output(&format!("{fact:?}"), outputs)));
     }
-    optimized.into_runnable().map_err(failed)
+    optimized.into_runnable().map_err(uncompiled)
 }
 
 fn wrong_output(found: &str, outputs: usize) -> String {

@@ -9,13 +9,15 @@ use crate::result::Decision;
 pub const MANIFEST_KEY: &str = "leukd.manifest";
 
 /// The manifest version that this leukd writes and the newest that it reads.
-pub const MANIFEST_VERSION: u32 = 1;
+///
+/// 1: the first. 2: `quantization`; a leukd that knows version 1 alone refuses such a bundle and asks for an update.
+pub const MANIFEST_VERSION: u32 = 2;
 
 /// Everything that a bundle says about its network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Always [`MANIFEST_VERSION`]; a newer one is refused.
+    /// From 1 to [`MANIFEST_VERSION`]; a newer one is refused.
     pub version: u32,
     /// The model's name, for people: 1 to 64 letters, digits, `.`, `-`, `_`.
     pub id: String,
@@ -29,11 +31,14 @@ pub struct Manifest {
     pub calibration: Calibration,
     /// How the weights are stored.
     pub precision: Precision,
+    /// Where the network was quantized after its training: from what, and what that cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
     /// What it was trained on.
     pub training: Training,
     /// What it was measured at, on data it did not train on.
     pub metrics: Vec<Metric>,
-    /// Inputs with the outputs that the trainer saw: at least one.
+    /// Inputs with the outputs that the trainer saw (of a quantized network: see [`Quantization`]): at least one.
     pub golden: Vec<Golden>,
     /// Intended use, limits, caveats: plain text for people.
     pub card: String,
@@ -84,6 +89,29 @@ impl Precision {
             Self::Int8 => "int8",
         }
     }
+}
+
+/// A network that was made smaller after its training, and what it lost by that.
+///
+/// The golden outputs of such a bundle are the quantized network's own, in leukd's engine on the machine that made it:
+/// they prove that it serves what was measured here, and no longer what the trainer computed. The changes were
+/// measured against the f32 bundle on validation cells, through the same engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantization {
+    /// SHA-256 of the f32 bundle's file, 64 lower-case hexadecimal digits.
+    pub from_digest: String,
+    /// The form: `f16`, `int8`, `int8-mse`, `int8-corrected` or `int8-full`. [`Precision`] says how its weights are
+    /// stored; `int8-full` also rounds what flows into its layers, by nodes in the graph.
+    pub variant: String,
+    /// Its accuracy less that of f32, −1 to 1, at the manifest's temperature and threshold.
+    pub accuracy_change: f64,
+    /// Its sensitivity less that of f32, −1 to 1, both at the specificity that f32 has at its threshold.
+    pub sensitivity_change: f64,
+    /// How many cells are decided otherwise than by f32, in either direction.
+    pub flips: u64,
+    /// How many cells all this was measured on.
+    pub cells: u64,
 }
 
 /// What a model was trained on.
@@ -189,6 +217,9 @@ impl Manifest {
         }
         self.check_preprocessing()?;
         self.calibration.check()?;
+        if let Some(quantization) = &self.quantization {
+            quantization.check()?;
+        }
         for (index, metric) in self.metrics.iter().enumerate() {
             let (lower, upper) = metric.interval.unwrap_or((metric.value, metric.value));
             if !(metric.value.is_finite()
@@ -255,6 +286,31 @@ impl Calibration {
         if !share.contains(&lower) || !share.contains(&upper) || lower > upper {
             let problem = format!("{lower} to {upper} is no band inside 0 to 1");
             return Err(ManifestError::new("calibration.review", problem));
+        }
+        Ok(())
+    }
+}
+
+impl Quantization {
+    fn check(&self) -> Result<(), ManifestError> {
+        let wrong = |field: &str, problem: String| {
+            Err(ManifestError::new(format!("quantization.{field}"), problem))
+        };
+        let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if self.from_digest.len() != 64 || !self.from_digest.bytes().all(hexadecimal) {
+            let problem = format!("{:?} is not 64 lower-case hexadecimal digits", self.from_digest);
+            return wrong("from_digest", problem);
+        }
+        for (field, change) in [
+            ("accuracy_change", self.accuracy_change),
+            ("sensitivity_change", self.sensitivity_change),
+        ] {
+            if !(-1.0..=1.0).contains(&change) {
+                return wrong(field, format!("{change} is not −1 to 1"));
+            }
+        }
+        if self.flips > self.cells {
+            return wrong("flips", format!("{} flips among {} cells", self.flips, self.cells));
         }
         Ok(())
     }

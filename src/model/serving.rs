@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::bundle::Bundle;
 use super::engine::{Engine, EngineError};
 use super::manifest::{Calibration, GOLDEN_TOLERANCE, Golden, Manifest, Output};
+use super::onnx::ModelProto;
 use crate::cell::preprocess::InputTensor;
 use crate::cell::{Fault, Limits, decode};
 use crate::result::{Decision, Digest, ModelRef, Reason};
@@ -131,22 +132,11 @@ impl Model {
     ///
     /// [`ModelError::Engine`].
     pub fn logits(&self, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
-        // Below this a probability's logarithm would only say how far rounding went.
-        const LEAST: f64 = 1e-12;
-        let outputs = self.engine.run(input)?.into_iter().map(f64::from);
-        Ok(match self.manifest.output {
-            Output::Logits => outputs.collect(),
-            Output::Probabilities => outputs.map(|share| share.clamp(LEAST, 1.0).ln()).collect(),
-        })
+        logits(&self.engine, self.manifest.output, input)
     }
 
     fn check(&self, golden: &Golden) -> Result<(), ModelError> {
-        let unreadable = |problem| ModelError::GoldenInput { name: golden.name.clone(), problem };
-        let png = BASE64.decode(&golden.png).map_err(|error| unreadable(error.to_string()))?;
-        let fault = |fault: Fault| unreadable(fault.to_string());
-        let picture = decode(&png, &Limits::default()).map_err(fault)?;
-        let input = self.manifest.preprocessing.tensor(&picture).map_err(fault)?;
-        let got = softmax(&self.logits(&input)?, 1.0);
+        let got = answer(&self.engine, &self.manifest, golden)?;
         let expected = &golden.probabilities;
         let near = |(one, other): (&f64, &f64)| (one - other).abs() <= GOLDEN_TOLERANCE;
         if got.len() == expected.len() && got.iter().zip(expected).all(near) {
@@ -154,6 +144,47 @@ impl Model {
         }
         Err(ModelError::Golden { name: golden.name.clone(), expected: expected.clone(), got })
     }
+}
+
+/// The manifest's golden inputs with the outputs that `network` gives for them, in this engine.
+///
+/// For a network that was derived from a trained one, as by quantization: its bundle then proves that it serves what
+/// was measured when it was made. The trainer of a network writes what the trainer computed instead.
+///
+/// # Errors
+///
+/// See [`ModelError`]; a golden input that cannot be read is named. Stored weights must have been expanded.
+pub fn golden_outputs(
+    network: &ModelProto,
+    manifest: &Manifest,
+) -> Result<Vec<Golden>, ModelError> {
+    let shape = manifest.preprocessing.shape();
+    let engine = Engine::compile(network, shape, manifest.labels.len())?;
+    let answered = |golden: &Golden| {
+        let probabilities = answer(&engine, manifest, golden)?;
+        Ok(Golden { probabilities, ..golden.clone() })
+    };
+    manifest.golden.iter().map(answered).collect()
+}
+
+/// A golden input's probabilities at temperature 1.
+fn answer(engine: &Engine, manifest: &Manifest, golden: &Golden) -> Result<Vec<f64>, ModelError> {
+    let unreadable = |problem| ModelError::GoldenInput { name: golden.name.clone(), problem };
+    let png = BASE64.decode(&golden.png).map_err(|error| unreadable(error.to_string()))?;
+    let fault = |fault: Fault| unreadable(fault.to_string());
+    let picture = decode(&png, &Limits::default()).map_err(fault)?;
+    let input = manifest.preprocessing.tensor(&picture).map_err(fault)?;
+    Ok(softmax(&logits(engine, manifest.output, &input)?, 1.0))
+}
+
+fn logits(engine: &Engine, output: Output, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
+    // Below this a probability's logarithm would only say how far rounding went.
+    const LEAST: f64 = 1e-12;
+    let outputs = engine.run(input)?.into_iter().map(f64::from);
+    Ok(match output {
+        Output::Logits => outputs.collect(),
+        Output::Probabilities => outputs.map(|share| share.clamp(LEAST, 1.0).ln()).collect(),
+    })
 }
 
 /// The softmax of `logits / temperature`.

@@ -79,6 +79,7 @@ pub fn tiny_manifest(id: &str, precision: Precision) -> Manifest {
         output: Output::Logits,
         calibration: Calibration { temperature: 1.0, threshold: 0.5, review: (0.4, 0.6) },
         precision,
+        quantization: None,
         training: Training {
             trainer: format!("leukd {}", env!("CARGO_PKG_VERSION")),
             trained_at: "2026-01-01T00:00:00Z".to_owned(),

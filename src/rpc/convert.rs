@@ -150,6 +150,14 @@ pub fn card(manifest: &crate::model::manifest::Manifest) -> proto::Model {
         review_upper: manifest.calibration.review.1,
         card: manifest.card.clone(),
         notice: RESEARCH_USE_ONLY.to_owned(),
+        quantization: manifest.quantization.as_ref().map(|quantization| proto::Quantization {
+            from_digest: quantization.from_digest.clone(),
+            variant: quantization.variant.clone(),
+            accuracy_change: quantization.accuracy_change,
+            sensitivity_change: quantization.sensitivity_change,
+            flips: quantization.flips,
+            cells: quantization.cells,
+        }),
         ..proto::Model::default()
     }
 }

@@ -9,5 +9,7 @@ pub mod fit;
 pub mod kernels;
 pub mod network;
 pub mod optim;
+pub mod quantize;
 pub mod recipe;
 pub mod report;
+pub mod storage;

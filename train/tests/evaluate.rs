@@ -1,8 +1,8 @@
 //! What is measured, and what the figures stand on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use leukd::cell::Format;
-use leukd::cell::quality::assess;
+mod support;
+
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Calibration;
@@ -335,24 +335,10 @@ proptest! {
 }
 
 fn cells(model: &Model) -> Vec<Cell> {
+    let preprocessing = &model.manifest().preprocessing;
     (0..3)
         .map(|seed| {
-            let label = usize::from(seed % 2 == 1);
-            let picture = synthetic::cell(seed, [Kind::Blast, Kind::Normal][label]);
-            Cell {
-                path: format!("{seed}.bmp").into(),
-                name: format!("{seed}.bmp"),
-                label,
-                subject: seed.to_string(),
-                fold: None,
-                side: None,
-                digest: Digest::of(&seed.to_le_bytes()),
-                format: Format::Bmp,
-                width: picture.width(),
-                height: picture.height(),
-                area: assess(&picture).foreground_px,
-                pixels: model.manifest().preprocessing.square(&picture).unwrap().into_raw(),
-            }
+            support::cell(preprocessing, seed, usize::from(seed % 2 == 1), &seed.to_string())
         })
         .collect()
 }

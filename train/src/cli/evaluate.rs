@@ -1,22 +1,20 @@
 //! `leukd-train evaluate`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Manifest;
 use leukd::model::serving::Model;
-use leukd::result::{RESEARCH_USE_ONLY, Timestamp};
-use leukd_train::dataset::{Cell, LABELS, Protocol, Side, Split};
-use leukd_train::evaluate::{About, AreaCut, Evaluation, Prediction, Seen, through_engine};
-use leukd_train::report::{
-    self, BundleFacts, Facts, Machine, SplitFacts, number, pictures, put, title_and_meaning,
-    with_interval,
-};
+use leukd::result::RESEARCH_USE_ONLY;
+use leukd_train::dataset::{Cell, LABELS, Side, Split};
+use leukd_train::evaluate::Evaluation;
+use leukd_train::report::{number, title_and_meaning, with_interval};
 
 use super::Outcome;
 use super::data::DataArgs;
+use super::measure::{Extra, measure, write};
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
@@ -51,36 +49,13 @@ enum Sides {
     All,
 }
 
-/// One side with everything that was found on it.
-struct Measured<'a> {
-    cells: &'a [Cell],
-    predictions: Vec<Prediction>,
-    evaluation: Evaluation,
-}
-
 pub(super) fn run(args: &EvaluateArgs) -> Outcome {
     let model = Model::load(Bundle::read(&args.bundle)?)?;
     let manifest = model.manifest();
     let split = args.data.split(&manifest.preprocessing)?;
     same_protocol(manifest, &split)?;
     let sides = chosen(args.side, &split)?;
-    let mut measured = Vec::with_capacity(sides.len());
-    for (side, cells) in sides {
-        let predictions = through_engine(&model, cells)?;
-        let about = About {
-            side,
-            protocol: split.protocol,
-            split: split.in_words(),
-            training_digest: split.training_digest().to_string(),
-            model: model.reference(),
-            calibration: manifest.calibration,
-            seen: Seen::of(manifest, &split, side),
-            baseline: AreaCut::fit(split.training.iter().map(|cell| (cell.area, cell.label))),
-            seed: args.bootstrap_seed,
-        };
-        let evaluation = Evaluation::of(&predictions, &about);
-        measured.push(Measured { cells, predictions, evaluation });
-    }
+    let measured = measure(&model, &split, sides, args.bootstrap_seed)?;
     let mut out = std::io::stdout().lock();
     for one in &measured {
         if args.json {
@@ -90,9 +65,9 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
         }
     }
     if let Some(folder) = &args.out {
-        write(folder, &model, &split, &measured)?;
+        let page = write(folder, &model, &split, &measured, Extra::default())?;
         if !args.json {
-            writeln!(out, "{}", folder.join("report.html").display())?;
+            writeln!(out, "{}", page.display())?;
         }
     }
     if !args.json {
@@ -146,9 +121,10 @@ fn chosen(sides: Sides, split: &Split) -> Result<Vec<(Side, &[Cell])>, Box<dyn s
     Ok(chosen)
 }
 
-fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()> {
+/// The tables of one side.
+pub(super) fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()> {
     let counts = &of.counts;
-    let protocol = if of.protocol == Protocol::Image { "image" } else { "subject" };
+    let protocol = of.protocol;
     writeln!(out, "{} on the {} side, split by {protocol}", of.model.id, of.side.as_str())?;
     writeln!(
         out,
@@ -220,79 +196,4 @@ fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()> {
         ),
         None => writeln!(out, "\nno baseline: the training side lacks a class\n"),
     }
-}
-
-/// Everything into `folder`.
-fn write(folder: &Path, model: &Model, split: &Split, measured: &[Measured<'_>]) -> Outcome {
-    let named = |error: std::io::Error| format!("cannot write {}: {error}", folder.display());
-    std::fs::create_dir_all(folder).map_err(named)?;
-    let manifest = model.manifest();
-    let evaluations: Vec<_> = measured.iter().map(|one| one.evaluation.clone()).collect();
-    put(&folder.join("evaluation.json"), &serde_json::to_vec_pretty(&evaluations)?)?;
-    put(&folder.join("predictions.csv"), &predictions(model, measured)?)?;
-    let shown = measured.iter().max_by_key(|one| one.evaluation.side);
-    let facts = Facts {
-        bundle: BundleFacts {
-            id: manifest.id.clone(),
-            digest: model.digest().to_string(),
-            precision: manifest.precision.as_str().to_owned(),
-            trainer: manifest.training.trainer.clone(),
-            trained_at: manifest.training.trained_at.clone(),
-            data: manifest.training.data.clone(),
-            card: manifest.card.clone(),
-        },
-        made_at: now().to_rfc3339(),
-        evaluations,
-        split: SplitFacts::of(split),
-        recipe: manifest.training.recipe.clone().into_iter().collect(),
-        machine: Machine::here("CPU, the daemon's engine"),
-        pictures: shown.map_or_else(Vec::new, |one| {
-            let size = manifest.preprocessing.size;
-            pictures(&one.predictions, one.cells, &manifest.calibration, size)
-        }),
-        ..Facts::default()
-    };
-    report::write(&facts, folder)?;
-    Ok(())
-}
-
-fn now() -> Timestamp {
-    Timestamp(jiff::Timestamp::now().as_millisecond())
-}
-
-/// `predictions.csv`: a line for each cell, with what leukd suggests for it.
-fn predictions(
-    model: &Model,
-    measured: &[Measured<'_>],
-) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    let calibration = &model.manifest().calibration;
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record([
-        "side",
-        "name",
-        "subject",
-        "label",
-        "p_all",
-        "logit_all",
-        "logit_hem",
-        "decision",
-        "area",
-    ])?;
-    for one in measured {
-        for prediction in &one.predictions {
-            let p = prediction.probability(calibration.temperature);
-            table.write_record([
-                one.evaluation.side.as_str(),
-                &prediction.name,
-                &prediction.subject,
-                LABELS[prediction.label],
-                &p.to_string(),
-                &prediction.logits[0].to_string(),
-                &prediction.logits[1].to_string(),
-                calibration.decide(p).as_str(),
-                &prediction.area.to_string(),
-            ])?;
-        }
-    }
-    Ok(table.into_inner().map_err(|error| error.to_string())?)
 }

@@ -9,6 +9,7 @@ mod inspect;
 mod pace;
 mod pack;
 mod progress;
+mod quantize;
 mod recipe;
 mod run;
 
@@ -62,6 +63,11 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Evaluate(Box<evaluate::EvaluateArgs>),
+    /// Make smaller forms of an f32 bundle, measure what each costs, and choose the smallest that costs nothing that
+    /// matters.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Quantize(Box<quantize::QuantizeArgs>),
 }
 
 /// Runs what the command line asks for.
@@ -73,5 +79,6 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Pace(args) => pace::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
     }
 }

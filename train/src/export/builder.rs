@@ -9,7 +9,8 @@ use leukd::model::onnx::{
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 
-use super::stored::Stored;
+pub(super) use crate::storage::integer;
+use crate::storage::{self, Stored};
 
 /// ONNX operators in the version of ONNX 1.8, and the file format that came with it.
 const OPSET: i64 = 13;
@@ -36,54 +37,24 @@ impl Builder {
         inputs: &[&str],
         attributes: Vec<AttributeProto>,
     ) -> String {
-        self.nodes.push(NodeProto {
-            op_type: operator.to_owned(),
-            name: name.to_owned(),
-            input: inputs.iter().map(|input| (*input).to_owned()).collect(),
-            output: vec![name.to_owned()],
-            attribute: attributes,
-            ..NodeProto::default()
-        });
+        self.nodes.push(storage::node(operator, name, inputs, attributes));
         name.to_owned()
     }
 
     /// A stored f32 tensor.
     pub(super) fn tensor(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
-        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.store(name, shape, DataType::Float, raw)
+        let shape: Vec<i64> = shape.iter().map(|side| *side as i64).collect();
+        self.tensors.push(storage::float_tensor(name, &shape, values));
+        name.to_owned()
     }
 
     /// A kernel of `shape[0]` output channels, stored as the builder's precision asks.
     pub(super) fn kernel(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
         let rows = shape.first().copied().unwrap_or(1);
-        match Stored::new(values, rows, self.precision) {
-            Stored::F32(values) => self.tensor(name, shape, &values),
-            Stored::F16(values) => {
-                let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                let stored = self.store(&format!("{name}.f16"), shape, DataType::Float16, raw);
-                let to = vec![integer("to", DataType::Float as i64)];
-                self.node("Cast", name, &[&stored], to)
-            }
-            Stored::Int8 { levels, scales } => {
-                let raw = levels.iter().flat_map(|level| level.to_le_bytes()).collect();
-                let stored = self.store(&format!("{name}.int8"), shape, DataType::Int8, raw);
-                let scale = self.tensor(&format!("{name}.scale"), &[rows], &scales);
-                let zero = format!("{name}.zero");
-                let zero = self.store(&zero, &[rows], DataType::Int8, vec![0; rows]);
-                let axis = vec![integer("axis", 0)];
-                self.node("DequantizeLinear", name, &[&stored, &scale, &zero], axis)
-            }
-        }
-    }
-
-    fn store(&mut self, name: &str, shape: &[usize], kind: DataType, raw_data: Vec<u8>) -> String {
-        self.tensors.push(TensorProto {
-            name: name.to_owned(),
-            dims: shape.iter().map(|side| *side as i64).collect(),
-            data_type: kind as i32,
-            raw_data,
-            ..TensorProto::default()
-        });
+        let shape: Vec<i64> = shape.iter().map(|side| *side as i64).collect();
+        let (tensors, node) = Stored::new(values, rows, self.precision).onnx(name, &shape);
+        self.tensors.extend(tensors);
+        self.nodes.extend(node);
         name.to_owned()
     }
 
@@ -117,15 +88,6 @@ impl Builder {
             }),
             ..ModelProto::default()
         }
-    }
-}
-
-pub(super) fn integer(name: &str, value: i64) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: AttributeType::Int as i32,
-        i: value,
-        ..AttributeProto::default()
     }
 }
 

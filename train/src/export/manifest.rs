@@ -54,6 +54,7 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
         output: Output::Logits,
         calibration: facts.calibration,
         precision: facts.precision,
+        quantization: None,
         training: Training {
             trainer: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
             trained_at: facts.trained_at.clone(),

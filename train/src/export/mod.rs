@@ -16,7 +16,7 @@ use leukd::model::serving::{Model, ModelError};
 
 pub use graph::graph;
 pub use manifest::{Facts, golden, manifest};
-pub use stored::{Stored, rounded};
+pub use stored::rounded;
 
 use crate::dataset::{Cell, Split};
 use crate::evaluate::{self, Figures, Prediction};

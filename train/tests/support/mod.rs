@@ -1,6 +1,8 @@
-//! What several tests of the trainer share.
+//! What several tests of the trainer share; none of them needs all of it.
+#![allow(dead_code)]
 
 use leukd::cell::Format;
+use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::quality::assess;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::result::Digest;
@@ -24,32 +26,30 @@ pub(crate) fn narrow(base: &str, settings: &[&str]) -> Recipe {
     Recipe::read(base, &settings).unwrap()
 }
 
+/// The synthetic blast (`label` 0) or normal cell (1) of `seed`, as if read from a file.
+pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subject: &str) -> Cell {
+    let picture = synthetic::cell(seed, [Kind::Blast, Kind::Normal][label]);
+    Cell {
+        path: format!("{seed}.bmp").into(),
+        name: format!("{seed}.bmp"),
+        label,
+        subject: subject.to_owned(),
+        fold: None,
+        side: None,
+        digest: Digest::of(&seed.to_le_bytes()),
+        format: Format::Bmp,
+        width: picture.width(),
+        height: picture.height(),
+        area: assess(&picture).foreground_px,
+        pixels: preprocessing.square(&picture).unwrap().into_raw(),
+    }
+}
+
 /// Cells drawn from `seeds`, blasts and normal cells in turn, of the two subjects.
-pub(crate) fn cells(
-    recipe: &Recipe,
-    seeds: std::ops::Range<u64>,
-    subjects: [&str; 2],
-) -> Vec<Cell> {
+fn cells(recipe: &Recipe, seeds: std::ops::Range<u64>, subjects: [&str; 2]) -> Vec<Cell> {
+    let label = |seed: u64| usize::from(seed % 2 == 1);
     seeds
-        .map(|seed| {
-            let label = (seed % 2) as usize;
-            let picture = synthetic::cell(seed, [Kind::Blast, Kind::Normal][label]);
-            let square = recipe.preprocessing().square(&picture).unwrap();
-            Cell {
-                path: format!("{seed}.bmp").into(),
-                name: format!("{seed}.bmp"),
-                label,
-                subject: subjects[label].to_owned(),
-                fold: None,
-                side: None,
-                format: Format::Bmp,
-                width: picture.width(),
-                height: picture.height(),
-                digest: Digest::of(&seed.to_le_bytes()),
-                area: assess(&picture).foreground_px,
-                pixels: square.into_raw(),
-            }
-        })
+        .map(|seed| cell(&recipe.preprocessing(), seed, label(seed), subjects[label(seed)]))
         .collect()
 }
 

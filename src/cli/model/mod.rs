@@ -1,4 +1,7 @@
-//! `leukd model`: the card of the model in service, or of a bundle.
+//! `leukd model`: the card of the model in service, or of a bundle; two bundles side by side.
+
+mod diff;
+mod side;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +17,7 @@ use crate::rpc::convert;
 use crate::rpc::proto::control_client::ControlClient;
 use crate::rpc::proto::{self, GetModelRequest};
 
-/// Show or verify a model
+/// Show, verify or compare models
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ModelArgs {
     #[command(subcommand)]
@@ -38,6 +41,7 @@ enum ModelCommand {
         /// The bundle
         file: PathBuf,
     },
+    Diff(diff::DiffArgs),
 }
 
 /// Runs it.
@@ -49,6 +53,7 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CliError> {
         ModelCommand::Show { file: None, server, json } => served(server, *json),
         ModelCommand::Show { file: Some(file), json, .. } => stored(file, *json),
         ModelCommand::Verify { file } => verify(file),
+        ModelCommand::Diff(args) => diff::run(args),
     }
 }
 

@@ -1,0 +1,259 @@
+//! `leukd-train quantize`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use leukd::model::bundle::Bundle;
+use leukd::result::RESEARCH_USE_ONLY;
+use leukd_train::export;
+use leukd_train::quantize::{
+    self, Gate, Measured, Outcome as Quantized, QuantizeInput, Reference, Row, Settings, Verdict,
+};
+use serde::Serialize;
+
+use super::Outcome;
+use super::data::DataArgs;
+
+#[derive(Debug, Args)]
+pub(super) struct QuantizeArgs {
+    /// The f32 bundle (`leukd train export --weights f32`).
+    bundle: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Where the forms (NAME.onnx), the chosen one (model.onnx) and the figures (quantize.json) go.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The most accuracy that a form may lose against f32, in points.
+    #[arg(long, value_name = "POINTS", default_value_t = Gate::default().max_accuracy_loss)]
+    max_accuracy_loss: f64,
+    /// The most sensitivity that it may lose at f32's specificity, in points.
+    #[arg(long, value_name = "POINTS", default_value_t = Gate::default().max_sensitivity_loss)]
+    max_sensitivity_loss: f64,
+    /// The most time that it may take for a cell, as a multiple of f32's.
+    #[arg(long, value_name = "RATIO", default_value_t = Gate::default().max_slowdown)]
+    max_slowdown: f64,
+    /// Calibrate on at most so many training cells, both classes equally often.
+    #[arg(long, value_name = "CELLS", default_value_t = Settings::default().calibration_cells)]
+    calibration_cells: usize,
+    /// int8-full covers what flows into a layer up to this percentile.
+    #[arg(long, value_name = "PERCENT", default_value_t = Settings::default().percentile)]
+    percentile: f64,
+    /// int8-full leaves so many layers in f32: those that lose most.
+    #[arg(long, value_name = "LAYERS", default_value_t = Settings::default().keep_float)]
+    keep_float: usize,
+    /// Draws the calibration cells and the order of timing.
+    #[arg(long, default_value_t = Settings::default().seed)]
+    seed: u64,
+    /// Print quantize.json instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `quantize.json`.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    bundle: String,
+    /// Whether the bundle says that it was trained on this split's training side. Else cells that it was trained on may
+    /// stand on the validation side.
+    trained_on_this_split: bool,
+    chosen: &'a str,
+    #[serde(flatten)]
+    outcome: &'a Quantized,
+    notice: &'static str,
+}
+
+pub(super) fn run(args: &QuantizeArgs) -> Outcome {
+    let bundle = Bundle::read(&args.bundle)?;
+    quantize::accept(&bundle)?;
+    let origin = args.bundle.display().to_string();
+    let bytes = std::fs::read(&args.bundle).map_err(|error| format!("{origin}: {error}"))?;
+    let split = args.data.split(&bundle.manifest().preprocessing)?;
+    let trained_on_this_split =
+        bundle.manifest().training.data_digest == split.training_digest().to_string();
+    if !trained_on_this_split {
+        tracing::warn!(
+            "{origin} does not say that it was trained on this split's training side: cells that it knows may stand on \
+             the validation side, and hide what a form loses"
+        );
+    }
+    let settings = Settings {
+        gate: Gate {
+            max_accuracy_loss: args.max_accuracy_loss,
+            max_sensitivity_loss: args.max_sensitivity_loss,
+            max_slowdown: args.max_slowdown,
+        },
+        calibration_cells: args.calibration_cells,
+        percentile: args.percentile,
+        keep_float: args.keep_float,
+        seed: args.seed,
+    };
+    let outcome = quantize::run(
+        &bytes,
+        &QuantizeInput {
+            origin: &origin,
+            calibration: &split.training,
+            validation: &split.validation,
+            settings,
+        },
+    )?;
+    let document = Document {
+        bundle: origin,
+        trained_on_this_split,
+        chosen: outcome.winner.map_or("f32", |index| outcome.rows[index].name),
+        outcome: &outcome,
+        notice: RESEARCH_USE_ONLY,
+    };
+    let json = serde_json::to_string_pretty(&document)?;
+    store(&args.out, &outcome, &bytes, &json)?;
+    let mut out = std::io::stdout();
+    if args.json {
+        writeln!(out, "{json}")?;
+        return Ok(());
+    }
+    print(&mut out, &outcome, &args.out)?;
+    if !trained_on_this_split {
+        writeln!(
+            out,
+            "Mind: the bundle does not say that it was trained on this split's training side."
+        )?;
+    }
+    writeln!(out, "{RESEARCH_USE_ONLY}")?;
+    Ok(())
+}
+
+/// Writes every form, the chosen one (f32 where all are refused) and the figures.
+fn store(folder: &Path, outcome: &Quantized, float: &[u8], json: &str) -> Outcome {
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for (row, bytes) in outcome.rows.iter().zip(&outcome.bundles) {
+        let path = folder.join(format!("{}.onnx", row.name));
+        if bytes.is_empty() {
+            // A file of an earlier run must not pass for this one's.
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(format!("{}: {error}", path.display()).into());
+                }
+                _ => {}
+            }
+        } else {
+            export::write(&path, bytes)?;
+        }
+    }
+    export::write(&folder.join("model.onnx"), outcome.winning_bundle().unwrap_or(float))?;
+    export::write(&folder.join("quantize.json"), json.as_bytes())?;
+    Ok(())
+}
+
+fn print(out: &mut impl Write, outcome: &Quantized, folder: &Path) -> std::io::Result<()> {
+    let Reference { cells, accuracy, balanced_accuracy, sensitivity, specificity, .. } =
+        outcome.reference;
+    writeln!(
+        out,
+        "f32 on {cells} validation cells: accuracy {:.2} %, balanced accuracy {:.2} %, sensitivity {:.2} % at \
+         specificity {:.2} %. Calibrated on {} training cells.\n",
+        accuracy * 100.0,
+        balanced_accuracy * 100.0,
+        sensitivity * 100.0,
+        specificity * 100.0,
+        outcome.calibration_cells,
+    )?;
+    let mut table = vec![
+        [
+            "form",
+            "MB",
+            "accuracy",
+            "balanced",
+            "sensit.",
+            "→ all",
+            "→ hem",
+            "max |Δp|",
+            "ms/cell",
+            "× f32",
+            "load ms",
+            "verdict",
+        ]
+        .map(str::to_owned),
+    ];
+    table.push(float_line(&outcome.reference));
+    table.extend(outcome.rows.iter().map(line));
+    let width = |column: usize| {
+        table.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..12).map(width).collect();
+    for cells in &table {
+        let mut text = format!("{:<width$}", cells[0], width = widths[0]);
+        for (cell, width) in cells[1..11].iter().zip(&widths[1..11]) {
+            text += &format!("  {cell:>width$}");
+        }
+        writeln!(out, "{text}  {}", cells[11])?;
+    }
+    writeln!(
+        out,
+        "\nChanges are in points against f32; sensitivity at the specificity that f32 has."
+    )?;
+    for row in &outcome.rows {
+        if let Verdict::Refused(reason) = &row.verdict {
+            writeln!(out, "{} is refused: {reason}.", row.name)?;
+        }
+        if !row.kept_float.is_empty() {
+            writeln!(out, "{} leaves in f32: {}.", row.name, row.kept_float.join(", "))?;
+        }
+    }
+    let path = folder.join("model.onnx");
+    match outcome.winner {
+        Some(index) => writeln!(
+            out,
+            "Chosen: {}, the smallest form within the gate: {}",
+            outcome.rows[index].name,
+            path.display()
+        ),
+        None => writeln!(out, "Every form is refused: f32 stays: {}", path.display()),
+    }
+}
+
+fn float_line(reference: &Reference) -> [String; 12] {
+    let none = String::new;
+    [
+        "f32".to_owned(),
+        megabytes(reference.bytes),
+        none(),
+        none(),
+        none(),
+        none(),
+        none(),
+        none(),
+        format!("{:.2}", reference.milliseconds),
+        "1.00".to_owned(),
+        format!("{:.0}", reference.load_milliseconds),
+        none(),
+    ]
+}
+
+fn line(row: &Row) -> [String; 12] {
+    let verdict = match row.verdict {
+        Verdict::Kept => "kept",
+        Verdict::Refused(_) => "refused",
+    };
+    let points = |change: f64| format!("{:+.2}", change * 100.0);
+    let of = |text: &dyn Fn(&Measured) -> String| {
+        row.measured.as_ref().map_or_else(|| "-".to_owned(), text)
+    };
+    [
+        row.name.to_owned(),
+        megabytes(row.bytes),
+        of(&|m| points(m.accuracy_change)),
+        of(&|m| points(m.balanced_accuracy_change)),
+        of(&|m| points(m.sensitivity_change)),
+        of(&|m| m.flips_to_all.to_string()),
+        of(&|m| m.flips_to_hem.to_string()),
+        of(&|m| format!("{:.4}", m.largest_difference)),
+        of(&|m| format!("{:.2}", m.milliseconds)),
+        of(&|m| format!("{:.2}", m.slowdown)),
+        of(&|m| format!("{:.0}", m.load_milliseconds)),
+        verdict.to_owned(),
+    ]
+}
+
+fn megabytes(bytes: usize) -> String {
+    format!("{:.2}", bytes as f64 / 1e6)
+}
