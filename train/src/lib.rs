@@ -5,5 +5,6 @@ pub mod dataset;
 pub mod evaluate;
 pub mod export;
 pub mod fit;
+pub mod init;
 pub mod kernels;
 pub mod network;

@@ -3,6 +3,7 @@
 mod export;
 mod fit;
 mod shared;
+mod weights;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +30,13 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Export(export::ExportArgs),
+    /// Say what a weights file would bring to the network, and what not.
+    ///
+    /// Reads Keras' .h5 (backbone alone, or the full model), timm's and torchvision's .safetensors
+    /// and .pth, bundles and runs. Exits with an error where `--init` would refuse the file.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Weights(weights::WeightsArgs),
 }
 
 /// Runs what the command line asks for.
@@ -36,5 +44,6 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Fit(args) => fit::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Weights(args) => weights::run(&args),
     }
 }

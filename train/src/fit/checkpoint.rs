@@ -250,6 +250,12 @@ impl Checkpoint {
         Ok(written.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
     }
 
+    /// The file of `kept`'s weights, which need not exist yet.
+    #[must_use]
+    pub fn weights_file(&self, kept: Kept) -> PathBuf {
+        self.folder.join(kept.file())
+    }
+
     /// `network` with `kept`'s weights.
     ///
     /// # Errors

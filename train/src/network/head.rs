@@ -51,11 +51,14 @@ impl Head {
     }
 
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let [channels, height, width, batch] = x.dims();
-        let pooled: Tensor<2> =
-            x.reshape([channels, height * width, batch]).max_dim(1).squeeze_dim(1);
-        let pooled = pooled.transpose();
-        let hidden = relu(self.hidden.forward(self.norm.forward(pooled)));
+        let hidden = relu(self.hidden.forward(self.norm.forward(pool(x))));
         self.classes.forward(self.dropout.forward(hidden))
     }
+}
+
+/// Global max pooling: `[channels, height, width, batch]` → `[batch, channels]`.
+pub(super) fn pool(x: Tensor<4>) -> Tensor<2> {
+    let [channels, height, width, batch] = x.dims();
+    let pooled: Tensor<2> = x.reshape([channels, height * width, batch]).max_dim(1).squeeze_dim(1);
+    pooled.transpose()
 }

@@ -9,10 +9,12 @@
 mod backbone;
 mod head;
 mod layers;
+mod parameters;
 
 pub use backbone::{Backbone, Block, SqueezeExcite};
 pub use head::Head;
 pub use layers::ConvNorm;
+pub use parameters::{Layer, Parameter, Position, Quantity};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -111,6 +113,13 @@ impl Network {
     #[must_use]
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
         self.head.forward(self.backbone.forward(normalise(pixels)))
+    }
+
+    /// What the backbone says of `pixels` (as for [`Network::forward`]) after global max pooling:
+    /// `[batch, channels]`, the head's input.
+    #[must_use]
+    pub fn features(&self, pixels: Tensor<4>) -> Tensor<2> {
+        head::pool(self.backbone.forward(normalise(pixels)))
     }
 
     /// How many parameters Keras would count in the backbone.
