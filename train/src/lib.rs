@@ -6,6 +6,7 @@ pub mod dataset;
 pub mod evaluate;
 pub mod export;
 pub mod fit;
+pub mod init;
 pub mod kernels;
 pub mod network;
 pub mod optim;

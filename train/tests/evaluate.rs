@@ -8,9 +8,9 @@ use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Calibration;
 use leukd::model::serving::Model;
 use leukd::result::{Decision, Digest, ModelRef};
-use leukd_train::dataset::{Cell, Protocol};
+use leukd_train::dataset::{Cell, Protocol, Side};
 use leukd_train::evaluate::{
-    About, AreaCut, EngineRunError, Evaluation, Figures, Prediction, Seen, Side, fit_temperature,
+    About, AreaCut, EngineRunError, Evaluation, Figures, Prediction, Seen, fit_temperature,
     intervals, review_band, through_engine, wilson,
 };
 use proptest::prelude::*;

@@ -9,7 +9,7 @@ use leukd::model::manifest::{Calibration, Precision};
 use leukd::model::serving::Model;
 use leukd_train::dataset::Split;
 use leukd_train::evaluate::Prediction;
-use leukd_train::export::{Facts, golden, graph, manifest, probabilities, rounded};
+use leukd_train::export::{Facts, Naming, golden, graph, manifest, probabilities, rounded};
 use leukd_train::fit::State;
 use leukd_train::network::{Architecture, Network, Regularisation};
 use leukd_train::recipe::{Kept, Recipe, Setting};
@@ -65,7 +65,7 @@ fn difference(recipe: &Recipe, network: &Network, precision: Precision) -> f64 {
         })
         .collect();
     let facts = Facts {
-        id: "test",
+        naming: Naming { id: "test", data: "synthetic cells" },
         state: &state,
         kept: Kept::Last,
         trained_at: "2026-01-01T00:00:00Z".to_owned(),

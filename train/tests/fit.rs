@@ -10,7 +10,7 @@ use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Precision;
 use leukd::model::serving::Model;
 use leukd_train::dataset::Split;
-use leukd_train::export::export;
+use leukd_train::export::{Naming, export};
 use leukd_train::fit::{
     Checkpoint, CheckpointError, Ending, EpochLine, Observer, Plan, Start, State, Step, Stop, fit,
 };
@@ -132,7 +132,8 @@ fn a_stopped_run_goes_on_bit_for_bit_and_its_bundle_serves() {
     let error = run(recipe, &fewer, &folder, Start::Resume, 1).unwrap_err();
     assert!(matches!(error, CheckpointError::OtherData), "{error}");
 
-    let exported = export(&folder, &split, "test", Precision::F32, Kept::Last).unwrap();
+    let naming = Naming { id: "test", data: "synthetic cells" };
+    let exported = export(&folder, &split, naming, Precision::F32, Kept::Last).unwrap();
     let model = Model::load(Bundle::from_bytes(&exported.bytes, "test").unwrap()).unwrap();
     let manifest = model.manifest();
     assert_eq!((manifest.training.epochs, manifest.training.best_epoch), (3, 3));

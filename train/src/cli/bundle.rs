@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use leukd::model::manifest::Precision;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::Split;
-use leukd_train::export;
+use leukd_train::export::{self, Naming};
 use leukd_train::fit::Checkpoint;
 use leukd_train::recipe::Kept;
 
@@ -61,6 +61,10 @@ pub(super) struct BundleArgs {
     /// The model's name: 1 to 64 letters, digits, `.`, `-`, `_`.
     #[arg(long, default_value = "efficientnet-b3")]
     pub(super) id: String,
+    /// The training data in words, with their source, for the bundle's card. Default: where they were
+    /// read from.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) about_data: Option<String>,
 }
 
 /// Exports a run and says what came of it.
@@ -72,7 +76,10 @@ pub(super) fn export(
     path: &Path,
 ) -> Outcome {
     let kept = args.keep.map_or(checkpoint.state()?.recipe.choice.keep, Kept::from);
-    let exported = export::export(checkpoint, split, &args.id, weights.into(), kept)?;
+    let data = args.about_data.clone();
+    let data = data.unwrap_or_else(|| format!("the cells of {}", split.source.display()));
+    let naming = Naming { id: &args.id, data: &data };
+    let exported = export::export(checkpoint, split, naming, weights.into(), kept)?;
     export::write(path, &exported.bytes)?;
     let mut out = std::io::stdout();
     writeln!(

@@ -7,7 +7,9 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use leukd::cell::preprocess::Preprocessing;
-use leukd_train::dataset::{Dataset, DatasetError, SPLIT_SEED, Split, SplitPlan, TestSubjects};
+use leukd_train::dataset::{
+    Broken, Dataset, DatasetError, SPLIT_SEED, Split, SplitPlan, TestSubjects,
+};
 
 /// Files that were left out and are named one by one; the rest are counted.
 const NAMED: usize = 10;
@@ -26,6 +28,14 @@ pub(super) struct DataArgs {
 impl DataArgs {
     /// Reads the cells and parts them.
     pub(super) fn split(&self, preprocessing: &Preprocessing) -> Result<Split, DatasetError> {
+        self.read(preprocessing).map(|(split, _)| split)
+    }
+
+    /// As [`Self::split`], with what was left out.
+    pub(super) fn read(
+        &self,
+        preprocessing: &Preprocessing,
+    ) -> Result<(Split, Vec<Broken>), DatasetError> {
         let dataset = read(&self.data, preprocessing)?;
         for file in dataset.broken.iter().take(NAMED) {
             tracing::warn!(path = %file.path.display(), reason = file.reason, "left out");
@@ -33,7 +43,8 @@ impl DataArgs {
         if let Some(more @ 1..) = dataset.broken.len().checked_sub(NAMED) {
             tracing::warn!("{more} more were left out: `leukd train inspect` lists them");
         }
-        self.sides.split(dataset)
+        let broken = dataset.broken.clone();
+        Ok((self.sides.split(dataset)?, broken))
     }
 }
 

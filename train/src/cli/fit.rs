@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
-use leukd_train::fit::{Ending, Start};
+use leukd_train::fit::Ending;
 
 use super::Outcome;
 use super::data::DataArgs;
@@ -25,7 +25,8 @@ pub(super) fn run(args: &FitArgs) -> Outcome {
     let recipe = args.recipe.read()?;
     let split = args.data.split(&recipe.preprocessing())?;
     writeln!(std::io::stdout(), "{}", split.in_words())?;
-    let start = if args.run.resume { Start::Resume } else { Start::Fresh };
+    let start = args.run.start(&recipe, &mut std::io::stdout())?;
+    args.run.prepare(&recipe, &split)?;
     let (_, ending) = args.run.fit(&recipe, &split, &checkpoint, start)?;
     if ending == Ending::Stopped {
         return Err(super::Stopped.into());

@@ -47,7 +47,7 @@ pub(super) fn measure<'a>(
             let predictions = through_engine(model, cells)?;
             let about = About {
                 side,
-                protocol: split.protocol,
+                protocol: split.protocol_of(side),
                 split: split.in_words(),
                 training_digest: split.training_digest().to_string(),
                 model: model.reference(),

@@ -6,12 +6,15 @@ mod evaluate;
 mod export;
 mod fit;
 mod inspect;
+mod measure;
 mod pace;
 mod pack;
 mod progress;
 mod quantize;
 mod recipe;
 mod run;
+mod weights;
+mod whole;
 
 use clap::{Parser, Subcommand};
 
@@ -25,12 +28,19 @@ pub(crate) struct Stopped;
 
 /// Trains the models that leukd serves.
 ///
+/// Without a command it does everything: reads the cells, parts them, trains, calibrates, makes smaller
+/// forms, measures them on the test side, and writes bundle and report into --out. Each command
+/// below is one of these steps, or looks at something.
+///
 /// For Research Use Only. Not for use in diagnostic procedures.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about)]
+#[command(version, about, long_about, arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    whole: Option<Box<whole::WholeArgs>>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,11 +78,25 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Quantize(Box<quantize::QuantizeArgs>),
+    /// Say what a weights file would bring to the network, and what not.
+    ///
+    /// Reads Keras' .h5 (backbone alone, or the full model), timm's and torchvision's .safetensors
+    /// and .pth, bundles and runs. Exits with an error where `--init` would refuse the file.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Weights(Box<weights::WeightsArgs>),
 }
 
 /// Runs what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Outcome {
-    match cli.command {
+    let Some(command) = cli.command else {
+        // clap asks for --data and --out where there is no command.
+        return cli.whole.map_or_else(
+            || Err("give --data and --out, or a command".into()),
+            |args| whole::run(&args),
+        );
+    };
+    match command {
         Command::Inspect(args) => inspect::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Fit(args) => fit::run(&args),
@@ -80,5 +104,6 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Quantize(args) => quantize::run(&args),
+        Command::Weights(args) => weights::run(&args),
     }
 }

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use leukd::model::bundle::Bundle;
 use leukd::result::RESEARCH_USE_ONLY;
+use leukd_train::dataset::Split;
 use leukd_train::export;
 use leukd_train::quantize::{
     self, Gate, Measured, Outcome as Quantized, QuantizeInput, Reference, Row, Settings, Verdict,
 };
+use leukd_train::report::Variant;
 use serde::Serialize;
 
 use super::Outcome;
@@ -24,6 +26,17 @@ pub(super) struct QuantizeArgs {
     /// Where the forms (NAME.onnx), the chosen one (model.onnx) and the figures (quantize.json) go.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    gate: GateArgs,
+    /// Print quantize.json instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How forms are made, and what they may cost.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Smaller forms")]
+pub(super) struct GateArgs {
     /// The most accuracy that a form may lose against f32, in points.
     #[arg(long, value_name = "POINTS", default_value_t = Gate::default().max_accuracy_loss)]
     max_accuracy_loss: f64,
@@ -43,11 +56,24 @@ pub(super) struct QuantizeArgs {
     #[arg(long, value_name = "LAYERS", default_value_t = Settings::default().keep_float)]
     keep_float: usize,
     /// Draws the calibration cells and the order of timing.
-    #[arg(long, default_value_t = Settings::default().seed)]
-    seed: u64,
-    /// Print quantize.json instead of the table.
-    #[arg(long)]
-    json: bool,
+    #[arg(long, value_name = "SEED", default_value_t = Settings::default().seed)]
+    quantize_seed: u64,
+}
+
+impl GateArgs {
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            gate: Gate {
+                max_accuracy_loss: self.max_accuracy_loss,
+                max_sensitivity_loss: self.max_sensitivity_loss,
+                max_slowdown: self.max_slowdown,
+            },
+            calibration_cells: self.calibration_cells,
+            percentile: self.percentile,
+            keep_float: self.keep_float,
+            seed: self.quantize_seed,
+        }
+    }
 }
 
 /// `quantize.json`.
@@ -66,53 +92,16 @@ struct Document<'a> {
 pub(super) fn run(args: &QuantizeArgs) -> Outcome {
     let bundle = Bundle::read(&args.bundle)?;
     quantize::accept(&bundle)?;
-    let origin = args.bundle.display().to_string();
-    let bytes = std::fs::read(&args.bundle).map_err(|error| format!("{origin}: {error}"))?;
     let split = args.data.split(&bundle.manifest().preprocessing)?;
-    let trained_on_this_split =
-        bundle.manifest().training.data_digest == split.training_digest().to_string();
-    if !trained_on_this_split {
-        tracing::warn!(
-            "{origin} does not say that it was trained on this split's training side: cells that it knows may stand on \
-             the validation side, and hide what a form loses"
-        );
-    }
-    let settings = Settings {
-        gate: Gate {
-            max_accuracy_loss: args.max_accuracy_loss,
-            max_sensitivity_loss: args.max_sensitivity_loss,
-            max_slowdown: args.max_slowdown,
-        },
-        calibration_cells: args.calibration_cells,
-        percentile: args.percentile,
-        keep_float: args.keep_float,
-        seed: args.seed,
-    };
-    let outcome = quantize::run(
-        &bytes,
-        &QuantizeInput {
-            origin: &origin,
-            calibration: &split.training,
-            validation: &split.validation,
-            settings,
-        },
-    )?;
-    let document = Document {
-        bundle: origin,
-        trained_on_this_split,
-        chosen: outcome.winner.map_or("f32", |index| outcome.rows[index].name),
-        outcome: &outcome,
-        notice: RESEARCH_USE_ONLY,
-    };
-    let json = serde_json::to_string_pretty(&document)?;
-    store(&args.out, &outcome, &bytes, &json)?;
+    let trained_here = trained_on(&bundle, &split);
+    let outcome = forms(&args.bundle, &split, &args.gate.settings(), &args.out)?;
     let mut out = std::io::stdout();
     if args.json {
-        writeln!(out, "{json}")?;
+        writeln!(out, "{}", document(&args.bundle, trained_here, &outcome)?)?;
         return Ok(());
     }
     print(&mut out, &outcome, &args.out)?;
-    if !trained_on_this_split {
+    if !trained_here {
         writeln!(
             out,
             "Mind: the bundle does not say that it was trained on this split's training side."
@@ -120,6 +109,82 @@ pub(super) fn run(args: &QuantizeArgs) -> Outcome {
     }
     writeln!(out, "{RESEARCH_USE_ONLY}")?;
     Ok(())
+}
+
+/// Makes and measures every form of the bundle at `path`, and writes them all into `folder`.
+pub(super) fn forms(
+    path: &Path,
+    split: &Split,
+    settings: &Settings,
+    folder: &Path,
+) -> Result<Quantized, Box<dyn std::error::Error>> {
+    let origin = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| format!("{origin}: {error}"))?;
+    let trained_here = trained_on(&Bundle::from_bytes(&bytes, &origin)?, split);
+    if !trained_here {
+        tracing::warn!(
+            "{origin} does not say that it was trained on this split's training side: cells that it knows may stand on \
+             the validation side, and hide what a form loses"
+        );
+    }
+    let input = QuantizeInput {
+        origin: &origin,
+        calibration: &split.training,
+        validation: &split.validation,
+        settings: *settings,
+    };
+    let outcome = quantize::run(&bytes, &input)?;
+    let json = document(path, trained_here, &outcome)?;
+    store(folder, &outcome, &bytes, &json)?;
+    Ok(outcome)
+}
+
+/// Whether the bundle says that it was trained on this split's training side.
+fn trained_on(bundle: &Bundle, split: &Split) -> bool {
+    bundle.manifest().training.data_digest == split.training_digest().to_string()
+}
+
+fn document(
+    path: &Path,
+    trained_on_this_split: bool,
+    outcome: &Quantized,
+) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&Document {
+        bundle: path.display().to_string(),
+        trained_on_this_split,
+        chosen: outcome.winner.map_or("f32", |index| outcome.rows[index].name),
+        outcome,
+        notice: RESEARCH_USE_ONLY,
+    })
+}
+
+/// The forms as a report shows them, f32 first.
+pub(super) fn variants(outcome: &Quantized) -> Vec<Variant> {
+    let float = &outcome.reference;
+    let kept = if outcome.winner.is_none() { "chosen" } else { "measured against" };
+    let mut variants = vec![Variant {
+        name: "f32".to_owned(),
+        bytes: float.bytes as u64,
+        accuracy_change: None,
+        sensitivity_change: None,
+        flips: None,
+        milliseconds: Some(float.milliseconds),
+        verdict: kept.to_owned(),
+    }];
+    variants.extend(outcome.rows.iter().enumerate().map(|(index, row)| Variant {
+        name: row.name.to_owned(),
+        bytes: row.bytes as u64,
+        accuracy_change: row.measured.map(|m| m.accuracy_change),
+        sensitivity_change: row.measured.map(|m| m.sensitivity_change),
+        flips: row.measured.map(|m| (m.flips_to_all + m.flips_to_hem) as u64),
+        milliseconds: row.measured.map(|m| m.milliseconds),
+        verdict: match &row.verdict {
+            Verdict::Kept if outcome.winner == Some(index) => "chosen".to_owned(),
+            Verdict::Kept => "within the gate".to_owned(),
+            Verdict::Refused(reason) => format!("refused: {reason}"),
+        },
+    }));
+    variants
 }
 
 /// Writes every form, the chosen one (f32 where all are refused) and the figures.
@@ -144,7 +209,12 @@ fn store(folder: &Path, outcome: &Quantized, float: &[u8], json: &str) -> Outcom
     Ok(())
 }
 
-fn print(out: &mut impl Write, outcome: &Quantized, folder: &Path) -> std::io::Result<()> {
+/// The table of all forms.
+pub(super) fn print(
+    out: &mut impl Write,
+    outcome: &Quantized,
+    folder: &Path,
+) -> std::io::Result<()> {
     let Reference { cells, accuracy, balanced_accuracy, sensitivity, specificity, .. } =
         outcome.reference;
     writeln!(

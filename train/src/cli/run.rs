@@ -7,8 +7,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use leukd_train::compute::{Compute, Numbers};
 use leukd_train::dataset::Split;
-use leukd_train::fit::{Checkpoint, Ending, HEADING, Plan, Start, State, Stop, fit};
+use leukd_train::fit::{
+    Checkpoint, CheckpointError, Ending, HEADING, Plan, Start, State, Stop, fit,
+};
+use leukd_train::init;
+use leukd_train::network::Network;
 use leukd_train::recipe::Recipe;
+use leukd_train::report::put;
 
 use super::progress::Progress;
 
@@ -78,6 +83,42 @@ impl RunArgs {
         Ok(checkpoint)
     }
 
+    /// The run's folder with what decides it, so that it can be read, and given again.
+    pub(super) fn prepare(&self, recipe: &Recipe, split: &Split) -> Result<(), Problem> {
+        let folder = &self.out;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        put(&folder.join("recipe.toml"), recipe.to_toml().as_bytes())?;
+        split.write_csv(&folder.join("split.csv"))?;
+        Ok(())
+    }
+
+    /// Where the run begins; what `--init` brought is said.
+    pub(super) fn start(&self, recipe: &Recipe, out: &mut impl Write) -> Result<Start, Problem> {
+        if self.resume {
+            return Ok(Start::Resume);
+        }
+        let Some(path) = &self.init else {
+            if recipe.name == "seed" {
+                writeln!(
+                    out,
+                    "Note: the seed's recipe was made for weights that know ImageNet already (--init). From random \
+                     weights take --recipe modern."
+                )?;
+            }
+            return Ok(Start::Fresh);
+        };
+        let device = self.device.device(self.numbers.into())?;
+        device.seed(recipe.steps.seed);
+        let fresh = Network::new(&recipe.architecture(), &recipe.regularisation(), &device);
+        let (network, comparison) = init::start(fresh, path)?;
+        writeln!(out, "{}", comparison.summary())?;
+        for note in comparison.notes.iter().chain(&comparison.folded) {
+            writeln!(out, "  {note}")?;
+        }
+        Ok(Start::From { network: Box::new(network), origin: comparison.summary() })
+    }
+
     /// Runs it, with a line an epoch on the standard output and a bar on a terminal.
     pub(super) fn fit(
         &self,
@@ -108,7 +149,11 @@ impl RunArgs {
         };
         let mut progress = Progress::new();
         progress.line(HEADING);
-        let (state, ending) = fit(&plan, &mut progress)?;
+        let (state, ending) = match fit(&plan, &mut progress) {
+            // What comes after the training may have been interrupted: that is gone on with.
+            Err(CheckpointError::Ended(_)) => (checkpoint.state()?, Ending::Done),
+            outcome => outcome?,
+        };
         progress.finish();
         let mut out = std::io::stdout();
         match ending {

@@ -109,6 +109,15 @@ pub struct Split {
 }
 
 impl Split {
+    /// What keeps the cells of `side` apart from those that are fitted on.
+    #[must_use]
+    pub fn protocol_of(&self, side: Side) -> Protocol {
+        match (side, self.validation_by) {
+            (Side::Validation | Side::Training, ValidationBy::Image) => Protocol::Image,
+            _ => self.protocol,
+        }
+    }
+
     /// A split of these sides, its protocol and `validation_by` being what they are: by subject
     /// where every subject is known and none is on two of the sides that this is about.
     ///

@@ -8,26 +8,22 @@ use leukd::cell::Fault;
 use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::synthetic;
 use leukd::model::manifest::{
-    Calibration, Golden, MANIFEST_VERSION, Manifest, Metric, Output, Precision, Training,
+    Calibration, Golden, MANIFEST_VERSION, Manifest, Output, Precision, Training,
 };
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd::result::{ModelRef, RESEARCH_USE_ONLY};
 
-use super::{REVIEW_ACCURACY, probabilities};
-use crate::dataset::LABELS;
-use crate::evaluate::{self, Figures, Prediction};
+use super::{Naming, REVIEW_ACCURACY, probabilities};
+use crate::dataset::{LABELS, Side};
+use crate::evaluate::{About, Evaluation, Prediction, Seen};
 use crate::fit::State;
 use crate::network::Network;
 use crate::recipe::Kept;
 
-/// Where the images come from.
-const DATA: &str = "C-NMC 2019 (Gupta & Gupta, ALL Challenge dataset of ISBI 2019, The Cancer \
-    Imaging Archive, DOI 10.7937/tcia.2019.dc64i46r)";
-
 /// Everything that a manifest is made of.
 #[derive(Debug)]
 pub struct Facts<'a> {
-    /// The model's name.
-    pub id: &'a str,
+    /// What people call the model and its data.
+    pub naming: Naming<'a>,
     /// The run.
     pub state: &'a State,
     /// Which epoch's weights.
@@ -46,9 +42,10 @@ pub struct Facts<'a> {
 #[must_use]
 pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
     let state = facts.state;
+    let evaluation = evaluation(facts);
     Manifest {
         version: MANIFEST_VERSION,
-        id: facts.id.to_owned(),
+        id: facts.naming.id.to_owned(),
         labels: LABELS.map(str::to_owned).to_vec(),
         preprocessing: state.recipe.preprocessing(),
         output: Output::Logits,
@@ -58,7 +55,7 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
         training: Training {
             trainer: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
             trained_at: facts.trained_at.clone(),
-            data: DATA.to_owned(),
+            data: facts.naming.data.to_owned(),
             data_digest: state.training_digest.clone(),
             protocol: state.protocol.to_string(),
             split: state.split.clone(),
@@ -67,9 +64,9 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
             best_epoch: state.epoch_of(facts.kept),
             recipe: recipe(state, facts.kept),
         },
-        metrics: metrics(facts),
+        metrics: evaluation.metrics(),
         golden,
-        card: card(facts),
+        card: told(&card(facts), &evaluation),
     }
 }
 
@@ -89,35 +86,22 @@ pub fn golden(
     Ok(Golden { name, png: BASE64.encode(synthetic::png(picture)), probabilities })
 }
 
-fn metrics(facts: &Facts<'_>) -> Vec<Metric> {
-    let Calibration { temperature, threshold, .. } = facts.calibration;
-    let figures = Figures::of(facts.predictions, temperature, threshold).named();
-    let intervals = evaluate::intervals(
-        facts.predictions,
-        temperature,
-        threshold,
-        facts.state.recipe.steps.seed,
-    );
-    let subjects = subjects(facts.predictions, None);
-    figures
-        .into_iter()
-        .zip(intervals)
-        .map(|((name, value), interval)| Metric {
-            name: name.to_owned(),
-            value,
-            interval: Some(interval),
-            split: facts.state.protocol.to_string(),
-            cells: facts.predictions.len() as u64,
-            subjects,
-        })
-        .collect()
-}
-
-fn subjects(predictions: &[Prediction], label: Option<usize>) -> u64 {
-    let of = predictions.iter().filter(|prediction| label.is_none_or(|l| l == prediction.label));
-    of.map(|prediction| prediction.subject.as_str())
-        .collect::<std::collections::BTreeSet<_>>()
-        .len() as u64
+/// What the validation cells say of the bundle.
+fn evaluation(facts: &Facts<'_>) -> Evaluation {
+    let state = facts.state;
+    let about = About {
+        side: Side::Validation,
+        protocol: state.validation_protocol,
+        split: state.split.clone(),
+        training_digest: state.training_digest.clone(),
+        // Its digest follows from what is told here, and is not told.
+        model: ModelRef { id: facts.naming.id.to_owned(), digest: String::new() },
+        calibration: facts.calibration,
+        seen: Seen::Steered,
+        baseline: None,
+        seed: state.recipe.steps.seed,
+    };
+    Evaluation::of(facts.predictions, &about)
 }
 
 /// Every setting of the recipe by its key, and what the run itself adds.
@@ -147,34 +131,52 @@ fn card(facts: &Facts<'_>) -> String {
             p >= review.0 && p < review.1
         })
         .count();
-    let [blast_subjects, healthy_subjects] =
-        [0, 1].map(|label| subjects(facts.predictions, Some(label)));
     format!(
         "{RESEARCH_USE_ONLY}\n\n\
          Intended use: research on single white blood cells that were segmented from bone marrow \
          smears and stand on black, as in C-NMC 2019. It tells leukemic B-lymphoblasts (`all`) from \
          normal B-lymphoid precursors (`hem`) and knows no other kind of cell.\n\n\
-         Interim: it was trained from random weights, for a short time, at {size} × {size} pixels, \
-         on one fold of the data set. Another model is to replace it.\n\n\
-         Limits: one hospital, one stain, one microscope. {blast_subjects} patients and \
-         {healthy_subjects} healthy subject(s) were held out. The same held-out subjects chose \
-         {chosen}, so every figure is optimistic for that reason. \
-         Intervals come from a bootstrap over subjects within each class; a class with a single \
-         subject does not vary in it, so they are too narrow. Cell size is a cue: another \
-         magnification or another cut makes the output meaningless. Stain and subject are confounded \
-         with the label in this data set.\n\n\
+         Made by {trainer} from cells at {size} × {size} pixels: {split}\n\n\
+         Limits: it knows the hospitals, stains and microscopes of its training cells alone. Cell size is a \
+         cue: another magnification or another cut makes the output meaningless. Stain and subject may \
+         be confounded with the label: every subject has cells of one class. A class with few subjects \
+         can show little about the next one.\n\n\
          Calibration: temperature {temperature:.3}, fitted on the validation cells. Threshold 0.5 on \
          P(all). Review band {low:.2} to {high:.2}: the narrowest around 0.5 outside which {percent} % \
          of the validation cells are decided rightly, each class counted equally, or the band that \
          comes closest; {reviewed} of {cells} validation cells fall into it.",
-        chosen = match facts.kept {
-            Kept::Best => "the epoch, the temperature and the review band",
-            Kept::Last => "the settings of the run, the temperature and the review band",
-        },
+        trainer = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
+        split = facts.state.split,
         size = facts.state.recipe.input.size,
         low = review.0,
         high = review.1,
         percent = REVIEW_ACCURACY * 100.0,
         cells = facts.predictions.len(),
     )
+}
+
+/// Begins the card's last paragraph: on which cells its figures were measured.
+const FIGURES: &str = "\n\nFigures: measured on ";
+
+/// `card` with another last paragraph: the figures are those of `evaluation`.
+pub(super) fn told(card: &str, evaluation: &Evaluation) -> String {
+    let rest = card.rfind(FIGURES).map_or(card, |start| &card[..start]);
+    let counts = &evaluation.counts;
+    let mut text = format!(
+        "{rest}{FIGURES}{} cells of the {} side, split by {}: {} all of {} subjects, {} hem of {} \
+         subjects. 95 % intervals come from a bootstrap over {}.",
+        counts.cells,
+        evaluation.side.as_str(),
+        evaluation.protocol,
+        counts.all,
+        counts.all_subjects,
+        counts.hem,
+        counts.hem_subjects,
+        evaluation.resampled
+    );
+    for caveat in &evaluation.caveats {
+        text.push(' ');
+        text.push_str(caveat);
+    }
+    text
 }

@@ -12,14 +12,16 @@ use burn::tensor::Device;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle, BundleError};
 use leukd::model::manifest::{Calibration, GOLDEN_TOLERANCE, Precision};
+use leukd::model::onnx::ModelProto;
 use leukd::model::serving::{Model, ModelError};
+use prost::Message as _;
 
 pub use graph::graph;
 pub use manifest::{Facts, golden, manifest};
 pub use stored::rounded;
 
 use crate::dataset::{Cell, Split};
-use crate::evaluate::{self, Figures, Prediction};
+use crate::evaluate::{self, Evaluation, Figures, Prediction};
 use crate::fit::{Checkpoint, CheckpointError, validate};
 use crate::network::Network;
 use crate::recipe::{Kept, Recipe};
@@ -50,12 +52,15 @@ pub enum ExportError {
     /// The data differ from those of the run.
     #[error(
         "the images are not those that the run was trained on: give the same --data and \
-         --hold-out"
+         the same split (--split takes the run's split.csv)"
     )]
     OtherData,
     /// The bundle cannot be written or read back.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The bytes are no ONNX file.
+    #[error("the bundle is no ONNX file: {0}")]
+    NotOnnx(String),
     /// The daemon would refuse the bundle.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -80,7 +85,16 @@ pub enum ExportError {
     },
 }
 
-/// Exports `kept`'s epoch of the run in `checkpoint` under the name `id`, with kernels stored as
+/// What people call a model and its data.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming<'a> {
+    /// The model's name: 1 to 64 letters, digits, `.`, `-`, `_`.
+    pub id: &'a str,
+    /// The training data in words, with their source.
+    pub data: &'a str,
+}
+
+/// Exports `kept`'s epoch of the run in `checkpoint` under the names of `naming`, with kernels stored as
 /// `precision` asks. `split` is the run's own: calibration and figures come from its validation
 /// side, computed with the stored kernels, and the daemon's engine must agree on every cell of it.
 ///
@@ -90,7 +104,7 @@ pub enum ExportError {
 pub fn export(
     checkpoint: &Checkpoint,
     split: &Split,
-    id: &str,
+    naming: Naming<'_>,
     precision: Precision,
     kept: Kept,
 ) -> Result<Exported, ExportError> {
@@ -109,7 +123,7 @@ pub fn export(
         review: evaluate::review_band(&predictions, temperature, REVIEW_ACCURACY),
     };
     let facts = Facts {
-        id,
+        naming,
         state: &state,
         kept,
         trained_at: checkpoint.trained_at(kept)?,
@@ -164,6 +178,21 @@ fn compare(
         most = most.max(difference);
     }
     Ok(most)
+}
+
+/// The bundle `bytes` with the figures of `evaluation` in its manifest and on its card.
+///
+/// # Errors
+///
+/// Where `bytes` are no bundle.
+pub fn with_figures(bytes: &[u8], evaluation: &Evaluation) -> Result<Vec<u8>, ExportError> {
+    let mut manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
+    manifest.metrics = evaluation.metrics();
+    manifest.card = manifest::told(&manifest.card, evaluation);
+    // Read once more: a bundle's own network has its weights expanded.
+    let stored =
+        ModelProto::decode(bytes).map_err(|error| ExportError::NotOnnx(error.to_string()))?;
+    Ok(bundle::write(stored, &manifest)?)
 }
 
 /// Writes `bytes` to `path`, whole or not at all.

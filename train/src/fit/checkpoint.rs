@@ -64,8 +64,8 @@ pub enum CheckpointError {
     },
     /// `--resume` with other images.
     #[error(
-        "the run in this folder was started on other training images: give the same data and the \
-         same split, or start in another folder"
+        "the run in this folder was started on other training images: give the same --data and \
+         the same split (--split takes the run's split.csv), or start in another folder"
     )]
     OtherData,
     /// A run that is over.
@@ -182,7 +182,7 @@ impl Checkpoint {
     ///
     /// Where there are none.
     pub fn trained_at(&self, kept: Kept) -> Result<String, CheckpointError> {
-        let path = self.model_path(kept)?;
+        let path = self.weights_file(kept)?;
         let written = std::fs::metadata(&path)
             .and_then(|metadata| metadata.modified())
             .and_then(|at| jiff::Timestamp::try_from(at).map_err(std::io::Error::other))
@@ -197,10 +197,15 @@ impl Checkpoint {
     ///
     /// Where they cannot be read or have another shape.
     pub fn weights(&self, network: Network, kept: Kept) -> Result<Network, CheckpointError> {
-        read(network, self.model_path(kept)?)
+        read(network, self.weights_file(kept)?)
     }
 
-    fn model_path(&self, kept: Kept) -> Result<PathBuf, CheckpointError> {
+    /// The file of `kept`'s weights.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no run.
+    pub fn weights_file(&self, kept: Kept) -> Result<PathBuf, CheckpointError> {
         Ok(match kept {
             Kept::Best => self.folder.join(best(self.state()?.best_epoch)),
             Kept::Last => self.current().join(MODEL),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::plateau::{Monitor, Plateau};
-use crate::dataset::Split;
+use crate::dataset::{Protocol, Side, Split};
 use crate::evaluate::Figures;
 use crate::recipe::{Kept, Recipe};
 
@@ -92,8 +92,10 @@ pub struct State {
     pub recipe: Recipe,
     /// The split in words.
     pub split: String,
-    /// `image` or `subject`.
-    pub protocol: crate::dataset::Protocol,
+    /// What is kept apart between the test side and the others.
+    pub protocol: Protocol,
+    /// What is kept apart between training and validation.
+    pub validation_protocol: Protocol,
     /// Of the training images.
     pub training_digest: String,
     /// How many cells it is fitted on.
@@ -126,6 +128,7 @@ impl State {
             recipe,
             split: split.in_words(),
             protocol: split.protocol,
+            validation_protocol: split.protocol_of(Side::Validation),
             training_digest: split.training_digest().to_string(),
             cells: split.training.len() as u64,
             epochs: Vec::new(),

@@ -83,6 +83,10 @@ pub struct Block {
     pub project: ConvNorm,
     /// Whether the input is added to the output.
     pub residual: bool,
+    /// Which of the seven stages it belongs to, from 0.
+    pub stage: usize,
+    /// Its place in its stage, from 0.
+    pub repeat: usize,
     drop: f64,
 }
 
@@ -91,12 +95,13 @@ impl Block {
         inward: usize,
         outward: usize,
         stage: &Stage,
-        stride: usize,
+        (number, repeat): (usize, usize),
         drop: f64,
         regularisation: &Regularisation,
         device: &Device,
     ) -> Self {
         let wide = inward * stage.expansion;
+        let stride = if repeat == 0 { stage.stride } else { 1 };
         let conv = |shape| ConvNorm::new(shape, regularisation.norm_momentum, device);
         let residual = stride == 1 && inward == outward;
         let mut project = conv(Shape::pointwise(wide, outward, false));
@@ -116,6 +121,8 @@ impl Block {
             squeeze: SqueezeExcite::new(wide, (inward / SQUEEZE).max(1), device),
             project,
             residual,
+            stage: number,
+            repeat,
             drop,
         }
     }
@@ -177,22 +184,15 @@ impl Backbone {
         };
         let total: usize = STAGES.iter().map(|stage| architecture.repeats(stage.blocks)).sum();
         let mut blocks = Vec::with_capacity(total);
-        for stage in &STAGES {
+        for (number, stage) in STAGES.iter().enumerate() {
             let outward = architecture.channels(stage.outward);
             for repeat in 0..architecture.repeats(stage.blocks) {
                 let first = repeat == 0;
                 let inward = if first { architecture.channels(stage.inward) } else { outward };
-                let stride = if first { stage.stride } else { 1 };
                 let drop = drop_rate(regularisation, blocks.len(), total);
-                blocks.push(Block::new(
-                    inward,
-                    outward,
-                    stage,
-                    stride,
-                    drop,
-                    regularisation,
-                    device,
-                ));
+                let place = (number, repeat);
+                let block = Block::new(inward, outward, stage, place, drop, regularisation, device);
+                blocks.push(block);
             }
         }
         let last = STAGES.last().map_or(STEM, |stage| stage.outward);

@@ -57,12 +57,15 @@ impl Head {
     /// `x` `[channels, height, width, batch]`.
     #[must_use]
     pub fn forward(&self, x: Tensor<4>) -> Output {
-        let [channels, height, width, batch] = x.dims();
-        let pooled: Tensor<2> =
-            x.reshape([channels, height * width, batch]).max_dim(1).squeeze_dim(1);
-        let pooled = pooled.transpose();
-        let hidden = relu(self.hidden.forward(self.norm.forward(pooled)));
+        let hidden = relu(self.hidden.forward(self.norm.forward(pool(x))));
         let logits = self.classes.forward(self.dropout.forward(hidden.clone()));
         Output { logits, hidden }
     }
+}
+
+/// Global max pooling: `[channels, height, width, batch]` → `[batch, channels]`.
+pub(super) fn pool(x: Tensor<4>) -> Tensor<2> {
+    let [channels, height, width, batch] = x.dims();
+    let pooled: Tensor<2> = x.reshape([channels, height * width, batch]).max_dim(1).squeeze_dim(1);
+    pooled.transpose()
 }

@@ -9,10 +9,12 @@
 mod backbone;
 mod head;
 mod layers;
+mod parameters;
 
 pub use backbone::{Backbone, Block, SqueezeExcite};
 pub use head::{Head, Output};
 pub use layers::ConvNorm;
+pub use parameters::{Layer, Parameter, Position, Quantity};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -141,6 +143,13 @@ impl Network {
         self.head.norm.momentum = regularisation.norm_momentum;
         self.head.dropout.prob = regularisation.dropout;
         self
+    }
+
+    /// What the backbone says of `pixels` (as for [`Network::forward`]) after global max pooling:
+    /// `[batch, channels]`, the head's input.
+    #[must_use]
+    pub fn pooled(&self, pixels: Tensor<4>) -> Tensor<2> {
+        head::pool(self.features(pixels))
     }
 
     /// How many parameters Keras would count in the backbone.

@@ -1,0 +1,162 @@
+//! `leukd-train` without a subcommand: from a folder of cells to a bundle that serves, and its report.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::Args;
+use leukd::model::bundle::Bundle;
+use leukd::model::serving::Model;
+use leukd::result::RESEARCH_USE_ONLY;
+use leukd_train::dataset::{Broken, Side, Split};
+use leukd_train::export;
+use leukd_train::fit::{Checkpoint, Ending, EpochLine, State};
+use leukd_train::report::Curve;
+
+use super::bundle::{self, BundleArgs, Weights};
+use super::data::DataArgs;
+use super::measure::{self, Extra, Measured};
+use super::quantize::{self, GateArgs};
+use super::recipe::RecipeArgs;
+use super::run::RunArgs;
+use super::{Outcome, evaluate};
+
+#[derive(Debug, Args)]
+pub(super) struct WholeArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    #[command(flatten)]
+    bundle: BundleArgs,
+    #[command(flatten)]
+    gate: GateArgs,
+}
+
+/// Seeds the bootstrap of the intervals, as `evaluate` does where nothing is said.
+const BOOTSTRAP_SEED: u64 = 0;
+
+pub(super) fn run(args: &WholeArgs) -> Outcome {
+    let folder = &args.run.out;
+    let checkpoint = args.run.checkpoint()?;
+    let recipe = args.recipe.read()?;
+    let (split, broken) = args.data.read(&recipe.preprocessing())?;
+    let mut out = std::io::stdout();
+    let start = args.run.start(&recipe, &mut out)?;
+    args.run.prepare(&recipe, &split)?;
+    heading(&mut out, "Split")?;
+    writeln!(out, "{}", split.in_words())?;
+    if !broken.is_empty() {
+        writeln!(out, "{} files were left out; the report lists them.", broken.len())?;
+    }
+    heading(&mut out, "Training")?;
+    let (state, ending) = args.run.fit(&recipe, &split, &checkpoint, start)?;
+    if ending == Ending::Stopped {
+        return Err(super::Stopped.into());
+    }
+    heading(&mut out, "Bundle")?;
+    let float = folder.join("model-f32.onnx");
+    bundle::export(&checkpoint, &split, &args.bundle, Weights::F32, &float)?;
+    heading(&mut out, "Smaller forms")?;
+    let outcome = quantize::forms(&float, &split, &args.gate.settings(), &folder.join("forms"))?;
+    quantize::print(&mut out, &outcome, &folder.join("forms"))?;
+    let float_bytes =
+        std::fs::read(&float).map_err(|error| format!("{}: {error}", float.display()))?;
+    let chosen = outcome.winning_bundle().unwrap_or(&float_bytes);
+    heading(&mut out, "Evaluation")?;
+    let path = folder.join("model.onnx");
+    let (model, measured) = measured(chosen, &split, &path)?;
+    for one in measured.iter().filter(|one| one.evaluation.side == headline(&split)) {
+        evaluate::print(&mut out, &one.evaluation)?;
+    }
+    let extra = Extra {
+        curves: state.epochs.iter().map(curve).collect(),
+        variants: quantize::variants(&outcome),
+        broken: Some(broken.into_iter().map(|Broken { path, reason }| (path, reason)).collect()),
+        device: Some(state.device.clone()),
+    };
+    let page = measure::write(folder, &model, &split, &measured, extra)?;
+    finish(&mut out, &checkpoint, &state, &path, &page)?;
+    Ok(())
+}
+
+/// The side whose figures the bundle carries.
+fn headline(split: &Split) -> Side {
+    if split.test.is_empty() { Side::Validation } else { Side::Test }
+}
+
+/// Measures the bundle on every side that it was not fitted on, writes it to `path` with the figures
+/// of the [`headline`] side, and gives the model that was written.
+fn measured<'a>(
+    bytes: &[u8],
+    split: &'a Split,
+    path: &Path,
+) -> Result<(Model, Vec<Measured<'a>>), Box<dyn std::error::Error>> {
+    let origin = path.display().to_string();
+    let plain = Model::load(Bundle::from_bytes(bytes, &origin)?)?;
+    let sides = [(Side::Validation, &split.validation), (Side::Test, &split.test)];
+    let sides = sides.into_iter().filter(|(_, cells)| !cells.is_empty());
+    let sides = sides.map(|(side, cells)| (side, cells.as_slice())).collect();
+    let mut measured = measure::measure(&plain, split, sides, BOOTSTRAP_SEED)?;
+    let told = measured.iter().find(|one| one.evaluation.side == headline(split));
+    let bytes = match told {
+        Some(one) => export::with_figures(bytes, &one.evaluation)?,
+        None => bytes.to_vec(),
+    };
+    export::write(path, &bytes)?;
+    let model = Model::load(Bundle::from_bytes(&bytes, &origin)?)?;
+    // The file that is served has another digest than the one that had no figures yet.
+    for one in &mut measured {
+        one.evaluation.model = model.reference();
+    }
+    Ok((model, measured))
+}
+
+fn curve(line: &EpochLine) -> Curve {
+    Curve {
+        epoch: line.epoch,
+        training_loss: line.loss,
+        validation_loss: Some(line.validation_loss),
+        training_accuracy: Some(line.accuracy),
+        accuracy: line.validation.accuracy,
+        balanced_accuracy: line.validation.balanced_accuracy,
+        auroc: line.validation.auroc,
+        learning_rate: Some(line.learning_rate),
+    }
+}
+
+fn heading(out: &mut impl Write, title: &str) -> std::io::Result<()> {
+    writeln!(out, "\n== {title}")
+}
+
+fn finish(
+    out: &mut impl Write,
+    checkpoint: &Checkpoint,
+    state: &State,
+    bundle: &Path,
+    page: &Path,
+) -> std::io::Result<()> {
+    heading(out, "Done")?;
+    writeln!(out, "bundle   {}", bundle.display())?;
+    writeln!(out, "report   {}", page.display())?;
+    writeln!(
+        out,
+        "run      {} ({} epochs, {:.1} minutes)",
+        checkpoint.folder().display(),
+        state.epochs_done(),
+        state.seconds / 60.0
+    )?;
+    writeln!(
+        out,
+        "\nHand it to a running daemon:\n  \
+         leukd model verify {bundle}\n  \
+         leukd model diff OLD.onnx {bundle} FOLDER    # what changes, before the swap\n  \
+         install -m 644 {bundle} MODEL_FOLDER/NAME.onnx   # model.folder in `leukd config show`\n  \
+         leukd reload NAME.onnx\n\
+         and name it as model.bundle in the configuration, so that it is served after the next start \
+         too.",
+        bundle = bundle.display(),
+    )?;
+    writeln!(out, "{RESEARCH_USE_ONLY}")
+}
