@@ -59,10 +59,11 @@ impl Walk<'_> {
             }
             if entry.is_dir() {
                 match entry.canonicalize() {
-                    Ok(real) if self.been.insert(real) => {
-                        folders.push((entry, [above, &[name]].concat()));
+                    Ok(real) => {
+                        if self.been.insert(real) {
+                            folders.push((entry, [above, &[name]].concat()));
+                        }
                     }
-                    Ok(_) => {}
                     Err(error) => self.leave_out(entry, error.to_string()),
                 }
                 continue;
