@@ -163,16 +163,16 @@ impl Flags {
             }
         };
         if let Some((flag, _)) = given.iter().find(|(flag, is)| *is && foreign.contains(flag)) {
-            return Err(conflict(format!("{flag} means nothing with --protocol {protocol}\n")));
+            return Err(conflict(format!("{flag} means nothing with --protocol {protocol}")));
         }
         if let Some(subject) = self.hold_out.iter().find(|name| self.validate_on.contains(*name)) {
-            let both = format!("--hold-out and --validate-on both name the subject {subject:?}\n");
+            let both = format!("--hold-out and --validate-on both name the subject {subject:?}");
             return Err(conflict(both));
         }
         if let (Some(fold), Some(folds)) = (self.fold, self.folds)
             && fold > folds
         {
-            return Err(conflict(format!("there is no --fold {fold} of --folds {folds}\n")));
+            return Err(conflict(format!("there is no --fold {fold} of --folds {folds}")));
         }
         if let Some(file) = self.split {
             return Ok(SplitArgs::File(file));

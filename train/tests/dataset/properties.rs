@@ -169,9 +169,8 @@ proptest! {
             prop_assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), dataset.subjects());
             for fold in &folds {
                 for label in 0..2 {
-                    prop_assert!(dataset.cells.iter().any(|cell| {
-                        cell.label == label && fold.contains(&cell.subject)
-                    }));
+                    let held = |cell: &Cell| cell.label == label && fold.contains(&cell.subject);
+                    prop_assert!(dataset.cells.iter().any(held));
                 }
             }
         }
