@@ -37,10 +37,11 @@ pub(crate) struct Stopped;
 #[command(version, about, long_about, arg_required_else_help = true)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
+    // Before the subcommand, which clap takes out as it reads it.
+    #[command(flatten)]
+    whole: whole::Whole,
     #[command(subcommand)]
     command: Option<Command>,
-    #[command(flatten)]
-    whole: Option<Box<whole::WholeArgs>>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,11 +91,7 @@ enum Command {
 /// Runs what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Outcome {
     let Some(command) = cli.command else {
-        // clap asks for --data and --out where there is no command.
-        return cli.whole.map_or_else(
-            || Err("give --data and --out, or a command".into()),
-            |args| whole::run(&args),
-        );
+        return whole::run(&cli.whole);
     };
     match command {
         Command::Inspect(args) => inspect::run(&args),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use clap::Args;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
@@ -34,10 +34,42 @@ pub(super) struct WholeArgs {
     gate: GateArgs,
 }
 
+/// The arguments of the program without a subcommand; none where there is one.
+///
+/// clap's own optional groups do not see arguments that are flattened into them.
+#[derive(Debug)]
+pub(super) struct Whole(Option<Box<WholeArgs>>);
+
+impl Args for Whole {
+    fn augment_args(command: Command) -> Command {
+        WholeArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        WholeArgs::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Whole {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        // Required, unless there is a subcommand.
+        if matches.subcommand_name().is_some() {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Box::new(WholeArgs::from_arg_matches(matches)?))))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// Seeds the bootstrap of the intervals, as `evaluate` does where nothing is said.
 const BOOTSTRAP_SEED: u64 = 0;
 
-pub(super) fn run(args: &WholeArgs) -> Outcome {
+pub(super) fn run(Whole(args): &Whole) -> Outcome {
+    let Some(args) = args else { return Err("give --data and --out, or a command".into()) };
     let folder = &args.run.out;
     let checkpoint = args.run.checkpoint()?;
     let recipe = args.recipe.read()?;
