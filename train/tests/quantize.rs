@@ -41,7 +41,8 @@ fn preprocessing() -> Preprocessing {
 /// As many blasts as normal cells.
 fn cells(preprocessing: &Preprocessing, seeds: std::ops::Range<u64>) -> Vec<Cell> {
     let cell = |seed: u64| {
-        let (label, kind) = if seed % 2 == 0 { (0, Kind::Blast) } else { (1, Kind::Normal) };
+        let (label, kind) =
+            if seed.is_multiple_of(2) { (0, Kind::Blast) } else { (1, Kind::Normal) };
         Cell {
             path: PathBuf::new(),
             name: format!("cell {seed}"),
