@@ -56,31 +56,56 @@ fn trained() -> &'static [u8] {
         let device = Device::flex().autodiff();
         device.seed(4);
         let regularisation = Regularisation {
-            norm_momentum: 0.2,
+            norm_momentum: 0.1,
             dropout: 0.0,
             drop_connect: 0.0,
             ..Regularisation::default()
         };
         let mut network = Network::new(&NARROW, &regularisation, &device);
-        let cells = cells(&preprocessing(), 0..12);
-        let views: Vec<&[u8]> = cells.iter().map(|cell| cell.pixels.as_slice()).collect();
-        let targets: Vec<f32> = cells
-            .iter()
-            .flat_map(|cell| if cell.label == 0 { [1.0, 0.0] } else { [0.0, 1.0] })
-            .collect();
-        let targets = Tensor::<2>::from_data(TensorData::new(targets, [12, 2]), &device);
+        let cells = cells(&preprocessing(), 0..40);
         let mut optimizer = AdamWConfig::new().init();
-        for _ in 0..25 {
+        let steps = 40_u32;
+        for step in 0..steps {
+            let first = step as usize % 5 * 8;
+            let batch = &cells[first..first + 8];
+            let views: Vec<&[u8]> = batch.iter().map(|cell| cell.pixels.as_slice()).collect();
+            let targets: Vec<f32> = batch
+                .iter()
+                .flat_map(|cell| if cell.label == 0 { [1.0, 0.0] } else { [0.0, 1.0] })
+                .collect();
+            let targets = Tensor::<2>::from_data(TensorData::new(targets, [8, 2]), &device);
             let logits = network.forward(pixels(&views, 64, &device));
-            let loss = (log_softmax(logits, 1) * targets.clone()).sum().neg().div_scalar(12.0);
+            let loss = (log_softmax(logits, 1) * targets).sum().neg().div_scalar(8.0);
             let grads = GradientsParams::from_grads(loss.backward(), &network);
-            network = optimizer.step(3e-3, network, grads);
+            // Run down at the end, so that the running statistics fit the last weights.
+            let rate = 3e-3 * (1.0 - f64::from(step) / f64::from(steps));
+            network = optimizer.step(rate, network, grads);
         }
         let network = graph(&network.valid(), 64, Precision::F32);
         let mut manifest = testing::tiny_manifest("narrow", Precision::F32);
         manifest.preprocessing = preprocessing();
+        let bytes = testing::bundle_of(network.clone(), manifest.clone());
+        manifest.calibration.threshold = threshold(&bytes);
         testing::bundle_of(network, manifest)
     })
+}
+
+/// In the widest gap between the validation cells' P(all) where the most of them are decided rightly: no cell lies
+/// so near that another processor's rounding decides it.
+fn threshold(bytes: &[u8]) -> f64 {
+    let model = Model::load(Bundle::from_bytes(bytes, "narrow").unwrap()).unwrap();
+    let mut scored: Vec<(f64, usize)> = cells(&preprocessing(), 100..140)
+        .iter()
+        .map(|cell| {
+            let input = preprocessing().numbers(&cell.square(64).unwrap());
+            (model.run(&input).unwrap()[0], cell.label)
+        })
+        .collect();
+    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let right = |at: f64| scored.iter().filter(|(p, label)| (*p < at) == (*label == 1)).count();
+    let gaps =
+        scored.windows(2).map(|pair| (f64::midpoint(pair[0].0, pair[1].0), pair[1].0 - pair[0].0));
+    gaps.max_by(|a, b| right(a.0).cmp(&right(b.0)).then(a.1.total_cmp(&b.1))).unwrap().0
 }
 
 fn input<'a>(
@@ -136,7 +161,7 @@ fn tiny() -> Preprocessing {
 fn every_form_of_a_trained_network_serves_with_what_it_cost_in_its_manifest() {
     let outcome = outcome();
     assert_eq!(outcome.rows.iter().map(|row| row.name).collect::<Vec<_>>(), FORMS);
-    assert!(outcome.reference.accuracy > 0.9, "{:?}", outcome.reference);
+    assert!(outcome.reference.accuracy > 0.95, "{:?}", outcome.reference);
     for row in &outcome.rows {
         let measured = row.measured.unwrap();
         for figure in [

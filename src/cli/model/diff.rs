@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::side::{Answer, Comparison, DECISIONS, Figures, Pair};
+use super::side::{Answer, Comparison, DECISIONS, Pair};
 use crate::cell::{Limits, decode};
 use crate::cli::error::CliError;
 use crate::cli::images::{files, in_order, read_limited};
@@ -203,13 +203,11 @@ fn people(
         let (all, hem) = (truth.all, truth.hem);
         out.line(&format!("\nAgainst the folders' names: {all} all, {hem} hem"))?;
         let mut table = Table::new(&["", "A", "B", "B − A"]);
-        let figures: [(&str, fn(&Figures) -> Option<f64>); 3] = [
-            ("accuracy", |of| of.accuracy),
-            ("sensitivity", |of| of.sensitivity),
-            ("specificity", |of| of.specificity),
-        ];
-        for (name, figure) in figures {
-            let (a, b) = (figure(&truth.a), figure(&truth.b));
+        for (name, a, b) in [
+            ("accuracy", truth.a.accuracy, truth.b.accuracy),
+            ("sensitivity", truth.a.sensitivity, truth.b.sensitivity),
+            ("specificity", truth.a.specificity, truth.b.specificity),
+        ] {
             let share = |value: Option<f64>| {
                 value.map_or_else(|| "-".to_owned(), |value| format!("{:.2} %", value * 100.0))
             };

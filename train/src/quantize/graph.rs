@@ -155,6 +155,8 @@ impl Layer {
                 let name = format!("{}.bias", self.output);
                 graph.initializer.push(float_tensor(&name, &[shift.len() as i64], shift));
                 if let Some(own) = node_of(graph, &self.output) {
+                    // An absent bias may be written as an empty name.
+                    own.input.truncate(2);
                     own.input.push(name);
                 }
             }
@@ -200,7 +202,10 @@ fn layers(graph: &mut GraphProto) -> Vec<Layer> {
     let layer = |node: &NodeProto| {
         let kind = match node.op_type.as_str() {
             "Conv" => Kind::Conv,
-            "Gemm" => Kind::Dense,
+            // With another factor a shift of the bias would not be one of the output.
+            "Gemm" if node.attribute.iter().all(|own| own.name != "beta" || own.f == 1.0) => {
+                Kind::Dense
+            }
             _ => return None,
         };
         let input = node.input.first()?;

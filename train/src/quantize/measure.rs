@@ -162,26 +162,40 @@ pub(super) fn load(bytes: &[u8], origin: &str) -> Result<(Model, f64), QuantizeE
     }
 }
 
-/// Milliseconds a cell, and the ratio to the first model's, one pair a model.
+/// How long a cell takes.
+#[derive(Debug)]
+pub(super) struct Times {
+    /// f32: milliseconds.
+    pub(super) float: f64,
+    /// How far two copies of f32 differ, as a share.
+    pub(super) noise: f64,
+    /// Of each form milliseconds, and its ratio to f32.
+    pub(super) forms: Vec<(f64, f64)>,
+}
+
+/// Times `forms` against two copies of f32, of which one was loaded before them and one after: where a model's weights
+/// came to lie in memory shows in its time too.
 ///
-/// The models take turns on one thread, cell by cell, each round in an order of its own, and each is compared with the
-/// first in the same round: what else the machine does meets all alike. Medians over rounds.
+/// All take turns on one thread, cell by cell, each round in an order of its own, and each form is compared with the
+/// mean of the copies in the same round: what else the machine does meets all alike. Medians over rounds.
 ///
 /// # Errors
 ///
 /// The engine's, and [`QuantizeError::OtherSize`].
 pub(super) fn times(
-    models: &[&Model],
+    float: [&Model; 2],
+    forms: &[&Model],
     cells: &[Cell],
     seed: u64,
-) -> Result<Vec<(f64, f64)>, QuantizeError> {
+) -> Result<Times, QuantizeError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let models: Vec<&Model> = float.iter().chain(forms).copied().collect();
     let mut order: Vec<usize> = (0..models.len()).collect();
     let mut rounds = vec![Vec::with_capacity(ROUNDS); models.len()];
     for (round, cell) in cells.iter().cycle().take(WARM_UP + ROUNDS).enumerate() {
         order.shuffle(&mut rng);
+        let input = input(float[0], cell)?;
         for index in &order {
-            let input = input(models[*index], cell)?;
             let started = Instant::now();
             models[*index].logits(&input)?;
             if round >= WARM_UP {
@@ -189,9 +203,17 @@ pub(super) fn times(
             }
         }
     }
-    let first = rounds.first().cloned().unwrap_or_default();
-    let ratio = |own: &[f64]| median(own.iter().zip(&first).map(|(own, f32)| own / f32).collect());
-    Ok(rounds.iter().map(|own| (median(own.clone()), ratio(own))).collect())
+    let ratio = |one: &[f64], other: &[f64]| {
+        median(one.iter().zip(other).map(|(one, other)| one / other).collect())
+    };
+    let (copies, forms) = rounds.split_at(2);
+    let mean: Vec<f64> =
+        copies[0].iter().zip(&copies[1]).map(|(one, other)| f64::midpoint(*one, *other)).collect();
+    Ok(Times {
+        noise: (ratio(&copies[1], &copies[0]) - 1.0).abs(),
+        forms: forms.iter().map(|own| (median(own.clone()), ratio(own, &mean))).collect(),
+        float: median(mean),
+    })
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -159,10 +159,11 @@ pub fn run(bytes: &[u8], input: &QuantizeInput<'_>) -> Result<Outcome, QuantizeE
         let made = attempt(&form, &model, &baseline, input);
         tried.push((form, made));
     }
-    let mut models = vec![&model];
-    models.extend(tried.iter().filter_map(|(_, made)| Some(&made.as_ref().ok()?.model)));
-    let mut times = measure::times(&models, input.validation, settings.seed)?.into_iter();
-    let (milliseconds, _) = times.next().unwrap_or((f64::NAN, f64::NAN));
+    let twin = Model::load(Bundle::from_bytes(bytes, input.origin)?)?;
+    let models: Vec<&Model> =
+        tried.iter().filter_map(|(_, made)| Some(&made.as_ref().ok()?.model)).collect();
+    let times = measure::times([&model, &twin], &models, input.validation, settings.seed)?;
+    let timing_noise = times.noise;
     let reference = Reference {
         digest: bundle.digest().to_string(),
         bytes: bytes.len(),
@@ -171,15 +172,17 @@ pub fn run(bytes: &[u8], input: &QuantizeInput<'_>) -> Result<Outcome, QuantizeE
         balanced_accuracy: baseline.figures.balanced_accuracy,
         sensitivity: baseline.sensitivity,
         specificity: baseline.figures.specificity,
-        milliseconds,
+        milliseconds: times.float,
+        timing_noise,
         load_milliseconds,
     };
+    let mut times = times.forms.into_iter();
     let (mut rows, mut bundles) = (Vec::new(), Vec::new());
     for (form, made) in tried {
         let (row, bytes) = match made {
             Ok(made) => {
                 let measured = made.measured(times.next().unwrap_or((f64::NAN, f64::NAN)));
-                let verdict = settings.gate.judge(&measured);
+                let verdict = settings.gate.judge(&measured, timing_noise);
                 (row(form, made.bytes.len(), Some(measured), verdict), made.bytes)
             }
             Err(error) => {
@@ -215,7 +218,8 @@ pub fn accept(bundle: &Bundle) -> Result<(), QuantizeError> {
 fn check(input: &QuantizeInput<'_>) -> Result<(), QuantizeError> {
     let settings = &input.settings;
     let setting = |setting, value, allowed| Err(QuantizeError::Setting { setting, value, allowed });
-    if !(settings.percentile > 50.0 && settings.percentile <= 100.0) {
+    let percentile = settings.percentile > 50.0 && settings.percentile <= 100.0;
+    if !percentile {
         return setting(
             "the percentile",
             settings.percentile,
