@@ -204,7 +204,8 @@ fn gather(network: &Network, tensors: &Tensors) -> (Comparison, BTreeMap<String,
     };
     let plan = plan(network, tensors.format);
     let find = |planned: &Planned| {
-        planned.theirs.as_ref().and_then(|key| Some((key, tensors.tensors.get(key)?)))
+        let key = planned.theirs.as_deref()?;
+        tensors.tensors.get_key_value(key)
     };
     // A head that is there in part is damaged; one that is not there at all is a backbone's file.
     // Our own files are always whole.
@@ -223,7 +224,7 @@ fn gather(network: &Network, tensors: &Tensors) -> (Comparison, BTreeMap<String,
             list.push(Missing { ours: planned.ours, shape: planned.shape, theirs });
             continue;
         };
-        taken.insert(key.clone());
+        taken.insert(key);
         let (theirs, their_shape) = (stored.name.clone(), stored.shape.clone());
         match take(&planned, stored) {
             Ok(restored) => {

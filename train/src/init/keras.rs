@@ -27,6 +27,16 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Content, InitError> {
     };
     let wrong = |problem: String| InitError::Layout { path: path.to_owned(), problem };
     let file = File::from_bytes(bytes.to_vec()).map_err(damaged)?;
+    // The library reads on where it can; what is lost might be the configuration, on which the
+    // pixels' scale depends. libhdf5 refuses such a file too.
+    let end = file.superblock().eof_address;
+    if end > bytes.len() as u64 {
+        return Err(InitError::Damaged {
+            path: path.to_owned(),
+            kind: "an HDF5 file",
+            detail: format!("it has {} bytes of {end}", bytes.len()),
+        });
+    }
     let root = file.root();
     let groups = root.groups().map_err(damaged)?;
     let full = groups.iter().any(|group| group == "model_weights");

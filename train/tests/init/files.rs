@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
 use hdf5_pure::{AttrValue, FileBuilder};
 use leukd_train::network::{Architecture, Network, Parameter, Regularisation};
 use rand::{Rng, SeedableRng};
@@ -24,16 +25,16 @@ pub(crate) struct Named {
     pub(crate) values: Vec<f32>,
 }
 
-/// A fresh network whose every tensor differs from what a network begins with.
+/// A network whose every tensor differs from what a network begins with, and whose running
+/// statistics are those of some pixels, so that these reach its outputs.
 pub(crate) fn network(seed: u64) -> Network {
-    let device = Device::flex();
+    let device = Device::flex().autodiff();
     device.seed(seed);
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    Network::new(&NARROW, &Regularisation::default(), &device).with_parameters(|parameter| {
+    let follow = Regularisation { norm_momentum: 1.0, dropout: 0.0, drop_connect: 0.0 };
+    let network = Network::new(&NARROW, &follow, &device).with_parameters(|parameter| {
         let name = parameter.name();
-        let (low, high) = if name.ends_with("variance") {
-            (0.4, 1.4)
-        } else if name.ends_with("gamma") {
+        let (low, high) = if name.ends_with("gamma") {
             (0.6, 1.4)
         } else if name.ends_with("kernel") {
             let inputs: usize = parameter.shape[1..].iter().product();
@@ -43,13 +44,22 @@ pub(crate) fn network(seed: u64) -> Network {
             (-0.3, 0.3)
         };
         Some(parameter.values.iter().map(|_| random.random_range(low..high)).collect())
-    })
+    });
+    let _ = network.forward(noise(8, 48, seed, &device));
+    network.valid()
+}
+
+/// Not the device's generator: other tests draw from it meanwhile.
+fn noise(batch: usize, side: usize, seed: u64, device: &Device) -> Tensor<4> {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let shape = [batch, 3, side, side];
+    let values: Vec<f32> =
+        (0..shape.iter().product()).map(|_| random.random_range(0.0..255.0)).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 pub(crate) fn pixels(side: usize) -> Tensor<4> {
-    let device = Device::flex();
-    device.seed(99);
-    Tensor::random([2, 3, side, side], Distribution::Uniform(0.0, 255.0), &device)
+    noise(2, side, 99, &Device::flex())
 }
 
 pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -62,8 +72,9 @@ pub(crate) fn difference(a: &Network, b: &Network, with_head: bool) -> f32 {
         a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max)
     };
     let features = numbers(a.features(pixels(48)));
-    let spread = features.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-    assert!(spread > 0.1, "a network that says nothing agrees with everything: {spread}");
+    let (first, second) = features.split_at(features.len() / 2);
+    let spread = most(first.to_vec(), second.to_vec());
+    assert!(spread > 0.1, "a network that says the same of both pictures: {spread}");
     let mut found = most(features, numbers(b.features(pixels(48))));
     if with_head {
         found = found.max(most(numbers(a.forward(pixels(48))), numbers(b.forward(pixels(48)))));

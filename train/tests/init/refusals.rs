@@ -8,7 +8,9 @@ use crate::files::{KINDS, Kind, Named, network, zip};
 
 fn refused(path: &Path) -> String {
     let before = network(2);
-    let error = init::start(before, path).expect_err("refused");
+    let Err(error) = init::start(before, path) else {
+        panic!("{} was not refused", path.display());
+    };
     let text = error.to_string();
     assert!(text.contains(&path.display().to_string()), "the file is named: {text}");
     text

@@ -21,6 +21,8 @@ from pathlib import Path
 
 MOST = 1e-4
 SIDES = (64, 75, 224)
+# Keras fixes the padding when it builds a network, and takes an open size for an even one.
+EVEN = (64, 224)
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -35,18 +37,14 @@ class Bench:
     def __init__(self, binary, folder):
         self.binary, self.folder, self.failures = binary, folder, []
 
-    def pictures(self):
-        """One of each size: noise over a ramp, so that every channel and place differs."""
+    def pictures(self, sides):
         import numpy as np
         from PIL import Image
 
-        for side in SIDES:
+        for side in sides:
             path = self.folder / f"{side}.png"
             if not path.exists():
-                random = np.random.default_rng(side)
-                ramp = np.linspace(0, 120, side)[None, :, None] + np.linspace(0, 60, side)[:, None, None]
-                noise = random.integers(0, 70, (side, side, 3))
-                Image.fromarray((ramp + noise).astype("uint8")).save(path)
+                Image.fromarray(picture(side, side)).save(path)
             yield path, np.asarray(Image.open(path)).astype("float32")
 
     def ours(self, weights, picture):
@@ -56,11 +54,11 @@ class Bench:
             raise Failure(f"{weights.name}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
-    def compare(self, name, weights, theirs, most=MOST):
+    def compare(self, name, weights, theirs, sides=SIDES):
         """`theirs` takes pixels [side, side, 3] over 0 to 255; returns features and perhaps logits."""
         import numpy as np
 
-        for path, pixels in self.pictures():
+        for path, pixels in self.pictures(sides):
             answer = self.ours(weights, path)
             expected = theirs(pixels)
             parts = [("features", expected[0], answer["ran"]["features"])]
@@ -71,7 +69,7 @@ class Bench:
                 delta = float(np.abs(theirs_are - ours_are).max())
                 spread = float(np.std(theirs_are))
                 # A network that says nothing agrees with everything.
-                good = delta <= most and spread > 1e-2
+                good = delta <= MOST and spread > 1e-2
                 if not good:
                     self.failures.append(name)
                 print(
@@ -81,21 +79,49 @@ class Bench:
                 )
 
 
+def picture(side, seed):
+    """Noise over a ramp, so that every channel and place differs; every second one a disc of noise
+    on black, away from the border, as a segmented cell is."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    noise = random.integers(0, 70, (side, side, 3))
+    ramp = np.linspace(0, 120, side)[None, :, None] + np.linspace(0, 60, side)[:, None, None]
+    if seed % 2:
+        y, x = np.mgrid[:side, :side]
+        centre = side * 3 // 7
+        disc = (y - centre) ** 2 + (x - centre) ** 2 < (side / 5.6) ** 2
+        return (disc[:, :, None] * (noise * 2 + 80)).astype("uint8")
+    return (ramp + noise).astype("uint8")
+
+
 def randomise(torch, model):
-    """Statistics as those of a trained network: no layer passes its input on unchanged."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.6, 1.4)
-            torch.nn.init.normal_(module.bias, 0, 0.2)
-            torch.nn.init.normal_(module.running_mean, 0, 0.3)
-            torch.nn.init.uniform_(module.running_var, 0.2, 1.2)
+    """Statistics as those of a trained network: of the layers' own values, so that these neither
+    grow nor vanish on the way, and then some way off, so that no layer passes its input on."""
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+        torch.nn.init.uniform_(norm.weight, 0.6, 1.4)
+        torch.nn.init.normal_(norm.bias, 0, 0.2)
+    with torch.no_grad():
+        import numpy as np
+
+        pixels = torch.from_numpy(np.stack([picture(128, seed) for seed in range(8)]))
+        model.train()(normalised(torch, pixels.permute(0, 3, 1, 2).float()))
+        for norm in norms:
+            norm.running_mean += 0.1 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
+            norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.8, 1.3)
     return model.eval()
+
+
+def normalised(torch, pixels, mean=MEAN, std=STD):
+    mean, std = (torch.tensor(values)[None, :, None, None] for values in (mean, std))
+    return (pixels / 255 - mean) / std
 
 
 def runner(torch, features, mean=MEAN, std=STD):
     def run(pixels):
-        x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-        x = (x - torch.tensor(mean)[None, :, None, None]) / torch.tensor(std)[None, :, None, None]
+        x = normalised(torch, torch.from_numpy(pixels).permute(2, 0, 1)[None], mean, std)
         with torch.no_grad():
             return [features(x).amax((2, 3)).numpy()]
 
@@ -171,10 +197,10 @@ def timm_cases(bench, torch):
 def measure(bench, name, weights, theirs):
     import numpy as np
 
-    for path, pixels in bench.pictures():
+    for path, pixels in bench.pictures(SIDES):
         expected = np.asarray(theirs(pixels)[0]).ravel()
-        delta = np.abs(expected - np.asarray(bench.ours(weights, path)["ran"]["features"]))
-        correlation = np.corrcoef(expected, bench.ours(weights, path)["ran"]["features"])[0, 1]
+        found = np.asarray(bench.ours(weights, path)["ran"]["features"])
+        delta, correlation = np.abs(expected - found), np.corrcoef(expected, found)[0, 1]
         print(
             f"     {name}, {pixels.shape[0]} px: mean |Δ| {delta.mean():.3f} of a deviation of "
             f"{expected.std():.3f}, correlation {correlation:.4f} (not judged)"
@@ -187,17 +213,12 @@ def padding(bench, torch, even, path):
     from PIL import Image
 
     measure(bench, "efficientnet_b3, even padding", path, runner(torch, even.forward_features))
-    # A bright disc on black, away from the border, as a segmented cell is.
-    side, centre = 224, 96
-    y, x = np.mgrid[:side, :side]
-    inside = ((y - centre) ** 2 + (x - centre) ** 2 < 40**2)[:, :, None]
-    noise = np.random.default_rng(7).integers(90, 220, (side, side, 3))
-    cell = (inside * noise).astype("uint8")
+    cell = picture(224, 7)
     for move in (0, 31):
         moved = np.roll(cell, (move, move), (0, 1))
-        picture = bench.folder / f"cell-{move}.png"
-        Image.fromarray(moved).save(picture)
-        ours = np.asarray(bench.ours(path, picture)["ran"]["features"])
+        shown = bench.folder / f"cell-{move}.png"
+        Image.fromarray(moved).save(shown)
+        ours = np.asarray(bench.ours(path, shown)["ran"]["features"])
         theirs = np.asarray(runner(torch, even.forward_features)(cell.astype("float32"))[0]).ravel()
         print(
             f"     efficientnet_b3, even padding, a cell on black moved by {move} for ours: mean |Δ| "
@@ -228,49 +249,68 @@ def keras_cases(bench):
     keras.utils.set_random_seed(3)
     random = np.random.default_rng(3)
 
-    def draw(model):
+    def draw(model, pixels):
+        """As `randomise`."""
+        norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
         for layer in model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                size = layer.gamma.shape
-                ranges = ((0.6, 1.4), (-0.3, 0.3), (-0.4, 0.4), (0.2, 1.2))
-                layer.set_weights([random.uniform(*bounds, size) for bounds in ranges])
-            elif isinstance(layer, keras.layers.Normalization):
+            if isinstance(layer, keras.layers.Normalization):
                 # Keras' own files hold the deviation where the variance belongs.
-                layer.mean, layer.variance = None, None
-                values = {"mean": MEAN, "variance": STD, "count": 0}
-                for variable in layer.variables:
-                    variable.assign(np.asarray(values[variable.name.split("/")[-1]]))
+                values = [np.asarray(value, "float32") for value in (MEAN, STD)]
+                layer.load_own_variables({"0": values[0], "1": values[1], "2": np.asarray(0)})
+        for norm in norms:
+            size = norm.gamma.shape
+            norm.gamma.assign(random.uniform(0.6, 1.4, size))
+            norm.beta.assign(random.normal(0, 0.2, size))
+            norm.momentum = 0.0
+        model(pixels, training=True)
+        for norm in norms:
+            norm.momentum = 0.99
+            mean, variance = (keras.ops.convert_to_numpy(keras.ops.stop_gradient(value)) for value in
+                              (norm.moving_mean, norm.moving_variance))
+            norm.moving_mean.assign(mean + 0.1 * np.sqrt(variance) * random.normal(0, 1, mean.shape))
+            norm.moving_variance.assign(variance * random.uniform(0.8, 1.3, mean.shape))
 
     def base(weights):
         return keras.applications.EfficientNetB3(
             include_top=False, weights=weights, input_shape=(None, None, 3), pooling="max"
         )
 
-    source = base(None)
-    draw(source)
+    drawn = np.stack([picture(128, seed) for seed in range(8)]).astype("float32")
     notop = bench.folder / "efficientnetb3_notop.h5"
-    with h5py.File(notop, "w") as file:
-        # As Keras 2 wrote the published file.
-        file.attrs["layer_names"] = [layer.name.encode() for layer in source.layers]
-        file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.4.0"
-        for layer in source.layers:
-            group = file.create_group(layer.name)
-            names = []
-            for variable in layer.weights:
-                kind = variable.name.split("/")[-1]
-                if isinstance(layer, keras.layers.DepthwiseConv2D):
-                    kind = "depthwise_kernel"
-                names.append(f"{layer.name}/{kind}:0")
-                group[names[-1]] = keras.ops.convert_to_numpy(variable)
-            group.attrs["weight_names"] = [name.encode() for name in names]
-
-    # Keras' own way to its published file, with ours in its place: adds the second rescaling.
     utilities = importlib.import_module(keras.applications.EfficientNetB3.__module__).file_utils
-    fetch, utilities.get_file = utilities.get_file, lambda *_, **__: str(notop)
-    try:
-        published = base("imagenet")
-    finally:
-        utilities.get_file = fetch
+
+    def write_as_keras_2(model):
+        """The layout of the published file, which Keras 2.4 wrote."""
+        with h5py.File(notop, "w") as file:
+            file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+            file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.4.0"
+            for layer in model.layers:
+                group = file.create_group(layer.name)
+                names = []
+                for variable in layer.weights:
+                    kind = variable.name.split("/")[-1]
+                    if isinstance(layer, keras.layers.DepthwiseConv2D):
+                        kind = "depthwise_kernel"
+                    names.append(f"{layer.name}/{kind}:0")
+                    group[names[-1]] = keras.ops.convert_to_numpy(variable)
+                group.attrs["weight_names"] = [name.encode() for name in names]
+
+    def load_as_published():
+        """Keras' own way to its published file, with ours in its place: adds the second rescaling."""
+        fetch, utilities.get_file = utilities.get_file, lambda *_, **__: str(notop)
+        try:
+            return base("imagenet")
+        finally:
+            utilities.get_file = fetch
+
+    source = base(None)
+    draw(source, drawn)
+    write_as_keras_2(source)
+    # Its statistics are to be those of the pixels as it sees them.
+    published = load_as_published()
+    draw(published, drawn)
+    write_as_keras_2(published)
+    published = load_as_published()
 
     def run(model, features=None):
         def answer(pixels):
@@ -284,11 +324,11 @@ def keras_cases(bench):
 
         return answer
 
-    bench.compare("Keras notop, as Keras loads it", notop, run(published))
+    bench.compare("Keras notop, as Keras loads it", notop, run(published), EVEN)
     for name, model in (("with the second rescaling", published), ("without", source)):
         path = bench.folder / f"base {name}.h5"
         model.save(path)
-        bench.compare(f"Keras model.save, {name}", path, run(model))
+        bench.compare(f"Keras model.save, {name}", path, run(model), EVEN)
 
     full = keras.Sequential(
         [
@@ -300,9 +340,9 @@ def keras_cases(bench):
         ]
     )
     full.build((None, None, None, 3))
-    draw(full)
-    # Large pooled features would leave the softmax at 0 and 1.
-    full.layers[4].set_weights([full.layers[4].get_weights()[0] * 0.1, np.asarray([0.3, -0.2])])
+    draw(full, drawn)
+    # A softmax at 0 and 1 would say nothing of its logits.
+    full.layers[4].set_weights([full.layers[4].get_weights()[0] * 0.3, np.asarray([0.3, -0.2])])
     path = bench.folder / "full.h5"
     full.save(path)
     answer = run(full, published)
@@ -317,7 +357,7 @@ def keras_cases(bench):
             return found
 
     logits = Logits(bench.binary, bench.folder)
-    logits.compare("the seed's full Keras model", path, answer)
+    logits.compare("the seed's full Keras model", path, answer, EVEN)
     bench.failures += logits.failures
 
 
