@@ -8,7 +8,7 @@
 //! | bundle | `.onnx` that `leukd-train` wrote, f32, f16 or int8 | everything |
 //! | run | a run's folder (its last epoch), or one `.bpk` of it | everything |
 //!
-//! A file is read by its content, not by its name. [`read`] gives named tensors, [`plan`] says
+//! A file is read by its content, not by its name. [`read`] gives named tensors, [`plan()`] says
 //! which of them each of our parameters takes and how it is laid out, [`compare`] holds the two
 //! against each other, [`apply`] does it or refuses: a backbone is applied whole or not at all, and
 //! a tensor that nobody expects is an error, because the file then describes another network.
