@@ -154,7 +154,7 @@ impl Comparison {
     }
 }
 
-/// Holds what [`plan`] asks for against what the file has. Changes nothing.
+/// Holds what [`plan`](super::plan()) asks for against what the file has. Changes nothing.
 #[must_use]
 pub fn compare(network: &Network, tensors: &Tensors) -> Comparison {
     gather(network, tensors).0

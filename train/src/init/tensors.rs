@@ -72,7 +72,7 @@ pub struct Tensors {
     pub digest: Digest,
     /// Whose names.
     pub format: Format,
-    /// By the name that [`plan`](super::plan) asks for.
+    /// By the name that [`plan`](super::plan()) asks for.
     pub tensors: BTreeMap<String, Stored>,
     /// What needs no place.
     pub left_out: Vec<LeftOut>,

@@ -54,8 +54,8 @@ fn keras_second_rescaling_counts_where_the_file_says_so() {
     let squares = STD.map(|std| std * std);
     let ones = [1.0; 3];
     // Path, variance in the file, configuration; then the deviation that the network divided by.
-    let cases: [(KerasPath, [f32; 3], Option<&str>, [f32; 3]); 6] = [
-        (keras2_full, STD, Some(IMAGENET_CONFIG), STD),
+    let cases = [
+        (keras2_full as KerasPath, STD, Some(IMAGENET_CONFIG), STD),
         (keras2_full, STD, Some(&plain), roots),
         (keras2_full, squares, Some(&plain), STD),
         (keras2_notop, STD, None, STD),
@@ -176,15 +176,15 @@ fn timms_two_networks_of_the_same_names_are_told_apart() {
     let source = network(1);
     let folder = tempfile::tempdir().unwrap();
     // File name, metadata; then whether it is the one with PyTorch's ε and padding.
-    let cases: [(&str, &[(&str, &str)], bool); 4] = [
-        ("tf_efficientnet_b3_aa-84b4657e.safetensors", &[], false),
-        ("efficientnet_b3_ra2-cf984f9c.safetensors", &[], true),
-        ("model.safetensors", &[], false),
-        ("model.safetensors", &[("architecture", "efficientnet_b3")], true),
+    let cases = [
+        ("tf_efficientnet_b3_aa-84b4657e.safetensors", None, false),
+        ("efficientnet_b3_ra2-cf984f9c.safetensors", None, true),
+        ("model.safetensors", None, false),
+        ("model.safetensors", Some(("architecture", "efficientnet_b3")), true),
     ];
     for (name, metadata, even) in cases {
         let file = folder.path().join(name);
-        write_safetensors(&file, &Kind::TimmSafetensors.tensors(&source), metadata);
+        write_safetensors(&file, &Kind::TimmSafetensors.tensors(&source), metadata.as_slice());
         let (started, comparison) = init::start(network(2), &file).unwrap();
         let padding = comparison.notes.iter().any(|note| note.contains("31 pixels"));
         assert_eq!(padding, even, "{name} {metadata:?}");

@@ -7,3 +7,4 @@ mod folding;
 mod names;
 mod refusals;
 mod round_trips;
+mod writers;
