@@ -205,7 +205,7 @@ fn print(out: &mut impl Write, outcome: &Quantized, folder: &Path) -> std::io::R
     match outcome.winner {
         Some(index) => writeln!(
             out,
-            "Chosen: {}, the smallest form within the gate: {}",
+            "Chosen: {}, the smallest within the gate, and of equally small ones the closest to f32: {}",
             outcome.rows[index].name,
             path.display()
         ),
