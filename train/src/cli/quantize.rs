@@ -275,7 +275,7 @@ pub(super) fn print(
     match outcome.winner {
         Some(index) => writeln!(
             out,
-            "Chosen: {}, the smallest form within the gate: {}",
+            "Chosen: {}, the smallest within the gate, and of equally small ones the closest to f32: {}",
             outcome.rows[index].name,
             path.display()
         ),

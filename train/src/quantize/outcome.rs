@@ -108,7 +108,8 @@ pub struct Outcome {
     pub calibration_cells: usize,
     /// One a form.
     pub rows: Vec<Row>,
-    /// The row with the smallest file among those that are kept; none where all were refused.
+    /// The row with the smallest file among those that are kept; of files as small to a hundredth, the one whose P(all)
+    /// differs least from f32's on the mean. None where all were refused.
     pub winner: Option<usize>,
     /// One file a row, with what it cost in its manifest; empty where none could be made.
     #[serde(skip)]
