@@ -11,8 +11,8 @@ use leukd::result::{RESEARCH_USE_ONLY, Timestamp};
 use leukd_train::dataset::{Cell, LABELS, Protocol, Split};
 use leukd_train::evaluate::{About, AreaCut, Evaluation, Prediction, Seen, Side, through_engine};
 use leukd_train::report::{
-    self, BundleFacts, Facts, Machine, SplitFacts, number, pictures, put, title_and_meaning,
-    with_interval,
+    self, BundleFacts, Facts, Machine, SplitFacts, counted, number, pictures, put,
+    title_and_meaning, with_interval,
 };
 
 use super::Outcome;
@@ -152,8 +152,12 @@ fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()> {
     writeln!(out, "{} on the {} side, split by {protocol}", of.model.id, of.side.as_str())?;
     writeln!(
         out,
-        "{} cells: {} all of {} subjects, {} hem of {} subjects",
-        counts.cells, counts.all, counts.all_subjects, counts.hem, counts.hem_subjects
+        "{}: {} all of {}, {} hem of {}",
+        counted(counts.cells, "cell"),
+        counts.all,
+        counted(counts.all_subjects, "subject"),
+        counts.hem,
+        counted(counts.hem_subjects, "subject")
     )?;
     for caveat in &of.caveats {
         writeln!(out, "WARNING: {caveat}")?;
