@@ -120,28 +120,29 @@ fn same_protocol(manifest: &Manifest, split: &Split) -> Outcome {
     .into())
 }
 
-fn chosen(sides: Sides, split: &Split) -> Result<Vec<(Side, &[Cell])>, Box<dyn std::error::Error>> {
+/// The sides that were asked for and have cells.
+///
+/// # Errors
+///
+/// Where there is none; the message names those that have.
+fn chosen(sides: Sides, split: &Split) -> Result<Vec<(Side, &[Cell])>, String> {
     let every = [
         (Sides::Training, Side::Training, split.training.as_slice()),
         (Sides::Validation, Side::Validation, split.validation.as_slice()),
         (Sides::Test, Side::Test, split.test.as_slice()),
     ];
-    let chosen: Vec<_> = every
-        .iter()
-        .filter(|(name, _, cells)| (sides == *name || sides == Sides::All) && !cells.is_empty())
-        .map(|(_, side, cells)| (*side, *cells))
+    let filled = every.into_iter().filter(|(_, _, cells)| !cells.is_empty());
+    let chosen: Vec<_> = filled
+        .clone()
+        .filter(|(name, _, _)| sides == *name || sides == Sides::All)
+        .map(|(_, side, cells)| (side, cells))
         .collect();
     if chosen.is_empty() {
-        let others: Vec<_> = every
-            .iter()
-            .filter(|(_, _, cells)| !cells.is_empty())
-            .map(|(_, side, _)| side.as_str())
-            .collect();
+        let others: Vec<_> = filled.map(|(_, side, _)| side.as_str()).collect();
         return Err(format!(
             "the split has no cells on the side that was asked for; --side may be {}",
             others.join(", ")
-        )
-        .into());
+        ));
     }
     Ok(chosen)
 }
