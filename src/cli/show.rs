@@ -92,12 +92,16 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
         lines.push(format!("serving    since {}", time(model.serving_since.as_ref())));
     }
     lines.extend(model.metrics.iter().map(|metric| {
+        // As the contract says it: where no interval was computed its ends are the value.
+        let interval = if (metric.lower, metric.upper) == (metric.value, metric.value) {
+            "no interval".to_owned()
+        } else {
+            format!("[{:.4}, {:.4}]", metric.lower, metric.upper)
+        };
         format!(
-            "measured   {} {:.4} [{:.4}, {:.4}], split by {}, {} cells of {} subjects",
+            "measured   {} {:.4} {interval}, split by {}, {} cells of {} subjects",
             clean(&metric.name),
             metric.value,
-            metric.lower,
-            metric.upper,
             clean(&metric.split),
             metric.cells,
             metric.subjects

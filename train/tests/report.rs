@@ -151,7 +151,7 @@ fn well_formed(text: &str) {
                 quoted ^= letter == '"';
                 letter == '>' && !quoted
             })
-            .unwrap_or_else(|| panic!("never closed: {:.80}", tag));
+            .unwrap_or_else(|| panic!("never closed: {tag:.80}"));
         let inner = &tag[1..end];
         assert!(inner.matches('"').count() % 2 == 0 && !inner.contains('<'), "{inner}");
         rest = &tag[end + 1..];

@@ -86,13 +86,18 @@ fn one_command_goes_from_a_folder_of_cells_to_a_bundle_that_serves_and_its_repor
     let tested = split.lines().filter(|line| line.starts_with("test,")).count() as u64;
     assert!(tested >= 12);
     assert!(manifest.metrics.iter().all(|one| one.cells == tested && one.split == "subject"));
-    assert!(manifest.card.contains("cells of the test side, split by subject"), "{}", manifest.card);
+    assert!(
+        manifest.card.contains("cells of the test side, split by subject"),
+        "{}",
+        manifest.card
+    );
     assert_eq!(manifest.training.data, "drawn cells");
     assert_eq!(manifest.training.recipe["name"], "seed");
     let tensor = manifest.preprocessing.tensor(&synthetic::cell(1, Kind::Blast)).unwrap();
     let served: f64 = model.run(&tensor).unwrap().iter().sum();
     assert!((served - 1.0).abs() < 1e-9);
-    for name in ["report.html", "evaluation.json", "predictions.csv", "model-f32.onnx", "recipe.toml"]
+    for name in
+        ["report.html", "evaluation.json", "predictions.csv", "model-f32.onnx", "recipe.toml"]
     {
         assert!(std::fs::metadata(out.join(name)).unwrap().len() > 0, "{name}");
     }

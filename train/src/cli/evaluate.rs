@@ -10,7 +10,7 @@ use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::{Cell, LABELS, Side, Split};
 use leukd_train::evaluate::Evaluation;
-use leukd_train::report::{number, title_and_meaning, with_interval};
+use leukd_train::report::{counted, number, title_and_meaning, with_interval};
 
 use super::Outcome;
 use super::data::DataArgs;
@@ -95,28 +95,29 @@ fn same_protocol(manifest: &Manifest, split: &Split) -> Outcome {
     .into())
 }
 
-fn chosen(sides: Sides, split: &Split) -> Result<Vec<(Side, &[Cell])>, Box<dyn std::error::Error>> {
+/// The sides that were asked for and have cells.
+///
+/// # Errors
+///
+/// Where there is none; the message names those that have.
+fn chosen(sides: Sides, split: &Split) -> Result<Vec<(Side, &[Cell])>, String> {
     let every = [
         (Sides::Training, Side::Training, split.training.as_slice()),
         (Sides::Validation, Side::Validation, split.validation.as_slice()),
         (Sides::Test, Side::Test, split.test.as_slice()),
     ];
-    let chosen: Vec<_> = every
-        .iter()
-        .filter(|(name, _, cells)| (sides == *name || sides == Sides::All) && !cells.is_empty())
-        .map(|(_, side, cells)| (*side, *cells))
+    let filled = every.into_iter().filter(|(_, _, cells)| !cells.is_empty());
+    let chosen: Vec<_> = filled
+        .clone()
+        .filter(|(name, _, _)| sides == *name || sides == Sides::All)
+        .map(|(_, side, cells)| (side, cells))
         .collect();
     if chosen.is_empty() {
-        let others: Vec<_> = every
-            .iter()
-            .filter(|(_, _, cells)| !cells.is_empty())
-            .map(|(_, side, _)| side.as_str())
-            .collect();
+        let others: Vec<_> = filled.map(|(_, side, _)| side.as_str()).collect();
         return Err(format!(
             "the split has no cells on the side that was asked for; --side may be {}",
             others.join(", ")
-        )
-        .into());
+        ));
     }
     Ok(chosen)
 }
@@ -128,8 +129,12 @@ pub(super) fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()
     writeln!(out, "{} on the {} side, split by {protocol}", of.model.id, of.side.as_str())?;
     writeln!(
         out,
-        "{} cells: {} all of {} subjects, {} hem of {} subjects",
-        counts.cells, counts.all, counts.all_subjects, counts.hem, counts.hem_subjects
+        "{}: {} all of {}, {} hem of {}",
+        counted(counts.cells, "cell"),
+        counts.all,
+        counted(counts.all_subjects, "subject"),
+        counts.hem,
+        counted(counts.hem_subjects, "subject")
     )?;
     for caveat in &of.caveats {
         writeln!(out, "WARNING: {caveat}")?;

@@ -8,6 +8,7 @@ use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::{Broken, Side, Split};
+use leukd_train::evaluate::through_engine;
 use leukd_train::export;
 use leukd_train::fit::{Checkpoint, Ending, EpochLine, State};
 use leukd_train::report::Curve;
@@ -126,6 +127,8 @@ fn measured<'a>(
     path: &Path,
 ) -> Result<(Model, Vec<Measured<'a>>), Box<dyn std::error::Error>> {
     let origin = path.display().to_string();
+    let plain = Model::load(Bundle::from_bytes(bytes, &origin)?)?;
+    let bytes = &export::recalibrated(bytes, &through_engine(&plain, &split.validation)?)?;
     let plain = Model::load(Bundle::from_bytes(bytes, &origin)?)?;
     let sides = [(Side::Validation, &split.validation), (Side::Test, &split.test)];
     let sides = sides.into_iter().filter(|(_, cells)| !cells.is_empty());

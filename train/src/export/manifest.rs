@@ -122,16 +122,7 @@ fn recipe(state: &State, kept: Kept) -> BTreeMap<String, String> {
 }
 
 fn card(facts: &Facts<'_>) -> String {
-    let Calibration { temperature, review, .. } = facts.calibration;
-    let reviewed = facts
-        .predictions
-        .iter()
-        .filter(|prediction| {
-            let p = prediction.probability(temperature);
-            p >= review.0 && p < review.1
-        })
-        .count();
-    format!(
+    let card = format!(
         "{RESEARCH_USE_ONLY}\n\n\
          Intended use: research on single white blood cells that were segmented from bone marrow \
          smears and stand on black, as in C-NMC 2019. It tells leukemic B-lymphoblasts (`all`) from \
@@ -140,43 +131,43 @@ fn card(facts: &Facts<'_>) -> String {
          Limits: it knows the hospitals, stains and microscopes of its training cells alone. Cell size is a \
          cue: another magnification or another cut makes the output meaningless. Stain and subject may \
          be confounded with the label: every subject has cells of one class. A class with few subjects \
-         can show little about the next one.\n\n\
-         Calibration: temperature {temperature:.3}, fitted on the validation cells. Threshold 0.5 on \
-         P(all). Review band {low:.2} to {high:.2}: the narrowest around 0.5 outside which {percent} % \
-         of the validation cells are decided rightly, each class counted equally, or the band that \
-         comes closest; {reviewed} of {cells} validation cells fall into it.",
+         can show little about the next one.",
         trainer = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
         split = facts.state.split,
         size = facts.state.recipe.input.size,
-        low = review.0,
-        high = review.1,
-        percent = REVIEW_ACCURACY * 100.0,
-        cells = facts.predictions.len(),
+    );
+    card + &calibrated(&facts.calibration, facts.predictions)
+}
+
+/// Begins the card's paragraph on what was fitted on the validation cells.
+const CALIBRATION: &str = "\n\nCalibration: ";
+
+fn calibrated(calibration: &Calibration, predictions: &[Prediction]) -> String {
+    let Calibration { temperature, threshold, review: (low, high) } = *calibration;
+    let inside = |prediction: &&Prediction| {
+        let p = prediction.probability(temperature);
+        p >= low && p < high
+    };
+    let (reviewed, cells) = (predictions.iter().filter(inside).count(), predictions.len());
+    let percent = REVIEW_ACCURACY * 100.0;
+    format!(
+        "{CALIBRATION}temperature {temperature:.3}, fitted on the validation cells. Threshold \
+         {threshold} on P(all). Review band {low:.2} to {high:.2}: the narrowest around 0.5 outside which \
+         {percent} % of the validation cells are decided rightly, each class counted equally, or the \
+         band that comes closest; {reviewed} of {cells} validation cells fall into it."
     )
 }
 
-/// Begins the card's last paragraph: on which cells its figures were measured.
-const FIGURES: &str = "\n\nFigures: measured on ";
-
-/// `card` with another last paragraph: the figures are those of `evaluation`.
-pub(super) fn told(card: &str, evaluation: &Evaluation) -> String {
-    let rest = card.rfind(FIGURES).map_or(card, |start| &card[..start]);
-    let counts = &evaluation.counts;
-    let mut text = format!(
-        "{rest}{FIGURES}{} cells of the {} side, split by {}: {} all of {} subjects, {} hem of {} \
-         subjects. 95 % intervals come from a bootstrap over {}.",
-        counts.cells,
-        evaluation.side.as_str(),
-        evaluation.protocol,
-        counts.all,
-        counts.all_subjects,
-        counts.hem,
-        counts.hem_subjects,
-        evaluation.resampled
-    );
-    for caveat in &evaluation.caveats {
-        text.push(' ');
-        text.push_str(caveat);
-    }
-    text
+/// `card` with another paragraph on the calibration: that of these predictions.
+pub(super) fn recalibrated(
+    card: &str,
+    calibration: &Calibration,
+    predictions: &[Prediction],
+) -> String {
+    let Some(start) = card.find(CALIBRATION) else {
+        return card.to_owned() + &calibrated(calibration, predictions);
+    };
+    let after = start + CALIBRATION.len();
+    let end = card[after..].find("\n\n").map_or(card.len(), |length| after + length);
+    format!("{}{}{}", &card[..start], calibrated(calibration, predictions), &card[end..])
 }

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle, BundleError};
-use leukd::model::manifest::{Calibration, GOLDEN_TOLERANCE, Precision};
+use leukd::model::manifest::{Calibration, GOLDEN_TOLERANCE, Manifest, Precision};
 use leukd::model::onnx::ModelProto;
 use leukd::model::serving::{Model, ModelError};
 use prost::Message as _;
@@ -116,12 +116,8 @@ pub fn export(
     let network = checkpoint.weights(network(&state.recipe, &device), kept)?;
     let network = rounded(network.valid(), precision);
     let predictions = validate(&network, &split.validation, &state.recipe, &device).predictions;
-    let temperature = evaluate::fit_temperature(&predictions);
-    let calibration = Calibration {
-        temperature,
-        threshold: THRESHOLD,
-        review: evaluate::review_band(&predictions, temperature, REVIEW_ACCURACY),
-    };
+    let calibration = calibration(&predictions);
+    let temperature = calibration.temperature;
     let facts = Facts {
         naming,
         state: &state,
@@ -180,15 +176,44 @@ fn compare(
     Ok(most)
 }
 
+/// The bundle `bytes` calibrated anew on `predictions`, what its own engine says of the validation
+/// cells: quantization may have shifted what the f32 bundle was calibrated for.
+///
+/// # Errors
+///
+/// Where `bytes` are no bundle.
+pub fn recalibrated(bytes: &[u8], predictions: &[Prediction]) -> Result<Vec<u8>, ExportError> {
+    rewritten(bytes, |manifest| {
+        manifest.calibration = calibration(predictions);
+        manifest.card = manifest::recalibrated(&manifest.card, &manifest.calibration, predictions);
+    })
+}
+
+/// Temperature and review band, fitted on `predictions`.
+fn calibration(predictions: &[Prediction]) -> Calibration {
+    let temperature = evaluate::fit_temperature(predictions);
+    Calibration {
+        temperature,
+        threshold: THRESHOLD,
+        review: evaluate::review_band(predictions, temperature, REVIEW_ACCURACY),
+    }
+}
+
 /// The bundle `bytes` with the figures of `evaluation` in its manifest and on its card.
 ///
 /// # Errors
 ///
 /// Where `bytes` are no bundle.
 pub fn with_figures(bytes: &[u8], evaluation: &Evaluation) -> Result<Vec<u8>, ExportError> {
+    rewritten(bytes, |manifest| {
+        manifest.metrics = evaluation.metrics();
+        manifest.card = manifest::told(&manifest.card, evaluation);
+    })
+}
+
+fn rewritten(bytes: &[u8], change: impl FnOnce(&mut Manifest)) -> Result<Vec<u8>, ExportError> {
     let mut manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
-    manifest.metrics = evaluation.metrics();
-    manifest.card = manifest::told(&manifest.card, evaluation);
+    change(&mut manifest);
     // Read once more: a bundle's own network has its weights expanded.
     let stored =
         ModelProto::decode(bytes).map_err(|error| ExportError::NotOnnx(error.to_string()))?;

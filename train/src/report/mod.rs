@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub use machine::Machine;
 pub use page::ReportError;
 pub use pictures::{MOST_RIGHT, MOST_WRONG, Picture, pictures};
-pub use words::{number, title_and_meaning, with_interval};
+pub use words::{counted, number, title_and_meaning, with_interval};
 
 use crate::dataset::{Cell, LABELS, Side, Split};
 use crate::evaluate::Evaluation;
@@ -116,13 +116,13 @@ impl SplitFacts {
             (Side::Validation, &split.validation),
             (Side::Test, &split.test),
         ] {
-            rows.extend(counted(side, cells));
+            rows.extend(rows_of(side, cells));
         }
         Self { words: split.in_words(), rows, twins: split.twins, broken: None }
     }
 }
 
-fn counted(side: Side, cells: &[Cell]) -> Vec<SplitRow> {
+fn rows_of(side: Side, cells: &[Cell]) -> Vec<SplitRow> {
     let mut counts = std::collections::BTreeMap::<(usize, &str), u64>::new();
     for cell in cells {
         *counts.entry((cell.label, &cell.subject)).or_default() += 1;

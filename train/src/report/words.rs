@@ -72,7 +72,8 @@ pub(super) fn interval(interval: Option<(f64, f64)>) -> Option<String> {
 }
 
 /// `1 cell`, `2 cells`.
-pub(super) fn counted(count: u64, thing: &str) -> String {
+#[must_use]
+pub fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
