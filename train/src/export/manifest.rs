@@ -66,7 +66,7 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
         },
         metrics: evaluation.metrics(),
         golden,
-        card: told(&card(facts), &evaluation),
+        card: card(facts) + &figures(&evaluation),
     }
 }
 
@@ -164,10 +164,46 @@ pub(super) fn recalibrated(
     calibration: &Calibration,
     predictions: &[Prediction],
 ) -> String {
-    let Some(start) = card.find(CALIBRATION) else {
-        return card.to_owned() + &calibrated(calibration, predictions);
-    };
-    let after = start + CALIBRATION.len();
+    with_paragraph(card, CALIBRATION, &(calibrated(calibration, predictions) + OWN))
+}
+
+/// `card` with `paragraph` in place of the one that begins with `begin`; at its end where there is none.
+fn with_paragraph(card: &str, begin: &str, paragraph: &str) -> String {
+    let Some(start) = card.find(begin) else { return card.to_owned() + paragraph };
+    let after = start + begin.len();
     let end = card[after..].find("\n\n").map_or(card.len(), |length| after + length);
-    format!("{}{}{}", &card[..start], calibrated(calibration, predictions), &card[end..])
+    format!("{}{paragraph}{}", &card[..start], &card[end..])
+}
+
+/// Begins the card's paragraph on which cells its figures were measured.
+const FIGURES: &str = "\n\nFigures: measured on ";
+
+/// Ends a paragraph that is about the bundle itself and not about the f32 bundle that it was made of.
+const OWN: &str = " Measured with the weights of this very file.";
+
+/// `card` with another paragraph on its figures: those of `evaluation`, of the very bundle that the card is
+/// in.
+pub(super) fn told(card: &str, evaluation: &Evaluation) -> String {
+    with_paragraph(card, FIGURES, &(figures(evaluation) + OWN))
+}
+
+fn figures(evaluation: &Evaluation) -> String {
+    let counts = &evaluation.counts;
+    let mut text = format!(
+        "{FIGURES}{} cells of the {} side, split by {}: {} all of {} subjects, {} hem of {} \
+         subjects. 95 % intervals come from a bootstrap over {}.",
+        counts.cells,
+        evaluation.side.as_str(),
+        evaluation.protocol,
+        counts.all,
+        counts.all_subjects,
+        counts.hem,
+        counts.hem_subjects,
+        evaluation.resampled
+    );
+    for caveat in &evaluation.caveats {
+        text.push(' ');
+        text.push_str(caveat);
+    }
+    text
 }
