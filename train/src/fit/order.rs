@@ -22,13 +22,11 @@ pub fn batches(recipe: &Recipe, split: &Split, epoch: u32) -> Vec<Vec<usize>> {
     let classes = split.by_class();
     let filled = classes.iter().filter(|class| !class.is_empty()).count();
     let mut order = Vec::with_capacity(total);
-    let mut place = 0;
-    for class in classes.iter().filter(|class| !class.is_empty()) {
+    for (place, class) in classes.iter().filter(|class| !class.is_empty()).enumerate() {
         let draws = match recipe.sampling.classes {
             Balance::Natural => class.len(),
             Balance::Balanced => portion(total, filled, place),
         };
-        place += 1;
         match recipe.sampling.subjects {
             Balance::Natural => rounds(class, draws, &mut order, &mut rng),
             Balance::Balanced => {
