@@ -5,7 +5,8 @@
 
 Needs torch and torchvision. The network is torchvision's efficientnet_b3 with the same head (global max pooling, batch
 normalisation, Dense 256, ReLU, Dropout 0.45, Dense 2), random weights and random pixels, with AdamW in f32; `--numbers bf16`
-runs PyTorch under autocast and the trainer with bfloat16. Both are timed in turn, so that a busy machine hurts both.
+runs PyTorch under autocast, which keeps its weights in f32, and the trainer's pace with bfloat16 throughout: not the same work, so
+say so beside the ratio. Both are timed in turn, so that a busy machine hurts both.
 """
 import argparse
 import json

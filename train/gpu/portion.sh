@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# One portion of a training on a machine that is lent for minutes at a time. Run it there, again and again with the same
-# arguments, until it exits with 0; 75 says that the run is not over.
+# One portion of a training on a machine with a time limit. Run it there, again and again with the same arguments, until it
+# exits with 0; 75 says that the run is not over.
 #
 #     portion.sh RUN MINUTES BACK PROGRAM.xz CELLS.zip [flags of `leukd-train fit`]
 #
 # RUN     the run's folder, kept on that machine between portions (weights, moments and averages of B3 are 170 MB)
-# BACK    a folder that is brought back: metrics after each portion, the bundle in f16 at the end
+# BACK    a folder that is brought back: metrics after each portion; at the end the f32 bundle in pieces of 15 MB
+#         (`cat model-f32.onnx.?? > model-f32.onnx`), from which `leukd-train quantize` and `evaluate` go on
 # CELLS   what `leukd-train pack` wrote, whole or in pieces CELLS.zip.aa, CELLS.zip.ab, … (`split -b 30M`)
 set -euo pipefail
 run=$1 minutes=$2 back=$3 program=$4 cells=$5
@@ -34,6 +35,10 @@ fi
 sides=()
 while [ $# -gt 0 ]; do
     case $1 in
+        --protocol=* | --folds=* | --fold=* | --hold-out=* | --validate-on=* | --test-fold=* | --split=* | --split-seed=*)
+            sides+=("$1")
+            shift
+            ;;
         --protocol | --folds | --fold | --hold-out | --validate-on | --test-fold | --split | --split-seed)
             sides+=("$1" "$2")
             shift 2
@@ -41,4 +46,5 @@ while [ $# -gt 0 ]; do
         *) shift ;;
     esac
 done
-"$here/leukd-train" export "$run" --data "$cells" --weights f16 --out "$back/model-f16.onnx" "${sides[@]}"
+"$here/leukd-train" export "$run" --data "$cells" --weights f32 --out "$here/model-f32.onnx" "${sides[@]}"
+split -b 15M "$here/model-f32.onnx" "$back/model-f32.onnx."

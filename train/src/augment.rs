@@ -25,13 +25,18 @@ pub fn vary(pixels: &[u8], side: usize, how: &Augmentation, rng: &mut impl Rng) 
     if how.brightness > 0.0 || how.colour > 0.0 {
         let overall = factor(how.brightness, rng);
         let gains: [f32; 3] = std::array::from_fn(|_| overall * factor(how.colour, rng));
-        for pixel in varied.chunks_exact_mut(3) {
+        for pixel in varied.chunks_exact_mut(3).filter(|pixel| !is_black(pixel)) {
             for (sample, gain) in pixel.iter_mut().zip(gains) {
                 *sample = level(f32::from(*sample) * gain);
             }
         }
     }
     varied
+}
+
+/// Background, noise of compression included.
+fn is_black(pixel: &[u8]) -> bool {
+    pixel.iter().all(|sample| *sample <= BLACK)
 }
 
 /// How a picture is laid: flips, then quarter turns, then a turn by an angle.
@@ -119,10 +124,7 @@ fn restain(pixels: &mut [u8], amounts: [f32; 3]) {
     let mixing = mixing(amounts);
     // Density of level v: −ln((v + 1) / 256), so that black has one.
     let densities: [f32; 256] = std::array::from_fn(|v| -((v as f32 + 1.0) / 256.0).ln());
-    for pixel in pixels.chunks_exact_mut(3) {
-        if pixel.iter().all(|sample| *sample <= BLACK) {
-            continue;
-        }
+    for pixel in pixels.chunks_exact_mut(3).filter(|pixel| !is_black(pixel)) {
         let density: [f32; 3] = std::array::from_fn(|channel| densities[pixel[channel] as usize]);
         for (channel, sample) in pixel.iter_mut().enumerate() {
             let changed: f32 =
@@ -181,13 +183,16 @@ mod tests {
         stain: 0.0,
     };
 
+    /// As dark as background may be: not one level brighter, or it would count as a cell.
+    const BACKGROUND: [u8; 3] = [BLACK, BLACK - 1, BLACK];
+
     /// A disc of a cell's colours on black.
     fn disc(side: usize) -> Vec<u8> {
         let middle = (side as f32 - 1.0) / 2.0;
         (0..side * side)
             .flat_map(|place| {
                 let (x, y) = ((place % side) as f32 - middle, (place / side) as f32 - middle);
-                if x.hypot(y) < side as f32 / 4.0 { [150, 90, 170] } else { [0, 0, 0] }
+                if x.hypot(y) < side as f32 / 4.0 { [150, 90, 170] } else { BACKGROUND }
             })
             .collect()
     }
@@ -217,7 +222,7 @@ mod tests {
                 // The disc's rim is blended when it is turned; beyond it nothing is lit.
                 for (place, pixel) in varied.chunks(3).enumerate() {
                     let (x, y) = ((place % side) as f32 - 19.5, (place / side) as f32 - 19.5);
-                    assert!(x.hypot(y) < 12.0 || pixel == [0, 0, 0], "{how:?} at {place}");
+                    assert!(x.hypot(y) < 12.0 || is_black(pixel), "{how:?} at {place}");
                 }
                 let (before, after) = (lit(&pixels) as f64, lit(&varied) as f64);
                 assert!((after / before - 1.0).abs() < 0.25, "{how:?}: {before} {after}");

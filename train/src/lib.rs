@@ -5,6 +5,7 @@ pub mod compute;
 pub mod dataset;
 pub mod evaluate;
 pub mod export;
+pub mod files;
 pub mod fit;
 pub mod init;
 pub mod kernels;

@@ -74,7 +74,7 @@ fn the_command_writes_tables_and_files_that_agree_with_the_daemon() {
         "split by subject",
         "Balanced accuracy",
         "cell area alone",
-        "WARNING: The bundle was trained on other images",
+        "WARNING: The bundle was trained on other cells",
         RESEARCH_USE_ONLY,
     ] {
         assert!(text.contains(words), "{words}: {text}");

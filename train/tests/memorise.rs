@@ -12,15 +12,12 @@ use leukd_train::network::{Architecture, Network, Regularisation};
 
 #[test]
 fn a_narrow_network_memorises_sixteen_cells() {
-    let scale: f64 = 0.35;
-    let lr: f64 = 3e-3;
-    let drop: f64 = 0.0;
     let device = Device::flex().autodiff();
     device.seed(4);
-    let architecture = Architecture { width: scale, depth: scale, hidden: 32, classes: 2 };
+    let architecture = Architecture { width: 0.35, depth: 0.35, hidden: 32, classes: 2 };
     let regularisation = Regularisation {
         norm_momentum: 0.1,
-        dropout: drop,
+        dropout: 0.0,
         drop_connect: 0.0,
         ..Regularisation::default()
     };
@@ -39,12 +36,11 @@ fn a_narrow_network_memorises_sixteen_cells() {
         labels.iter().flat_map(|label| if *label == 0 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
     let targets = Tensor::<2>::from_data(TensorData::new(targets, [16, 2]), &device);
     let mut optimizer = AdamWConfig::new().init();
-    for step in 0..60 {
+    for _ in 0..60 {
         let logits = network.forward(pixels(&views, 64, &device));
         let loss = (log_softmax(logits, 1) * targets.clone()).sum().neg().div_scalar(16.0);
-        println!("{step} {}", loss.clone().into_scalar::<f32>());
         let grads = GradientsParams::from_grads(loss.backward(), &network);
-        network = optimizer.step(lr, network, grads);
+        network = optimizer.step(3e-3, network, grads);
     }
     let logits = network.valid().forward(pixels(&views, 64, &Device::flex())).into_data();
     let logits: Vec<f32> = logits.iter::<f32>().collect();

@@ -104,6 +104,26 @@ fn one_command_goes_from_a_folder_of_cells_to_a_bundle_that_serves_and_its_repor
     let report = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(report.contains(&model.digest().to_string()) && report.contains("UID_1_2_1_all.bmp"));
 
+    // A model that begins as this one, and tests on cells that this one learned from, says so.
+    let (heir, first_bundle) = (dir.path().join("heir"), out.join("model-f32.onnx"));
+    let inherited = ["--fold", "2", "--init", first_bundle.to_str().unwrap()];
+    let second = train(&data, &heir, &inherited).output().unwrap();
+    assert!(second.status.success(), "{}", said(&second));
+    assert!(said(&second).contains("began as those of another model"), "{}", said(&second));
+
+    // From elsewhere, every cell can be measured at once.
+    let everything = Command::new(env!("CARGO_BIN_EXE_leukd-train"))
+        .arg("evaluate")
+        .arg(out.join("model.onnx"))
+        .arg("--data")
+        .arg(&data)
+        .arg("--everything")
+        .output()
+        .unwrap();
+    assert!(everything.status.success(), "{}", said(&everything));
+    assert!(said(&everything).contains("36 cells: 18 all of 3 subjects"), "{}", said(&everything));
+    assert!(said(&everything).contains("WARNING: The bundle was trained on other cells"));
+
     // Again into the same folder: refused, and nothing is lost.
     let second = train(&data, &out, &[]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
@@ -147,6 +167,18 @@ fn a_run_that_its_minutes_stop_says_so_and_goes_on_from_a_pack() {
     let stopped = train(&pack, &out, &["--max-minutes", "0"]).output().unwrap();
     assert_eq!(stopped.status.code(), Some(75), "{}", said(&stopped));
     assert!(said(&stopped).contains("--resume"), "{}", said(&stopped));
+    // Another recipe, or other sides, are refused, and what the run was started with stays as it is.
+    let kept = |name: &str| std::fs::read(out.join(name)).unwrap();
+    let (recipe, sides) = (kept("recipe.toml"), kept("split.csv"));
+    for (other, part) in [
+        (["--seed", "9"], "steps.seed"),
+        (["--protocol", "image"], "other labels, subjects or sides"),
+    ] {
+        let refused = train(&data, &out, &["--resume"]).args(other).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(said(&refused).contains(part), "{part}: {}", said(&refused));
+        assert!(kept("recipe.toml") == recipe && kept("split.csv") == sides, "{part}");
+    }
     // The pack and the files are the same cells.
     let ended = train(&data, &out, &["--resume"]).output().unwrap();
     assert!(ended.status.success(), "{}", said(&ended));
@@ -218,7 +250,7 @@ fn what_cannot_be_trained_on_is_refused_with_what_to_do() {
     refused(&["--recipe", "lab.toml"], &["lab.toml", "`modern`"]);
     refused(&["--device", "cuda"], &["built without cuda:0", "--features cuda"]);
     refused(&["--device", "tpu"], &["cpu, cuda, cuda:N or vulkan"]);
-    refused(&["--numbers", "bf16"], &["the processor computes in f32"]);
+    refused(&["--id", "no good"], &["1 to 64 letters"]);
     let wrong = dir.path().join("weights.h5");
     std::fs::write(&wrong, "<html>not found</html>").unwrap();
     refused(&["--init", wrong.to_str().unwrap()], &["weights.h5"]);

@@ -59,12 +59,21 @@ pub(super) struct BundleArgs {
     #[arg(long, value_enum)]
     pub(super) keep: Option<Keep>,
     /// The model's name: 1 to 64 letters, digits, `.`, `-`, `_`.
-    #[arg(long, default_value = "efficientnet-b3")]
+    #[arg(long, default_value = "efficientnet-b3", value_parser = id)]
     pub(super) id: String,
     /// The training data in words, with their source, for the bundle's card. Default: where they were
     /// read from.
     #[arg(long, value_name = "TEXT")]
     pub(super) about_data: Option<String>,
+}
+
+/// As the manifest takes it: better said now than after the training.
+fn id(text: &str) -> Result<String, String> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(letter) {
+        return Ok(text.to_owned());
+    }
+    Err("it must be 1 to 64 letters, digits, `.`, `-`, `_`".to_owned())
 }
 
 /// Exports a run and says what came of it.

@@ -10,10 +10,11 @@ use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::{Cell, LABELS, Side, Split};
 use leukd_train::evaluate::Evaluation;
+use leukd_train::fit::Checkpoint;
 use leukd_train::report::{counted, number, title_and_meaning, with_interval};
 
 use super::Outcome;
-use super::data::DataArgs;
+use super::data::{self, DataArgs};
 use super::measure::{Extra, measure, write};
 
 #[derive(Debug, Args)]
@@ -26,6 +27,10 @@ pub(super) struct EvaluateArgs {
     /// never pooled.
     #[arg(long, value_enum, default_value = "test")]
     side: Sides,
+    /// Measure every cell of --data, whoever's it is: for a bundle that was trained on other data. The flags
+    /// of the split mean nothing then.
+    #[arg(long, conflicts_with = "side")]
+    everything: bool,
     /// One JSON object a side, a line each, instead of tables.
     #[arg(long)]
     json: bool,
@@ -52,8 +57,22 @@ enum Sides {
 pub(super) fn run(args: &EvaluateArgs) -> Outcome {
     let model = Model::load(Bundle::read(&args.bundle)?)?;
     let manifest = model.manifest();
-    let split = args.data.split(&manifest.preprocessing)?;
-    same_protocol(manifest, &split)?;
+    if let Some(folder) = &args.out
+        && Checkpoint::open(folder).exists()
+    {
+        return Err(format!(
+            "{} is a run's folder and has a report of its own: give --out another one",
+            folder.display()
+        )
+        .into());
+    }
+    let split = if args.everything {
+        Split::everything(data::read(&args.data.data, &manifest.preprocessing)?)
+    } else {
+        let split = args.data.split(&manifest.preprocessing)?;
+        same_protocol(manifest, &split)?;
+        split
+    };
     let sides = chosen(args.side, &split)?;
     let measured = measure(&model, &split, sides, args.bootstrap_seed)?;
     let mut out = std::io::stdout().lock();

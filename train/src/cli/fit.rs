@@ -26,7 +26,7 @@ pub(super) fn run(args: &FitArgs) -> Outcome {
     let split = args.data.split(&recipe.preprocessing())?;
     writeln!(std::io::stdout(), "{}", split.in_words())?;
     let start = args.run.start(&recipe, &mut std::io::stdout())?;
-    args.run.prepare(&recipe, &split)?;
+    args.run.prepare(&recipe, &split, &checkpoint)?;
     let (_, ending) = args.run.fit(&recipe, &split, &checkpoint, start)?;
     if ending == Ending::Stopped {
         return Err(super::Stopped.into());

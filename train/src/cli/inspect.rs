@@ -7,6 +7,7 @@ use clap::Args;
 use leukd::cell::preprocess::Preprocessing;
 use leukd_train::dataset::{
     ByClass, ContactSheet, LABELS, Overview, Quantiles, SheetRow, Side, SplitOverview, TwinGroup,
+    packed_with,
 };
 
 use super::Outcome;
@@ -52,7 +53,8 @@ struct Document<'a> {
 /// no split can be made is a finding like others.
 pub(super) fn run(args: &InspectArgs) -> Outcome {
     // Nothing here looks at the small pixels.
-    let dataset = read(&args.data, &Preprocessing { size: 8, ..Preprocessing::b3() })?;
+    let small = Preprocessing { size: 8, ..Preprocessing::b3() };
+    let dataset = read(&args.data, &packed_with(&args.data)?.unwrap_or(small))?;
     let sheet = match &args.contact_sheet {
         None => None,
         Some(path) => {

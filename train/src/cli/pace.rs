@@ -2,13 +2,30 @@
 
 use std::io::Write;
 
-use clap::Args;
-use leukd_train::compute::Compute;
+use clap::{Args, ValueEnum};
+use leukd_train::compute::{Compute, Numbers};
 use leukd_train::fit::pace;
 
 use super::Outcome;
 use super::recipe::RecipeArgs;
-use super::run::NumbersArg;
+
+/// See [`Numbers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NumbersArg {
+    /// IEEE single precision, as training uses it.
+    F32,
+    /// bfloat16 throughout: to time, not to train with. Small updates of weights and averages are lost in it.
+    Bf16,
+}
+
+impl From<NumbersArg> for Numbers {
+    fn from(numbers: NumbersArg) -> Self {
+        match numbers {
+            NumbersArg::F32 => Self::F32,
+            NumbersArg::Bf16 => Self::Bf16,
+        }
+    }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct PaceArgs {
@@ -19,10 +36,10 @@ pub(super) struct PaceArgs {
     #[arg(long, value_enum, default_value = "f32")]
     numbers: NumbersArg,
     /// Steps that are timed, after --warm-up.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: u32,
     /// Steps before them: a graphics card compiles and tunes its kernels in these.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=100_000))]
     warm_up: u32,
     /// One JSON object.
     #[arg(long)]
@@ -37,7 +54,8 @@ pub(super) fn run(args: &PaceArgs) -> Outcome {
     let all = pace(&recipe, &device, args.warm_up + args.steps);
     let mut timed: Vec<f64> = all.iter().skip(args.warm_up as usize).copied().collect();
     timed.sort_by(f64::total_cmp);
-    let median = timed[timed.len() / 2];
+    let half = timed.len() / 2;
+    let median = f64::midpoint(timed[half], timed[(timed.len() - 1) / 2]);
     let (least, most) = (timed[0], timed[timed.len() - 1]);
     let (batch, size) = (recipe.steps.batch, recipe.input.size);
     let a_second = batch as f64 / median;

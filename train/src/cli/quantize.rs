@@ -50,7 +50,8 @@ pub(super) struct GateArgs {
     #[arg(long, value_name = "CELLS", default_value_t = Settings::default().calibration_cells)]
     calibration_cells: usize,
     /// int8-full covers what flows into a layer up to this percentile.
-    #[arg(long, value_name = "PERCENT", default_value_t = Settings::default().percentile)]
+    #[arg(long, value_name = "PERCENT", default_value_t = Settings::default().percentile,
+          value_parser = percentile)]
     percentile: f64,
     /// int8-full leaves so many layers in f32: those that lose most.
     #[arg(long, value_name = "LAYERS", default_value_t = Settings::default().keep_float)]
@@ -58,6 +59,14 @@ pub(super) struct GateArgs {
     /// Draws the calibration cells and the order of timing.
     #[arg(long, value_name = "SEED", default_value_t = Settings::default().seed)]
     quantize_seed: u64,
+}
+
+fn percentile(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if value > 50.0 && value <= 100.0 {
+        return Ok(value);
+    }
+    Err("it must be above 50 and at most 100".to_owned())
 }
 
 impl GateArgs {
@@ -94,13 +103,14 @@ pub(super) fn run(args: &QuantizeArgs) -> Outcome {
     quantize::accept(&bundle)?;
     let split = args.data.split(&bundle.manifest().preprocessing)?;
     let trained_here = trained_on(&bundle, &split);
-    let outcome = forms(&args.bundle, &split, &args.gate.settings(), &args.out)?;
+    let chosen = Some("model.onnx");
+    let outcome = forms(&args.bundle, &split, &args.gate.settings(), &args.out, chosen)?;
     let mut out = std::io::stdout();
     if args.json {
         writeln!(out, "{}", document(&args.bundle, trained_here, &outcome)?)?;
         return Ok(());
     }
-    print(&mut out, &outcome, &args.out)?;
+    print(&mut out, &outcome, &args.out.join("model.onnx"))?;
     if !trained_here {
         writeln!(
             out,
@@ -111,12 +121,14 @@ pub(super) fn run(args: &QuantizeArgs) -> Outcome {
     Ok(())
 }
 
-/// Makes and measures every form of the bundle at `path`, and writes them all into `folder`.
+/// Makes and measures every form of the bundle at `path`, and writes them all into `folder`, the chosen one
+/// once more under the name `chosen`.
 pub(super) fn forms(
     path: &Path,
     split: &Split,
     settings: &Settings,
     folder: &Path,
+    chosen: Option<&str>,
 ) -> Result<Quantized, Box<dyn std::error::Error>> {
     let origin = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| format!("{origin}: {error}"))?;
@@ -135,7 +147,10 @@ pub(super) fn forms(
     };
     let outcome = quantize::run(&bytes, &input)?;
     let json = document(path, trained_here, &outcome)?;
-    store(folder, &outcome, &bytes, &json)?;
+    store(folder, &outcome, &json)?;
+    if let Some(name) = chosen {
+        export::write(&folder.join(name), outcome.winning_bundle().unwrap_or(&bytes))?;
+    }
     Ok(outcome)
 }
 
@@ -187,8 +202,8 @@ pub(super) fn variants(outcome: &Quantized) -> Vec<Variant> {
     variants
 }
 
-/// Writes every form, the chosen one (f32 where all are refused) and the figures.
-fn store(folder: &Path, outcome: &Quantized, float: &[u8], json: &str) -> Outcome {
+/// Writes every form and the figures.
+fn store(folder: &Path, outcome: &Quantized, json: &str) -> Outcome {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for (row, bytes) in outcome.rows.iter().zip(&outcome.bundles) {
         let path = folder.join(format!("{}.onnx", row.name));
@@ -204,17 +219,12 @@ fn store(folder: &Path, outcome: &Quantized, float: &[u8], json: &str) -> Outcom
             export::write(&path, bytes)?;
         }
     }
-    export::write(&folder.join("model.onnx"), outcome.winning_bundle().unwrap_or(float))?;
     export::write(&folder.join("quantize.json"), json.as_bytes())?;
     Ok(())
 }
 
 /// The table of all forms.
-pub(super) fn print(
-    out: &mut impl Write,
-    outcome: &Quantized,
-    folder: &Path,
-) -> std::io::Result<()> {
+pub(super) fn print(out: &mut impl Write, outcome: &Quantized, path: &Path) -> std::io::Result<()> {
     let Reference { cells, accuracy, balanced_accuracy, sensitivity, specificity, .. } =
         outcome.reference;
     writeln!(
@@ -271,7 +281,6 @@ pub(super) fn print(
             writeln!(out, "{} leaves in f32: {}.", row.name, row.kept_float.join(", "))?;
         }
     }
-    let path = folder.join("model.onnx");
     match outcome.winner {
         Some(index) => writeln!(
             out,

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use leukd_train::compute::{Compute, Numbers};
 use leukd_train::dataset::Split;
 use leukd_train::fit::{
@@ -38,33 +38,12 @@ pub(super) struct RunArgs {
     /// What computes: cpu, cuda, cuda:N or vulkan.
     #[arg(long, default_value = "cpu")]
     pub(super) device: Compute,
-    /// How numbers are kept on a graphics card.
-    #[arg(long, value_enum, default_value = "f32")]
-    pub(super) numbers: NumbersArg,
-    /// Stop after this many minutes; `--resume` goes on as if nothing had happened.
+    /// Stop the training after this many minutes of it; `--resume` goes on as if nothing had happened.
     #[arg(long, value_name = "MINUTES")]
     pub(super) max_minutes: Option<f64>,
     /// Threads that make batches ahead of the device.
     #[arg(long, value_name = "COUNT", default_value_t = LOADERS)]
     pub(super) loaders: usize,
-}
-
-/// See [`Numbers`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum NumbersArg {
-    /// IEEE single precision.
-    F32,
-    /// bfloat16.
-    Bf16,
-}
-
-impl From<NumbersArg> for Numbers {
-    fn from(numbers: NumbersArg) -> Self {
-        match numbers {
-            NumbersArg::F32 => Self::F32,
-            NumbersArg::Bf16 => Self::Bf16,
-        }
-    }
 }
 
 type Problem = Box<dyn std::error::Error>;
@@ -83,9 +62,21 @@ impl RunArgs {
         Ok(checkpoint)
     }
 
-    /// The run's folder with what decides it, so that it can be read, and given again.
-    pub(super) fn prepare(&self, recipe: &Recipe, split: &Split) -> Result<(), Problem> {
+    /// The run's folder with what decides it, so that it can be read, and given again. A run that is gone on
+    /// with must be this one: what it was started with is not overwritten by anything else.
+    pub(super) fn prepare(
+        &self,
+        recipe: &Recipe,
+        split: &Split,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), Problem> {
         let folder = &self.out;
+        if self.resume {
+            match checkpoint.resumable(recipe, split) {
+                Ok(_) | Err(CheckpointError::Ended(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
         put(&folder.join("recipe.toml"), recipe.to_toml().as_bytes())?;
@@ -108,7 +99,7 @@ impl RunArgs {
             }
             return Ok(Start::Fresh);
         };
-        let device = self.device.device(self.numbers.into())?;
+        let device = self.device.device(Numbers::F32)?;
         device.seed(recipe.steps.seed);
         let fresh = Network::new(&recipe.architecture(), &recipe.regularisation(), &device);
         let (network, comparison) = init::start(fresh, path)?;
@@ -116,7 +107,9 @@ impl RunArgs {
         for note in comparison.notes.iter().chain(&comparison.folded) {
             writeln!(out, "  {note}")?;
         }
-        Ok(Start::From { network: Box::new(network), origin: comparison.summary() })
+        // A head of ours comes from a model of such cells; a backbone alone knows other pictures.
+        let inherited = comparison.at_random.is_empty();
+        Ok(Start::From { network: Box::new(network), origin: comparison.summary(), inherited })
     }
 
     /// Runs it, with a line an epoch on the standard output and a bar on a terminal.
@@ -127,7 +120,7 @@ impl RunArgs {
         checkpoint: &Checkpoint,
         start: Start,
     ) -> Result<(State, Ending), Problem> {
-        let device = self.device.device(self.numbers.into())?;
+        let device = self.device.device(Numbers::F32)?;
         let limit = match self.max_minutes {
             None => None,
             Some(minutes) => Some(
@@ -154,6 +147,8 @@ impl RunArgs {
             Err(CheckpointError::Ended(_)) => (checkpoint.state()?, Ending::Done),
             outcome => outcome?,
         };
+        // From here on a signal ends the program: every file is written whole, and --resume does the rest.
+        stop.end();
         progress.finish();
         let mut out = std::io::stdout();
         match ending {
@@ -178,7 +173,7 @@ impl RunArgs {
 fn stop_on_signals(stop: &Stop) -> Result<(), Problem> {
     let stop = stop.clone();
     ctrlc::set_handler(move || {
-        if stop.is_asked() {
+        if stop.is_asked() || stop.has_ended() {
             // 128 + SIGINT, as a shell reports it.
             std::process::exit(130);
         }

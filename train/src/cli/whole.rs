@@ -77,7 +77,7 @@ pub(super) fn run(Whole(args): &Whole) -> Outcome {
     let (split, broken) = args.data.read(&recipe.preprocessing())?;
     let mut out = std::io::stdout();
     let start = args.run.start(&recipe, &mut out)?;
-    args.run.prepare(&recipe, &split)?;
+    args.run.prepare(&recipe, &split, &checkpoint)?;
     heading(&mut out, "Split")?;
     writeln!(out, "{}", split.in_words())?;
     if !broken.is_empty() {
@@ -92,8 +92,9 @@ pub(super) fn run(Whole(args): &Whole) -> Outcome {
     let float = folder.join("model-f32.onnx");
     bundle::export(&checkpoint, &split, &args.bundle, Weights::F32, &float)?;
     heading(&mut out, "Smaller forms")?;
-    let outcome = quantize::forms(&float, &split, &args.gate.settings(), &folder.join("forms"))?;
-    quantize::print(&mut out, &outcome, &folder.join("forms"))?;
+    let outcome =
+        quantize::forms(&float, &split, &args.gate.settings(), &folder.join("forms"), None)?;
+    quantize::print(&mut out, &outcome, &folder.join("model.onnx"))?;
     let float_bytes =
         std::fs::read(&float).map_err(|error| format!("{}: {error}", float.display()))?;
     let chosen = outcome.winning_bundle().unwrap_or(&float_bytes);

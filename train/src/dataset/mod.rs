@@ -32,6 +32,7 @@ pub use overview::{
     ByClass, ClassCounts, Overview, Quantiles, SideCounts, SizeCount, SplitOverview, SubjectCounts,
     TwinGroup,
 };
+pub use pack::packed_with;
 pub use plan::{SplitPlan, TestSubjects};
 pub use sheet::{ContactSheet, SheetError, SheetRow};
 pub use split::{Protocol, Side, Split, ValidationBy};

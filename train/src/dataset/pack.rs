@@ -19,6 +19,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::split::Side;
 use super::{Broken, Cell, Dataset, DatasetError, LABELS, lossy};
+use crate::files;
 
 const INDEX: &str = "index.json";
 
@@ -88,19 +89,10 @@ impl Dataset {
     /// Where the file cannot be written.
     pub fn pack(&self, preprocessing: &Preprocessing, path: &Path) -> Result<(), DatasetError> {
         let failed = |source| DatasetError::File { action: "write", path: path.to_owned(), source };
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = path.with_file_name(name);
-        let written =
-            self.write_pack(preprocessing, &new).and_then(|()| std::fs::rename(&new, path));
-        if written.is_err() {
-            // What is half written is of no use; that it cannot be removed changes nothing.
-            let _ = std::fs::remove_file(&new);
-        }
-        written.map_err(failed)
+        files::replace_with(path, |file| self.write_pack(preprocessing, file)).map_err(failed)
     }
 
-    fn write_pack(&self, preprocessing: &Preprocessing, path: &Path) -> std::io::Result<()> {
+    fn write_pack(&self, preprocessing: &Preprocessing, file: &mut File) -> std::io::Result<()> {
         let index = Index {
             version: VERSION,
             preprocessing: preprocessing.clone(),
@@ -111,7 +103,7 @@ impl Dataset {
                 .map(|file| Left { path: file.path.clone(), reason: file.reason.clone() })
                 .collect(),
         };
-        let mut zip = ZipWriter::new(File::create(path)?);
+        let mut zip = ZipWriter::new(file);
         // PNG is deflated already.
         let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         let stored = stored.large_file(true);
@@ -126,7 +118,8 @@ impl Dataset {
                 zip.write_all(&picture?)?;
             }
         }
-        zip.finish()?.sync_all()
+        zip.finish()?;
+        Ok(())
     }
 }
 
@@ -195,21 +188,23 @@ impl Entry {
     }
 }
 
+/// What the cells of the pack at `path` were read with; none where it is no pack.
+///
+/// # Errors
+///
+/// Where it is one, but cannot be read.
+pub fn packed_with(path: &Path) -> Result<Option<Preprocessing>, DatasetError> {
+    if !is_pack(path) {
+        return Ok(None);
+    }
+    let (_, index) = open(path)?;
+    Ok(Some(index.preprocessing))
+}
+
 /// Reads a pack that was made with `preprocessing`.
 pub(super) fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Dataset, DatasetError> {
     let wrong = |problem: String| DatasetError::Pack { path: path.to_owned(), problem };
-    let opened = File::open(path).map_err(|source| DatasetError::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut zip = ZipArchive::new(opened).map_err(|error| wrong(error.to_string()))?;
-    let index = entry(&mut zip, INDEX, MOST_INDEX).map_err(wrong)?;
-    let index: Index =
-        serde_json::from_slice(&index).map_err(|error| wrong(format!("{INDEX}: {error}")))?;
-    if index.version != VERSION {
-        return Err(wrong(format!("its version is {}, not {VERSION}", index.version)));
-    }
+    let (mut zip, index) = open(path)?;
     if index.preprocessing != *preprocessing {
         return Err(DatasetError::PackedOtherwise {
             path: path.to_owned(),
@@ -234,6 +229,23 @@ pub(super) fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Dataset
     let broken = index.broken.into_iter();
     let broken = broken.map(|left| Broken { path: left.path, reason: left.reason }).collect();
     Ok(Dataset { source: path.to_owned(), cells, broken })
+}
+
+fn open(path: &Path) -> Result<(ZipArchive<File>, Index), DatasetError> {
+    let wrong = |problem: String| DatasetError::Pack { path: path.to_owned(), problem };
+    let file = File::open(path).map_err(|source| DatasetError::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut zip = ZipArchive::new(file).map_err(|error| wrong(error.to_string()))?;
+    let index = entry(&mut zip, INDEX, MOST_INDEX).map_err(wrong)?;
+    let index: Index =
+        serde_json::from_slice(&index).map_err(|error| wrong(format!("{INDEX}: {error}")))?;
+    if index.version != VERSION {
+        return Err(wrong(format!("its version is {}, not {VERSION}", index.version)));
+    }
+    Ok((zip, index))
 }
 
 fn entry(zip: &mut ZipArchive<File>, name: &str, most: u64) -> Result<Vec<u8>, String> {

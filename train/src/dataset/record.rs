@@ -46,11 +46,7 @@ impl Split {
             write([side.as_str(), label, subject, name, &place, &digest.to_string()])?;
         }
         let bytes = writer.into_inner().map_err(|problem| error(problem.into_error()))?;
-        let mut new = path.file_name().unwrap_or_default().to_owned();
-        new.push(".new");
-        let new = path.with_file_name(new);
-        std::fs::write(&new, bytes).map_err(error)?;
-        std::fs::rename(&new, path).map_err(error)
+        crate::files::replace(path, &bytes).map_err(error)
     }
 
     /// The split that a CSV as [`Split::write_csv`] writes it makes of `dataset`. The columns

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use leukd::result::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, DatasetError, LABELS, listed};
+use super::{Cell, Dataset, DatasetError, LABELS, listed};
 
 /// What a split keeps apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +109,38 @@ pub struct Split {
 }
 
 impl Split {
+    /// SHA-256 over the sorted `side label subject digest` lines of every cell: two splits with the same one
+    /// part the same pictures with the same labels in the same way.
+    #[must_use]
+    pub fn sides_digest(&self) -> Digest {
+        let mut lines: Vec<String> = Side::EVERY
+            .into_iter()
+            .flat_map(|side| {
+                self.side(side).iter().map(move |cell| {
+                    let (label, subject) = (LABELS[cell.label], &cell.subject);
+                    format!("{side} {label} {subject} {}\n", cell.digest)
+                })
+            })
+            .collect();
+        lines.sort();
+        Digest::of(lines.concat().as_bytes())
+    }
+
+    /// Every cell on the test side, byte-identical copies once: for a model that was made elsewhere.
+    #[must_use]
+    pub fn everything(dataset: Dataset) -> Self {
+        let total = dataset.cells.len();
+        let mut seen = HashSet::new();
+        let cells: Vec<Cell> =
+            dataset.cells.into_iter().filter(|cell| seen.insert(cell.digest)).collect();
+        let twins = total - cells.len();
+        let mut split = Self::of(Vec::new(), Vec::new(), cells);
+        split.origin = "every cell".to_owned();
+        split.source = dataset.source;
+        split.twins = twins;
+        split
+    }
+
     /// What keeps the cells of `side` apart from those that are fitted on.
     #[must_use]
     pub fn protocol_of(&self, side: Side) -> Protocol {

@@ -9,6 +9,12 @@ use super::bootstrap::Resampling;
 use super::counts::Counts;
 use crate::dataset::{Protocol, Side, Split};
 
+/// The manifest's recipe tells by this key whether the weights began as those of another model of such cells.
+pub const INHERITED: &str = "run.inherited";
+
+/// And by this one [`Split::sides_digest`].
+pub const SIDES: &str = "run.sides_digest";
+
 /// What the bundle has had to do with the cells that it is measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -19,6 +25,8 @@ pub enum Seen {
     Steered,
     /// It was fitted on them.
     Trained,
+    /// It was not fitted on them, but the model that its weights began as may have been.
+    Inherited,
     /// Unknown: the bundle was trained on other images than the split's training side, so any of
     /// these cells may have been among them.
     Unknown,
@@ -28,8 +36,15 @@ impl Seen {
     /// Of `side` of `split`, for the bundle that `manifest` stands in.
     #[must_use]
     pub fn of(manifest: &Manifest, split: &Split, side: Side) -> Self {
-        if manifest.training.data_digest != split.training_digest().to_string() {
+        let told = |key: &str| manifest.training.recipe.get(key).map(String::as_str);
+        let sides = split.sides_digest().to_string();
+        let same = manifest.training.data_digest == split.training_digest().to_string()
+            && told(SIDES).is_none_or(|own| own == sides);
+        if !same {
             return Self::Unknown;
+        }
+        if side == Side::Test && told(INHERITED) == Some("true") {
+            return Self::Inherited;
         }
         match side {
             Side::Training => Self::Trained,
@@ -51,9 +66,13 @@ impl Seen {
                 "The model was fitted on these very cells: the figures tell nothing about new \
                  ones.",
             ),
+            Self::Inherited => Some(
+                "The weights began as those of another model of such cells, which may have been \
+                 trained on these very ones. Trust the figures only if you know that it was not.",
+            ),
             Self::Unknown => Some(
-                "The bundle was trained on other images than this split's training side, so some \
-                 of these cells may have been among them. Trust the figures only if you know \
+                "The bundle was trained on other cells than this split's training side, or on other \
+                 sides of them, so some of these cells may have been among its own. Trust the figures only if you know \
                  that none was.",
             ),
         }
@@ -89,8 +108,8 @@ impl About {
         let mut caveats: Vec<String> = self.seen.warning().into_iter().map(str::to_owned).collect();
         if self.protocol == Protocol::Image {
             caveats.push(
-            "The split is by image: cells of the same subject stand on every side, so the figures \
-             say little about a subject that the model has never seen."
+            "Split by image: cells of the same subjects trained the model, so the figures say little \
+             about a subject that it has never seen."
                 .to_owned(),
         );
         }

@@ -97,6 +97,9 @@ pub(super) fn brier(scored: impl Iterator<Item = (f64, bool, f64)>) -> Option<f6
 /// The temperature that makes the labels likeliest, between 0.05 and 20: a golden-section search
 /// of the mean negative log likelihood, which has one minimum over log T. Call it on validation
 /// cells only.
+///
+/// 1 where the cells determine none: where every one is classified rightly, any smaller temperature makes
+/// the labels likelier still, and where the logits say nothing, any larger one.
 #[must_use]
 pub fn fit_temperature(predictions: &[Prediction]) -> f64 {
     let loss = |log: f64| -> f64 {
@@ -119,5 +122,8 @@ pub fn fit_temperature(predictions: &[Prediction]) -> f64 {
         let (left, right) = (high - width, low + width);
         if loss(left) < loss(right) { high = right } else { low = left }
     }
-    f64::midpoint(low, high).exp()
+    let temperature = f64::midpoint(low, high).exp();
+    // Within a hundredth of a bound: the minimum lies beyond it.
+    let determined = (0.05 * 1.01..20.0 / 1.01).contains(&temperature);
+    if determined { temperature } else { 1.0 }
 }

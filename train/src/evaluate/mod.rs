@@ -18,7 +18,7 @@ mod ranking;
 mod review;
 mod subjects;
 
-pub use about::{About, Seen};
+pub use about::{About, INHERITED, SIDES, Seen};
 pub use baseline::{AreaCut, Baseline};
 pub use bootstrap::{DRAWS, Resampling, intervals};
 pub use calibration::{Bin, Reliability, fit_temperature};
@@ -28,7 +28,7 @@ pub use evaluation::{Estimate, Evaluation};
 pub use figures::Figures;
 pub use measures::Measures;
 pub use ranking::{PrecisionRecallPoint, RocPoint};
-pub use review::{Review, RiskPoint, review_band, risk_coverage};
+pub use review::{Review, RiskPoint, WIDEST_BAND, review_band, risk_coverage};
 pub use subjects::{SubjectRow, subject_table, wilson};
 
 /// One cell's prediction.

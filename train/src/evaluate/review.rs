@@ -87,14 +87,19 @@ pub fn risk_coverage(
         .collect()
 }
 
+/// The widest band that is considered: `0.5 ± 0.45`.
+pub const WIDEST_BAND: (f64, f64) = (0.05, 0.95);
+
+/// Outside a band there must be at least so many cells of each class for their share to mean something.
+const FEWEST_OUTSIDE: usize = 5;
+
 /// The band of P(all) in which a person should look: the narrowest `0.5 ± w` (w a multiple of
-/// 0.01, at most 0.45) outside which at least `accuracy` of the cells are decided rightly, each
-/// class counted equally. Where no band reaches it, the one that comes closest. Call it on
-/// validation cells only.
+/// 0.01) outside which at least `accuracy` of the cells are decided rightly, each class counted equally,
+/// with at least five cells of each class outside. Where none is found, [`WIDEST_BAND`]: a model
+/// that cannot be trusted leaves the decision to a person. Call it on validation cells only.
 #[must_use]
 pub fn review_band(predictions: &[Prediction], temperature: f64, accuracy: f64) -> (f64, f64) {
-    let mut best = (f64::NEG_INFINITY, (0.5, 0.5));
-    for step in 0..=45_u32 {
+    for step in 0..45_u32 {
         let half = f64::from(step) / 100.0;
         let band = (0.5 - half, 0.5 + half);
         let outside: Vec<Prediction> = predictions
@@ -105,13 +110,13 @@ pub fn review_band(predictions: &[Prediction], temperature: f64, accuracy: f64) 
             })
             .cloned()
             .collect();
-        let reached = Figures::of(&outside, temperature, 0.5).balanced_accuracy;
-        if reached >= accuracy {
+        let of = |label: usize| outside.iter().filter(|one| one.label == label).count();
+        if of(0) < FEWEST_OUTSIDE || of(1) < FEWEST_OUTSIDE {
+            break;
+        }
+        if Figures::of(&outside, temperature, 0.5).balanced_accuracy >= accuracy {
             return band;
         }
-        if reached > best.0 {
-            best = (reached, band);
-        }
     }
-    best.1
+    WIDEST_BAND
 }

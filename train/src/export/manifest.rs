@@ -14,7 +14,7 @@ use leukd::result::{ModelRef, RESEARCH_USE_ONLY};
 
 use super::{Naming, REVIEW_ACCURACY, probabilities};
 use crate::dataset::{LABELS, Side};
-use crate::evaluate::{About, Evaluation, Prediction, Seen};
+use crate::evaluate::{About, Evaluation, INHERITED, Prediction, SIDES, Seen, WIDEST_BAND};
 use crate::fit::State;
 use crate::network::Network;
 use crate::recipe::Kept;
@@ -114,6 +114,8 @@ fn recipe(state: &State, kept: Kept) -> BTreeMap<String, String> {
     let run = [
         ("run.epoch_chosen_by", chosen.to_owned()),
         ("run.initial_weights", state.initial.clone().unwrap_or_else(|| "random".to_owned())),
+        (INHERITED, state.inherited.to_string()),
+        (SIDES, state.sides_digest.clone()),
         ("run.device", state.device.clone()),
         ("run.minutes", format!("{:.1}", state.seconds / 60.0)),
     ];
@@ -150,11 +152,25 @@ fn calibrated(calibration: &Calibration, predictions: &[Prediction]) -> String {
     };
     let (reviewed, cells) = (predictions.iter().filter(inside).count(), predictions.len());
     let percent = REVIEW_ACCURACY * 100.0;
+    let fitted = if temperature == 1.0 {
+        "1: the validation cells determine none".to_owned()
+    } else {
+        format!("{temperature:.3}, fitted on the validation cells")
+    };
+    let band = if calibration.review == WIDEST_BAND {
+        format!(
+            "the widest, because outside no narrower one {percent} % of the validation cells are decided \
+             rightly, each class counted equally: the model is too weak, or the cells too few"
+        )
+    } else {
+        format!(
+            "the narrowest around 0.5 outside which {percent} % of the validation cells are decided rightly, \
+             each class counted equally"
+        )
+    };
     format!(
-        "{CALIBRATION}temperature {temperature:.3}, fitted on the validation cells. Threshold \
-         {threshold} on P(all). Review band {low:.2} to {high:.2}: the narrowest around 0.5 outside which \
-         {percent} % of the validation cells are decided rightly, each class counted equally, or the \
-         band that comes closest; {reviewed} of {cells} validation cells fall into it."
+        "{CALIBRATION}temperature {fitted}. Threshold {threshold} on P(all). Review band {low:.2} to \
+         {high:.2}: {band}; {reviewed} of {cells} validation cells fall into it."
     )
 }
 

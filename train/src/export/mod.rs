@@ -21,12 +21,13 @@ pub use manifest::{Facts, golden, manifest};
 pub use stored::rounded;
 
 use crate::dataset::{Cell, Split};
-use crate::evaluate::{self, Evaluation, Figures, Prediction};
+use crate::evaluate::{self, EngineRunError, Evaluation, Figures, Prediction, through_engine};
 use crate::fit::{Checkpoint, CheckpointError, validate};
 use crate::network::Network;
 use crate::recipe::{Kept, Recipe};
 
-/// Outside the review band at least this share of the validation cells is decided rightly.
+/// Outside the review band at least this share of the validation cells is decided rightly, where a band
+/// reaches it; the card says where none does.
 pub const REVIEW_ACCURACY: f64 = 0.95;
 
 /// At or above this P(all) a cell is decided as `all`: even odds, after calibration.
@@ -64,6 +65,9 @@ pub enum ExportError {
     /// The daemon would refuse the bundle.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The daemon's engine cannot run a cell.
+    #[error(transparent)]
+    Engine(#[from] EngineRunError),
     /// The daemon's engine computes something else than burn.
     #[error(
         "the daemon's engine differs from burn by {difference} on {name}; at most \
@@ -160,16 +164,12 @@ fn compare(
     predictions: &[Prediction],
     temperature: f64,
 ) -> Result<f64, ExportError> {
-    let preprocessing = &model.manifest().preprocessing;
     let mut most = 0.0_f64;
-    for (cell, prediction) in cells.iter().zip(predictions) {
-        let Some(square) = cell.square(preprocessing.size) else { continue };
-        let served = model.run(&preprocessing.numbers(&square))?;
-        let difference = (served.first().copied().unwrap_or_default()
-            - prediction.probability(temperature))
-        .abs();
+    for (served, prediction) in through_engine(model, cells)?.iter().zip(predictions) {
+        let difference =
+            (served.probability(temperature) - prediction.probability(temperature)).abs();
         if difference.is_nan() || difference > GOLDEN_TOLERANCE {
-            return Err(ExportError::Differs { name: cell.name.clone(), difference });
+            return Err(ExportError::Differs { name: served.name.clone(), difference });
         }
         most = most.max(difference);
     }
@@ -226,12 +226,8 @@ fn rewritten(bytes: &[u8], change: impl FnOnce(&mut Manifest)) -> Result<Vec<u8>
 ///
 /// Where the folder cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    let error = |source| ExportError::File { path: path.to_owned(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    std::fs::write(&new, bytes).map_err(error)?;
-    std::fs::rename(&new, path).map_err(error)
+    crate::files::replace(path, bytes)
+        .map_err(|source| ExportError::File { path: path.to_owned(), source })
 }
 
 /// What burn says of one picture that is preprocessed already.

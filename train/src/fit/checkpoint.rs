@@ -1,5 +1,6 @@
 //! What a run keeps on disk: enough to go on bit for bit, and to export.
 
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use burn::optim::ModuleOptimizer;
 
 use super::state::State;
 use crate::dataset::Split;
+use crate::files;
 use crate::network::Network;
 use crate::recipe::{Kept, Recipe};
 
@@ -62,12 +64,33 @@ pub enum CheckpointError {
         /// What was asked for.
         now: String,
     },
-    /// `--resume` with other images.
+    /// `--resume` with other cells, labels, subjects or sides.
     #[error(
-        "the run in this folder was started on other training images: give the same --data and \
+        "the run in this folder was started on other cells, or on the same with other labels, subjects or sides: give the same --data and \
          the same split (--split takes the run's split.csv), or start in another folder"
     )]
     OtherData,
+    /// The loss is no number any more.
+    #[error(
+        "the training diverged: the loss is {loss} at step {step} of epoch {epoch}, learning rate {rate:e}; the \
+         checkpoint before it stays. Start in another folder with a lower optimizer.learning_rate"
+    )]
+    Diverged {
+        /// From 1.
+        epoch: u32,
+        /// Within the epoch, from 1.
+        step: u64,
+        /// The rate of the step.
+        rate: f64,
+        /// Not finite.
+        loss: f64,
+    },
+    /// There is no best epoch.
+    #[error("{0}: no epoch of this run was better than none; export the last one (--keep last)")]
+    NoBest(PathBuf),
+    /// Another process trains in the folder.
+    #[error("{0} is in use: another leukd-train works in this folder")]
+    Busy(PathBuf),
     /// A run that is over.
     #[error("the run in this folder is over ({0}): nothing is left to go on with")]
     Ended(String),
@@ -112,6 +135,7 @@ const OPTIMIZER: &str = "optimizer.bpk";
 const AVERAGE: &str = "average.bpk";
 const MODEL: &str = "model.bpk";
 const METRICS: &str = "metrics.jsonl";
+const LOCK: &str = "run.lock";
 
 impl Checkpoint {
     /// The run in `folder`, which need not exist yet.
@@ -167,7 +191,7 @@ impl Checkpoint {
                 return Err(CheckpointError::OtherRecipe { setting, before, now });
             }
         }
-        if state.training_digest != split.training_digest().to_string() {
+        if state.sides_digest != split.sides_digest().to_string() {
             return Err(CheckpointError::OtherData);
         }
         match state.ended {
@@ -207,7 +231,10 @@ impl Checkpoint {
     /// Where there is no run.
     pub fn weights_file(&self, kept: Kept) -> Result<PathBuf, CheckpointError> {
         Ok(match kept {
-            Kept::Best => self.folder.join(best(self.state()?.best_epoch)),
+            Kept::Best => match self.state()?.best_epoch {
+                0 => return Err(CheckpointError::NoBest(self.folder.clone())),
+                epoch => self.folder.join(best(epoch)),
+            },
             Kept::Last => self.current().join(MODEL),
         })
     }
@@ -229,6 +256,18 @@ impl Checkpoint {
     ) -> Result<ModuleOptimizer, CheckpointError> {
         let path = self.current().join(OPTIMIZER);
         optimizer.load(&path).map_err(|error| weights(&path, &error))
+    }
+
+    /// Keeps other processes out of the folder as long as the file that it gives is open.
+    pub(super) fn lock(&self) -> Result<File, CheckpointError> {
+        std::fs::create_dir_all(&self.folder).map_err(|error| file(&self.folder, error))?;
+        let path = self.folder.join(LOCK);
+        let lock = File::create(&path).map_err(|error| file(&path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(CheckpointError::Busy(self.folder.clone())),
+            Err(TryLockError::Error(error)) => Err(file(&path, error)),
+        }
     }
 
     /// Keeps everything, all of it or nothing.
@@ -256,6 +295,7 @@ impl Checkpoint {
         let path = new.join(STATE);
         let text = toml::to_string(state).map_err(|error| unwritable(&path, &error))?;
         std::fs::write(&path, text).map_err(|error| file(&path, error))?;
+        sync_all(&new)?;
         self.swap(&new)?;
         self.write_metrics(state)?;
         self.forget_bests(state.best_epoch)
@@ -278,6 +318,7 @@ impl Checkpoint {
             std::fs::rename(&current, &old).map_err(|error| file(&current, error))?;
         }
         std::fs::rename(new, &current).map_err(|error| file(&current, error))?;
+        files::sync(&self.folder).map_err(|error| file(&self.folder, error))?;
         if old.exists() {
             std::fs::remove_dir_all(&old).map_err(|error| file(&old, error))?;
         }
@@ -292,7 +333,7 @@ impl Checkpoint {
             serde_json::to_writer(&mut text, line).map_err(|error| unwritable(&path, &error))?;
             text.write_all(b"\n").map_err(|error| file(&path, error))?;
         }
-        std::fs::write(&path, text).map_err(|error| file(&path, error))
+        files::replace(&path, &text).map_err(|error| file(&path, error))
     }
 
     fn forget_bests(&self, kept: u32) -> Result<(), CheckpointError> {
@@ -306,6 +347,16 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// Waits until a folder and its files are on the disk: a power cut must not leave a checkpoint of names
+/// without their bytes.
+fn sync_all(folder: &Path) -> Result<(), CheckpointError> {
+    for entry in std::fs::read_dir(folder).map_err(|error| file(folder, error))? {
+        let path = entry.map_err(|error| file(folder, error))?.path();
+        files::sync(&path).map_err(|error| file(&path, error))?;
+    }
+    files::sync(folder).map_err(|error| file(folder, error))
 }
 
 const BEST: &str = "best-";

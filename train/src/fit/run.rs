@@ -1,6 +1,6 @@
 //! One run from its start, or from where it stopped, to its end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -55,6 +55,8 @@ pub enum Start {
         network: Box<Network>,
         /// Where they came from, in words.
         origin: String,
+        /// [`State::inherited`].
+        inherited: bool,
     },
 }
 
@@ -106,6 +108,7 @@ pub fn fit(
     plan: &Plan<'_>,
     observer: &mut dyn Observer,
 ) -> Result<(State, Ending), CheckpointError> {
+    let _lock = plan.folder.lock()?;
     let mut run = Run::begin(plan)?;
     let recipe = plan.recipe;
     while run.state.epochs_done() < recipe.steps.epochs {
@@ -130,7 +133,12 @@ struct Run<'a> {
     average: Option<Average>,
     before: f64,
     began: Instant,
+    /// When the last checkpoint was written.
+    kept: Instant,
 }
+
+/// A long epoch is kept so often, so that a crash costs no more.
+const KEEP_EVERY: Duration = Duration::from_secs(600);
 
 impl<'a> Run<'a> {
     fn begin(plan: &'a Plan<'a>) -> Result<Self, CheckpointError> {
@@ -145,8 +153,9 @@ impl<'a> Run<'a> {
         let mut average = None;
         let network = match &plan.start {
             Start::Fresh => fresh(),
-            Start::From { network, origin } => {
+            Start::From { network, origin, inherited } => {
                 state.initial = Some(origin.clone());
+                state.inherited = *inherited;
                 network.valid()
             }
             Start::Resume => {
@@ -168,7 +177,8 @@ impl<'a> Run<'a> {
         }
         let before = state.seconds;
         let network = network.trained_as(&recipe.regularisation()).train();
-        Ok(Self { plan, state, device, network, optimizer, average, before, began: Instant::now() })
+        let now = Instant::now();
+        Ok(Self { plan, state, device, network, optimizer, average, before, began: now, kept: now })
     }
 
     fn elapsed(&self) -> f64 {
@@ -186,14 +196,14 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let mut rate = self.rate(epoch, self.state.partial.steps, order.len());
         let first = usize::try_from(self.state.partial.steps).unwrap_or(usize::MAX);
-        let whole = std::thread::scope(|scope| {
+        let whole = std::thread::scope(|scope| -> Result<bool, CheckpointError> {
             let split = self.plan.split;
             let loader =
                 Loader::start(scope, recipe, split, epoch, first, &order, self.plan.loaders);
             for batch in loader {
                 // A run by the clock may end between two epochs' last steps.
                 rate = self.rate(epoch, self.state.partial.steps, order.len());
-                self.step(batch, epoch, frozen, rate);
+                self.step(batch, epoch, frozen, rate)?;
                 let Partial { steps, loss, right, seen, .. } = self.state.partial;
                 observer.step(&Step {
                     epoch,
@@ -207,11 +217,15 @@ impl<'a> Run<'a> {
                     break;
                 }
                 if self.plan.stop.is_due() && steps < order.len() as u64 {
-                    return false;
+                    return Ok(false);
+                }
+                if self.kept.elapsed() >= KEEP_EVERY {
+                    self.state.partial.seconds = already + began.elapsed().as_secs_f64();
+                    self.keep_midway()?;
                 }
             }
-            true
-        });
+            Ok(true)
+        })?;
         self.state.partial.seconds = already + began.elapsed().as_secs_f64();
         if !whole {
             return Ok(false);
@@ -221,7 +235,13 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    fn step(&mut self, batch: Batch, epoch: u32, frozen: bool, rate: f64) {
+    fn step(
+        &mut self,
+        batch: Batch,
+        epoch: u32,
+        frozen: bool,
+        rate: f64,
+    ) -> Result<(), CheckpointError> {
         let recipe = self.plan.recipe;
         let step = self.state.partial.steps;
         // Each step draws from its own seed, so that a resumed run goes on as it would have.
@@ -241,6 +261,9 @@ impl<'a> Run<'a> {
         let logits: Vec<f32> = output.logits.to_data().iter::<f32>().collect();
         let loss = loss(&output, targets, &self.network.head.hidden, &recipe.regularisation);
         let value = f64::from(loss.clone().into_scalar::<f32>());
+        if !value.is_finite() {
+            return Err(CheckpointError::Diverged { epoch, step: step + 1, rate, loss: value });
+        }
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         // The optimizer takes the network and gives it back.
         let network = self.network.clone();
@@ -254,6 +277,7 @@ impl<'a> Run<'a> {
         partial.seen += labels.len() as u64;
         partial.loss += value * labels.len() as f64;
         partial.right += said.zip(&labels).filter(|(said, label)| said == *label).count() as u64;
+        Ok(())
     }
 
     /// The learning rate of `step`, from 0, of `epoch`.
@@ -332,7 +356,6 @@ impl<'a> Run<'a> {
             // As the notebook's callback: the next epoch begins with the best weights.
             let fresh = weights.clone();
             weights = self.plan.folder.weights(fresh, Kept::Best)?;
-            model = weights.valid();
         }
         let tensors = Tensors {
             weights: &weights,
@@ -342,6 +365,7 @@ impl<'a> Run<'a> {
             best,
         };
         self.plan.folder.save(&self.state, &tensors)?;
+        self.kept = Instant::now();
         self.network = weights.train();
         observer.epoch(&line);
         Ok(())
@@ -382,7 +406,9 @@ impl<'a> Run<'a> {
             model: None,
             best: false,
         };
-        self.plan.folder.save(&self.state, &tensors)
+        self.plan.folder.save(&self.state, &tensors)?;
+        self.kept = Instant::now();
+        Ok(())
     }
 }
 

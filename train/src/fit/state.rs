@@ -98,6 +98,8 @@ pub struct State {
     pub validation_protocol: Protocol,
     /// Of the training images.
     pub training_digest: String,
+    /// Of every side, with labels and subjects: [`Split::sides_digest`].
+    pub sides_digest: String,
     /// How many cells it is fitted on.
     pub cells: u64,
     /// Every epoch that is done.
@@ -114,6 +116,9 @@ pub struct State {
     pub averaged: u64,
     /// Where the weights came from, in words; none: they began at random.
     pub initial: Option<String>,
+    /// Whether what the weights came from may have been trained on cells of this split: another model of
+    /// such cells, not a backbone that knows other pictures alone.
+    pub inherited: bool,
     /// What it was trained on: `cpu`, `cuda:0`.
     pub device: String,
     /// Why the run is over; none: it can go on.
@@ -130,6 +135,7 @@ impl State {
             protocol: split.protocol,
             validation_protocol: split.protocol_of(Side::Validation),
             training_digest: split.training_digest().to_string(),
+            sides_digest: split.sides_digest().to_string(),
             cells: split.training.len() as u64,
             epochs: Vec::new(),
             partial: Partial::default(),
@@ -138,6 +144,7 @@ impl State {
             plateau: None,
             averaged: 0,
             initial: None,
+            inherited: false,
             device: String::new(),
             ended: None,
         }

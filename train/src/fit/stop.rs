@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
     deadline: Option<Instant>,
 }
 
@@ -16,7 +17,7 @@ impl Stop {
     #[must_use]
     pub fn after(limit: Option<Duration>) -> Self {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        Self { asked: Arc::default(), deadline }
+        Self { deadline, ..Self::default() }
     }
 
     /// Ends the run after the step that is under way; a signal handler may call it.
@@ -28,6 +29,17 @@ impl Stop {
     #[must_use]
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Says that the run has ended, by itself or not.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Self::end`] was called.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// Whether the run should end now.

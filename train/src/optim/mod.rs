@@ -15,6 +15,13 @@ use crate::recipe::{OptimizerKind, OptimizerSettings};
 pub fn optimizer(settings: &OptimizerSettings) -> ModuleOptimizer {
     match settings.kind {
         OptimizerKind::Adamax => ModuleOptimizer::from(Adamax::keras()),
-        OptimizerKind::AdamW => AdamWConfig::new().with_weight_decay(settings.weight_decay).init(),
+        // β and ε of the paper and of PyTorch, not burn's. As in PyTorch, the decay falls on every
+        // parameter, biases and normalisations included.
+        OptimizerKind::AdamW => AdamWConfig::new()
+            .with_beta_1(0.9)
+            .with_beta_2(0.999)
+            .with_epsilon(1e-8)
+            .with_weight_decay(settings.weight_decay)
+            .init(),
     }
 }

@@ -8,11 +8,10 @@ use leukd::model::serving::Model;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
 use super::QuantizeError;
 use crate::dataset::Cell;
-use crate::evaluate::{Figures, Prediction};
+use crate::evaluate::{EngineRunError, Figures, Prediction, through_engine};
 
 /// How often a bundle is loaded to time that; the middle one counts.
 const LOADS: usize = 3;
@@ -130,19 +129,11 @@ pub(super) fn input(model: &Model, cell: &Cell) -> Result<InputTensor, QuantizeE
 ///
 /// The engine's, and [`QuantizeError::OtherSize`].
 pub(super) fn predict(model: &Model, cells: &[Cell]) -> Result<Vec<Prediction>, QuantizeError> {
-    let all = model.manifest().labels.iter().position(|label| label == "all").unwrap_or_default();
-    let predict = |cell: &Cell| {
-        let logits = model.logits(&input(model, cell)?)?;
-        let of = |index: usize| logits.get(index).copied().unwrap_or_default();
-        Ok(Prediction {
-            name: cell.name.clone(),
-            logits: [of(all), of(1 - all)],
-            label: cell.label,
-            subject: cell.subject.clone(),
-            area: cell.area,
-        })
-    };
-    cells.par_iter().map(predict).collect()
+    through_engine(model, cells).map_err(|error| match error {
+        EngineRunError::Size { name, size, .. } => QuantizeError::OtherSize { name, size },
+        EngineRunError::Model { source, .. } => QuantizeError::Model(source),
+        not @ EngineRunError::NotNumbers { .. } => QuantizeError::Unmeasurable(not.to_string()),
+    })
 }
 
 /// Reads, compiles and tests a bundle, and tells how many milliseconds that takes.

@@ -94,6 +94,9 @@ pub enum QuantizeError {
     /// The f32 bundle does not serve.
     #[error("{0}")]
     Model(#[from] ModelError),
+    /// The network gives no number for a class.
+    #[error("{0}")]
+    Unmeasurable(String),
     /// The network cannot be observed on the calibration cells.
     #[error("the network cannot be measured on the calibration cells: {0}")]
     Engine(#[from] EngineError),

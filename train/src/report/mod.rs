@@ -195,14 +195,6 @@ pub fn write(facts: &Facts, dir: &Path) -> Result<Written, ReportError> {
 ///
 /// [`ReportError::File`] where that cannot be.
 pub fn put(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    let error = |source| ReportError::File { path: path.to_owned(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    let result = std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, path));
-    if result.is_err() {
-        // A half-written file would only take up what little space there is.
-        let _ = std::fs::remove_file(&new);
-    }
-    result.map_err(error)
+    crate::files::replace(path, bytes)
+        .map_err(|source| ReportError::File { path: path.to_owned(), source })
 }

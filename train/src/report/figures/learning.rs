@@ -89,8 +89,8 @@ fn loss(curves: &[Curve]) -> Result<Figure, ReportError> {
         "loss",
         "Loss",
         "What the training lowers. When the validation loss rises while the training loss falls, \
-         the network learns its training cells by heart. The two need not meet: augmentation and \
-         regularisation weigh on the training loss alone.",
+         the network learns its training cells by heart. The two need not meet: what is \
+         varied, mixed and dropped in training weighs on the training loss alone.",
         &axes(curves, highest * 1.08, "Loss", &hundredths),
         lines,
         SeriesLabelPosition::UpperRight,
@@ -118,8 +118,8 @@ fn figures_of(curves: &[Curve]) -> Result<Figure, ReportError> {
     chart(
         "validation",
         "Validation figures",
-        "How well each epoch's weights did on the validation cells, at threshold 0.5. The epoch \
-         that is kept was chosen by these, so its figures here are optimistic.",
+        "How well each epoch's weights did on the validation cells, at threshold 0.5. Where \
+         the recipe keeps the best epoch, these chose it, and its figures here are optimistic.",
         &axes(curves, 1.0, "Share", &super::sheet::tenths),
         lines,
         SeriesLabelPosition::LowerRight,
