@@ -75,12 +75,11 @@ async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(
     dropped.map_err(io).and(shown)
 }
 
-/// As the microscope's software would name it: every other cell is drawn as a blast.
+/// As the microscope's software would name it, without a label: a drawing has no diagnosis.
 fn drop_capture(export: &Path, seed: u64, index: u32) -> std::io::Result<()> {
     let kind = if index.is_multiple_of(2) { Kind::Blast } else { Kind::Normal };
-    let label = if index.is_multiple_of(2) { "all" } else { "hem" };
     let cell = synthetic::cell(seed.wrapping_add(u64::from(index)), kind);
-    let name = format!("UID_{}_{}_{}_{label}.bmp", 900 + index % 3, index / 4 + 1, index % 4 + 1);
+    let name = format!("UID_{}_{}_{}_drawn.bmp", 900 + index % 3, index / 4 + 1, index % 4 + 1);
     fs_err::write(export.join(name), synthetic::bmp(&cell))
 }
 

@@ -93,6 +93,7 @@ async fn list(
 ) -> Result<(), CliError> {
     let mut left = if args.limit == 0 { u64::MAX } else { args.limit };
     let mut page_token = String::new();
+    let mut found = false;
     loop {
         let page = ListResultsRequest {
             filter: args.filter.to_proto(),
@@ -104,9 +105,14 @@ async fn list(
         let response =
             response.map_err(|s| args.server.refused(s.code(), s.message()))?.into_inner();
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(response.results.len());
-        print(&response.results[..count], args, out)?;
+        let last = response.next_page_token.is_empty();
+        found |= count > 0;
+        // A page may be empty though others follow; that there is nothing at all is said once.
+        if count > 0 || (last && !found) {
+            print(&response.results[..count], args, out)?;
+        }
         left -= count as u64;
-        if left == 0 || response.next_page_token.is_empty() {
+        if left == 0 || last {
             return Ok(());
         }
         page_token = response.next_page_token;

@@ -17,6 +17,10 @@ use crate::result::{CapturePath, CellIds, Decision, Digest, Record, Timestamp};
 /// How many rows one statement of a listing with a glob walks along before it lets go of its snapshot.
 const STRIDE: usize = 4096;
 
+/// How many strides one listing makes at the most: a glob that matches little or nothing must not walk a journal of
+/// millions in one call.
+const MOST_STRIDES: usize = 16;
+
 /// The most results that one read gives, whatever its limit: nobody holds the journal in memory.
 pub const MAX_READ: usize = 4096;
 
@@ -216,7 +220,8 @@ impl Journal {
         Ok(found.filter(|record| record.sequence <= newest).map(Arc::new))
     }
 
-    /// One page of the results that a filter lets through. A page is empty only when it is the last.
+    /// One page of the results that a filter lets through. With a glob a page may be short, or empty, before the
+    /// last one: a call walks along 65,536 results at the most.
     ///
     /// # Errors
     /// [`JournalError`] when the file cannot be read.
@@ -225,8 +230,13 @@ impl Journal {
         let newest = self.bounds().newest;
         let mut cursor = query.after;
         let mut records: Vec<Arc<Record>> = Vec::new();
+        let mut strides = 0;
         // One more than asked for tells whether there is a next page.
         while records.len() <= limit {
+            if strides == MOST_STRIDES {
+                return Ok(Page { records, next: cursor });
+            }
+            strides += 1;
             let wanted = limit + 1 - records.len();
             let (walked, last) = self.read(|connection| {
                 stride(connection, query, newest, cursor, wanted, &mut records)

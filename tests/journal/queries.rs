@@ -123,6 +123,39 @@ async fn a_listing_from_the_newest_is_not_moved_by_what_arrives_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_glob_that_matches_nothing_is_looked_for_in_bounded_calls() {
+    const ROWS: u64 = 70_000;
+    let directory = tempfile::tempdir().unwrap();
+    stored(&open(directory.path()), capture("a.bmp", 1, "a", Decision::All)).await;
+    // As many copies as a busy year leaves; written by a tool, because one commit each would take minutes.
+    let tool = rusqlite::Connection::open(directory.path().join(leukd::journal::FILE)).unwrap();
+    tool.execute_batch(&format!(
+        "CREATE TEMP TABLE copies AS SELECT * FROM results;
+         UPDATE copies SET sha256 = NULL;
+         INSERT INTO results SELECT n.value, 'copy ' || n.value, source, folder, path, peer, request_id, sha256,
+             size_bytes, specimen, slide, cell, label, probability, classes, probabilities, decision, reasons,
+             quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us, read_us, decode_us,
+             preprocess_us, infer_us, supersedes, superseded_by
+         FROM copies, (WITH RECURSIVE n(value) AS (SELECT 2 UNION ALL SELECT value + 1 FROM n WHERE value < {ROWS})
+             SELECT value FROM n) AS n;
+         UPDATE meta SET next_sequence = {next};",
+        next = ROWS + 1
+    ))
+    .unwrap();
+    drop(tool);
+    let journal = open(directory.path());
+    let criteria = Criteria { path_glob: "nothing*".to_owned(), ..Criteria::default() };
+    let filter = Filter::new(criteria).unwrap();
+    for newest_first in [false, true] {
+        let first = journal.list(&query(&filter, None, 10, newest_first)).unwrap();
+        assert!(first.records.is_empty());
+        let second = journal.list(&query(&filter, first.next, 10, newest_first)).unwrap();
+        assert!(first.next.is_some(), "the first call has not looked at everything");
+        assert_eq!((second.records.len(), second.next), (0, None));
+    }
+}
+
+#[tokio::test]
 async fn a_specimen_counts_its_live_results() {
     let directory = tempfile::tempdir().unwrap();
     let journal = open(directory.path());

@@ -262,3 +262,14 @@ fn what_cannot_be_trained_on_is_refused_with_what_to_do() {
     }
     refused(&[], &["hem", "H1"]);
 }
+
+#[test]
+fn shells_get_their_completions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_leukd-train"))
+            .args(["completions", shell])
+            .output()
+            .unwrap();
+        assert!(output.status.success() && said(&output).contains("quantize"), "{shell}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The command line of `leukd-train`: one file a subcommand.
 
 mod bundle;
+mod completions;
 mod data;
 mod evaluate;
 mod export;
@@ -86,6 +87,8 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Weights(Box<weights::WeightsArgs>),
+    /// Print a shell's completion script.
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs what the command line asks for.
@@ -102,5 +105,6 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Weights(args) => weights::run(&args),
+        Command::Completions(args) => completions::run(&args),
     }
 }
