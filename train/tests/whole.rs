@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::synthetic::{self, Kind};
@@ -11,6 +12,7 @@ use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::Dataset;
+use leukd_train::fit::Checkpoint;
 
 /// Three subjects a class, six cells each, in C-NMC's layout; one file is broken.
 fn cells(dir: &Path) {
@@ -183,6 +185,33 @@ fn a_run_that_its_minutes_stop_says_so_and_goes_on_from_a_pack() {
     let ended = train(&data, &out, &["--resume"]).output().unwrap();
     assert!(ended.status.success(), "{}", said(&ended));
     assert!(out.join("report.html").exists());
+}
+
+#[test]
+fn a_signal_ends_a_run_after_its_step_and_it_can_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("data"), dir.path().join("out"));
+    cells(&data);
+    // Longer than any machine takes until the signal.
+    let endless = ["--epochs", "100000"];
+    let mut narrow = Command::new(env!("CARGO_BIN_EXE_leukd-train"));
+    narrow.arg("--data").arg(&data).arg("--out").arg(&out).args(&NARROW[..12]).args(endless);
+    let mut child = narrow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    // The first whole epoch is kept: the run is under way.
+    while !out.join("metrics.jsonl").exists() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none() && began.elapsed() < Duration::from_secs(60), "{ended:?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(75), "{}", said(&ended));
+    assert!(said(&ended).contains("Stopped by a signal"), "{}", said(&ended));
+    assert!(Checkpoint::open(&out).state().unwrap().epochs_done() >= 1);
+    let more = narrow.arg("--resume").args(["--max-minutes", "0"]).output().unwrap();
+    assert_eq!(more.status.code(), Some(75), "{}", said(&more));
 }
 
 #[test]

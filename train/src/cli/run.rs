@@ -7,19 +7,19 @@ use std::time::Duration;
 use clap::Args;
 use leukd_train::compute::{Compute, Numbers};
 use leukd_train::dataset::Split;
+use leukd_train::files;
 use leukd_train::fit::{
     Checkpoint, CheckpointError, Ending, HEADING, Plan, Start, State, Stop, fit,
 };
 use leukd_train::init;
 use leukd_train::network::Network;
 use leukd_train::recipe::Recipe;
-use leukd_train::report::put;
 
 use super::progress::Progress;
 
 /// Threads that make batches ahead of the device, where none are asked for: the device needs the
 /// rest.
-const LOADERS: usize = 2;
+const LOADERS: u16 = 2;
 
 /// Where a run is kept and what computes it.
 #[derive(Debug, Args)]
@@ -42,8 +42,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "MINUTES")]
     pub(super) max_minutes: Option<f64>,
     /// Threads that make batches ahead of the device.
-    #[arg(long, value_name = "COUNT", default_value_t = LOADERS)]
-    pub(super) loaders: usize,
+    #[arg(long, value_name = "COUNT", default_value_t = LOADERS,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) loaders: u16,
 }
 
 type Problem = Box<dyn std::error::Error>;
@@ -79,7 +80,9 @@ impl RunArgs {
         }
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
-        put(&folder.join("recipe.toml"), recipe.to_toml().as_bytes())?;
+        let path = folder.join("recipe.toml");
+        files::replace(&path, recipe.to_toml().as_bytes())
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         split.write_csv(&folder.join("split.csv"))?;
         Ok(())
     }
@@ -137,7 +140,7 @@ impl RunArgs {
             start,
             device,
             device_name: self.device.to_string(),
-            loaders: self.loaders,
+            loaders: self.loaders.into(),
             stop: stop.clone(),
         };
         let mut progress = Progress::new();

@@ -290,7 +290,9 @@ impl Checkpoint {
         if tensors.best
             && let Some(model) = tensors.model
         {
-            write(model, &self.folder.join(best(state.best_epoch)))?;
+            let path = self.folder.join(best(state.best_epoch));
+            write(model, &path)?;
+            files::sync(&path).map_err(|error| file(&path, error))?;
         }
         let path = new.join(STATE);
         let text = toml::to_string(state).map_err(|error| unwritable(&path, &error))?;
