@@ -7,6 +7,7 @@ mod order;
 mod pace;
 mod plan;
 mod plateau;
+mod readings;
 mod run;
 mod schedule;
 mod state;

@@ -12,6 +12,7 @@ use super::loss::loss;
 use super::order::batches;
 use super::plan::{Ending, Observer, Plan, Start, Step};
 use super::plateau::{Plateau, PlateauSettings, Verdict};
+use super::readings::Readings;
 use super::schedule::Cosine;
 use super::state::{EpochLine, Partial, State};
 use super::validate::{refresh_norms, validate};
@@ -55,6 +56,7 @@ struct Run<'a> {
     network: Network,
     optimizer: ModuleOptimizer,
     average: Option<Average>,
+    readings: Readings,
     before: f64,
     began: Instant,
     /// When the last checkpoint was written.
@@ -101,8 +103,20 @@ impl<'a> Run<'a> {
         }
         let before = state.seconds;
         let network = network.trained_as(&recipe.regularisation()).train();
+        let readings = Readings::new(&plan.device);
         let now = Instant::now();
-        Ok(Self { plan, state, device, network, optimizer, average, before, began: now, kept: now })
+        Ok(Self {
+            plan,
+            state,
+            device,
+            network,
+            optimizer,
+            average,
+            readings,
+            before,
+            began: now,
+            kept: now,
+        })
     }
 
     fn elapsed(&self) -> f64 {
@@ -133,8 +147,9 @@ impl<'a> Run<'a> {
                     epoch,
                     step: steps,
                     of: order.len() as u64,
-                    loss: loss / seen as f64,
-                    accuracy: right as f64 / seen as f64,
+                    // Nothing has been read yet in a graphics card's first steps.
+                    loss: loss / seen.max(1) as f64,
+                    accuracy: right as f64 / seen.max(1) as f64,
                     rate,
                 });
                 if self.is_out_of_time() {
@@ -182,12 +197,9 @@ impl<'a> Run<'a> {
             (self.network.head.forward(self.network.features(inputs)), targets)
         };
         let (output, targets): (Output, Tensor<2>) = output;
-        let logits: Vec<f32> = output.logits.to_data().iter::<f32>().collect();
         let loss = loss(&output, targets, &self.network.head.hidden, &recipe.regularisation);
-        let value = f64::from(loss.clone().into_scalar::<f32>());
-        if !value.is_finite() {
-            return Err(CheckpointError::Diverged { epoch, step: step + 1, rate, loss: value });
-        }
+        let said = (output.logits, loss.clone());
+        self.readings.take(said, labels, (epoch, step + 1), rate, &mut self.state.partial)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         // The optimizer takes the network and gives it back.
         let network = self.network.clone();
@@ -195,12 +207,7 @@ impl<'a> Run<'a> {
         if let Some(average) = self.average.take() {
             self.average = Some(average.update(&self.network));
         }
-        let said = logits.chunks_exact(2).map(|pair| usize::from(pair[1] > pair[0]));
-        let partial = &mut self.state.partial;
-        partial.steps += 1;
-        partial.seen += labels.len() as u64;
-        partial.loss += value * labels.len() as f64;
-        partial.right += said.zip(&labels).filter(|(said, label)| said == *label).count() as u64;
+        self.state.partial.steps += 1;
         Ok(())
     }
 
@@ -238,6 +245,7 @@ impl<'a> Run<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(), CheckpointError> {
         let Plan { recipe, split, device, .. } = self.plan;
+        self.readings.read(&mut self.state.partial)?;
         let plain = self.network.valid();
         let mut model =
             self.average.as_ref().map_or_else(|| plain.clone(), |a| a.network().valid());
@@ -320,6 +328,7 @@ impl<'a> Run<'a> {
 
     /// Keeps a run that was stopped in the midst of an epoch, or between two.
     fn keep_midway(&mut self) -> Result<(), CheckpointError> {
+        self.readings.read(&mut self.state.partial)?;
         self.state.seconds = self.elapsed();
         self.state.averaged = self.average.as_ref().map_or(0, Average::steps);
         let weights = self.network.valid();

@@ -1,5 +1,5 @@
-//! The backbone's operations, forward and backward: loops of our own on the CPU, burn's operations on
-//! any other device.
+//! The backbone's operations, forward and backward: loops of our own on the CPU, kernels of our own on
+//! graphics cards, burn's operations where neither applies (bfloat16).
 //!
 //! burn's own convolution computes a depthwise kernel's gradient with one call a channel, and its
 //! elementwise operations each cross the activations once. These cross them as seldom as the
@@ -8,9 +8,16 @@
 //! Activations are `[channels, height, width, batch]`: every loop runs over the batch without
 //! borders, and a 1×1 convolution is one matrix product.
 
+mod arithmetic;
+#[cfg(any(feature = "cuda", feature = "vulkan"))]
+mod cube;
+mod differentiable;
+mod flex;
 mod math;
 mod ops;
 pub mod portable;
+mod updates;
 
 pub use math::Geometry;
-pub use ops::{depthwise, gate, moments, normalise, patches, pool};
+pub use ops::{Dense, depthwise, excite, gate, moments, normalise, patches, pool, product};
+pub use updates::{AdamwStep, adamw, blend, running};

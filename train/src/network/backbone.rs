@@ -1,8 +1,7 @@
 //! Stem, inverted-residual blocks and top of EfficientNet.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Distribution, Tensor};
 
 use super::layers::{self, ConvNorm, Shape};
@@ -63,10 +62,12 @@ impl SqueezeExcite {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mean = kernels::pool(x.clone()).transpose();
-        let squeezed = self.reduce.forward(mean);
-        let squeezed = squeezed.clone() * sigmoid(squeezed);
-        kernels::gate(x, sigmoid(self.expand.forward(squeezed)).transpose())
+        let dense = |layer: &Linear| kernels::Dense {
+            weights: layer.weight.val(),
+            bias: layer.bias.as_ref().map(Param::val),
+        };
+        let mean = kernels::pool(x.clone());
+        kernels::gate(x, kernels::excite(mean, dense(&self.reduce), dense(&self.expand)))
     }
 }
 

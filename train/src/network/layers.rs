@@ -98,8 +98,7 @@ impl ConvNorm {
             kernels::depthwise(x, kernel, self.geometry(height, width))
         } else {
             let outward = kernel.dims()[0];
-            kernel
-                .matmul(x.reshape([channels, height * width * batch]))
+            kernels::product(kernel, x.reshape([channels, height * width * batch]))
                 .reshape([outward, height, width, batch])
         };
         self.normalise(x)
@@ -111,7 +110,7 @@ impl ConvNorm {
         let kernel = self.kernel.val();
         let [height, width, batch] = shape;
         let outward = kernel.dims()[0];
-        self.normalise(kernel.matmul(patches).reshape([outward, height, width, batch]))
+        self.normalise(kernels::product(kernel, patches).reshape([outward, height, width, batch]))
     }
 
     fn normalise(&self, x: Tensor<4>) -> Tensor<4> {
@@ -119,12 +118,10 @@ impl ConvNorm {
         let training = x.device().is_autodiff();
         let moments = if training {
             let moments = kernels::moments(x.clone());
-            let channels = moments.dims()[1];
-            let mean = moments.clone().narrow(0, 0, 1).reshape([channels]);
-            let variance = moments.clone().narrow(0, 1, 1).reshape([channels]);
-            for (state, batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
-                let old = state.value_sync().without_autodiff();
-                let new = old.mul_scalar(1.0 - norm.momentum) + batch.mul_scalar(norm.momentum);
+            let states = [&norm.running_mean, &norm.running_var];
+            let old = states.map(|state| state.value_sync().without_autodiff());
+            let new = kernels::running(old, &moments, norm.momentum);
+            for (state, new) in states.into_iter().zip(new) {
                 state.update(Tensor::from_inner(new));
             }
             Tensor::from_inner(moments)

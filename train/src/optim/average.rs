@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
+use crate::kernels;
 use crate::network::Network;
 
 /// An exponential moving average of every weight and running statistic (Polyak averaging; Tarvainen
@@ -70,7 +71,7 @@ impl ModuleMapper for Blend {
         let keep = self.keep;
         param.map(|old| {
             let now = now.reshape(old.dims());
-            old.mul_scalar(keep) + now.mul_scalar(1.0 - keep)
+            kernels::blend(old, now, keep)
         })
     }
 }

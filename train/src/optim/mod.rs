@@ -1,11 +1,13 @@
 //! How weights follow the gradient, and their average over time.
 
 mod adamax;
+mod adamw;
 mod average;
 
-use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 
 pub use adamax::{Adamax, AdamaxState};
+pub use adamw::AdamW;
 pub use average::Average;
 
 use crate::recipe::{OptimizerKind, OptimizerSettings};
@@ -15,13 +17,6 @@ use crate::recipe::{OptimizerKind, OptimizerSettings};
 pub fn optimizer(settings: &OptimizerSettings) -> ModuleOptimizer {
     match settings.kind {
         OptimizerKind::Adamax => ModuleOptimizer::from(Adamax::keras()),
-        // β and ε of the paper and of PyTorch, not burn's. As in PyTorch, the decay falls on every
-        // parameter, biases and normalisations included.
-        OptimizerKind::AdamW => AdamWConfig::new()
-            .with_beta_1(0.9)
-            .with_beta_2(0.999)
-            .with_epsilon(1e-8)
-            .with_weight_decay(settings.weight_decay)
-            .init(),
+        OptimizerKind::AdamW => ModuleOptimizer::from(AdamW::new(settings.weight_decay)),
     }
 }

@@ -1,0 +1,361 @@
+//! On a graphics card the kernels compute what they compute on the processor, forward and backward.
+//!
+//! Any card will do: Vulkan's, which may be Mesa's software one, or CUDA's (LEUKD_TEST_CUDA=1). Where
+//! there is none each test says so and passes.
+#![cfg(any(feature = "cuda", feature = "vulkan"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+use std::sync::OnceLock;
+
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::tanh;
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use leukd_train::fit::loss;
+use leukd_train::kernels::{self, Geometry};
+use leukd_train::network::{Architecture, Network, Regularisation};
+use leukd_train::optim::{AdamW, Adamax, Average};
+use leukd_train::recipe::Penalties;
+
+fn found() -> Option<Device> {
+    static FOUND: OnceLock<Option<Device>> = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            std::panic::catch_unwind(|| {
+                let device = device();
+                let _ = Tensor::<1>::ones([1], &device).into_data();
+                device
+            })
+            .ok()
+        })
+        .clone()
+}
+
+fn device() -> Device {
+    #[cfg(feature = "cuda")]
+    if std::env::var_os("LEUKD_TEST_CUDA").is_some() {
+        return Device::cuda(0);
+    }
+    #[cfg(feature = "vulkan")]
+    return Device::vulkan(burn::tensor::DeviceKind::DefaultDevice);
+    #[cfg(not(feature = "vulkan"))]
+    panic!("no card was asked for")
+}
+
+/// The processor and the card, both with autodiff.
+macro_rules! devices {
+    () => {{
+        let Some(card) = found() else {
+            eprintln!("skipped: no graphics card");
+            return;
+        };
+        (Device::flex().autodiff(), card.autodiff())
+    }};
+}
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.3, 1.0), device)
+}
+
+/// The same numbers on another device, as a leaf.
+fn on<const D: usize>(x: &Tensor<D>, device: &Device) -> Tensor<D> {
+    Tensor::from_data(x.clone().without_autodiff().into_data(), device).require_grad()
+}
+
+fn numbers<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.without_autodiff().into_data().iter::<f32>().collect()
+}
+
+/// Within `tolerance` of the largest.
+#[track_caller]
+fn close<const D: usize>(what: &str, card: Tensor<D>, processor: Tensor<D>, tolerance: f32) {
+    assert_eq!(card.dims(), processor.dims(), "{what}");
+    let (card, processor) = (numbers(card), numbers(processor));
+    let scale = processor.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
+    for (index, (card, processor)) in card.iter().zip(&processor).enumerate() {
+        let apart = (card - processor).abs();
+        assert!(apart <= tolerance * scale, "{what}: {card} for {processor} at {index}");
+    }
+}
+
+/// A loss whose gradient differs at every place.
+fn waves<const D: usize>(y: Tensor<D>) -> Tensor<1> {
+    let count = y.shape().num_elements();
+    let values: Vec<f32> = (0..count).map(|place| (place as f32 * 0.37).sin()).collect();
+    let waves = Tensor::from_data(TensorData::new(values, y.dims()), &y.device());
+    (tanh(y) * waves).sum()
+}
+
+const SHAPES: [(usize, usize, usize, usize, usize, usize); 8] = [
+    (3, 1, 6, 5, 2, 3),
+    (5, 1, 4, 4, 9, 5),
+    (3, 2, 7, 8, 3, 2),
+    (5, 2, 8, 8, 17, 4),
+    (5, 1, 1, 2, 1, 1),
+    (5, 2, 13, 11, 8, 7),
+    (3, 1, 33, 37, 12, 2),
+    (5, 1, 29, 31, 20, 1),
+];
+
+#[test]
+fn depthwise() {
+    let (processor, card) = devices!();
+    for (kernel, stride, height, width, batch, channels) in SHAPES {
+        let geometry = Geometry { kernel, stride, height, width };
+        let x = random([channels, height, width, batch], &processor);
+        let w = random([channels, kernel * kernel], &processor);
+        let run = |device: &Device| {
+            let (x, w) = (on(&x, device), on(&w, device));
+            let y = kernels::depthwise(x.clone(), w.clone(), geometry);
+            let grads = waves(y.clone()).backward();
+            (y, x.grad(&grads).unwrap(), w.grad(&grads).unwrap())
+        };
+        let (ours, theirs) = (run(&card), run(&processor));
+        close("y", ours.0, theirs.0, 1e-5);
+        close("dx", ours.1, theirs.1, 1e-5);
+        close("dw", ours.2, theirs.2, 1e-5);
+        let plain = x.clone().without_autodiff();
+        let device = card.clone().inner();
+        let there = Tensor::from_data(plain.clone().into_data(), &device);
+        close(
+            "patches",
+            kernels::patches(there, geometry),
+            kernels::patches(plain.clone(), geometry),
+            0.0,
+        );
+        let turned = Tensor::from_data(plain.clone().permute([3, 0, 1, 2]).into_data(), &device);
+        close(
+            "patches of a view",
+            kernels::patches(turned.permute([1, 2, 3, 0]), geometry),
+            kernels::patches(plain, geometry),
+            0.0,
+        );
+    }
+}
+
+#[test]
+fn normalisation() {
+    let (processor, card) = devices!();
+    for swish in [false, true] {
+        for (channels, height, width, batch) in
+            [(4, 3, 5, 6), (1, 1, 1, 3), (7, 9, 11, 4), (3, 57, 59, 12), (1100, 2, 2, 3)]
+        {
+            let x = random([channels, height, width, batch], &processor).mul_scalar(3.0) + 20.0;
+            let gamma = random([channels], &processor);
+            let beta = random([channels], &processor);
+            let run = |device: &Device| {
+                let (x, gamma, beta) = (on(&x, device), on(&gamma, device), on(&beta, device));
+                let moments = kernels::moments(x.clone());
+                let given = Tensor::from_inner(moments.clone());
+                let y =
+                    kernels::normalise(x.clone(), gamma.clone(), beta.clone(), given, 1e-3, swish);
+                let grads = waves(y.clone()).backward();
+                let gradients = [gamma.grad(&grads).unwrap(), beta.grad(&grads).unwrap()];
+                (moments, y, x.grad(&grads).unwrap(), gradients)
+            };
+            let (ours, theirs) = (run(&card), run(&processor));
+            close("moments", ours.0, theirs.0, 1e-5);
+            close("y", ours.1, theirs.1, 1e-4);
+            close("dx", ours.2, theirs.2, 1e-4);
+            for (ours, theirs) in ours.3.into_iter().zip(theirs.3) {
+                close("dgamma, dbeta", ours, theirs, 1e-4);
+            }
+        }
+    }
+}
+
+#[test]
+fn pool_and_gate() {
+    let (processor, card) = devices!();
+    for (channels, height, width, batch) in [
+        (3, 4, 5, 7),
+        (1, 1, 1, 1),
+        (5, 13, 11, 8),
+        (2, 40, 41, 12),
+        (2, 3, 3, 1300),
+        (2, 2, 2, 300),
+    ] {
+        let x = random([channels, height, width, batch], &processor);
+        let gate = random([channels, batch], &processor);
+        let run = |device: &Device| {
+            let (x, gate) = (on(&x, device), on(&gate, device));
+            let mean = kernels::pool(x.clone());
+            let y = kernels::gate(x.clone(), gate.clone());
+            let grads = (waves(mean.clone()) + waves(y.clone())).backward();
+            (mean, y, x.grad(&grads).unwrap(), gate.grad(&grads).unwrap())
+        };
+        let (ours, theirs) = (run(&card), run(&processor));
+        close("mean", ours.0, theirs.0, 1e-5);
+        close("y", ours.1, theirs.1, 1e-6);
+        close("dx", ours.2, theirs.2, 1e-5);
+        close("dgate", ours.3, theirs.3, 1e-5);
+    }
+}
+
+/// A mask for all channels, as stochastic depth has it: a view that repeats itself.
+#[test]
+fn gate_by_a_repeated_mask() {
+    let (processor, card) = devices!();
+    let x = random([3, 4, 5, 6], &processor);
+    let mask = random([1, 6], &processor);
+    let run = |device: &Device| {
+        let mask = Tensor::from_data(mask.clone().into_data(), device);
+        let x = on(&x, device);
+        let grads = waves(kernels::gate(x.clone(), mask.expand([3, 6]))).backward();
+        x.grad(&grads).unwrap()
+    };
+    close("dx", run(&card), run(&processor), 1e-5);
+}
+
+#[test]
+fn product() {
+    let (processor, card) = devices!();
+    // TF32 keeps ten bits of mantissa.
+    for (outward, inward, columns) in
+        [(3, 5, 7), (24, 144, 1000), (144, 24, 5003), (1, 1, 1), (70, 33, 4096), (17, 40, 20_000)]
+    {
+        let kernel = random([outward, inward], &processor);
+        let x = random([inward, columns], &processor);
+        let run = |device: &Device| {
+            let (kernel, x) = (on(&kernel, device), on(&x, device));
+            let y = kernels::product(kernel.clone(), x.clone());
+            let grads = waves(y.clone()).backward();
+            (y, kernel.grad(&grads).unwrap(), x.grad(&grads).unwrap())
+        };
+        let (ours, theirs) = (run(&card), run(&processor));
+        close("y", ours.0, theirs.0, 2e-3);
+        close("dkernel", ours.1, theirs.1, 5e-3);
+        close("dx", ours.2, theirs.2, 5e-3);
+    }
+}
+
+#[test]
+fn squeeze_and_excitation() {
+    let (processor, card) = devices!();
+    for (channels, squeezed, batch) in [(5, 2, 3), (144, 6, 40), (1, 1, 1), (33, 17, 300)] {
+        let mean = random([channels, batch], &processor);
+        let weights =
+            [random([channels, squeezed], &processor), random([squeezed, channels], &processor)];
+        let biases = [random([squeezed], &processor), random([channels], &processor)];
+        let run = |device: &Device| {
+            let mean = on(&mean, device);
+            let weights = weights.each_ref().map(|weights| on(weights, device));
+            let biases = biases.each_ref().map(|bias| on(bias, device));
+            let layer = |index: usize| kernels::Dense {
+                weights: weights[index].clone(),
+                bias: Some(biases[index].clone()),
+            };
+            let gate = kernels::excite(mean.clone(), layer(0), layer(1));
+            let grads = waves(gate.clone()).backward();
+            let of = |bias: &Tensor<1>| bias.grad(&grads).unwrap();
+            let biases = biases.each_ref().map(of);
+            let of = |weights: &Tensor<2>| weights.grad(&grads).unwrap();
+            let [reduce, expand] = weights.each_ref().map(of);
+            ([gate, of(&mean), reduce, expand], biases)
+        };
+        let (ours, theirs) = (run(&card), run(&processor));
+        for (ours, theirs) in ours.0.into_iter().zip(theirs.0) {
+            close("gate, dmean, dweights", ours, theirs, 1e-5);
+        }
+        for (ours, theirs) in ours.1.into_iter().zip(theirs.1) {
+            close("dbias", ours, theirs, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn running_statistics_and_blends() {
+    let (processor, card) = devices!();
+    let [a, b] = [random([37], &processor), random([37], &processor)];
+    let moments = random([2, 37], &processor);
+    let run = |device: &Device| {
+        let device = device.clone().inner();
+        let there = |x: &Tensor<1>| Tensor::from_data(x.clone().into_data(), &device);
+        let moments = Tensor::from_data(moments.clone().into_data(), &device);
+        let [mean, variance] = kernels::running([there(&a), there(&b)], &moments, 0.1);
+        [mean, variance, kernels::blend(there(&a), there(&b), 0.97)]
+    };
+    for (ours, theirs) in run(&card).into_iter().zip(run(&processor)) {
+        close("blend", ours, theirs, 1e-6);
+    }
+}
+
+/// Three steps of a small network: its losses, then its weights and their average.
+fn train(
+    device: &Device,
+    plain: &Network,
+    optimizer: ModuleOptimizer,
+) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let inner = device.clone().inner();
+    let mut network = plain.clone().to_device(&inner).train();
+    let mut optimizer = optimizer;
+    let mut average = Average::new(network.valid(), 0.9, 0);
+    let penalties = Penalties {
+        kernel_l2: 0.016,
+        activity_l1: 0.006,
+        bias_l1: 0.006,
+        label_smoothing: 0.0,
+        mixup: 0.0,
+    };
+    let mut losses = Vec::new();
+    for step in 0..3 {
+        let pixels: Vec<f32> = (0..6 * 3 * 64 * 64)
+            .map(|place| 127.0 + 120.0 * (place as f32 * 0.013 + step as f32).sin())
+            .collect();
+        let pixels = Tensor::from_data(TensorData::new(pixels, [6, 3, 64, 64]), device);
+        let targets = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0_f32];
+        let targets = Tensor::from_data(TensorData::new(targets.to_vec(), [6, 2]), device);
+        let output = network.head.forward(network.features(pixels));
+        let loss = loss(&output, targets, &network.head.hidden, &penalties);
+        losses.push(loss.clone().into_scalar::<f32>());
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        network = optimizer.step(1e-3, network, gradients);
+        average = average.update(&network);
+    }
+    let mut all = Vec::new();
+    for network in [&network.valid(), average.network()] {
+        all.extend(network.parameters().into_iter().map(|parameter| parameter.values));
+    }
+    (losses, all)
+}
+
+#[test]
+fn training_steps() {
+    let (processor, card) = devices!();
+    processor.seed(7);
+    let architecture = Architecture { width: 0.35, depth: 0.35, hidden: 16, classes: 2 };
+    let regularisation = Regularisation {
+        norm_momentum: 0.1,
+        dropout: 0.0,
+        drop_connect: 0.0,
+        class_gain: 1.0,
+        zero_residuals: false,
+    };
+    let network = Network::new(&architecture, &regularisation, &processor.clone().inner());
+    for (name, optimizer) in [
+        ("adamw", ModuleOptimizer::from(AdamW::new(0.05))),
+        ("adamax", ModuleOptimizer::from(Adamax::keras())),
+    ] {
+        let ours = train(&card, &network, optimizer.clone());
+        let theirs = train(&processor, &network, optimizer);
+        eprintln!("{name}: {:?} for {:?}", ours.0, theirs.0);
+        for (ours, theirs) in ours.0.iter().zip(&theirs.0) {
+            assert!(
+                (ours - theirs).abs() < 5e-3 * theirs.abs().max(1.0),
+                "{name}: {ours} {theirs}"
+            );
+        }
+        // A step moves a weight by about the rate whatever the gradient's size, so where that is
+        // next to nothing its sign may differ: few weights may be apart, and none by more than the
+        // steps.
+        let pairs = ours.1.iter().zip(&theirs.1).flat_map(|(ours, theirs)| ours.iter().zip(theirs));
+        let (mut far, mut count) = (0, 0);
+        for (ours, theirs) in pairs {
+            count += 1;
+            let apart = (ours - theirs).abs() / theirs.abs().max(1.0);
+            assert!(apart < 0.05, "{name}: {ours} for {theirs}");
+            far += usize::from(apart > 5e-4);
+        }
+        assert!(far * 50 < count, "{name}: {far} of {count} weights are apart");
+    }
+}
