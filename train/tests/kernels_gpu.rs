@@ -1,7 +1,7 @@
 //! On a graphics card the kernels compute what they compute on the processor, forward and backward.
 //!
-//! Any card will do: Vulkan's, which may be Mesa's software one, or CUDA's (LEUKD_TEST_CUDA=1). Where
-//! there is none each test says so and passes.
+//! Which card: `LEUKD_TEST_CARD=cuda`, `vulkan` or, as without it, `gl`, which may be Mesa's software one.
+//! Where there is none each test says so and passes.
 #![cfg(any(feature = "cuda", feature = "vulkan"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
@@ -31,15 +31,23 @@ fn found() -> Option<Device> {
         .clone()
 }
 
+/// Without a name OpenGL's: Mesa's software Vulkan (22.3 at least) crashes on any kernel with shared
+/// memory, burn's own matrix product among them.
 fn device() -> Device {
+    let name = std::env::var("LEUKD_TEST_CARD").unwrap_or_default();
     #[cfg(feature = "cuda")]
-    if std::env::var_os("LEUKD_TEST_CUDA").is_some() {
+    if name == "cuda" {
         return Device::cuda(0);
     }
     #[cfg(feature = "vulkan")]
-    return Device::vulkan(burn::tensor::DeviceKind::DefaultDevice);
+    {
+        use cubecl::wgpu::{WgpuBackend, WgpuDevice};
+        let backend = if name == "vulkan" { WgpuBackend::Vulkan } else { WgpuBackend::Gl };
+        let card = WgpuDevice { kind: Default::default(), backend };
+        Device::new(burn::backend::DispatchDevice::Cube(cubecl::Device::Wgpu(card)))
+    }
     #[cfg(not(feature = "vulkan"))]
-    panic!("no card was asked for")
+    panic!("no card was asked for: {name:?}")
 }
 
 /// The processor and the card, both with autodiff.

@@ -284,5 +284,5 @@ pub(super) fn gradient_of_kernel(x: &CubeTensor, dy: CubeTensor, geometry: Geome
         geometry.stride,
         UNITS as usize,
     );
-    sum_parts(sums, parts, [channels, taps], 1.0)
+    sum_parts(sums, parts, [channels, taps])
 }

@@ -30,7 +30,7 @@ pub(super) use update::{Decay, Updates};
 const UNITS: u32 = 256;
 
 /// How many cubes keep a large card busy.
-const BUSY: usize = 1056;
+const BUSY: usize = 528;
 
 /// A fresh tensor without gaps, on `like`'s device, with whatever the memory held.
 fn empty<const D: usize>(like: &CubeTensor, shape: [usize; D]) -> CubeTensor {
@@ -64,9 +64,9 @@ fn parts(rows: usize, length: usize, least: usize) -> usize {
     BUSY.div_ceil(rows.max(1)).min(length / least.max(1)).max(1)
 }
 
-/// Σ over the first of `[parts, length]`, in order, scaled.
+/// Σ over the first of `[parts, length]`, in order.
 #[cube(launch)]
-fn sum_parts_kernel(values: &[f32], sums: &mut [f32], parts: usize, length: usize, factor: f32) {
+fn sum_parts_kernel(values: &[f32], sums: &mut [f32], parts: usize, length: usize) {
     if ABSOLUTE_POS < length {
         let mut sum = f32::new(0.0);
         let mut at = ABSOLUTE_POS;
@@ -74,21 +74,20 @@ fn sum_parts_kernel(values: &[f32], sums: &mut [f32], parts: usize, length: usiz
             sum += values[at];
             at += length;
         }
-        sums[ABSOLUTE_POS] = sum * factor;
+        sums[ABSOLUTE_POS] = sum;
     }
 }
 
-/// Σ over the `parts` of `values`, times `factor`, in `shape`.
-fn sum_parts<const D: usize>(
-    values: CubeTensor,
-    parts: usize,
-    shape: [usize; D],
-    factor: f32,
-) -> CubeTensor {
+/// Σ over the `parts` of `values`, in `shape`.
+fn sum_parts<const D: usize>(values: CubeTensor, parts: usize, shape: [usize; D]) -> CubeTensor {
+    let client = values.client.clone();
+    if parts == 1 {
+        let CubeTensor { handle, device, dtype, .. } = values;
+        return CubeTensor::new_contiguous(client, device, Shape::from(shape), handle, dtype);
+    }
     let length = shape.iter().product();
     let sums = empty(&values, shape);
     let (count, dim) = spread(&values, length);
-    let client = values.client.clone();
     sum_parts_kernel::launch(
         &client,
         count,
@@ -97,7 +96,6 @@ fn sum_parts<const D: usize>(
         sums.clone().into_buffer_arg(),
         parts,
         length,
-        factor,
     );
     sums
 }

@@ -8,8 +8,8 @@ use super::super::Geometry;
 use super::super::arithmetic::extents;
 use super::{BUSY, UNITS, empty, lanes, narrow, spread, sum_parts};
 
-/// Σ over a part of the picture, of `x` or of `x · other`: `[channels, positions, batch]` →
-/// `[parts, channels, batch]`. A cube is `rows` × `columns` units, the columns along the batch.
+/// Σ over a part of the picture, of `x` or of `x · other`, times `factor`: `[channels, positions, batch]` →
+/// `[parts, channels, batch]`, times `factor`. A cube is `rows` × `columns` units, the columns along the batch.
 #[cube(launch)]
 fn picture_sums_kernel<N: Size>(
     x: &[Vector<f32, N>],
@@ -21,6 +21,7 @@ fn picture_sums_kernel<N: Size>(
     batch: usize,
     columns: usize,
     rows: usize,
+    factor: f32,
     #[comptime] product: bool,
     #[comptime] units: usize,
 ) {
@@ -54,7 +55,8 @@ fn picture_sums_kernel<N: Size>(
         for next in 1..rows {
             sum += shared[next * columns + unit];
         }
-        sums[(part * channels + channel) * batch + lane] = sum;
+        let place = (part * channels + channel) * batch + lane;
+        sums[place] = sum * Vector::<f32, N>::new(factor);
     }
 }
 
@@ -161,10 +163,11 @@ fn picture_sums(x: CubeTensor, other: Option<CubeTensor>, factor: f32) -> CubeTe
         batch_lanes,
         columns,
         rows,
+        factor,
         product,
         UNITS as usize,
     );
-    sum_parts(sums, parts, [channels, batch], factor)
+    sum_parts(sums, parts, [channels, batch])
 }
 
 pub(super) fn pool(x: CubeTensor) -> CubeTensor {

@@ -5,11 +5,16 @@
 //! small: a product made for large results would keep few cubes busy, so ours cuts the
 //! columns into parts, a result of each, and sums those.
 
+use std::sync::OnceLock;
+
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems};
 use cubek::matmul::multi_level::Strategy as Multi;
+use cubek::matmul::multi_level::components::tile::TileMatmulKind;
+use cubek::matmul::multi_level::routines::batch::simple::SimpleArgs;
+use cubek::matmul::routine::BlueprintStrategy;
 use cubek::matmul::strategy::Strategy;
 use cubek::std::InputBinding;
 
@@ -21,21 +26,45 @@ pub(super) fn transposed(mut x: CubeTensor) -> CubeTensor {
     x
 }
 
+/// In the order in which they are tried: the last but one needs no tensor cores, the last nothing at
+/// all. `LEUKD_TRAIN_PRODUCT` puts another first, for measurements.
+fn strategies() -> &'static [Multi] {
+    static STRATEGIES: OnceLock<Vec<Multi>> = OnceLock::new();
+    STRATEGIES.get_or_init(|| {
+        let rows = |multi_rows| {
+            let tile_matmul = TileMatmulKind::Cmma;
+            BlueprintStrategy::Inferred(SimpleArgs { multi_rows, tile_matmul })
+        };
+        let wanted = match std::env::var("LEUKD_TRAIN_PRODUCT").as_deref() {
+            Ok("rows") => Multi::SimpleCyclicCmma(rows(true)),
+            Ok("mma") => Multi::SimpleCyclicMma(Default::default()),
+            Ok("double") => Multi::DoubleCyclicCmma(Default::default()),
+            Ok("ordered") => Multi::OrderedDoubleCmma(Default::default()),
+            Ok("specialized") => Multi::SpecializedCyclicCmma(Default::default()),
+            Ok("tma") => Multi::SimpleTmaCmma(Default::default()),
+            Ok("unit") => Multi::SimpleUnit(Default::default()),
+            Ok("double-unit") => Multi::DoubleUnit(Default::default()),
+            _ => Multi::SimpleCyclicCmma(rows(false)),
+        };
+        vec![
+            wanted,
+            Multi::SimpleCyclicCmma(rows(false)),
+            Multi::SimpleUnit(Default::default()),
+            Multi::Naive,
+        ]
+    })
+}
+
 /// `left · right`: `[m, k]`, `[k, n]` → `[m, n]`.
 pub(super) fn multiply(left: CubeTensor, right: CubeTensor) -> CubeTensor {
     let ([rows, _], [_, columns]) = (sides(&left), sides(&right));
     let out = empty(&left, [rows, columns]);
     let float = burn::backend::cubecl::dtype_to_storage_type(DType::F32);
-    // The second needs no tensor cores, the third nothing at all.
-    for strategy in [
-        Multi::SimpleCyclicCmma(Default::default()),
-        Multi::SimpleUnit(Default::default()),
-        Multi::Naive,
-    ] {
+    for strategy in strategies() {
         let mut elements =
             MatmulElems::from_globals(&MatmulGlobalElems { lhs: float, rhs: float, out: float });
         let launched = cubek::matmul::launch::launch_ref(
-            &Strategy::from(strategy),
+            &Strategy::from(strategy.clone()),
             &out.client,
             InputBinding::new(left.clone().binding(), float),
             InputBinding::new(right.clone().binding(), float),
@@ -183,5 +212,5 @@ pub(super) fn outer(left: CubeTensor, right: CubeTensor) -> CubeTensor {
         SIDE,
         DEPTH,
     );
-    sum_parts(out, parts, [rows, columns], 1.0)
+    sum_parts(out, parts, [rows, columns])
 }
