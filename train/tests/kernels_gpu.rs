@@ -207,7 +207,7 @@ fn gate_by_a_repeated_mask() {
     let x = random([3, 4, 5, 6], &processor);
     let mask = random([1, 6], &processor);
     let run = |device: &Device| {
-        let mask = Tensor::from_data(mask.clone().into_data(), device);
+        let mask = Tensor::<2>::from_data(mask.clone().into_data(), device);
         let x = on(&x, device);
         let grads = waves(kernels::gate(x.clone(), mask.expand([3, 6]))).backward();
         x.grad(&grads).unwrap()

@@ -8,7 +8,7 @@ use super::super::Geometry;
 use super::super::arithmetic::extents;
 use super::{BUSY, UNITS, empty, lanes, narrow, spread, sum_parts};
 
-/// Σ over a part of the picture, of `x` or of `x · other`, times `factor`: `[channels, positions, batch]` →
+/// Σ over a part of the picture, of `x` or of `x · other`: `[channels, positions, batch]` →
 /// `[parts, channels, batch]`, times `factor`. A cube is `rows` × `columns` units, the columns along the batch.
 #[cube(launch)]
 fn picture_sums_kernel<N: Size>(
