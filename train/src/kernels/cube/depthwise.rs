@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 
 use super::super::Geometry;
 use super::super::arithmetic::extents;
-use super::{empty, lanes, narrow, parts, spread, sum_parts};
+use super::{SHARE, empty, lanes, narrow, parts, spread, sum_parts};
 
 /// Units in a cube that sums: each keeps a sum for every tap in shared memory, of which some cards
 /// have 16 KiB.
@@ -260,7 +260,7 @@ pub(super) fn gradient_of_kernel(x: &CubeTensor, dy: CubeTensor, geometry: Geome
     let taps = geometry.kernel * geometry.kernel;
     let lanes = lanes(batch);
     let length = out_height * out_width * batch / lanes;
-    let parts = parts(channels, length, 8 * UNITS as usize);
+    let parts = parts(channels, length, SHARE * UNITS as usize);
     let sums = empty(x, [parts, channels, taps]);
     let client = x.client.clone();
     gradient_of_kernel_kernel::launch(

@@ -7,6 +7,7 @@
 
 mod depthwise;
 mod excite;
+mod moments;
 mod normalise;
 mod picture;
 mod product;
@@ -28,6 +29,9 @@ pub(super) use update::{Decay, Updates};
 
 /// Units in a cube of an elementwise kernel.
 const UNITS: u32 = 256;
+
+/// The least that a unit sums by itself where a sum is cut into parts.
+const SHARE: usize = 8;
 
 /// How many cubes keep a large card busy.
 const BUSY: usize = 528;
@@ -123,7 +127,7 @@ impl Arithmetic for Cube {
     }
 
     fn moments(x: Floats) -> Floats {
-        normalise::moments(Self::dense(x))
+        moments::moments(Self::dense(x))
     }
 
     fn normalise(

@@ -6,10 +6,11 @@ use cubecl::prelude::*;
 
 use super::super::Geometry;
 use super::super::arithmetic::extents;
-use super::{BUSY, UNITS, empty, lanes, narrow, spread, sum_parts};
+use super::{BUSY, SHARE, UNITS, empty, lanes, narrow, spread, sum_parts};
 
 /// Σ over a part of the picture, of `x` or of `x · other`: `[channels, positions, batch]` →
-/// `[parts, channels, batch]`, times `factor`. A cube is `rows` × `columns` units, the columns along the batch.
+/// `[parts, channels, batch]`, times `factor`. A cube is `rows` × `columns` units, the columns along
+/// the batch.
 #[cube(launch)]
 fn picture_sums_kernel<N: Size>(
     x: &[Vector<f32, N>],
@@ -143,8 +144,7 @@ fn picture_sums(x: CubeTensor, other: Option<CubeTensor>, factor: f32) -> CubeTe
     let columns = batch_lanes.min(UNITS as usize);
     let rows = UNITS as usize / columns;
     let blocks = batch_lanes.div_ceil(columns);
-    // Each unit sums some eight numbers at least.
-    let parts = BUSY.div_ceil(channels * blocks).min(positions / (8 * rows)).max(1);
+    let parts = BUSY.div_ceil(channels * blocks).min(positions / (SHARE * rows)).max(1);
     let sums = empty(&x, [parts, channels, batch]);
     let client = x.client.clone();
     let product = other.is_some();
