@@ -165,6 +165,8 @@ impl<'a> Run<'a> {
             }
             Ok(true)
         })?;
+        // Only what has been read has been done.
+        self.readings.read(&mut self.state.partial)?;
         self.state.partial.seconds = already + began.elapsed().as_secs_f64();
         if !whole {
             return Ok(false);
@@ -245,7 +247,6 @@ impl<'a> Run<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(), CheckpointError> {
         let Plan { recipe, split, device, .. } = self.plan;
-        self.readings.read(&mut self.state.partial)?;
         let plain = self.network.valid();
         let mut model =
             self.average.as_ref().map_or_else(|| plain.clone(), |a| a.network().valid());
