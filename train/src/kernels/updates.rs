@@ -37,6 +37,7 @@ fn fused<const D: usize>(x: &Tensor<D>) -> bool {
 /// # Errors
 ///
 /// The tensors and the gradient as they were, where the device has no kernel for it.
+#[allow(clippy::result_large_err, reason = "the error gives the tensors back")]
 pub fn adamw<const D: usize>(
     tensors: [Tensor<D>; 3],
     gradient: Tensor<D>,

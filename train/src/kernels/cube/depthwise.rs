@@ -1,4 +1,5 @@
 //! Depthwise convolution and its two gradients.
+#![allow(clippy::manual_is_multiple_of, reason = "in a kernel there is only the remainder")]
 
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
