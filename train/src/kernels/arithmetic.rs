@@ -2,7 +2,6 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::Shape;
 
 use super::Geometry;
 
@@ -98,11 +97,6 @@ pub(super) trait Arithmetic: Backend {
     /// Gradient of [`Self::product`] with respect to `kernel`.
     fn product_backward_kernel(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_matmul(dy, Self::float_transpose(x))
-    }
-
-    /// `x` in another shape of as many numbers.
-    fn reshaped<const D: usize>(x: FloatTensor<Self>, shape: [usize; D]) -> FloatTensor<Self> {
-        Self::float_reshape(x, Shape::from(shape))
     }
 }
 
