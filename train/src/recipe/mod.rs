@@ -5,6 +5,7 @@ mod layers;
 mod words;
 
 use leukd::cell::preprocess::{Filter, Layout, Preprocessing, Range};
+use leukd::cell::standardise::{Standardise, Targets};
 
 pub use check::RecipeError;
 pub use layers::{Origin, Setting};
@@ -76,6 +77,33 @@ pub struct Input {
     pub window: u32,
     /// How it is resized.
     pub filter: Filter,
+    /// How the cell's colours are then standardised.
+    #[serde(default)]
+    pub standardise: StainStandard,
+}
+
+/// Which standardisation of a cell's colours, with leukd's targets: see [`Standardise`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StainStandard {
+    /// The colours stay as they were captured.
+    #[default]
+    None,
+    /// Mean and standard deviation of each channel's levels.
+    Channels,
+    /// Of each channel's optical density.
+    Density,
+}
+
+impl StainStandard {
+    /// What a manifest says of it.
+    const fn step(self) -> Option<Standardise> {
+        match self {
+            Self::None => None,
+            Self::Channels => Some(Standardise::Channels(Targets::LEVELS)),
+            Self::Density => Some(Standardise::Density(Targets::DENSITY)),
+        }
+    }
 }
 
 /// How long, and in what portions.
@@ -237,6 +265,7 @@ impl Recipe {
             window: (self.input.window > 0).then_some(self.input.window),
             size: self.input.size,
             filter: self.input.filter,
+            standardise: self.input.standardise.step(),
             range: Range::Bytes,
             layout: Layout::Nchw,
         }
