@@ -66,6 +66,7 @@ pub fn assess(picture: &RgbImage) -> Quality {
 }
 
 /// Whether a pixel, of any number of samples, is the cell's: above [`BLACK`] in some channel.
+#[inline]
 #[must_use]
 pub fn is_foreground(pixel: &[u8]) -> bool {
     pixel.iter().any(|sample| *sample > BLACK)

@@ -109,10 +109,22 @@ fn the_recipe_names_the_standardisation_and_without_the_key_there_is_none() {
 #[test]
 fn a_recipe_that_was_written_before_a_setting_existed_reads_as_without_it() {
     let now = read("modern", &[]).unwrap();
-    let new = ["standardise"];
+    let new =
+        ["standardise", "scale", "contrast", "gamma", "residual", "grey", "blur", "noise", "erase"];
     let old = now.to_toml();
     let kept = old.lines().filter(|line| !new.iter().any(|key| line.starts_with(key)));
     let then = kept.collect::<Vec<_>>().join("\n");
     assert_ne!(then, old);
+    assert_eq!(then.lines().count() + new.len(), old.lines().count());
     assert_eq!(toml::from_str::<Recipe>(&then).unwrap(), now);
+}
+
+#[test]
+fn a_residual_without_a_standardisation_is_refused() {
+    let error = read("modern", &["augmentation.residual=0.1"]).unwrap_err();
+    assert!(error.starts_with("--set augmentation.residual: `augmentation.residual`: "), "{error}");
+    assert!(error.contains("input.standardise"), "{error}");
+    read("modern", &["augmentation.residual=0.1", "input.standardise=density"]).unwrap();
+    let error = read("modern", &["augmentation.blur=9"]).unwrap_err();
+    assert_eq!(error, "--set augmentation.blur: `augmentation.blur`: 9 is not 0 to 8");
 }

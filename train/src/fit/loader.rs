@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::augment::vary;
+use crate::augment::{residual, vary};
 use crate::dataset::{LABELS, Split};
 use crate::recipe::Recipe;
 
@@ -44,7 +44,8 @@ impl Batch {
         for index in cells {
             let cell = &split.training[*index];
             let varied = vary(&cell.pixels, size, &recipe.augmentation, &mut rng);
-            preprocessing.append(&varied, &Residual::NONE, &mut pixels);
+            let left = residual(&recipe.augmentation, &mut rng);
+            preprocessing.append(&varied, &left, &mut pixels);
             targets.extend(target(cell.label, recipe.regularisation.label_smoothing));
         }
         if recipe.regularisation.mixup > 0.0 {
