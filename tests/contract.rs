@@ -419,6 +419,7 @@ async fn the_model_and_the_status_tell_what_serves_and_what_is_stored() {
     assert_eq!(model.origin, file.to_str().unwrap());
     assert_eq!(model.labels, ["all", "hem"]);
     assert_eq!((model.input_size, model.precision.as_str()), (testing::TINY_SIZE, "f32"));
+    assert_eq!(model.standardise, "", "this one standardises nothing");
     assert!((model.review_lower, model.threshold, model.review_upper) == (0.4, 0.5, 0.6));
     assert_eq!(model.notice, RESEARCH_USE_ONLY);
     let status = harness.status().await;

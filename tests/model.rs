@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use leukd::cell::preprocess::{InputTensor, Layout};
+use leukd::cell::standardise::{Standardise, Targets};
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle, BundleError, BundleSource, EMBEDDED};
 use leukd::model::engine::{Engine, EngineError, Observer};
@@ -105,6 +106,46 @@ fn a_file_beyond_512_mib_is_refused_unread() {
 }
 
 #[test]
+fn bundles_of_the_versions_before_load_and_standardise_nothing() {
+    for version in 1..MANIFEST_VERSION {
+        let network = ModelProto::decode(&*testing::tiny_bundle("t", 1)).unwrap();
+        let text = &network.metadata_props[0].value;
+        let mut manifest: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert!(manifest["preprocessing"].get("standardise").is_none(), "written only where it is");
+        manifest["version"] = version.into();
+        let model = loaded(&with_manifest_text(&manifest.to_string()));
+        assert_eq!(model.manifest().preprocessing.standardise, None);
+    }
+}
+
+#[test]
+fn a_bundle_that_standardises_serves_two_stains_of_one_cell_alike() {
+    let mut manifest = testing::tiny_manifest("t", Precision::F32);
+    let standardise = Standardise::Channels(Targets::LEVELS);
+    manifest.preprocessing.standardise = Some(standardise);
+    let network = testing::tiny_network(1, Precision::F32);
+    let model = loaded(&testing::bundle_of(network, manifest));
+    assert_eq!(model.manifest().preprocessing.standardise, Some(standardise));
+    let logits = |picture: &image::RgbImage| {
+        model.logits(&model.manifest().preprocessing.tensor(picture).unwrap()).unwrap()
+    };
+    for kind in [Kind::Blast, Kind::Normal] {
+        let cell = synthetic::cell(3, kind);
+        let mut stained = cell.clone();
+        for pixel in stained.pixels_mut().filter(|pixel| pixel.0 != [0; 3]) {
+            // Fainter, redder: but for rounding, a gain and an offset of each channel.
+            let level =
+                |level: u8, gain: f32, offset: f32| (f32::from(level) * gain + offset) as u8;
+            let [red, green, blue] = pixel.0;
+            pixel.0 = [level(red, 0.8, 50.5), level(green, 0.7, 60.5), level(blue, 0.75, 30.5)];
+        }
+        for (one, other) in logits(&cell).iter().zip(logits(&stained)) {
+            assert!((one - other).abs() < 0.1, "{kind:?}: {one} {other}");
+        }
+    }
+}
+
+#[test]
 fn a_newer_manifest_asks_for_a_newer_leukd_whatever_else_it_holds() {
     let error = with_manifest(|manifest| {
         manifest["version"] = (MANIFEST_VERSION + 1).into();
@@ -138,6 +179,24 @@ fn a_wrong_manifest_names_its_field() {
     });
     says("preprocessing.size", |manifest| manifest["preprocessing"]["size"] = 0.into());
     says("preprocessing.window", |manifest| manifest["preprocessing"]["window"] = 0.into());
+    let colours = |manifest: &mut serde_json::Value, change: serde_json::Value| {
+        manifest["preprocessing"]["standardise"] = change;
+    };
+    for (field, value) in [("mean", 256.0), ("deviation", 0.0), ("floor", -1.0)] {
+        for method in ["channels", "density"] {
+            let mut how = serde_json::json!({
+                "method": method, "mean": 1.0, "deviation": 0.3, "floor": 0.03
+            });
+            how[field] = value.into();
+            let error = with_manifest(|manifest| colours(manifest, how));
+            let named = format!("preprocessing.standardise.{field}");
+            assert!(error.to_string().contains(&named), "{error}");
+        }
+    }
+    let unknown = serde_json::json!({ "method": "channels", "mean": 1, "deviation": 1, "floor": 1, "hue": 1 });
+    let error = with_manifest(|manifest| colours(manifest, unknown));
+    assert!(error.to_string().contains("preprocessing.standardise"), "{error}");
+    assert!(error.to_string().contains("hue"), "{error}");
     let quantization = serde_json::json!({
         "from_digest": "0".repeat(64), "variant": "int8", "accuracy_change": 0.0, "sensitivity_change": 0.0,
         "flips": 3, "cells": 2

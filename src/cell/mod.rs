@@ -6,6 +6,7 @@ pub mod fault;
 pub mod name;
 pub mod preprocess;
 pub mod quality;
+pub mod standardise;
 pub mod synthetic;
 
 pub use complete::{Completeness, Format, completeness};

@@ -8,6 +8,8 @@ use image::{GenericImage, GenericImageView, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, FaultKind};
+use super::quality::is_foreground;
+use super::standardise::{Residual, Standardise, Tables};
 
 /// The steps from pixels to tensor, in the order of the fields. It is written into every bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub struct Preprocessing {
     pub size: u32,
     /// How pixels are interpolated.
     pub filter: Filter,
+    /// How the cell's colours are then standardised; absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standardise: Option<Standardise>,
     /// What the tensor's numbers run over.
     pub range: Range,
     /// The order of the tensor's axes.
@@ -90,9 +95,16 @@ impl Preprocessing {
             window: None,
             size: 224,
             filter: Filter::Bilinear,
+            standardise: None,
             range: Range::Bytes,
             layout: Layout::Nchw,
         }
+    }
+
+    /// Whether [`Preprocessing::square`] gives the same pixels as with `other`.
+    #[must_use]
+    pub fn same_square(&self, other: &Self) -> bool {
+        (self.window, self.size, self.filter) == (other.window, other.size, other.filter)
     }
 
     /// The shape of [`Preprocessing::tensor`]'s result.
@@ -163,28 +175,52 @@ impl Preprocessing {
             .ok_or_else(|| "the resizer gave too few pixels".into())
     }
 
-    /// The second half: a square of pixels in the tensor's range and order. The shape follows the square's own
-    /// size, which is `size` when it comes from [`Preprocessing::square`].
+    /// The second half: a square of pixels, standardised, in the tensor's range and order. The shape follows the
+    /// square's own size, which is `size` when it comes from [`Preprocessing::square`].
     #[must_use]
     pub fn numbers(&self, square: &RgbImage) -> InputTensor {
+        let (width, height) = (square.width() as usize, square.height() as usize);
+        let shape = match self.layout {
+            Layout::Nchw => [1, 3, height, width],
+            Layout::Nhwc => [1, height, width, 3],
+        };
+        let mut data = Vec::with_capacity(square.as_raw().len());
+        self.append(square.as_raw(), &Residual::NONE, &mut data);
+        InputTensor { shape, data }
+    }
+
+    /// [`Preprocessing::numbers`] behind those that `into` holds, for batches: `samples` are a square's pixels row by
+    /// row, red green blue. Where colours are standardised, they miss the targets by `residual`; where not, it
+    /// changes nothing.
+    pub fn append(&self, samples: &[u8], residual: &Residual, into: &mut Vec<f32>) {
         let scale = match self.range {
             Range::Bytes => 1.0,
             Range::Unit => 255.0,
         };
-        let number = |sample: &u8| f32::from(*sample) / scale;
-        let (width, height) = (square.width() as usize, square.height() as usize);
-        let samples = square.as_raw();
-        let (shape, data) = match self.layout {
-            Layout::Nhwc => ([1, height, width, 3], samples.iter().map(number).collect()),
-            Layout::Nchw => {
-                let mut data = Vec::with_capacity(samples.len());
-                for channel in 0..3 {
-                    data.extend(samples.iter().skip(channel).step_by(3).map(number));
-                }
-                ([1, 3, height, width], data)
+        let Tables { mut levels, background_is_zero } =
+            self.standardise.map_or_else(Tables::plain, |how| how.tables(samples, residual));
+        levels.iter_mut().flatten().for_each(|level| *level /= scale);
+        let [red, green, blue] = &levels;
+        let number = |pixel: &[u8]| {
+            if background_is_zero && !is_foreground(pixel) {
+                return [0.0; 3];
             }
+            [red[pixel[0] as usize], green[pixel[1] as usize], blue[pixel[2] as usize]]
         };
-        InputTensor { shape, data }
+        let pixels = samples.chunks_exact(3);
+        match self.layout {
+            Layout::Nhwc => into.extend(pixels.flat_map(number)),
+            Layout::Nchw => {
+                let (start, count) = (into.len(), pixels.len());
+                into.resize(start + 3 * count, 0.0);
+                let (reds, others) = into[start..].split_at_mut(count);
+                let (greens, blues) = others.split_at_mut(count);
+                let places = reds.iter_mut().zip(greens).zip(blues);
+                for (((red, green), blue), pixel) in places.zip(pixels) {
+                    [*red, *green, *blue] = number(pixel);
+                }
+            }
+        }
     }
 }
 

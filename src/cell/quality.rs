@@ -14,8 +14,11 @@ pub const BACKGROUND_NOT_BLACK: &str = "background-not-black";
 /// given beside `background-not-black`.
 pub const TOUCHES_FRAME: &str = "touches-frame";
 
-/// Fewer than 1 in 1,000 pixels are not black: there is hardly a cell. (C-NMC's cells cover 5 to 30 % of
-/// their pictures.)
+/// Where fewer than one pixel in so many is not black there is hardly a cell. (C-NMC's cells cover 5 to 30 %
+/// of their pictures.)
+pub const HARDLY: usize = 1000;
+
+/// Fewer than 1 in [`HARDLY`] pixels are not black.
 pub const EMPTY: &str = "empty";
 
 /// What the measures say of one picture.
@@ -56,12 +59,15 @@ pub fn assess(picture: &RgbImage) -> Quality {
     } else if frame_px > 0 {
         flags.push(TOUCHES_FRAME);
     }
-    if foreground_px * 1000 < total_px {
+    if foreground_px * (HARDLY as u64) < total_px {
         flags.push(EMPTY);
     }
     Quality { flags, foreground_px, total_px }
 }
 
-fn is_foreground(pixel: &[u8]) -> bool {
+/// Whether a pixel, of any number of samples, is the cell's: above [`BLACK`] in some channel.
+#[inline]
+#[must_use]
+pub fn is_foreground(pixel: &[u8]) -> bool {
     pixel.iter().any(|sample| *sample > BLACK)
 }

@@ -85,6 +85,9 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
         format!("split      {}", clean(&model.split)),
         format!("threshold  P(all) ≥ {}", model.threshold),
     ];
+    if !model.standardise.is_empty() {
+        lines.insert(5, format!("colours    {}", clean(&model.standardise)));
+    }
     if model.review_lower < model.review_upper {
         lines.push(format!("review     {} ≤ P(all) < {}", model.review_lower, model.review_upper));
     }

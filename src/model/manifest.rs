@@ -10,8 +10,9 @@ pub const MANIFEST_KEY: &str = "leukd.manifest";
 
 /// The manifest version that this leukd writes and the newest that it reads.
 ///
-/// 1: the first. 2: `quantization`; a leukd that knows version 1 alone refuses such a bundle and asks for an update.
-pub const MANIFEST_VERSION: u32 = 2;
+/// 1: the first. 2: `quantization`. 3: `preprocessing.standardise`. A leukd that knows only the versions before refuses
+/// such a bundle and asks for an update.
+pub const MANIFEST_VERSION: u32 = 3;
 
 /// Everything that a bundle says about its network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -243,7 +244,7 @@ impl Manifest {
     }
 
     fn check_preprocessing(&self) -> Result<(), ManifestError> {
-        let Preprocessing { window, size, .. } = self.preprocessing;
+        let Preprocessing { window, size, standardise, .. } = self.preprocessing;
         if !(1..=Preprocessing::MOST_SIZE).contains(&size) {
             let problem = format!("{size} is not 1 to {} pixels", Preprocessing::MOST_SIZE);
             return Err(ManifestError::new("preprocessing.size", problem));
@@ -254,7 +255,9 @@ impl Manifest {
             let problem = format!("{window} is not 1 to {} pixels", Preprocessing::MOST_WINDOW);
             return Err(ManifestError::new("preprocessing.window", problem));
         }
-        Ok(())
+        standardise.map_or(Ok(()), |how| how.check()).map_err(|(field, problem)| {
+            ManifestError::new(format!("preprocessing.standardise.{field}"), problem)
+        })
     }
 }
 

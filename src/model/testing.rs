@@ -73,6 +73,7 @@ pub fn tiny_manifest(id: &str, precision: Precision) -> Manifest {
             window: None,
             size: TINY_SIZE,
             filter: Filter::Bilinear,
+            standardise: None,
             range: Range::Bytes,
             layout: Layout::Nchw,
         },

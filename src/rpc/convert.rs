@@ -120,6 +120,10 @@ pub fn card(manifest: &crate::model::manifest::Manifest) -> proto::Model {
         id: manifest.id.clone(),
         labels: manifest.labels.clone(),
         input_size: manifest.preprocessing.size,
+        standardise: manifest
+            .preprocessing
+            .standardise
+            .map_or_else(String::new, |how| how.to_string()),
         precision: manifest.precision.as_str().to_owned(),
         trainer: manifest.training.trainer.clone(),
         trained_at: manifest

@@ -15,13 +15,14 @@ use leukd_train::network::{Architecture, Network, Regularisation};
 use leukd_train::recipe::{Kept, Recipe, Setting};
 use toml::Value;
 
-fn recipe(architecture: Architecture, size: u32) -> Recipe {
+fn recipe(architecture: Architecture, size: u32, standardise: &str) -> Recipe {
     let Architecture { width, depth, hidden, .. } = architecture;
     let settings = [
         ("network.width", Value::from(width)),
         ("network.depth", Value::from(depth)),
         ("network.hidden", Value::from(hidden as i64)),
         ("input.size", Value::from(i64::from(size))),
+        ("input.standardise", Value::from(standardise)),
     ];
     let settings = settings.map(|(key, value)| Setting::flag("test", key, value));
     Recipe::read("modern", &settings).unwrap()
@@ -34,7 +35,6 @@ fn warmed(recipe: &Recipe) -> Network {
     device.seed(11);
     let regularisation = Regularisation { norm_momentum: 0.5, ..Regularisation::default() };
     let network = Network::new(&recipe.architecture(), &regularisation, &device);
-    let side = recipe.input.size as usize;
     for seed in 0..3 {
         let cells: Vec<_> = (0..4)
             .map(|cell| {
@@ -44,7 +44,7 @@ fn warmed(recipe: &Recipe) -> Network {
             })
             .collect();
         let views: Vec<&[u8]> = cells.iter().map(Vec::as_slice).collect();
-        let _ = network.forward(leukd_train::fit::pixels(&views, side, &device));
+        let _ = network.forward(leukd_train::fit::pixels(&views, &recipe.preprocessing(), &device));
     }
     network.valid()
 }
@@ -83,7 +83,7 @@ fn difference(recipe: &Recipe, network: &Network, precision: Precision) -> f64 {
     for seed in 20..24 {
         let kind = if seed % 2 == 0 { Kind::Blast } else { Kind::Normal };
         let square = recipe.preprocessing().square(&synthetic::cell(seed, kind)).unwrap();
-        let ours = probabilities(&network, square.as_raw(), side);
+        let ours = probabilities(&network, &recipe.preprocessing(), square.as_raw());
         let served = model.run(&recipe.preprocessing().numbers(&square)).unwrap();
         for (ours, served) in ours.iter().zip(&served) {
             most = most.max((ours - served).abs());
@@ -96,19 +96,19 @@ fn difference(recipe: &Recipe, network: &Network, precision: Precision) -> f64 {
 fn the_engine_serves_a_narrow_network_as_burn_computed_it_in_every_precision() {
     let narrow = Architecture { width: 0.35, depth: 0.35, hidden: 16, classes: 2 };
     // An odd size walks through every kind of padding.
-    for size in [64, 75] {
-        let recipe = recipe(narrow, size);
+    for (size, standardise) in [(64, "none"), (75, "channels"), (64, "density")] {
+        let recipe = recipe(narrow, size, standardise);
         let network = warmed(&recipe);
         for precision in [Precision::F32, Precision::F16, Precision::Int8] {
             let most = difference(&recipe, &network, precision);
-            assert!(most <= 1e-4, "{precision:?} at {size}: {most}");
+            assert!(most <= 1e-4, "{precision:?} at {size}, {standardise}: {most}");
         }
     }
 }
 
 #[test]
 fn the_engine_serves_b3_as_burn_computed_it() {
-    let recipe = recipe(Architecture::B3, 112);
+    let recipe = recipe(Architecture::B3, 112, "channels");
     let network = warmed(&recipe);
     let most = difference(&recipe, &network, Precision::Int8);
     assert!(most <= 1e-4, "{most}");
@@ -117,13 +117,13 @@ fn the_engine_serves_b3_as_burn_computed_it() {
 #[test]
 fn coarser_weights_make_smaller_files_and_other_numbers() {
     let narrow = Architecture { width: 0.35, depth: 0.35, hidden: 16, classes: 2 };
-    let recipe = recipe(narrow, 64);
+    let recipe = recipe(narrow, 64, "none");
     let network = warmed(&recipe);
     let square = recipe.preprocessing().square(&synthetic::cell(1, Kind::Blast)).unwrap();
     let of = |precision| {
         let network = rounded(network.clone(), precision);
         let bytes = prost::Message::encode_to_vec(&graph(&network, 64, precision)).len();
-        (bytes, probabilities(&network, square.as_raw(), 64))
+        (bytes, probabilities(&network, &recipe.preprocessing(), square.as_raw()))
     };
     let (full, half, byte) = (of(Precision::F32), of(Precision::F16), of(Precision::Int8));
     assert!(byte.0 < half.0 && half.0 < full.0);

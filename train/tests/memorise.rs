@@ -37,12 +37,13 @@ fn a_narrow_network_memorises_sixteen_cells() {
     let targets = Tensor::<2>::from_data(TensorData::new(targets, [16, 2]), &device);
     let mut optimizer = AdamWConfig::new().init();
     for _ in 0..60 {
-        let logits = network.forward(pixels(&views, 64, &device));
+        let logits = network.forward(pixels(&views, &preprocessing, &device));
         let loss = (log_softmax(logits, 1) * targets.clone()).sum().neg().div_scalar(16.0);
         let grads = GradientsParams::from_grads(loss.backward(), &network);
         network = optimizer.step(3e-3, network, grads);
     }
-    let logits = network.valid().forward(pixels(&views, 64, &Device::flex())).into_data();
+    let logits =
+        network.valid().forward(pixels(&views, &preprocessing, &Device::flex())).into_data();
     let logits: Vec<f32> = logits.iter::<f32>().collect();
     for (logits, label) in logits.chunks(2).zip(labels) {
         assert_eq!(usize::from(logits[1] > logits[0]), label);

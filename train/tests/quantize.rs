@@ -74,7 +74,7 @@ fn trained() -> &'static [u8] {
                 .flat_map(|cell| if cell.label == 0 { [1.0, 0.0] } else { [0.0, 1.0] })
                 .collect();
             let targets = Tensor::<2>::from_data(TensorData::new(targets, [8, 2]), &device);
-            let logits = network.forward(pixels(&views, 64, &device));
+            let logits = network.forward(pixels(&views, &preprocessing(), &device));
             let loss = (log_softmax(logits, 1) * targets).sum().neg().div_scalar(8.0);
             let grads = GradientsParams::from_grads(loss.backward(), &network);
             // Run down at the end, so that the running statistics fit the last weights.

@@ -1,6 +1,7 @@
 //! Recipes: the shipped ones, files over them, flags over both.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use leukd::cell::standardise::{Standardise, Targets};
 use leukd_train::recipe::{OptimizerKind, Recipe, SHIPPED, Schedule, Setting};
 
 fn read(source: &str, settings: &[&str]) -> Result<Recipe, String> {
@@ -87,4 +88,43 @@ fn what_is_wrong_is_named_with_its_file_and_line_or_its_flag() {
     let error = read("sead", &[]).unwrap_err();
     assert!(error.contains("sead") && error.contains("`modern`"), "{error}");
     assert!(Setting::parse("epochs").is_err());
+}
+
+#[test]
+fn the_recipe_names_the_standardisation_and_without_the_key_there_is_none() {
+    assert_eq!(read("seed", &[]).unwrap().preprocessing().standardise, None);
+    for (word, step) in [
+        ("none", None),
+        ("channels", Some(Standardise::Channels(Targets::LEVELS))),
+        ("density", Some(Standardise::Density(Targets::DENSITY))),
+    ] {
+        let recipe = read("modern", &[&format!("input.standardise={word}")]).unwrap();
+        assert_eq!(recipe.preprocessing().standardise, step);
+        assert_eq!(recipe.settings()["input.standardise"], word);
+    }
+    let error = read("seed", &["input.standardise=reinhard"]).unwrap_err();
+    assert!(error.contains("input.standardise") && error.contains("density"), "{error}");
+}
+
+#[test]
+fn a_recipe_that_was_written_before_a_setting_existed_reads_as_without_it() {
+    let now = read("modern", &[]).unwrap();
+    let new =
+        ["standardise", "scale", "contrast", "gamma", "residual", "grey", "blur", "noise", "erase"];
+    let old = now.to_toml();
+    let kept = old.lines().filter(|line| !new.iter().any(|key| line.starts_with(key)));
+    let then = kept.collect::<Vec<_>>().join("\n");
+    assert_ne!(then, old);
+    assert_eq!(then.lines().count() + new.len(), old.lines().count());
+    assert_eq!(toml::from_str::<Recipe>(&then).unwrap(), now);
+}
+
+#[test]
+fn a_residual_without_a_standardisation_is_refused() {
+    let error = read("modern", &["augmentation.residual=0.1"]).unwrap_err();
+    assert!(error.starts_with("--set augmentation.residual: `augmentation.residual`: "), "{error}");
+    assert!(error.contains("input.standardise"), "{error}");
+    read("modern", &["augmentation.residual=0.1", "input.standardise=density"]).unwrap();
+    let error = read("modern", &["augmentation.blur=9"]).unwrap_err();
+    assert_eq!(error, "--set augmentation.blur: `augmentation.blur`: 9 is not 0 to 8");
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use leukd::cell::preprocess::Preprocessing;
+use leukd::cell::standardise::{Standardise, Targets};
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;
@@ -225,6 +226,12 @@ fn a_pack_gives_its_cells_back_and_refuses_another_size() {
     let packed = Dataset::read(&pack, &preprocessing).unwrap();
     assert_eq!(packed.cells, files.cells);
     assert_eq!(packed.broken, files.broken);
+    // What comes after the square is free.
+    let standardise = Some(Standardise::Channels(Targets::LEVELS));
+    let coloured = Preprocessing { standardise, ..preprocessing.clone() };
+    assert_eq!(Dataset::read(&pack, &coloured).unwrap().cells, files.cells);
+    files.pack(&coloured, &pack).unwrap();
+    assert_eq!(Dataset::read(&pack, &preprocessing).unwrap().cells, files.cells);
     let other = Preprocessing { size: 48, ..preprocessing.clone() };
     let error = Dataset::read(&pack, &other).unwrap_err().to_string();
     assert!(error.contains("40 pixels") && error.contains("48 pixels"), "{error}");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
+use leukd::cell::preprocess::Preprocessing;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::fit::{Checkpoint, pixels};
 use leukd_train::init::{self, Comparison};
@@ -112,7 +113,8 @@ fn ran(
         )
         .into());
     }
-    let input = pixels(&[picture.as_raw()], width as usize, &Device::flex());
+    let as_it_is = Preprocessing { size: width, ..Preprocessing::b3() };
+    let input = pixels(&[picture.as_raw()], &as_it_is, &Device::flex());
     let features = network.pooled(input.clone()).into_data().iter::<f32>().collect();
     let logits = comparison
         .at_random

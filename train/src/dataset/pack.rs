@@ -41,7 +41,7 @@ const MAGIC: [u8; 4] = *b"PK\x03\x04";
 #[serde(deny_unknown_fields)]
 struct Index {
     version: u32,
-    /// What brought the pictures to their size.
+    /// What brought the pictures to their size. Their colours are as captured: standardised when they are read.
     preprocessing: Preprocessing,
     cells: Vec<Entry>,
     /// What had been left out.
@@ -82,7 +82,8 @@ pub(super) fn is_pack(path: &Path) -> bool {
 }
 
 impl Dataset {
-    /// Writes every cell to `path`, whole or not at all. `preprocessing` is what they were read with.
+    /// Writes every cell to `path`, whole or not at all. `preprocessing` is what they were read with; what it says
+    /// beyond the square (colours, order, range) is free when the pack is read.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Dataset {
     fn write_pack(&self, preprocessing: &Preprocessing, file: &mut File) -> std::io::Result<()> {
         let index = Index {
             version: VERSION,
-            preprocessing: preprocessing.clone(),
+            preprocessing: Preprocessing { standardise: None, ..preprocessing.clone() },
             cells: self.cells.iter().map(Entry::of).collect(),
             broken: self
                 .broken
@@ -188,7 +189,7 @@ impl Entry {
     }
 }
 
-/// What the cells of the pack at `path` were read with; none where it is no pack.
+/// What brought the cells of the pack at `path` to their size; none where it is no pack.
 ///
 /// # Errors
 ///
@@ -201,11 +202,11 @@ pub fn packed_with(path: &Path) -> Result<Option<Preprocessing>, DatasetError> {
     Ok(Some(index.preprocessing))
 }
 
-/// Reads a pack that was made with `preprocessing`.
+/// Reads a pack whose squares are those of `preprocessing`; what comes after the square does not matter.
 pub(super) fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Dataset, DatasetError> {
     let wrong = |problem: String| DatasetError::Pack { path: path.to_owned(), problem };
     let (mut zip, index) = open(path)?;
-    if index.preprocessing != *preprocessing {
+    if !index.preprocessing.same_square(preprocessing) {
         return Err(DatasetError::PackedOtherwise {
             path: path.to_owned(),
             packed: in_words(&index.preprocessing),

@@ -82,7 +82,7 @@ pub fn golden(
     picture: &image::RgbImage,
 ) -> Result<Golden, Fault> {
     let square = preprocessing.square(picture)?;
-    let probabilities = probabilities(network, square.as_raw(), preprocessing.size as usize);
+    let probabilities = probabilities(network, preprocessing, square.as_raw());
     Ok(Golden { name, png: BASE64.encode(synthetic::png(picture)), probabilities })
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle, BundleError};
 use leukd::model::manifest::{Calibration, GOLDEN_TOLERANCE, Manifest, Precision};
@@ -230,10 +231,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
         .map_err(|source| ExportError::File { path: path.to_owned(), source })
 }
 
-/// What burn says of one picture that is preprocessed already.
+/// What burn says of one square that [`Preprocessing::square`] has made: row by row, red green blue.
 #[must_use]
-pub fn probabilities(network: &Network, pixels: &[u8], side: usize) -> Vec<f64> {
-    let input = crate::fit::pixels(&[pixels], side, &Device::flex());
+pub fn probabilities(network: &Network, preprocessing: &Preprocessing, square: &[u8]) -> Vec<f64> {
+    let input = crate::fit::pixels(&[square], preprocessing, &Device::flex());
     let logits: Vec<f64> =
         network.forward(input).into_data().iter::<f32>().map(f64::from).collect();
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);

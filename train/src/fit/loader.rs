@@ -4,11 +4,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use leukd::cell::preprocess::Preprocessing;
+use leukd::cell::standardise::Residual;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::augment::vary;
+use crate::augment::{residual, vary};
 use crate::dataset::{LABELS, Split};
 use crate::recipe::Recipe;
 
@@ -32,6 +34,7 @@ impl Batch {
     /// threads and interruptions change nothing.
     #[must_use]
     pub fn new(recipe: &Recipe, split: &Split, cells: &[usize], epoch: u32, step: u64) -> Self {
+        let preprocessing = recipe.preprocessing();
         let size = recipe.input.size as usize;
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.steps.seed);
         // Epochs' orders use the streams below 2³².
@@ -41,7 +44,8 @@ impl Batch {
         for index in cells {
             let cell = &split.training[*index];
             let varied = vary(&cell.pixels, size, &recipe.augmentation, &mut rng);
-            planes(&varied, &mut pixels);
+            let left = residual(&recipe.augmentation, &mut rng);
+            preprocessing.append(&varied, &left, &mut pixels);
             targets.extend(target(cell.label, recipe.regularisation.label_smoothing));
         }
         if recipe.regularisation.mixup > 0.0 {
@@ -118,21 +122,17 @@ impl Iterator for Loader {
     }
 }
 
-/// Row by row, red green blue → plane by plane.
-fn planes(picture: &[u8], into: &mut Vec<f32>) {
-    for channel in 0..3 {
-        into.extend(picture.iter().skip(channel).step_by(3).map(|v| f32::from(*v)));
-    }
-}
-
-/// Pictures of `side` × `side` pixels, row by row, red green blue, as `[batch, 3, side, side]`.
+/// Squares, row by row, red green blue, as the network's input `[batch, 3, size, size]`: by `preprocessing`, whose
+/// layout must be channels first, as a recipe's is.
 #[must_use]
-pub fn pixels(pictures: &[&[u8]], side: usize, device: &Device) -> Tensor<4> {
-    let mut values = Vec::with_capacity(pictures.len() * 3 * side * side);
-    for picture in pictures {
-        planes(picture, &mut values);
+pub fn pixels(squares: &[&[u8]], preprocessing: &Preprocessing, device: &Device) -> Tensor<4> {
+    let [_, channels, height, width] = preprocessing.shape();
+    let mut values = Vec::with_capacity(squares.len() * channels * height * width);
+    for square in squares {
+        preprocessing.append(square, &Residual::NONE, &mut values);
     }
-    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, side, side]), device)
+    let shape = [squares.len(), channels, height, width];
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// The targets of one label: smoothed towards an equal share of every class.

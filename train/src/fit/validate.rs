@@ -22,12 +22,12 @@ pub struct Validation {
 /// Runs `cells` through `network`, both on `device`, which has no autodiff.
 #[must_use]
 pub fn validate(network: &Network, cells: &[Cell], recipe: &Recipe, device: &Device) -> Validation {
-    let side = recipe.input.size as usize;
+    let preprocessing = recipe.preprocessing();
     let mut predictions = Vec::with_capacity(cells.len());
     let mut sum = 0.0;
     for batch in cells.chunks(recipe.steps.batch) {
         let views: Vec<&[u8]> = batch.iter().map(|cell| cell.pixels.as_slice()).collect();
-        let output = network.head.forward(network.features(pixels(&views, side, device)));
+        let output = network.head.forward(network.features(pixels(&views, &preprocessing, device)));
         let targets: Vec<f32> = batch
             .iter()
             .flat_map(|cell| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::layers::Origin;
-use super::{Recipe, Schedule};
+use super::{Recipe, Schedule, StainStandard};
 
 /// What is wrong with a recipe.
 #[derive(Debug, thiserror::Error)]
@@ -89,13 +89,32 @@ impl Recipe {
         within("regularisation.bias_l1", penalties.bias_l1, 0.0, 1e3)?;
         within("regularisation.label_smoothing", penalties.label_smoothing, 0.0, 0.9)?;
         within("regularisation.mixup", penalties.mixup, 0.0, 1.0)?;
-        let varied = &self.augmentation;
-        within("augmentation.rotation", varied.rotation, 0.0, 180.0)?;
-        within("augmentation.brightness", varied.brightness, 0.0, 0.9)?;
-        within("augmentation.colour", varied.colour, 0.0, 0.9)?;
-        within("augmentation.stain", varied.stain, 0.0, 0.9)?;
+        self.check_augmentation()?;
         within("average.decay", self.average.decay, 0.0, 0.999_999)?;
         within("average.refresh_norms", f64::from(self.average.refresh_norms), 0.0, 1e6)
+    }
+
+    fn check_augmentation(&self) -> Result<(), Problem> {
+        let varied = &self.augmentation;
+        within("augmentation.rotation", varied.rotation, 0.0, 180.0)?;
+        // Beyond a factor of 2 the interpolation would alias.
+        within("augmentation.scale", varied.scale, 0.0, 1.0)?;
+        within("augmentation.brightness", varied.brightness, 0.0, 0.9)?;
+        within("augmentation.colour", varied.colour, 0.0, 0.9)?;
+        within("augmentation.contrast", varied.contrast, 0.0, 0.9)?;
+        within("augmentation.gamma", varied.gamma, 0.0, 1.0)?;
+        within("augmentation.stain", varied.stain, 0.0, 0.9)?;
+        within("augmentation.residual", varied.residual, 0.0, 0.9)?;
+        share("augmentation.grey", varied.grey)?;
+        within("augmentation.blur", varied.blur, 0.0, 8.0)?;
+        within("augmentation.noise", varied.noise, 0.0, 64.0)?;
+        share("augmentation.erase", varied.erase)?;
+        if varied.residual > 0.0 && self.input.standardise == StainStandard::None {
+            let problem =
+                "it is what a standardisation leaves, and `input.standardise` is \"none\"";
+            return Err(("augmentation.residual", problem.to_owned()));
+        }
+        Ok(())
     }
 
     fn check_network(&self) -> Result<(), Problem> {

@@ -5,6 +5,7 @@ mod layers;
 mod words;
 
 use leukd::cell::preprocess::{Filter, Layout, Preprocessing, Range};
+use leukd::cell::standardise::{Standardise, Targets};
 
 pub use check::RecipeError;
 pub use layers::{Origin, Setting};
@@ -76,6 +77,33 @@ pub struct Input {
     pub window: u32,
     /// How it is resized.
     pub filter: Filter,
+    /// How the cell's colours are then standardised.
+    #[serde(default)]
+    pub standardise: StainStandard,
+}
+
+/// Which standardisation of a cell's colours, with leukd's targets: see [`Standardise`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StainStandard {
+    /// The colours stay as they were captured.
+    #[default]
+    None,
+    /// Mean and standard deviation of each channel's levels.
+    Channels,
+    /// Of each channel's optical density.
+    Density,
+}
+
+impl StainStandard {
+    /// What a manifest says of it.
+    const fn step(self) -> Option<Standardise> {
+        match self {
+            Self::None => None,
+            Self::Channels => Some(Standardise::Channels(Targets::LEVELS)),
+            Self::Density => Some(Standardise::Density(Targets::DENSITY)),
+        }
+    }
 }
 
 /// How long, and in what portions.
@@ -159,7 +187,11 @@ pub struct Penalties {
     pub mixup: f64,
 }
 
-/// What is varied in each picture; the background stays black whatever is chosen.
+/// What is varied in each picture, in [`crate::augment`]; the background stays black whatever is chosen, and 0 is off.
+///
+/// Each setting is the most that a picture is changed by; how much is drawn for every picture anew. Which of them
+/// help across laboratories: Tellez et al. 2019, "Quantifying the effects of data augmentation and stain color
+/// normalization in convolutional neural networks for computational pathology".
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
@@ -169,14 +201,48 @@ pub struct Augmentation {
     pub flip_vertical: bool,
     /// Turns by 0, 90, 180 or 270 degrees.
     pub quarter_turns: bool,
-    /// Turns by up to so many degrees either way.
+    /// Turns by up to so many degrees either way, 0 to 180.
     pub rotation: f64,
-    /// Brightness is multiplied by 1 ± this.
+    /// Magnifies by 1 / (1 + this) to 1 + this, its logarithm evenly, 0 to 1: size alone is then no cue, and another
+    /// microscope is tolerated (Simonyan & Zisserman 2015, "scale jittering").
+    #[serde(default)]
+    pub scale: f64,
+    /// Brightness is multiplied by 1 ± this, 0 to 0.9.
     pub brightness: f64,
-    /// Each channel is, beyond that, by 1 ± this.
+    /// Each channel is, beyond that, by 1 ± this, 0 to 0.9.
     pub colour: f64,
-    /// Each stain's optical density is multiplied by 1 ± this.
+    /// Each channel's distance from its mean over the cell is multiplied by 1 ± this, 0 to 0.9 (Howard 2013, "Some
+    /// Improvements on Deep Convolutional Neural Network Based Image Classification"). Like brightness and colour it
+    /// is undone by a standardisation of `channels`, but for what is cut off at 0 and 255.
+    #[serde(default)]
+    pub contrast: f64,
+    /// Levels, as shares of 255, are raised to a power of 1 / (1 + this) to 1 + this, its logarithm evenly, 0 to 1
+    /// (Isensee et al. 2021, "nnU-Net"): another camera's tone curve, which no standardisation undoes.
+    #[serde(default)]
+    pub gamma: f64,
+    /// Each stain's optical density is multiplied by 1 ± this, 0 to 0.9.
     pub stain: f64,
+    /// What standardisation leaves of another laboratory's colours: each channel's target deviation is multiplied by
+    /// 1 ± this, and its target mean moved by ± this many target deviations, 0 to 0.9; only beside
+    /// `input.standardise`. leukd's own: the targets of [`Standardise`] are met by the average cell of a slide alone.
+    #[serde(default)]
+    pub residual: f64,
+    /// With this probability, 0 to 1, the cell is shown as its luminance (ITU-R BT.601) in all three channels (Chen
+    /// et al. 2020, "A Simple Framework for Contrastive Learning", with 0.2).
+    #[serde(default)]
+    pub grey: f64,
+    /// Gaussian blur with a standard deviation of 0 to this many pixels of the network's input, evenly, 0 to 8:
+    /// other optics, another focus (Tellez et al. 2019).
+    #[serde(default)]
+    pub blur: f64,
+    /// Gaussian noise on every sample of the cell with a standard deviation of 0 to this many levels, evenly, 0 to
+    /// 64 (Tellez et al. 2019).
+    #[serde(default)]
+    pub noise: f64,
+    /// With this probability, 0 to 1, a rectangle of 2 to 20 % of the picture is black (Zhong et al. 2020, "Random
+    /// Erasing Data Augmentation", with 0.5).
+    #[serde(default)]
+    pub erase: f64,
 }
 
 /// Which cells an epoch shows.
@@ -237,6 +303,7 @@ impl Recipe {
             window: (self.input.window > 0).then_some(self.input.window),
             size: self.input.size,
             filter: self.input.filter,
+            standardise: self.input.standardise.step(),
             range: Range::Bytes,
             layout: Layout::Nchw,
         }

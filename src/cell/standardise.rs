@@ -1,0 +1,339 @@
+//! Stain standardisation: every cell's colours brought to the same means and spreads, so that another
+//! laboratory's stain, lamp or camera changes the network's input as little as may be.
+//!
+//! Both methods map each channel's levels by a function of that channel alone, which the cell's own pixels
+//! (those that are not black, see [`BLACK`]) decide. So a picture is read twice, once for three histograms and
+//! once through three tables, and nothing depends on the order in which numbers are added up.
+
+use serde::{Deserialize, Serialize};
+
+use super::quality::{HARDLY, is_foreground};
+
+/// How a cell's colours are standardised, on the square of pixels that the network sees.
+///
+/// In each channel the mean m and the standard deviation s (of the population, not of a sample) over the cell's
+/// pixels are brought to the targets M and S: `v' = M + (v − m) · S / max(s, floor)`, after Reinhard et al. 2001,
+/// "Color transfer between images", there in lαβ. What comes out lies within 0 to 255 and is not rounded; pixels
+/// that are not the cell's become exactly 0. A picture whose cell has fewer than one pixel in [`HARDLY`] stays as
+/// it is, background included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "lowercase")]
+pub enum Standardise {
+    /// v is the level, 0 to 255. Two captures of one cell whose channels differ by a gain and an offset each come
+    /// out the same, but for rounding and for what lay beyond 0 or 255.
+    Channels(Targets),
+    /// v is the optical density of level l, `−ln((l + 1) / 256)`: 0 to 5.55, in which amounts of stain add up
+    /// (Beer and Lambert; Ruifrok & Johnston 2001). Two captures of one cell whose channels differ by a gain (light,
+    /// exposure) and by a factor of density (thickness, staining time) come out the same. The result is turned back
+    /// into levels, `256 · exp(−v') − 1`.
+    Density(Targets),
+}
+
+/// Where a standardisation brings every channel, in the units of its method.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Targets {
+    /// The mean over the cell's pixels. Levels: 0 to 255; density: 0 to [`MOST_DENSITY`].
+    pub mean: f64,
+    /// Their standard deviation: above 0, and at most 128 levels or a density of 3.
+    pub deviation: f64,
+    /// The least standard deviation that a cell is taken to have: a channel that is nearly even is not
+    /// stretched until its noise fills it. As `deviation`.
+    pub floor: f64,
+}
+
+/// The density of level 0, `ln 256`, rounded up.
+pub const MOST_DENSITY: f64 = 5.55;
+
+impl Targets {
+    /// For [`Standardise::Channels`]: mean 128, the middle; deviation 40, with which 0.3 to 2.1 % of a channel's
+    /// pixels end at 255 and up to 0.8 % at 0; floor 2. In 45 cells of C-NMC's fold 1 a channel's deviation is
+    /// 6 to 18 levels.
+    pub const LEVELS: Self = Self { mean: 128.0, deviation: 40.0, floor: 2.0 };
+    /// For [`Standardise::Density`]: mean 1, deviation 0.3, with which up to 0.4 % of a channel's pixels end at 255;
+    /// floor 0.03. In the same cells a channel's deviation is 0.06 to 0.39.
+    pub const DENSITY: Self = Self { mean: 1.0, deviation: 0.3, floor: 0.03 };
+}
+
+/// What a standardisation leaves of another laboratory's colours, as the trainer draws it. Serving has none.
+///
+/// Red, green, blue. The channel's target deviation is multiplied by `gain`, and its target mean moved by `shift`
+/// target deviations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Residual {
+    /// Greater than 0; 1 changes nothing.
+    pub gain: [f64; 3],
+    /// 0 changes nothing.
+    pub shift: [f64; 3],
+}
+
+impl Residual {
+    /// Nothing is left.
+    pub const NONE: Self = Self { gain: [1.0; 3], shift: [0.0; 3] };
+}
+
+/// What each level of each channel becomes; and whether pixels that are not the cell's become 0 instead.
+pub(super) struct Tables {
+    pub(super) levels: [[f32; 256]; 3],
+    pub(super) background_is_zero: bool,
+}
+
+impl Tables {
+    /// Levels as they are.
+    pub(super) fn plain() -> Self {
+        let levels = std::array::from_fn(|level| level as f32);
+        Self { levels: [levels; 3], background_is_zero: false }
+    }
+}
+
+impl Standardise {
+    /// The tables for one picture, row by row, red green blue.
+    pub(super) fn tables(&self, samples: &[u8], residual: &Residual) -> Tables {
+        let mut histograms = [[0_u32; 256]; 3];
+        let mut cell = 0_usize;
+        for pixel in samples.chunks_exact(3).filter(|pixel| is_foreground(pixel)) {
+            cell += 1;
+            for (histogram, level) in histograms.iter_mut().zip(pixel) {
+                histogram[usize::from(*level)] += 1;
+            }
+        }
+        // A single pixel has no spread.
+        if cell < 2 || cell * HARDLY < samples.len() / 3 {
+            return Tables::plain();
+        }
+        let (values, targets) = match self {
+            Self::Channels(targets) => (std::array::from_fn(|level| level as f64), targets),
+            Self::Density(targets) => (std::array::from_fn(density), targets),
+        };
+        let levels = std::array::from_fn(|channel| {
+            let (mean, deviation) = moments(&histograms[channel], &values);
+            let gain = residual.gain[channel] * targets.deviation / deviation.max(targets.floor);
+            let middle = targets.mean + residual.shift[channel] * targets.deviation;
+            values.map(|value| self.level(middle + (value - mean) * gain))
+        });
+        Tables { levels, background_is_zero: true }
+    }
+
+    /// The level, 0 to 255, of a value in the method's units.
+    fn level(&self, value: f64) -> f32 {
+        let level = match self {
+            Self::Channels(_) => value,
+            Self::Density(_) => 256.0 * (-value).exp() - 1.0,
+        };
+        level.clamp(0.0, 255.0) as f32
+    }
+
+    /// Whether the parameters are possible.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is not, with what is wrong.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let (targets, most_mean, most) = match self {
+            Self::Channels(targets) => (targets, 255.0, 128.0),
+            Self::Density(targets) => (targets, MOST_DENSITY, 3.0),
+        };
+        if !(0.0..=most_mean).contains(&targets.mean) {
+            return Err(("mean", format!("{} is not 0 to {most_mean}", targets.mean)));
+        }
+        for (field, value) in [("deviation", targets.deviation), ("floor", targets.floor)] {
+            if !(value > 0.0 && value <= most) {
+                return Err((field, format!("{value} is not above 0 and at most {most}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// In words, for people: `channels to mean 128, deviation 40`.
+impl std::fmt::Display for Standardise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (method, Targets { mean, deviation, .. }) = match self {
+            Self::Channels(targets) => ("channels", targets),
+            Self::Density(targets) => ("density", targets),
+        };
+        write!(f, "{method} to mean {mean}, deviation {deviation}")
+    }
+}
+
+fn density(level: usize) -> f64 {
+    -((level as f64 + 1.0) / 256.0).ln()
+}
+
+/// Mean and standard deviation of the values that stand behind the levels of a histogram.
+fn moments(histogram: &[u32; 256], values: &[f64; 256]) -> (f64, f64) {
+    let weighted = || histogram.iter().map(|count| f64::from(*count)).zip(values);
+    let count: f64 = weighted().map(|(count, _)| count).sum();
+    let mean = weighted().map(|(count, value)| count * value).sum::<f64>() / count;
+    let variance =
+        weighted().map(|(count, value)| count * (value - mean) * (value - mean)).sum::<f64>()
+            / count;
+    (mean, variance.sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::preprocess::{Layout, Preprocessing, Range};
+    use crate::cell::quality::BLACK;
+    use image::RgbImage;
+
+    const BACKGROUND: [u8; 3] = [BLACK, 0, BLACK - 1];
+
+    const METHODS: [Standardise; 2] =
+        [Standardise::Channels(Targets::LEVELS), Standardise::Density(Targets::DENSITY)];
+
+    fn with(standardise: Standardise) -> Preprocessing {
+        Preprocessing { standardise: Some(standardise), ..Preprocessing::b3() }
+    }
+
+    /// A cell of uneven colours, `side` pixels square, on noisy black.
+    fn picture(side: u32) -> RgbImage {
+        RgbImage::from_fn(side, side, |x, y| {
+            let inside =
+                x.abs_diff(side / 2).pow(2) + y.abs_diff(side / 2).pow(2) < side * side / 9;
+            let texture = ((x * 7 + y * 13) % 23) as u8;
+            image::Rgb(if inside {
+                [70 + 2 * texture, 40 + texture, 90 + 3 * texture]
+            } else {
+                BACKGROUND
+            })
+        })
+    }
+
+    /// Each channel's numbers over the cell's pixels.
+    fn of_the_cell(picture: &RgbImage, planes: &[f32]) -> [Vec<f64>; 3] {
+        let pixels = picture.as_raw().chunks_exact(3);
+        let inside: Vec<bool> = pixels.map(is_foreground).collect();
+        std::array::from_fn(|channel| {
+            let plane = &planes[channel * inside.len()..(channel + 1) * inside.len()];
+            let own = plane.iter().zip(&inside).filter(|(_, inside)| **inside);
+            own.map(|(value, _)| f64::from(*value)).collect()
+        })
+    }
+
+    fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        (mean, (squares / values.len() as f64).sqrt())
+    }
+
+    #[test]
+    fn every_channel_of_a_cell_comes_to_the_targets() {
+        let picture = picture(90);
+        let planes = with(METHODS[0]).numbers(&picture).data;
+        for channel in of_the_cell(&picture, &planes) {
+            let (mean, deviation) = mean_and_deviation(&channel);
+            assert!((mean - 128.0).abs() < 1e-3 && (deviation - 40.0).abs() < 1e-3);
+        }
+        let planes = with(METHODS[1]).numbers(&picture).data;
+        for channel in of_the_cell(&picture, &planes) {
+            let densities: Vec<f64> =
+                channel.iter().map(|level| -((level + 1.0) / 256.0).ln()).collect();
+            let (mean, deviation) = mean_and_deviation(&densities);
+            assert!((mean - 1.0).abs() < 1e-5 && (deviation - 0.3).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn the_background_becomes_exactly_0_and_the_rest_stays_within_0_to_255() {
+        let picture = picture(90);
+        for method in METHODS {
+            let wide = match method {
+                Standardise::Channels(targets) => {
+                    Standardise::Channels(Targets { deviation: 128.0, ..targets })
+                }
+                Standardise::Density(targets) => {
+                    Standardise::Density(Targets { deviation: 3.0, ..targets })
+                }
+            };
+            let planes = with(wide).numbers(&picture).data;
+            for (place, pixel) in picture.as_raw().chunks_exact(3).enumerate() {
+                let own =
+                    std::array::from_fn::<f32, 3, _>(|channel| planes[channel * 8100 + place]);
+                assert!(is_foreground(pixel) || own == [0.0; 3]);
+                assert!(own.iter().all(|value| (0.0..=255.0).contains(value)));
+            }
+            assert!(planes.contains(&255.0), "the bounds are reached");
+        }
+    }
+
+    #[test]
+    fn two_stains_of_one_cell_give_one_tensor_under_channels() {
+        let one = picture(90);
+        // Level v of a channel becomes g · v + o, without rounding and within 8 bits.
+        let mut other = one.clone();
+        for pixel in other.pixels_mut().filter(|pixel| is_foreground(&pixel.0)) {
+            let [red, green, blue] = pixel.0;
+            pixel.0 = [2 * red + 3, 3 * green + 20, blue - 40];
+        }
+        let [one, other] = [&one, &other].map(|own| with(METHODS[0]).numbers(own).data);
+        for (one, other) in one.iter().zip(&other) {
+            assert!((one - other).abs() < 1e-3, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn another_exposure_and_another_thickness_give_one_tensor_under_density_to_within_rounding() {
+        let thin = picture(90);
+        let mut thick = thin.clone();
+        for sample in
+            thick.pixels_mut().filter(|own| is_foreground(&own.0)).flat_map(|own| &mut own.0)
+        {
+            let density = density(usize::from(*sample));
+            *sample = (256.0 * (-0.8 * density - 0.1).exp() - 1.0).round() as u8;
+        }
+        let [thin, thick] = [&thin, &thick].map(|own| with(METHODS[1]).numbers(own).data);
+        for (thin, thick) in thin.iter().zip(&thick) {
+            // A level of the fainter picture is up to 8 of these.
+            assert!((thin - thick).abs() < 5.0, "{thin} {thick}");
+        }
+    }
+
+    #[test]
+    fn a_picture_with_hardly_a_cell_stays_as_it_is() {
+        let mut picture = RgbImage::from_pixel(90, 90, image::Rgb(BACKGROUND));
+        let plain = Preprocessing::b3();
+        for lit in 0..8 {
+            assert_eq!(with(METHODS[0]).numbers(&picture), plain.numbers(&picture));
+            picture.put_pixel(40 + lit, 40, image::Rgb([90, 80 + 3 * lit as u8, 120]));
+        }
+        picture.put_pixel(40, 50, image::Rgb([200, 80, 120]));
+        assert_ne!(with(METHODS[0]).numbers(&picture), plain.numbers(&picture));
+    }
+
+    #[test]
+    fn a_channel_without_spread_is_not_blown_up() {
+        let mut picture = RgbImage::from_pixel(60, 60, image::Rgb([100, 100, 100]));
+        picture.put_pixel(9, 9, image::Rgb([101, 100, 100]));
+        let planes = with(METHODS[0]).numbers(&picture).data;
+        // One level is 20 at the most: 40 over the floor of 2.
+        assert!(planes.iter().all(|value| (value - 128.0).abs() < 20.1));
+    }
+
+    #[test]
+    fn a_residual_moves_and_stretches_each_channel_about_the_targets() {
+        let picture = picture(90);
+        let residual = Residual { gain: [1.0, 1.1, 0.9], shift: [0.2, 0.0, -0.1] };
+        let mut planes = Vec::new();
+        with(METHODS[0]).append(picture.as_raw(), &residual, &mut planes);
+        let expected = [(136.0, 40.0), (128.0, 44.0), (124.0, 36.0)];
+        for (channel, (to, spread)) in of_the_cell(&picture, &planes).iter().zip(expected) {
+            let (mean, deviation) = mean_and_deviation(channel);
+            assert!((mean - to).abs() < 1e-3 && (deviation - spread).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn order_and_range_of_the_tensor_change_nothing_of_what_is_standardised() {
+        let picture = picture(30);
+        let of = |layout, range| {
+            Preprocessing { layout, range, ..with(METHODS[0]) }.numbers(&picture).data
+        };
+        let (planes, pixels) = (of(Layout::Nchw, Range::Bytes), of(Layout::Nhwc, Range::Unit));
+        for (place, value) in planes.iter().enumerate() {
+            let (channel, place) = (place / 900, place % 900);
+            assert!((value / 255.0 - pixels[place * 3 + channel]).abs() < 1e-6);
+        }
+    }
+}
