@@ -144,6 +144,11 @@ fn a_wrong_manifest_names_its_field() {
     });
     let error = with_manifest(|manifest| manifest["quantization"] = quantization);
     assert!(error.to_string().contains("quantization.flips"), "{error}");
+    let metric = serde_json::json!({
+        "name": "auroc", "value": 0.9, "interval": null, "split": "subject", "cells": 2, "subjects": 2, "siblings": 0
+    });
+    let error = with_manifest(|manifest| manifest["metrics"] = serde_json::json!([metric]));
+    assert!(error.to_string().contains("metrics[0].siblings"), "{error}");
     says("id", |manifest| manifest["id"] = "../x y".into());
     says("version", |manifest| manifest["version"] = 0.into());
     says("version", |manifest| *manifest = serde_json::json!({}));

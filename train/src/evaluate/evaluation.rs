@@ -153,7 +153,6 @@ impl Evaluation {
     /// The figures as a manifest holds them; those without a value are left out.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
-        let split = if self.protocol == Protocol::Image { "image" } else { "subject" };
         self.figures
             .named()
             .into_iter()
@@ -162,7 +161,8 @@ impl Evaluation {
                     name: name.to_owned(),
                     value: estimate.value?,
                     interval: estimate.interval,
-                    split: split.to_owned(),
+                    split: self.protocol.to_string(),
+                    siblings: None,
                     cells: self.counts.cells,
                     subjects: self.counts.subjects,
                 })
