@@ -246,8 +246,8 @@ fn calibrated(subject: &Pooled) -> String {
     format!(
         "{CALIBRATION}temperature {:.3}, fitted on the logits of all {} cells that siblings tested by subject, for this \
          model's own cells would make it too sure. Threshold {} on P(all). Review band {low:.2} to {high:.2}: {band} \
-         {percent} % of the siblings' tested cells outside it decided rightly, each class counted equally. The figures \
-         above were calibrated by each sibling's own validation cells and not by this.",
+         {percent} % of the siblings' tested cells outside it decided rightly, each class counted equally. This card's figures \
+         were calibrated by each sibling's own validation cells and not by this.",
         calibration.temperature, subject.pooled.counts.cells, calibration.threshold,
     )
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use leukd::result::RESEARCH_USE_ONLY;
-use leukd_train::evaluate::{AreaFigures, Estimate, OperatingPoint, Thresholds};
+use leukd_train::evaluate::{AreaFigures, Estimate, OperatingPoint, SIDES, Thresholds};
 use leukd_train::pool::{Pooled, Run};
 use leukd_train::report::{counted, number, put, title_and_meaning, with_interval};
 
@@ -68,7 +68,8 @@ fn print(out: &mut impl Write, of: &Pooled) -> std::io::Result<()> {
             counted(fold.counts.subjects, "subject")
         )?;
     }
-    for (setting, values) in &of.differing {
+    // That the sides differ goes without saying.
+    for (setting, values) in of.differing.iter().filter(|(setting, _)| *setting != SIDES) {
         writeln!(out, "they differ in {setting}: {}", values.join(", "))?;
     }
     for caveat in &of.pooled.caveats {
@@ -79,7 +80,8 @@ fn print(out: &mut impl Write, of: &Pooled) -> std::io::Result<()> {
     writeln!(
         out,
         "\nEach run's own figures, their mean, and all tested cells together: calibrated P(all), each run's logits at the \
-         temperature of its own validation cells. 95 % intervals from a bootstrap over {}.",
+         temperature of its own validation cells. 95 % intervals from a bootstrap over {}. They \
+         estimate what such a training gives, and measure no model that was trained on everything.",
         of.pooled.resampled
     )?;
     calibration(out, of)

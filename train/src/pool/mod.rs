@@ -162,7 +162,7 @@ impl Pooled {
         let about = about(runs, &siblings, calibration, seed);
         let fitted = Evaluation::of(&raw, &About { calibration, ..about.clone() });
         let mut pooled = together(cells, &fitted, &about);
-        pooled.caveats.extend(caveats(runs, &siblings));
+        pooled.caveats.extend(caveats(&siblings));
         let cut = |cell: &Cell<'_>| {
             Some((cell.prediction.clone(), cell.run.evaluation.baseline.as_ref()?.cut))
         };
@@ -226,16 +226,8 @@ fn together(cells: &[Cell<'_>], fitted: &Evaluation, about: &About) -> Evaluatio
     pooled
 }
 
-fn caveats(runs: &[Run], siblings: &check::Siblings<'_>) -> Vec<String> {
-    let mut caveats = vec![format!(
-        "These figures are of {} by one recipe, each on cells that it had not seen: they estimate what such a training \
-         gives, and measure no model that was trained on everything.",
-        if runs.len() == 1 {
-            "1 model".to_owned()
-        } else {
-            format!("{} models trained", runs.len())
-        }
-    )];
+fn caveats(siblings: &check::Siblings<'_>) -> Vec<String> {
+    let mut caveats = Vec::new();
     if siblings.untested > 0 && siblings.protocol == Protocol::Subject {
         caveats.push(format!(
             "No run tested {} of the {} cells: the folds do not cover all subjects.",
