@@ -117,6 +117,18 @@ fn a_newer_manifest_asks_for_a_newer_leukd_whatever_else_it_holds() {
 }
 
 #[test]
+fn bundles_of_older_versions_still_load() {
+    for version in 1..MANIFEST_VERSION {
+        let mut manifest = testing::tiny_manifest("older", Precision::F32);
+        manifest.version = version;
+        let bytes = testing::bundle_of(testing::tiny_network(1, Precision::F32), manifest);
+        let bundle = Bundle::from_bytes(&bytes, "older").unwrap();
+        assert_eq!(bundle.manifest().version, version);
+        Model::load(bundle).unwrap();
+    }
+}
+
+#[test]
 fn a_wrong_manifest_names_its_field() {
     let says = |what: &str, change: fn(&mut serde_json::Value)| {
         let error = with_manifest(change);
