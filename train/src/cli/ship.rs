@@ -39,7 +39,7 @@ pub(super) fn run(args: &ShipArgs) -> Outcome {
         .collect::<Result<Vec<_>, _>>()?;
     let shipped = ship(&bytes, &figures).map_err(|error| named(&args.bundle, &error))?;
     // Nothing is written that the daemon would refuse.
-    let model = Model::load(Bundle::from_bytes(&shipped, &args.out.display().to_string())?)?;
+    let model = Model::load(Bundle::from_bytes(&shipped, args.out.display().to_string())?)?;
     export::write(&args.out, &shipped)?;
     let manifest = model.manifest();
     let mut out = std::io::stdout().lock();
