@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use leukd::model::manifest::{Precision, Quantization};
+use leukd::model::manifest::{Metric, Precision, Quantization};
 use leukd::model::testing;
 
 const LEUKD: &str = env!("CARGO_BIN_EXE_leukd");
@@ -210,6 +210,41 @@ fn the_card_of_a_quantized_bundle_says_what_that_cost() {
         leukd(folder.path()).args(["model", "show", "small.onnx", "--json"]).output().unwrap();
     let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(json["quantization"]["flips"], "3");
+}
+
+#[test]
+fn the_card_says_which_figures_are_cross_validated_over_how_many_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifest = testing::tiny_manifest("siblings", Precision::F32);
+    let metric = |split: &str, siblings: Option<u32>| Metric {
+        name: "auroc".to_owned(),
+        value: 0.9125,
+        interval: Some((0.85, 0.95)),
+        split: split.to_owned(),
+        cells: 3576,
+        subjects: 33,
+        siblings,
+    };
+    manifest.metrics =
+        vec![metric("subject", Some(3)), metric("image", Some(1)), metric("subject", None)];
+    let bytes = testing::bundle_of(testing::tiny_network(1, Precision::F32), manifest);
+    fs::write(folder.path().join("model.onnx"), bytes).unwrap();
+    let show = |more: &[&str]| {
+        let output =
+            leukd(folder.path()).args(["model", "show", "model.onnx"]).args(more).output().unwrap();
+        stdout(&output)
+    };
+    let text = show(&[]);
+    for line in [
+        "auroc 0.9125 [0.8500, 0.9500], split by subject, 3576 cells of 33 subjects, cross-validated, 3 models\n",
+        "split by image, 3576 cells of 33 subjects, cross-validated, 1 model\n",
+        "split by subject, 3576 cells of 33 subjects\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    let siblings = |at: usize| json["metrics"][at]["siblings"].as_u64().unwrap_or(0);
+    assert_eq!([siblings(0), siblings(1), siblings(2)], [3, 1, 0]);
 }
 
 #[test]

@@ -158,6 +158,18 @@ fn a_newer_manifest_asks_for_a_newer_leukd_whatever_else_it_holds() {
 }
 
 #[test]
+fn bundles_of_older_versions_still_load() {
+    for version in 1..MANIFEST_VERSION {
+        let mut manifest = testing::tiny_manifest("older", Precision::F32);
+        manifest.version = version;
+        let bytes = testing::bundle_of(testing::tiny_network(1, Precision::F32), manifest);
+        let bundle = Bundle::from_bytes(&bytes, "older").unwrap();
+        assert_eq!(bundle.manifest().version, version);
+        Model::load(bundle).unwrap();
+    }
+}
+
+#[test]
 fn a_wrong_manifest_names_its_field() {
     let says = |what: &str, change: fn(&mut serde_json::Value)| {
         let error = with_manifest(change);
@@ -203,6 +215,11 @@ fn a_wrong_manifest_names_its_field() {
     });
     let error = with_manifest(|manifest| manifest["quantization"] = quantization);
     assert!(error.to_string().contains("quantization.flips"), "{error}");
+    let metric = serde_json::json!({
+        "name": "auroc", "value": 0.9, "interval": null, "split": "subject", "cells": 2, "subjects": 2, "siblings": 0
+    });
+    let error = with_manifest(|manifest| manifest["metrics"] = serde_json::json!([metric]));
+    assert!(error.to_string().contains("metrics[0].siblings"), "{error}");
     says("id", |manifest| manifest["id"] = "../x y".into());
     says("version", |manifest| manifest["version"] = 0.into());
     says("version", |manifest| *manifest = serde_json::json!({}));

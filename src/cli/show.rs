@@ -101,8 +101,13 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
         } else {
             format!("[{:.4}, {:.4}]", metric.lower, metric.upper)
         };
+        let siblings = match metric.siblings {
+            0 => String::new(),
+            1 => ", cross-validated, 1 model".to_owned(),
+            many => format!(", cross-validated, {many} models"),
+        };
         format!(
-            "measured   {} {:.4} {interval}, split by {}, {} cells of {} subjects",
+            "measured   {} {:.4} {interval}, split by {}, {} cells of {} subjects{siblings}",
             clean(&metric.name),
             metric.value,
             clean(&metric.split),

@@ -10,8 +10,8 @@ pub const MANIFEST_KEY: &str = "leukd.manifest";
 
 /// The manifest version that this leukd writes and the newest that it reads.
 ///
-/// 1: the first. 2: `quantization`. 3: `preprocessing.standardise`. A leukd that knows only the versions before refuses
-/// such a bundle and asks for an update.
+/// 1: the first. 2: `quantization`. 3: `preprocessing.standardise`, and `siblings` of a metric. A leukd that knows only
+/// the versions before refuses such a bundle and asks for an update.
 pub const MANIFEST_VERSION: u32 = 3;
 
 /// Everything that a bundle says about its network.
@@ -127,7 +127,7 @@ pub struct Training {
     pub data: String,
     /// SHA-256 over the sorted `digest  name` lines of every training image, hexadecimal.
     pub data_digest: String,
-    /// `image` or `subject`.
+    /// `image`, `subject`, or `everything` where no test side was left.
     pub protocol: String,
     /// The split in words: which subjects stand on which side.
     pub split: String,
@@ -157,6 +157,10 @@ pub struct Metric {
     pub cells: u64,
     /// Of how many subjects.
     pub subjects: u64,
+    /// By cross-validation: measured not on this model but on so many siblings of it, at least 1, trained by the same
+    /// recipe, each on cells that it had not seen. None: measured on this very model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub siblings: Option<u32>,
 }
 
 /// One input with the output that the trainer saw.
@@ -231,6 +235,10 @@ impl Manifest {
                 let problem =
                     format!("{} with interval {lower} to {upper} is no figure", metric.value);
                 return wrong(&format!("metrics[{index}]"), problem);
+            }
+            if metric.siblings == Some(0) {
+                let problem = "measured on 0 sibling models".to_owned();
+                return wrong(&format!("metrics[{index}].siblings"), problem);
             }
         }
         if !(1..=MOST_GOLDEN).contains(&self.golden.len()) {

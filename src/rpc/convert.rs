@@ -145,6 +145,7 @@ pub fn card(manifest: &crate::model::manifest::Manifest) -> proto::Model {
                     split: metric.split.clone(),
                     cells: metric.cells,
                     subjects: metric.subjects,
+                    siblings: metric.siblings.unwrap_or(0),
                 }
             })
             .collect(),

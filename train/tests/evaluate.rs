@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Calibration;
@@ -20,6 +22,7 @@ fn about(calibration: Calibration) -> About {
     About {
         side: Side::Test,
         protocol: Protocol::Subject,
+        recipe: BTreeMap::new(),
         split: "in words".to_owned(),
         training_digest: Digest::of(b"").to_string(),
         model: ModelRef { id: "model".to_owned(), digest: Digest::of(b"").to_string() },
@@ -295,7 +298,7 @@ fn the_baselines_cut_and_direction_come_from_the_training_side() {
         one.area = if one.label == 0 { 110 } else { 90 + 2 * (index as u64 % 2) };
     }
     let about = About { baseline: Some(cut), ..about(calibration()) };
-    let baseline = Evaluation::of(&set, &about).baseline.unwrap();
+    let baseline = Evaluation::of(&set, &about).baseline.unwrap().figures;
     assert_eq!(baseline.sensitivity.value, Some(0.0));
     assert_eq!(baseline.balanced_accuracy.value, Some(0.5));
     assert_eq!(baseline.auroc.value, Some(1.0));

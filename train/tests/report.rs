@@ -48,6 +48,7 @@ fn evaluation(side: Side, protocol: Protocol, classes: usize) -> Evaluation {
             protocol,
             split: "in words".to_owned(),
             training_digest: Digest::of(b"").to_string(),
+            recipe: std::collections::BTreeMap::new(),
             model: ModelRef { id: "m".to_owned(), digest: String::new() },
             calibration: Calibration { temperature: 1.4, threshold: 0.5, review: (0.4, 0.6) },
             seen: Seen::No,

@@ -12,7 +12,8 @@ use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
-use leukd_train::dataset::Dataset;
+use leukd_train::dataset::{Dataset, Split};
+use leukd_train::evaluate::CELLS;
 use leukd_train::fit::Checkpoint;
 
 /// Three subjects a class, six cells each, in C-NMC's layout; one file is broken.
@@ -151,6 +152,49 @@ fn one_command_goes_from_a_folder_of_cells_to_a_bundle_that_serves_and_its_repor
         (line["loss"].clone(), line["validation_loss"].clone())
     };
     assert_eq!(metrics("out"), metrics("again"), "the same run gives the same numbers");
+}
+
+#[test]
+fn a_run_on_everything_measures_nothing_and_no_card_split_or_report_pretends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("data"), dir.path().join("out"));
+    cells(&data);
+    let everything = ["--protocol", "everything", "--set", "choice.keep=last"];
+    let output = train(&data, &out, &everything).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    for part in [
+        "On everything: there is no test side",
+        "on the validation cells: no accuracy on new ones",
+        "Nothing is measured: this model was trained on everything",
+    ] {
+        assert!(said(&output).contains(part), "{part}: {}", said(&output));
+    }
+    let split = Split::told(&out.join("split.csv")).unwrap();
+    assert_eq!((split.training.len(), split.validation.len(), split.test.len()), (34, 2, 0));
+    let bundle = Bundle::read(&out.join("model.onnx")).unwrap();
+    let manifest = bundle.manifest();
+    assert_eq!((manifest.training.protocol.as_str(), manifest.training.cells), ("everything", 34));
+    assert!(manifest.metrics.is_empty(), "{:?}", manifest.metrics);
+    assert!(manifest.card.contains("Figures: none."), "{}", manifest.card);
+    // By this `ship` tells that figures are of the same cells.
+    assert_eq!(manifest.training.recipe[CELLS], split.cells_digest().to_string());
+    assert_eq!(std::fs::read_to_string(out.join("evaluation.json")).unwrap(), "[]");
+    let report = std::fs::read_to_string(out.join("report.html")).unwrap();
+    for part in ["Nothing was measured", "No figure here is accuracy on new cells", "On everything"]
+    {
+        assert!(report.contains(part), "{part}");
+    }
+    // Nor can it be measured on its own cells afterwards.
+    let evaluated = Command::new(env!("CARGO_BIN_EXE_leukd-train"))
+        .arg("evaluate")
+        .arg(out.join("model.onnx"))
+        .arg("--data")
+        .arg(&data)
+        .args(["--protocol", "everything", "--side", "validation"])
+        .output()
+        .unwrap();
+    assert_eq!(evaluated.status.code(), Some(1));
+    assert!(said(&evaluated).contains("nothing on it can be measured"), "{}", said(&evaluated));
 }
 
 #[test]

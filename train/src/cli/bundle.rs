@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 use leukd::model::manifest::Precision;
 use leukd::result::RESEARCH_USE_ONLY;
-use leukd_train::dataset::Split;
+use leukd_train::dataset::{Protocol, Split};
 use leukd_train::export::{self, Naming};
 use leukd_train::fit::Checkpoint;
 use leukd_train::recipe::Kept;
@@ -101,8 +101,12 @@ pub(super) fn export(
             Kept::Last => "last",
         }
     )?;
+    let validation = match split.protocol {
+        Protocol::Everything => "on the validation cells: no accuracy on new ones",
+        Protocol::Image | Protocol::Subject => "validation",
+    };
     for (name, value) in exported.figures.named() {
-        writeln!(out, "  {name} {value:.4} (validation)")?;
+        writeln!(out, "  {name} {value:.4} ({validation})")?;
     }
     writeln!(out, "  the daemon's engine differs by {:.1e} at most", exported.difference)?;
     writeln!(out, "{RESEARCH_USE_ONLY}")?;

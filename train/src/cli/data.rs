@@ -105,7 +105,13 @@ enum ProtocolArg {
     Subject,
     /// The sides that the data name, in a CSV's column side or by folders such as test.
     Given,
+    /// Nothing: no test side, everything is trained on but 5 % of each subject's cells, which draw the
+    /// learning curve. For the model that is shipped; its figures come from `pool`.
+    Everything,
 }
+
+/// What means nothing where cells are parted by chance, whoever's they are.
+const SUBJECTS: [&str; 5] = ["--folds", "--fold", "--hold-out", "--test-fold", "--validate-on"];
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Split")]
@@ -158,9 +164,8 @@ impl Flags {
             None => ("", &[]),
             Some(ProtocolArg::Subject) => ("subject", &["--test-fold"]),
             Some(ProtocolArg::Given) => ("given", &["--folds", "--fold", "--hold-out"]),
-            Some(ProtocolArg::Image) => {
-                ("image", &["--folds", "--fold", "--hold-out", "--test-fold", "--validate-on"])
-            }
+            Some(ProtocolArg::Image) => ("image", &SUBJECTS),
+            Some(ProtocolArg::Everything) => ("everything", &SUBJECTS),
         };
         if let Some((flag, _)) = given.iter().find(|(flag, is)| *is && foreign.contains(flag)) {
             return Err(conflict(format!("{flag} means nothing with --protocol {protocol}")));
@@ -181,6 +186,7 @@ impl Flags {
         let subject = self.folds.or(self.fold).is_some() || !self.hold_out.is_empty();
         let plan = match self.protocol {
             Some(ProtocolArg::Image) => SplitPlan::Image { seed },
+            Some(ProtocolArg::Everything) => SplitPlan::Everything { seed },
             Some(ProtocolArg::Given) => {
                 SplitPlan::Given { test_fold: self.test_fold, validation, seed }
             }

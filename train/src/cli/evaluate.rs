@@ -8,7 +8,7 @@ use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Manifest;
 use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
-use leukd_train::dataset::{Cell, LABELS, Side, Split};
+use leukd_train::dataset::{Cell, LABELS, Protocol, Side, Split};
 use leukd_train::evaluate::Evaluation;
 use leukd_train::fit::Checkpoint;
 use leukd_train::report::{counted, number, title_and_meaning, with_interval};
@@ -34,7 +34,7 @@ pub(super) struct EvaluateArgs {
     /// One JSON object a side, a line each, instead of tables.
     #[arg(long)]
     json: bool,
-    /// Write evaluation.json, predictions.csv, report.html and figures/ into this folder.
+    /// Write evaluation.json, predictions.csv, split.csv, report.html and figures/ into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Seeds the bootstrap of the intervals.
@@ -70,6 +70,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
         Split::everything(data::read(&args.data.data, &manifest.preprocessing)?)
     } else {
         let split = args.data.split(&manifest.preprocessing)?;
+        tests_something(&split)?;
         same_protocol(manifest, &split)?;
         split
     };
@@ -93,6 +94,19 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
         writeln!(out, "{RESEARCH_USE_ONLY}")?;
     }
     Ok(())
+}
+
+/// # Errors
+///
+/// Where nothing is kept apart: whatever were measured would pass for accuracy on new cells.
+fn tests_something(split: &Split) -> Outcome {
+    if split.protocol != Protocol::Everything {
+        return Ok(());
+    }
+    Err("this split has no test side, and its validation cells are the training subjects': nothing on it can be \
+         measured. The figures of a model that was trained on everything come from runs that tested (`leukd-train \
+         pool`, then `ship`); on cells from elsewhere --everything measures it"
+        .into())
 }
 
 /// # Errors
@@ -215,8 +229,8 @@ pub(super) fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()
             "\ncell area alone, cut at {:.0} px on the training side: balanced accuracy {}, \
              AUROC {}\n",
             baseline.cut.area,
-            with_interval(&baseline.balanced_accuracy),
-            with_interval(&baseline.auroc)
+            with_interval(&baseline.figures.balanced_accuracy),
+            with_interval(&baseline.figures.auroc)
         ),
         None => writeln!(out, "\nno baseline: the training side lacks a class\n"),
     }

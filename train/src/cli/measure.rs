@@ -50,6 +50,7 @@ pub(super) fn measure<'a>(
                 protocol: split.protocol_of(side),
                 split: split.in_words(),
                 training_digest: split.training_digest().to_string(),
+                recipe: manifest.training.recipe.clone(),
                 model: model.reference(),
                 calibration: manifest.calibration,
                 seen: Seen::of(manifest, split, side),
@@ -62,7 +63,7 @@ pub(super) fn measure<'a>(
         .collect()
 }
 
-/// `evaluation.json`, `predictions.csv` and the report into `folder`; the report's path.
+/// `evaluation.json`, `predictions.csv`, `split.csv` and the report into `folder`; the report's path.
 pub(super) fn write(
     folder: &Path,
     model: &Model,
@@ -76,6 +77,7 @@ pub(super) fn write(
     let evaluations: Vec<_> = measured.iter().map(|one| one.evaluation.clone()).collect();
     put(&folder.join("evaluation.json"), &serde_json::to_vec_pretty(&evaluations)?)?;
     put(&folder.join("predictions.csv"), &predictions(model, measured)?)?;
+    split.write_csv(&folder.join("split.csv"))?;
     let shown = measured.iter().max_by_key(|one| one.evaluation.side);
     let device = extra.device.map_or_else(String::new, |device| format!("trained on {device}; "));
     let facts = Facts {

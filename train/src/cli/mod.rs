@@ -10,10 +10,12 @@ mod inspect;
 mod measure;
 mod pace;
 mod pack;
+mod pool;
 mod progress;
 mod quantize;
 mod recipe;
 mod run;
+mod ship;
 mod weights;
 mod whole;
 
@@ -80,6 +82,22 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Quantize(Box<quantize::QuantizeArgs>),
+    /// Put the figures of several runs together: each tested on cells of its own, by one recipe (cross-validation).
+    ///
+    /// Prints each run's figures, their mean, and those of all tested cells together, with intervals, beside what the
+    /// cell's area alone tells; fits the calibration of a model that was trained on everything; writes pooled.json.
+    /// Refuses runs of different recipes, cells or protocols, and cells that were tested twice.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Pool(Box<pool::PoolArgs>),
+    /// Give a bundle that was trained on everything the cross-validated figures and the calibration of its siblings.
+    ///
+    /// The figures must come from runs of the same cells and the same recipe: every setting is compared but the split, the
+    /// seed, the device and the minutes. The bundle's manifest and card then say how many sibling models were measured,
+    /// by subject and by image, never mixed.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Ship(Box<ship::ShipArgs>),
     /// Say what a weights file would bring to the network, and what not.
     ///
     /// Reads Keras' .h5 (backbone alone, or the full model), timm's and torchvision's .safetensors
@@ -104,6 +122,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Quantize(args) => quantize::run(&args),
+        Command::Pool(args) => pool::run(&args),
+        Command::Ship(args) => ship::run(&args),
         Command::Weights(args) => weights::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
-use leukd_train::dataset::{Broken, Side, Split};
+use leukd_train::dataset::{Broken, Protocol, Side, Split};
 use leukd_train::evaluate::through_engine;
 use leukd_train::export;
 use leukd_train::fit::{Checkpoint, Ending, EpochLine, State};
@@ -101,6 +101,13 @@ pub(super) fn run(Whole(args): &Whole) -> Outcome {
     heading(&mut out, "Evaluation")?;
     let path = folder.join("model.onnx");
     let (model, measured) = measured(chosen, &split, &path)?;
+    if measured.is_empty() {
+        writeln!(
+            out,
+            "Nothing is measured: this model was trained on everything. `leukd-train ship` gives it the figures that \
+             `leukd-train pool` makes of runs that tested."
+        )?;
+    }
     for one in measured.iter().filter(|one| one.evaluation.side == headline(&split)) {
         evaluate::print(&mut out, &one.evaluation)?;
     }
@@ -120,7 +127,7 @@ fn headline(split: &Split) -> Side {
     if split.test.is_empty() { Side::Validation } else { Side::Test }
 }
 
-/// Measures the bundle on every side that it was not fitted on, writes it to `path` with the figures
+/// Measures the bundle on every side that tells something about new cells, writes it to `path` with the figures
 /// of the [`headline`] side, and gives the model that was written.
 fn measured<'a>(
     bytes: &[u8],
@@ -132,7 +139,10 @@ fn measured<'a>(
     let bytes = &export::recalibrated(bytes, &through_engine(&plain, &split.validation)?)?;
     let plain = Model::load(Bundle::from_bytes(bytes, &origin)?)?;
     let sides = [(Side::Validation, &split.validation), (Side::Test, &split.test)];
-    let sides = sides.into_iter().filter(|(_, cells)| !cells.is_empty());
+    let sides = sides.into_iter().filter(|(_, cells)| {
+        // On everything there is nothing but the training subjects' cells.
+        !cells.is_empty() && split.protocol != Protocol::Everything
+    });
     let sides = sides.map(|(side, cells)| (side, cells.as_slice())).collect();
     let mut measured = measure::measure(&plain, split, sides, BOOTSTRAP_SEED)?;
     let told = measured.iter().find(|one| one.evaluation.side == headline(split));

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::folds::{all_have_subjects, fewest_first, folds};
 use super::split::{Protocol, Side, Split, ValidationBy};
-use super::validation::{SHARE, carve, share};
+use super::validation::{CURVE_SHARE, SHARE, carve, for_curve, share};
 use super::{Cell, Dataset, DatasetError, LABELS, census, listed};
 
 /// How the cells are parted.
@@ -40,6 +40,12 @@ pub enum SplitPlan {
         /// [`SplitPlan::Subject`], but only where the data name no validation side.
         validation: Vec<String>,
         /// Decides the rest.
+        seed: u64,
+    },
+    /// No test side: every picture is trained on but 5 % of each subject's, which draw the learning curve. For the
+    /// model that is shipped, whose figures come from runs that tested ([`crate::pool`]).
+    Everything {
+        /// Decides which are left out.
         seed: u64,
     },
 }
@@ -79,6 +85,7 @@ impl SplitPlan {
             Self::Given { test_fold: None, validation, seed } => {
                 by_side(dataset.cells)?.steered(validation, *seed)?
             }
+            Self::Everything { seed } => everything(dataset.cells, *seed),
         };
         let placed: usize = Side::EVERY.iter().map(|side| split.side(*side).len()).sum();
         let twins = total - placed - split.left_out;
@@ -94,7 +101,7 @@ fn by_image(cells: Vec<Cell>, seed: u64) -> Split {
         let mut own: Vec<usize> = (0..cells.len()).filter(|at| cells[*at].label == label).collect();
         own.shuffle(&mut rng);
         // One at least, so that few cells make a small split rather than none.
-        let each = share(own.len()).max(1);
+        let each = share(own.len(), SHARE).max(1);
         let sides = [Side::Test, Side::Validation].into_iter().flat_map(|s| vec![s; each]);
         own.iter().zip(sides).for_each(|(at, chosen)| side[*at] = chosen);
     }
@@ -108,6 +115,14 @@ fn by_image(cells: Vec<Cell>, seed: u64) -> Split {
         validation_by: ValidationBy::Image,
         origin: format!("{}/{SHARE}/{SHARE} of each class, split seed {seed}", 100 - 2 * SHARE),
         ..Split::of(training, validation, test)
+    }
+}
+
+fn everything(cells: Vec<Cell>, seed: u64) -> Split {
+    let (training, validation) = for_curve(once(cells, &mut HashSet::new()), seed);
+    Split {
+        origin: format!("every picture but {CURVE_SHARE} % of each subject's, split seed {seed}"),
+        ..Split::of(training, validation, Vec::new())
     }
 }
 

@@ -1,8 +1,9 @@
 //! A split as a CSV, written and read back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use leukd::cell::Format;
 use leukd::result::Digest;
 
 use super::split::{Side, Split};
@@ -61,39 +62,24 @@ impl Split {
     /// At the first line whose picture is not among the cells any more, comes twice, or has another
     /// label or subject there; and where a side lacks a class.
     pub fn from_csv(dataset: Dataset, path: &Path) -> Result<Self, DatasetError> {
-        let table = Table::read(path, &["side", "label", "subject", "sha256"])?;
         let known = Known::of(&dataset);
-        let mut sides: HashMap<Digest, (Side, u64)> = HashMap::new();
         // The copy of each picture that is kept, as an index into the cells.
         let mut kept: BTreeMap<usize, Side> = BTreeMap::new();
-        for (line, row) in &table.rows {
-            let failed =
-                |problem| DatasetError::SplitLine { path: path.to_owned(), line: *line, problem };
-            let row = row.as_ref().map_err(|problem| failed(problem.clone()))?;
-            let entry = Entry {
-                name: table.field(row, "name").unwrap_or_default(),
-                label: table.field(row, "label").unwrap_or_default(),
-                subject: table.field(row, "subject").unwrap_or_default(),
-            };
-            let side = table.field(row, "side").unwrap_or_default().parse().map_err(failed)?;
-            let digest: Digest = table
-                .field(row, "sha256")
-                .unwrap_or_default()
-                .parse()
-                .map_err(|error| failed(format!("sha256: {error}")))?;
-            if let Some((_, earlier)) = sides.insert(digest, (side, *line)) {
-                return Err(failed(format!("the same picture as in line {earlier}")));
-            }
-            let at = known.cell(digest, &entry).map_err(failed)?;
-            kept.insert(at, side);
+        let entries = entries(path)?;
+        for entry in &entries {
+            kept.insert(
+                known.cell(entry).map_err(|problem| entry.failed(path, problem))?,
+                entry.side,
+            );
         }
+        let named: HashSet<Digest> = entries.iter().map(|entry| entry.digest).collect();
         let total = dataset.cells.len();
         let mut parted = [Vec::new(), Vec::new(), Vec::new()];
         let mut twins = 0;
         for (at, cell) in dataset.cells.into_iter().enumerate() {
             match kept.get(&at) {
                 Some(side) => parted[*side as usize].push(cell),
-                None => twins += usize::from(sides.contains_key(&cell.digest)),
+                None => twins += usize::from(named.contains(&cell.digest)),
             }
         }
         let [training, validation, test] = parted;
@@ -106,13 +92,81 @@ impl Split {
         }
         .with_every_class()
     }
+
+    /// The split that a CSV as [`Split::write_csv`] writes it tells of, without its pictures: its cells have names,
+    /// labels, subjects and digests, and no pixels, sizes or areas. For what is said of a split long after it was
+    /// trained on.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, and at the first line that names no cell or one that came before.
+    pub fn told(path: &Path) -> Result<Self, DatasetError> {
+        let mut parted = [Vec::new(), Vec::new(), Vec::new()];
+        for entry in entries(path)? {
+            let Some(label) = LABELS.iter().position(|known| *known == entry.label) else {
+                let problem = format!("the label {:?} is neither all nor hem", entry.label);
+                return Err(entry.failed(path, problem));
+            };
+            parted[entry.side as usize].push(Cell {
+                path: entry.name.clone().into(),
+                name: entry.name,
+                label,
+                subject: entry.subject,
+                fold: None,
+                side: Some(entry.side),
+                digest: entry.digest,
+                format: Format::Bmp,
+                width: 0,
+                height: 0,
+                area: 0,
+                pixels: Vec::new(),
+            });
+        }
+        let [training, validation, test] = parted;
+        Ok(Self {
+            origin: format!("as in {}", path.display()),
+            ..Self::of(training, validation, test)
+        })
+    }
 }
 
-/// What a line says of a picture besides its digest.
-struct Entry<'a> {
-    name: &'a str,
-    label: &'a str,
-    subject: &'a str,
+/// What a line says of a picture.
+struct Entry {
+    line: u64,
+    side: Side,
+    digest: Digest,
+    name: String,
+    label: String,
+    subject: String,
+}
+
+impl Entry {
+    fn failed(&self, path: &Path, problem: String) -> DatasetError {
+        DatasetError::SplitLine { path: path.to_owned(), line: self.line, problem }
+    }
+}
+
+/// The lines of a split's CSV, each picture in one of them.
+fn entries(path: &Path) -> Result<Vec<Entry>, DatasetError> {
+    let table = Table::read(path, &["side", "label", "subject", "sha256"])?;
+    let mut lines: HashMap<Digest, u64> = HashMap::new();
+    let mut entries = Vec::with_capacity(table.rows.len());
+    for (line, row) in &table.rows {
+        let failed =
+            |problem| DatasetError::SplitLine { path: path.to_owned(), line: *line, problem };
+        let row = row.as_ref().map_err(|problem| failed(problem.clone()))?;
+        let field = |column| table.field(row, column).unwrap_or_default();
+        let side = field("side").parse().map_err(failed)?;
+        let digest: Digest =
+            field("sha256").parse().map_err(|error| failed(format!("sha256: {error}")))?;
+        if let Some(earlier) = lines.insert(digest, *line) {
+            return Err(failed(format!("the same picture as in line {earlier}")));
+        }
+        let [name, label, subject] =
+            ["name", "label", "subject"].map(|column| field(column).to_owned());
+        entries.push(Entry { line: *line, side, digest, name, label, subject });
+    }
+    Ok(entries)
 }
 
 /// The data's files, by what a line may know of them.
@@ -132,15 +186,15 @@ impl<'a> Known<'a> {
     }
 
     /// The cell that a line means: of copies the one that fits it best.
-    fn cell(&self, digest: Digest, entry: &Entry<'_>) -> Result<usize, String> {
-        let copies = self.by_digest.get(&digest).map_or(&[][..], Vec::as_slice);
+    fn cell(&self, entry: &Entry) -> Result<usize, String> {
+        let copies = self.by_digest.get(&entry.digest).map_or(&[][..], Vec::as_slice);
         let fit = |at: &usize| {
             let cell = &self.cells[*at];
             (cell.subject == entry.subject, cell.name == entry.name)
         };
         // The first of equals, for the cells are sorted.
         let Some(at) = copies.iter().rev().max_by_key(|at| fit(at)).copied() else {
-            return Err(self.missing(digest, entry));
+            return Err(self.missing(entry));
         };
         let Cell { label, subject, path, .. } = &self.cells[at];
         let path = path.display();
@@ -151,8 +205,8 @@ impl<'a> Known<'a> {
                 entry.label
             ));
         }
-        if subject != entry.subject {
-            let named = entry.subject;
+        if *subject != entry.subject {
+            let named = &entry.subject;
             return Err(format!(
                 "it is a cell of the subject {named:?}, and of {subject:?} in the data ({path})"
             ));
@@ -160,9 +214,9 @@ impl<'a> Known<'a> {
         Ok(at)
     }
 
-    fn missing(&self, digest: Digest, entry: &Entry<'_>) -> String {
-        let named = |path: &Path| path.file_name().is_some_and(|name| name == entry.name);
-        let name = entry.name;
+    fn missing(&self, entry: &Entry) -> String {
+        let Entry { name, digest, .. } = entry;
+        let named = |path: &Path| path.file_name().is_some_and(|own| own == name.as_str());
         let what = "give the data that this split was made of, or make a new one without --split";
         if let Some(cell) = self.cells.iter().find(|cell| named(&cell.path)) {
             let path = cell.path.display();

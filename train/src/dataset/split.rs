@@ -18,14 +18,26 @@ pub enum Protocol {
     Image,
     /// Subjects: nobody's cells are fitted on and measured on.
     Subject,
+    /// Nothing: there is no test side, and the validation cells are the training subjects'. Nothing that such a run
+    /// measures says anything about new cells.
+    Everything,
+}
+
+impl Protocol {
+    /// The word that files and flags use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Subject => "subject",
+            Self::Everything => "everything",
+        }
+    }
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Image => "image",
-            Self::Subject => "subject",
-        })
+        f.pad(self.as_str())
     }
 }
 
@@ -109,11 +121,19 @@ pub struct Split {
 }
 
 impl Split {
+    /// SHA-256 over the sorted `label digest` lines of every cell, whichever side it stands on: the same for every
+    /// split of the same pictures with the same labels.
+    #[must_use]
+    pub fn cells_digest(&self) -> Digest {
+        let sides = Side::EVERY.into_iter().flat_map(|side| self.side(side));
+        of_lines(sides.map(|cell| format!("{} {}\n", LABELS[cell.label], cell.digest)).collect())
+    }
+
     /// SHA-256 over the sorted `side label subject digest` lines of every cell: two splits with the same one
     /// part the same pictures with the same labels in the same way.
     #[must_use]
     pub fn sides_digest(&self) -> Digest {
-        let mut lines: Vec<String> = Side::EVERY
+        let lines = Side::EVERY
             .into_iter()
             .flat_map(|side| {
                 self.side(side).iter().map(move |cell| {
@@ -122,8 +142,7 @@ impl Split {
                 })
             })
             .collect();
-        lines.sort();
-        Digest::of(lines.concat().as_bytes())
+        of_lines(lines)
     }
 
     /// Every cell on the test side, byte-identical copies once: for a model that was made elsewhere.
@@ -164,13 +183,14 @@ impl Split {
             a.is_disjoint(b) && !a.contains("") && !b.contains("")
         };
         let steered = apart(&fitted, &validated);
-        let measured = if test.is_empty() {
-            steered
-        } else {
-            apart(&tested, &fitted) && apart(&tested, &validated)
+        let protocol = match test.is_empty() {
+            true if steered => Protocol::Subject,
+            true => Protocol::Everything,
+            false if apart(&tested, &fitted) && apart(&tested, &validated) => Protocol::Subject,
+            false => Protocol::Image,
         };
         Self {
-            protocol: if measured { Protocol::Subject } else { Protocol::Image },
+            protocol,
             validation_by: if steered { ValidationBy::Subject } else { ValidationBy::Image },
             origin: "given sides".to_owned(),
             source: PathBuf::new(),
@@ -195,10 +215,8 @@ impl Split {
     /// SHA-256 over the sorted `digest  name` lines of every training image.
     #[must_use]
     pub fn training_digest(&self) -> Digest {
-        let mut lines: Vec<String> =
-            self.training.iter().map(|cell| format!("{}  {}\n", cell.digest, cell.name)).collect();
-        lines.sort();
-        Digest::of(lines.concat().as_bytes())
+        let cells = self.training.iter();
+        of_lines(cells.map(|cell| format!("{}  {}\n", cell.digest, cell.name)).collect())
     }
 
     /// The split in words: what it keeps apart, who decided it, and for every side which subjects
@@ -213,8 +231,16 @@ impl Split {
                 "By image: cells of one subject may stand on several sides, so the figures say \
                  nothing about new subjects"
             }
+            Protocol::Everything => {
+                "On everything: there is no test side, so nothing that this run measures says anything \
+                 about new cells"
+            }
         };
         let validation = match (self.validation_by, self.protocol) {
+            (_, Protocol::Everything) => {
+                ": other cells of the training side's subjects, which draw the learning curve; where \
+                 the last epoch is kept (choice.keep = \"last\") they choose no weights"
+            }
             (ValidationBy::Image, Protocol::Subject) => {
                 ": other cells of the training side's subjects, so these figures are optimistic; \
                  they only steer and calibrate"
@@ -244,7 +270,7 @@ impl Split {
         let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
         for cell in cells {
             let subject = match self.protocol {
-                Protocol::Subject => cell.subject.as_str(),
+                Protocol::Subject | Protocol::Everything => cell.subject.as_str(),
                 Protocol::Image => "",
             };
             *counts.entry((cell.label, subject)).or_default() += 1;
@@ -303,4 +329,10 @@ impl Split {
             listed(of(1))
         )
     }
+}
+
+/// SHA-256 over `lines`, sorted.
+fn of_lines(mut lines: Vec<String>) -> Digest {
+    lines.sort();
+    Digest::of(lines.concat().as_bytes())
 }

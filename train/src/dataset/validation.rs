@@ -13,6 +13,9 @@ use super::{Cell, LABELS, census};
 /// 70/15/15.
 pub(super) const SHARE: usize = 15;
 
+/// The percentage of each subject's cells that a training on everything leaves out, to draw its learning curve.
+pub(super) const CURVE_SHARE: usize = 5;
+
 /// Subjects of each class that training keeps where others are taken away.
 const KEPT_SUBJECTS: usize = 2;
 
@@ -27,11 +30,22 @@ pub(super) fn carve(cells: Vec<Cell>, seed: u64) -> (Vec<Cell>, Vec<Cell>, Valid
             cells.into_iter().partition(|cell| subjects.contains(&cell.subject));
         return (training, validation, ValidationBy::Subject);
     }
-    let taken = images(&cells, &mut rng);
+    let (training, validation) = by_image(cells, SHARE, &mut rng);
+    (training, validation, ValidationBy::Image)
+}
+
+/// Training and validation cells, the latter [`CURVE_SHARE`] percent of each subject's.
+pub(super) fn for_curve(cells: Vec<Cell>, seed: u64) -> (Vec<Cell>, Vec<Cell>) {
+    by_image(cells, CURVE_SHARE, &mut ChaCha8Rng::seed_from_u64(seed))
+}
+
+/// The cells without, and those with, `percent` percent of each subject's.
+fn by_image(cells: Vec<Cell>, percent: usize, rng: &mut ChaCha8Rng) -> (Vec<Cell>, Vec<Cell>) {
+    let taken = images(&cells, percent, rng);
     let (validation, training): (Vec<_>, Vec<_>) =
         cells.into_iter().enumerate().partition(|(at, _)| taken.contains(at));
     let plain = |cells: Vec<(usize, Cell)>| cells.into_iter().map(|(_, cell)| cell).collect();
-    (plain(training), plain(validation), ValidationBy::Image)
+    (plain(training), plain(validation))
 }
 
 /// Subjects with about [`SHARE`] percent of each class' cells; none where too few would be left.
@@ -87,9 +101,9 @@ fn take(
     chosen.insert(subject.to_owned());
 }
 
-/// Indices of [`SHARE`] percent of each subject's cells of each class: rounded so that the shares of all
+/// Indices of `percent` percent of each subject's cells of each class: rounded so that the shares of all
 /// subjects together are right, and one at least of each class that has two.
-fn images(cells: &[Cell], rng: &mut ChaCha8Rng) -> BTreeSet<usize> {
+fn images(cells: &[Cell], percent: usize, rng: &mut ChaCha8Rng) -> BTreeSet<usize> {
     let mut taken = BTreeSet::new();
     for label in 0..LABELS.len() {
         let of_class = |subject: Option<&str>| -> Vec<usize> {
@@ -103,7 +117,7 @@ fn images(cells: &[Cell], rng: &mut ChaCha8Rng) -> BTreeSet<usize> {
             let mut own = of_class(Some(subject));
             own.shuffle(rng);
             seen += own.len();
-            let due = share(seen) - took;
+            let due = share(seen, percent) - took;
             took += due;
             taken.extend(own.into_iter().take(due));
         }
@@ -116,7 +130,7 @@ fn images(cells: &[Cell], rng: &mut ChaCha8Rng) -> BTreeSet<usize> {
     taken
 }
 
-/// [`SHARE`] percent of so many cells, rounded.
-pub(super) const fn share(cells: usize) -> usize {
-    (cells * SHARE + 50) / 100
+/// `percent` percent of so many cells, rounded.
+pub(super) const fn share(cells: usize, percent: usize) -> usize {
+    (cells * percent + 50) / 100
 }

@@ -1,5 +1,7 @@
 //! Where the predictions of an evaluation came from, and what that does to its figures.
 
+use std::collections::BTreeMap;
+
 use leukd::model::manifest::{Calibration, Manifest};
 use leukd::result::ModelRef;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,9 @@ pub const INHERITED: &str = "run.inherited";
 
 /// And by this one [`Split::sides_digest`].
 pub const SIDES: &str = "run.sides_digest";
+
+/// And by this one [`Split::cells_digest`].
+pub const CELLS: &str = "run.cells_digest";
 
 /// What the bundle has had to do with the cells that it is measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +95,8 @@ pub struct About {
     pub split: String,
     /// [`Split::training_digest`], hexadecimal.
     pub training_digest: String,
+    /// How the bundle was trained, as its manifest tells: each setting by its name.
+    pub recipe: BTreeMap<String, String>,
     /// Which bundle.
     pub model: ModelRef,
     /// The bundle's own, fitted on validation cells.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Prediction;
-use super::bootstrap::{Units, percentiles};
+use super::bootstrap::{Resampling, Units, percentiles};
 use super::evaluation::Estimate;
 use super::measures::Tally;
 use super::ranking::Ranking;
@@ -63,11 +63,20 @@ impl AreaCut {
 pub struct Baseline {
     /// Fitted on the training side.
     pub cut: AreaCut,
+    /// What it reaches.
+    #[serde(flatten)]
+    pub figures: AreaFigures,
+}
+
+/// What cuts through the cells' areas reach. The decisions are the cuts'; the ranking is the area's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AreaFigures {
     /// Cells that it decides rightly.
     pub accuracy: Estimate,
     /// Mean of sensitivity and specificity.
     pub balanced_accuracy: Estimate,
-    /// Area under the receiver operating characteristic of the area itself, in the cut's direction.
+    /// Area under the receiver operating characteristic of the area itself, in the cut's direction; none where cuts
+    /// in both directions were pooled.
     pub auroc: Estimate,
     /// Share of `all` cells that it calls `all`.
     pub sensitivity: Estimate,
@@ -77,28 +86,45 @@ pub struct Baseline {
 
 impl Baseline {
     pub(super) fn of(cut: AreaCut, predictions: &[Prediction], units: &Units, seed: u64) -> Self {
-        let sign = if cut.larger_is_all { 1.0 } else { -1.0 };
-        let ranking =
-            Ranking::new(predictions.iter().map(|one| (sign * one.area as f64, one.label == 0)));
+        let cells: Vec<_> = predictions.iter().map(|one| (one, cut)).collect();
+        Self { cut, figures: AreaFigures::measured(&cells, units, seed) }
+    }
+}
+
+impl AreaFigures {
+    /// Each cell decided by a cut of its own: that of the training side of the model that tested it. `seed` is the
+    /// bootstrap's.
+    #[must_use]
+    pub fn pooled(cells: &[(Prediction, AreaCut)], resampling: Resampling, seed: u64) -> Self {
+        let predictions: Vec<Prediction> = cells.iter().map(|(one, _)| one.clone()).collect();
+        let cells: Vec<_> = cells.iter().map(|(one, cut)| (one, *cut)).collect();
+        Self::measured(&cells, &Units::new(&predictions, resampling), seed)
+    }
+
+    fn measured(cells: &[(&Prediction, AreaCut)], units: &Units, seed: u64) -> Self {
+        let larger = cells.first().is_none_or(|(_, cut)| cut.larger_is_all);
+        let sign = if larger { 1.0 } else { -1.0 };
+        let one_direction = cells.iter().all(|(_, cut)| cut.larger_is_all == larger);
+        let areas = cells.iter().map(|(one, _)| (sign * one.area as f64, one.label == 0));
+        let ranking = one_direction.then(|| Ranking::new(areas));
         let measure = |weights: &[f64]| -> [Option<f64>; 5] {
-            let decided = predictions.iter().map(|one| (cut.is_all(one.area), one.label == 0));
+            let decided = cells.iter().map(|(one, cut)| (cut.is_all(one.area), one.label == 0));
             let tally = Tally::of(decided.zip(weights.iter().copied()));
             [
                 tally.accuracy(),
                 tally.balanced_accuracy(),
-                ranking.auroc(weights),
+                ranking.as_ref().and_then(|ranking| ranking.auroc(weights)),
                 tally.sensitivity(),
                 tally.specificity(),
             ]
         };
-        let values = measure(&vec![1.0; predictions.len()]);
+        let values = measure(&vec![1.0; cells.len()]);
         let draws = units.draw(seed, measure);
         let estimate = |figure: usize| Estimate {
             value: values[figure],
             interval: percentiles(draws.iter().filter_map(|draw| draw[figure]).collect()),
         };
         Self {
-            cut,
             accuracy: estimate(0),
             balanced_accuracy: estimate(1),
             auroc: estimate(2),

@@ -23,9 +23,9 @@ pub enum Resampling {
 }
 
 impl From<Protocol> for Resampling {
-    /// Cells for a split by image, where subjects stand on both sides; else subjects.
+    /// Subjects for a split by subject; else, where subjects stand on both sides, cells.
     fn from(protocol: Protocol) -> Self {
-        if protocol == Protocol::Image { Self::Cells } else { Self::Subjects }
+        if protocol == Protocol::Subject { Self::Subjects } else { Self::Cells }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Everything that is measured on one side of a split.
 
+use std::collections::BTreeMap;
+
 use leukd::model::manifest::{Calibration, Metric};
 use leukd::result::{ModelRef, RESEARCH_USE_ONLY};
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,10 @@ pub struct Evaluation {
     pub split: String,
     /// [`Split::training_digest`](crate::dataset::Split::training_digest), hexadecimal.
     pub training_digest: String,
+    /// How the bundle was trained: each setting of its recipe, and what its run adds, by name. Absent in a file of
+    /// before it was told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recipe: BTreeMap<String, String>,
     /// The bundle.
     pub model: ModelRef,
     /// What the bundle has had to do with these cells.
@@ -125,6 +131,7 @@ impl Evaluation {
             protocol: about.protocol,
             split: about.split.clone(),
             training_digest: about.training_digest.clone(),
+            recipe: about.recipe.clone(),
             model: about.model.clone(),
             seen: about.seen,
             caveats: about.caveats(&counts, resampling),
@@ -153,7 +160,6 @@ impl Evaluation {
     /// The figures as a manifest holds them; those without a value are left out.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
-        let split = if self.protocol == Protocol::Image { "image" } else { "subject" };
         self.figures
             .named()
             .into_iter()
@@ -162,7 +168,8 @@ impl Evaluation {
                     name: name.to_owned(),
                     value: estimate.value?,
                     interval: estimate.interval,
-                    split: split.to_owned(),
+                    split: self.protocol.to_string(),
+                    siblings: None,
                     cells: self.counts.cells,
                     subjects: self.counts.subjects,
                 })

@@ -17,9 +17,10 @@ mod measures;
 mod ranking;
 mod review;
 mod subjects;
+mod thresholds;
 
-pub use about::{About, INHERITED, SIDES, Seen};
-pub use baseline::{AreaCut, Baseline};
+pub use about::{About, CELLS, INHERITED, SIDES, Seen};
+pub use baseline::{AreaCut, AreaFigures, Baseline};
 pub use bootstrap::{DRAWS, Resampling, intervals};
 pub use calibration::{Bin, Reliability, fit_temperature};
 pub use counts::{Confusion, Counts, Decided, Decisions};
@@ -28,8 +29,12 @@ pub use evaluation::{Estimate, Evaluation};
 pub use figures::Figures;
 pub use measures::Measures;
 pub use ranking::{PrecisionRecallPoint, RocPoint};
-pub use review::{Review, RiskPoint, WIDEST_BAND, review_band, risk_coverage};
+pub use review::{
+    REVIEW_ACCURACY, Review, RiskPoint, THRESHOLD, WIDEST_BAND, calibrated, review_band,
+    risk_coverage,
+};
 pub use subjects::{SubjectRow, subject_table, wilson};
+pub use thresholds::{OperatingPoint, Thresholds};
 
 /// One cell's prediction.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

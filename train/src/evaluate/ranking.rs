@@ -117,6 +117,18 @@ impl Ranking {
         Some(best)
     }
 
+    /// What deciding for `all` at or above each score gives, as `(score, sensitivity, specificity)`, the highest score
+    /// first. Empty where a class has no cell.
+    pub(super) fn decisions(&self) -> Vec<(f64, f64, f64)> {
+        let weights = vec![1.0; self.items.len()];
+        let Some((positives, negatives)) = self.both(&weights) else { return Vec::new() };
+        let mut points = Vec::new();
+        self.walk(&weights, |score, hits, alarms| {
+            points.push((score, hits / positives, 1.0 - alarms / negatives));
+        });
+        points
+    }
+
     /// The corners of the receiver operating characteristic from (0, 0) to (1, 1); points on a
     /// straight line between two others are left out. Empty where a class has no cell.
     pub(super) fn roc(&self) -> Vec<RocPoint> {

@@ -4,7 +4,14 @@ use leukd::model::manifest::Calibration;
 use leukd::result::Decision;
 use serde::{Deserialize, Serialize};
 
-use super::{Figures, Prediction};
+use super::{Figures, Prediction, fit_temperature};
+
+/// Outside the review band at least this share of the cells that it is fitted on is decided rightly, each class counted
+/// equally, where a band reaches it; the card says where none does.
+pub const REVIEW_ACCURACY: f64 = 0.95;
+
+/// At or above this P(all) a cell is decided as `all`: even odds, after calibration.
+pub const THRESHOLD: f64 = 0.5;
 
 /// One point of the risk–coverage curve (El-Yaniv & Wiener 2010, "On the Foundations of Noise-free
 /// Selective Classification").
@@ -119,4 +126,16 @@ pub fn review_band(predictions: &[Prediction], temperature: f64, accuracy: f64) 
         }
     }
     WIDEST_BAND
+}
+
+/// Temperature and review band, fitted on `predictions`, and [`THRESHOLD`]. Call it only on cells that the network was
+/// not fitted on.
+#[must_use]
+pub fn calibrated(predictions: &[Prediction]) -> Calibration {
+    let temperature = fit_temperature(predictions);
+    Calibration {
+        temperature,
+        threshold: THRESHOLD,
+        review: review_band(predictions, temperature, REVIEW_ACCURACY),
+    }
 }

@@ -12,9 +12,11 @@ use leukd::model::manifest::{
 };
 use leukd::result::{ModelRef, RESEARCH_USE_ONLY};
 
-use super::{Naming, REVIEW_ACCURACY, probabilities};
-use crate::dataset::{LABELS, Side};
-use crate::evaluate::{About, Evaluation, INHERITED, Prediction, SIDES, Seen, WIDEST_BAND};
+use super::{Naming, probabilities};
+use crate::dataset::{LABELS, Protocol, Side};
+use crate::evaluate::{
+    About, CELLS, Evaluation, INHERITED, Prediction, REVIEW_ACCURACY, SIDES, Seen, WIDEST_BAND,
+};
 use crate::fit::State;
 use crate::network::Network;
 use crate::recipe::Kept;
@@ -42,7 +44,13 @@ pub struct Facts<'a> {
 #[must_use]
 pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
     let state = facts.state;
-    let evaluation = evaluation(facts);
+    let (metrics, figures) = match state.protocol {
+        Protocol::Everything => (Vec::new(), FIGURES.to_owned() + UNMEASURED),
+        Protocol::Image | Protocol::Subject => {
+            let evaluation = evaluation(facts);
+            (evaluation.metrics(), figures(&evaluation))
+        }
+    };
     Manifest {
         version: MANIFEST_VERSION,
         id: facts.naming.id.to_owned(),
@@ -64,9 +72,9 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
             best_epoch: state.epoch_of(facts.kept),
             recipe: recipe(state, facts.kept),
         },
-        metrics: evaluation.metrics(),
+        metrics,
         golden,
-        card: card(facts) + &figures(&evaluation),
+        card: card(facts) + &figures,
     }
 }
 
@@ -94,6 +102,7 @@ fn evaluation(facts: &Facts<'_>) -> Evaluation {
         protocol: state.validation_protocol,
         split: state.split.clone(),
         training_digest: state.training_digest.clone(),
+        recipe: recipe(state, facts.kept),
         // Its digest follows from what is told here, and is not told.
         model: ModelRef { id: facts.naming.id.to_owned(), digest: String::new() },
         calibration: facts.calibration,
@@ -116,6 +125,7 @@ fn recipe(state: &State, kept: Kept) -> BTreeMap<String, String> {
         ("run.initial_weights", state.initial.clone().unwrap_or_else(|| "random".to_owned())),
         (INHERITED, state.inherited.to_string()),
         (SIDES, state.sides_digest.clone()),
+        (CELLS, state.cells_digest.clone()),
         ("run.device", state.device.clone()),
         ("run.minutes", format!("{:.1}", state.seconds / 60.0)),
     ];
@@ -141,8 +151,8 @@ fn card(facts: &Facts<'_>) -> String {
     card + &calibrated(&facts.calibration, facts.predictions)
 }
 
-/// Begins the card's paragraph on what was fitted on the validation cells.
-const CALIBRATION: &str = "\n\nCalibration: ";
+/// Begins the card's paragraph on what was fitted on cells that the network was not.
+pub(crate) const CALIBRATION: &str = "\n\nCalibration: ";
 
 fn calibrated(calibration: &Calibration, predictions: &[Prediction]) -> String {
     let Calibration { temperature, threshold, review: (low, high) } = *calibration;
@@ -184,7 +194,7 @@ pub(super) fn recalibrated(
 }
 
 /// `card` with `paragraph` in place of the one that begins with `begin`; at its end where there is none.
-fn with_paragraph(card: &str, begin: &str, paragraph: &str) -> String {
+pub(crate) fn with_paragraph(card: &str, begin: &str, paragraph: &str) -> String {
     let Some(start) = card.find(begin) else { return card.to_owned() + paragraph };
     let after = start + begin.len();
     let end = card[after..].find("\n\n").map_or(card.len(), |length| after + length);
@@ -192,7 +202,12 @@ fn with_paragraph(card: &str, begin: &str, paragraph: &str) -> String {
 }
 
 /// Begins the card's paragraph on which cells its figures were measured.
-const FIGURES: &str = "\n\nFigures: measured on ";
+pub(crate) const FIGURES: &str = "\n\nFigures: ";
+
+/// What it says of a model that was trained on everything.
+const UNMEASURED: &str = "none. It was trained on everything, so no cell was left to measure it on. The validation cells \
+                          are the training subjects': they drew the learning curve and fitted the calibration, and what \
+                          they say is no accuracy on new cells.";
 
 /// Ends a paragraph that is about the bundle itself and not about the f32 bundle that it was made of.
 const OWN: &str = " Measured with the weights of this very file.";
@@ -206,7 +221,7 @@ pub(super) fn told(card: &str, evaluation: &Evaluation) -> String {
 fn figures(evaluation: &Evaluation) -> String {
     let counts = &evaluation.counts;
     let mut text = format!(
-        "{FIGURES}{} cells of the {} side, split by {}: {} all of {} subjects, {} hem of {} \
+        "{FIGURES}measured on {} cells of the {} side, split by {}: {} all of {} subjects, {} hem of {} \
          subjects. 95 % intervals come from a bootstrap over {}.",
         counts.cells,
         evaluation.side.as_str(),

@@ -12,27 +12,23 @@ use burn::tensor::Device;
 use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle, BundleError};
-use leukd::model::manifest::{Calibration, GOLDEN_TOLERANCE, Manifest, Precision};
+use leukd::model::manifest::{GOLDEN_TOLERANCE, Manifest, Precision};
 use leukd::model::onnx::ModelProto;
 use leukd::model::serving::{Model, ModelError};
 use prost::Message as _;
 
 pub use graph::graph;
+pub(crate) use manifest::{CALIBRATION, FIGURES, with_paragraph};
 pub use manifest::{Facts, golden, manifest};
 pub use stored::rounded;
 
 use crate::dataset::{Cell, Split};
-use crate::evaluate::{self, EngineRunError, Evaluation, Figures, Prediction, through_engine};
+use crate::evaluate::{
+    self, EngineRunError, Evaluation, Figures, Prediction, THRESHOLD, through_engine,
+};
 use crate::fit::{Checkpoint, CheckpointError, validate};
 use crate::network::Network;
 use crate::recipe::{Kept, Recipe};
-
-/// Outside the review band at least this share of the validation cells is decided rightly, where a band
-/// reaches it; the card says where none does.
-pub const REVIEW_ACCURACY: f64 = 0.95;
-
-/// At or above this P(all) a cell is decided as `all`: even odds, after calibration.
-const THRESHOLD: f64 = 0.5;
 
 /// A bundle with what was measured of it.
 #[derive(Debug, Clone)]
@@ -121,7 +117,7 @@ pub fn export(
     let network = checkpoint.weights(network(&state.recipe, &device), kept)?;
     let network = rounded(network.valid(), precision);
     let predictions = validate(&network, &split.validation, &state.recipe, &device).predictions;
-    let calibration = calibration(&predictions);
+    let calibration = evaluate::calibrated(&predictions);
     let temperature = calibration.temperature;
     let facts = Facts {
         naming,
@@ -185,19 +181,9 @@ fn compare(
 /// Where `bytes` are no bundle.
 pub fn recalibrated(bytes: &[u8], predictions: &[Prediction]) -> Result<Vec<u8>, ExportError> {
     rewritten(bytes, |manifest| {
-        manifest.calibration = calibration(predictions);
+        manifest.calibration = evaluate::calibrated(predictions);
         manifest.card = manifest::recalibrated(&manifest.card, &manifest.calibration, predictions);
     })
-}
-
-/// Temperature and review band, fitted on `predictions`.
-fn calibration(predictions: &[Prediction]) -> Calibration {
-    let temperature = evaluate::fit_temperature(predictions);
-    Calibration {
-        temperature,
-        threshold: THRESHOLD,
-        review: evaluate::review_band(predictions, temperature, REVIEW_ACCURACY),
-    }
 }
 
 /// The bundle `bytes` with the figures of `evaluation` in its manifest and on its card.
@@ -212,7 +198,12 @@ pub fn with_figures(bytes: &[u8], evaluation: &Evaluation) -> Result<Vec<u8>, Ex
     })
 }
 
-fn rewritten(bytes: &[u8], change: impl FnOnce(&mut Manifest)) -> Result<Vec<u8>, ExportError> {
+/// The bundle `bytes` with its manifest changed.
+///
+/// # Errors
+///
+/// Where `bytes` are no bundle, or would be none with such a manifest.
+pub fn rewritten(bytes: &[u8], change: impl FnOnce(&mut Manifest)) -> Result<Vec<u8>, ExportError> {
     let mut manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
     change(&mut manifest);
     // Read once more: a bundle's own network has its weights expanded.

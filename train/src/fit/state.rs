@@ -100,6 +100,9 @@ pub struct State {
     pub training_digest: String,
     /// Of every side, with labels and subjects: [`Split::sides_digest`].
     pub sides_digest: String,
+    /// Of every cell, whichever side: [`Split::cells_digest`]. Empty in a run of before it was kept.
+    #[serde(default)]
+    pub cells_digest: String,
     /// How many cells it is fitted on.
     pub cells: u64,
     /// Every epoch that is done.
@@ -136,6 +139,7 @@ impl State {
             validation_protocol: split.protocol_of(Side::Validation),
             training_digest: split.training_digest().to_string(),
             sides_digest: split.sides_digest().to_string(),
+            cells_digest: split.cells_digest().to_string(),
             cells: split.training.len() as u64,
             epochs: Vec::new(),
             partial: Partial::default(),

@@ -237,7 +237,7 @@ fn figure_rows(evaluations: &[Evaluation]) -> Vec<FigureRow> {
 }
 
 fn baseline_words(baseline: &Baseline, of: &Evaluation) -> BaselineWords {
-    let Baseline { cut, accuracy, balanced_accuracy, auroc, sensitivity, specificity } = baseline;
+    let Baseline { cut, figures: area } = baseline;
     let figures = &of.figures;
     BaselineWords {
         cut: format!(
@@ -248,11 +248,11 @@ fn baseline_words(baseline: &Baseline, of: &Evaluation) -> BaselineWords {
             words::counted(cut.fitted_on, "cell"),
         ),
         rows: [
-            ("Accuracy", accuracy, &figures.accuracy),
-            ("Balanced accuracy", balanced_accuracy, &figures.balanced_accuracy),
-            ("AUROC", auroc, &figures.auroc),
-            ("Sensitivity", sensitivity, &figures.sensitivity),
-            ("Specificity", specificity, &figures.specificity),
+            ("Accuracy", &area.accuracy, &figures.accuracy),
+            ("Balanced accuracy", &area.balanced_accuracy, &figures.balanced_accuracy),
+            ("AUROC", &area.auroc, &figures.auroc),
+            ("Sensitivity", &area.sensitivity, &figures.sensitivity),
+            ("Specificity", &area.specificity, &figures.specificity),
         ]
         .map(|(name, area, network)| {
             (name, words::with_interval(network), words::with_interval(area))

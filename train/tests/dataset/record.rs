@@ -115,3 +115,22 @@ fn a_file_that_cannot_be_written_is_an_error_with_its_name() {
     assert!(error.to_string().contains("cannot write"), "{error}");
     assert!(error.to_string().contains("absent/split.csv"), "{error}");
 }
+
+#[test]
+fn the_file_alone_tells_the_split_without_its_pictures() {
+    for plan in [hold_out(&["2", "h2"], &[]), SplitPlan::Everything { seed: 123 }] {
+        let dir = four_subjects();
+        let split = read(dir.path()).split(&plan).unwrap();
+        let path = dir.path().join("split.csv");
+        split.write_csv(&path).unwrap();
+        let told = Split::told(&path).unwrap();
+        assert_eq!((told.protocol, told.validation_by), (split.protocol, split.validation_by));
+        assert_eq!(told.sides_digest(), split.sides_digest());
+        assert_eq!(told.training_digest(), split.training_digest());
+        assert_eq!(told.cells_digest(), split.cells_digest());
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace(",all,11,", ",blast,11,")).unwrap();
+        let error = Split::told(&path).unwrap_err().to_string();
+        assert!(error.contains("split.csv, line 2") && error.contains("\"blast\""), "{error}");
+    }
+}

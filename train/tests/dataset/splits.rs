@@ -200,3 +200,45 @@ fn what_is_read_of_a_dataset_has_a_usual_plan_by_subject() {
         SplitPlan::Subject { test: TestSubjects::FIRST, validation: names(&["2"]), seed: 7 };
     assert_eq!(plan, wanted);
 }
+
+#[test]
+fn everything_is_trained_on_but_a_few_per_cent_and_no_test_side_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..80 {
+        let (label, subject) = if seed % 2 == 0 { ("all", "1") } else { ("hem", "H1") };
+        put(dir.path(), label, subject, seed, &picture(seed));
+    }
+    // A copy is kept once.
+    put(dir.path(), "all", "2", 80, &picture(0));
+    let split = read(dir.path()).split(&SplitPlan::Everything { seed: 123 }).unwrap();
+    assert_eq!((split.training.len(), split.validation.len(), split.test.len()), (76, 4, 0));
+    assert_eq!((split.twins, split.protocol), (1, Protocol::Everything));
+    let of_class = |label| split.validation.iter().filter(|cell| cell.label == label).count();
+    assert_eq!((of_class(0), of_class(1)), (2, 2));
+    let words = split.in_words();
+    for part in [
+        "On everything: there is no test side, so nothing that this run measures says anything about new cells",
+        "every picture but 5 % of each subject's",
+        "draw the learning curve",
+        "No test side.",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let again = read(dir.path()).split(&SplitPlan::Everything { seed: 123 }).unwrap();
+    assert_eq!(again.sides_digest(), split.sides_digest());
+}
+
+#[test]
+fn however_the_cells_are_parted_they_are_the_same_cells() {
+    let dir = four_subjects();
+    let split = |plan| read(dir.path()).split(&plan).unwrap();
+    let everything = split(SplitPlan::Everything { seed: 123 });
+    let held_out = split(hold_out(&["2", "h2"], &[]));
+    assert_eq!(everything.cells_digest(), held_out.cells_digest());
+    assert_ne!(everything.sides_digest(), held_out.sides_digest());
+    put(dir.path(), "all", "2", 9, &picture(9));
+    assert_ne!(
+        split(SplitPlan::Everything { seed: 123 }).cells_digest(),
+        everything.cells_digest()
+    );
+}

@@ -1,0 +1,60 @@
+//! `leukd-train ship`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use leukd::model::bundle::Bundle;
+use leukd::model::serving::Model;
+use leukd::result::RESEARCH_USE_ONLY;
+use leukd_train::export;
+use leukd_train::pool::Pooled;
+use leukd_train::ship::ship;
+
+use super::Outcome;
+
+#[derive(Debug, Args)]
+pub(super) struct ShipArgs {
+    /// The bundle that was trained on everything (--protocol everything).
+    bundle: PathBuf,
+    /// A pooled.json of runs of the same recipe and cells: one by subject, and where there is one, one by image.
+    #[arg(long, value_name = "FILE", required = true)]
+    figures: Vec<PathBuf>,
+    /// The bundle to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn run(args: &ShipArgs) -> Outcome {
+    let named = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let bytes = std::fs::read(&args.bundle).map_err(|error| named(&args.bundle, &error))?;
+    let figures = args
+        .figures
+        .iter()
+        .map(|path| {
+            let text = std::fs::read(path).map_err(|error| named(path, &error))?;
+            serde_json::from_slice::<Pooled>(&text)
+                .map_err(|error| format!("{}: no pooled figures: {error}", path.display()))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let shipped = ship(&bytes, &figures).map_err(|error| named(&args.bundle, &error))?;
+    // Nothing is written that the daemon would refuse.
+    let model = Model::load(Bundle::from_bytes(&shipped, args.out.display().to_string())?)?;
+    export::write(&args.out, &shipped)?;
+    let manifest = model.manifest();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}: {} bytes, {}", args.out.display(), shipped.len(), model.digest())?;
+    for part in manifest
+        .card
+        .split("\n\n")
+        .filter(|part| ["Figures: ", "Calibration: "].iter().any(|begin| part.starts_with(begin)))
+    {
+        writeln!(out, "\n{part}")?;
+    }
+    writeln!(
+        out,
+        "\n`leukd model show {}` prints all of it.\n{RESEARCH_USE_ONLY}",
+        args.out.display()
+    )?;
+    Ok(())
+}

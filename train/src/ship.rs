@@ -1,0 +1,253 @@
+//! A model that was trained on everything gets the figures of its siblings that tested.
+
+use leukd::model::bundle::{Bundle, BundleError};
+use leukd::model::manifest::{MANIFEST_VERSION, Manifest, Metric};
+
+use crate::dataset::Protocol;
+use crate::evaluate::{CELLS, Counts, Estimate, REVIEW_ACCURACY, WIDEST_BAND};
+use crate::export::{CALIBRATION, ExportError, FIGURES, rewritten, with_paragraph};
+use crate::pool::{self, POOLED_VERSION, Pooled};
+use crate::report::{counted, number, with_interval};
+
+/// Below so many healthy subjects the card says what they can show at most.
+const FEW_SUBJECTS: u64 = 10;
+
+/// Why a bundle cannot be shipped with these figures.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipError {
+    /// It is no bundle, or cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The bundle was measured itself, or may be.
+    #[error(
+        "`training.protocol`: the bundle was trained on a split by {0:?}, and figures of siblings are for one that was \
+         trained on everything (--protocol everything)"
+    )]
+    NotOnEverything(String),
+    /// Not one file by subject and at most one by image.
+    #[error("{0}")]
+    Figures(String),
+    /// Figures of another version.
+    #[error(
+        "pooled figures of version {0}; this leukd-train reads {POOLED_VERSION}: pool the runs anew"
+    )]
+    Version(u32),
+    /// The figures are no siblings' of this bundle.
+    #[error(
+        "figures by {protocol}: `{field}`: {bundle} in the bundle, and {figures} in the figures' runs"
+    )]
+    NoSibling {
+        /// Which figures.
+        protocol: Protocol,
+        /// A setting of the recipe.
+        field: String,
+        /// Its value here.
+        bundle: String,
+        /// Its value there.
+        figures: String,
+    },
+}
+
+/// The bundle `bytes`, trained on everything, with the cross-validated figures of its siblings: its metrics, its
+/// calibration (from the figures by subject) and its card. `figures` are one by subject and at most one by image.
+///
+/// # Errors
+///
+/// Where the figures are of another recipe, all settings compared but [`pool::MAY_DIFFER`], or of other cells, or where the bundle
+/// was not trained on everything.
+pub fn ship(bytes: &[u8], figures: &[Pooled]) -> Result<Vec<u8>, ShipError> {
+    let manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
+    let protocol = &manifest.training.protocol;
+    if protocol != Protocol::Everything.as_str() {
+        return Err(ShipError::NotOnEverything(protocol.clone()));
+    }
+    if let Some(other) = figures.iter().find(|one| one.version != POOLED_VERSION) {
+        return Err(ShipError::Version(other.version));
+    }
+    let of = |protocol| figures.iter().filter(move |one| one.protocol == protocol);
+    let mut by_subject = of(Protocol::Subject);
+    let (Some(subject), None) = (by_subject.next(), by_subject.next()) else {
+        return Err(ShipError::Figures(
+            "give one --figures by subject: the calibration comes from subjects that a model had not seen".to_owned(),
+        ));
+    };
+    if of(Protocol::Image).count() > 1 {
+        return Err(ShipError::Figures("give at most one --figures by image".to_owned()));
+    }
+    // By subject first, whatever the order of the arguments: those are the figures that matter.
+    let ordered: Vec<&Pooled> = of(Protocol::Subject).chain(of(Protocol::Image)).collect();
+    for one in &ordered {
+        check_siblings(&manifest, one)?;
+    }
+    let shipped = rewritten(bytes, |manifest| {
+        manifest.version = MANIFEST_VERSION;
+        manifest.calibration = subject.calibration;
+        manifest.metrics = ordered.iter().flat_map(|one| metrics(one)).collect();
+        let card = with_paragraph(&manifest.card, FIGURES, &told(manifest, &ordered));
+        manifest.card = with_paragraph(&card, CALIBRATION, &calibrated(subject));
+    })?;
+    Ok(shipped)
+}
+
+fn check_siblings(manifest: &Manifest, figures: &Pooled) -> Result<(), ShipError> {
+    let no_sibling = |field: String, bundle: String, theirs: String| ShipError::NoSibling {
+        protocol: figures.protocol,
+        field,
+        bundle,
+        figures: theirs,
+    };
+    let recipe = &manifest.training.recipe;
+    if let Some((setting, own, theirs)) = pool::difference(recipe, &figures.recipe) {
+        return Err(no_sibling(setting, own, theirs));
+    }
+    let cells = recipe.get(CELLS).map_or("nothing", String::as_str);
+    if cells != figures.cells_digest {
+        return Err(no_sibling(CELLS.to_owned(), cells.to_owned(), figures.cells_digest.clone()));
+    }
+    Ok(())
+}
+
+/// The figures as a manifest holds them: pooled, model by model, and what the cells' area alone reaches. Those before
+/// temperature scaling say nothing of a bundle that has a temperature.
+fn metrics(of: &Pooled) -> Vec<Metric> {
+    let siblings = u32::try_from(of.folds.len()).ok();
+    let mut metrics: Vec<Metric> = of.pooled.metrics();
+    metrics.retain(|metric| !metric.name.ends_with("_before"));
+    let metric = |name: String, estimate: &Estimate, counts: &Counts| {
+        Some(Metric {
+            name,
+            value: estimate.value?,
+            interval: estimate.interval,
+            split: of.protocol.to_string(),
+            cells: counts.cells,
+            subjects: counts.subjects,
+            siblings: None,
+        })
+    };
+    if let Some(area) = &of.baseline {
+        let figures = [("balanced_accuracy", &area.balanced_accuracy), ("auroc", &area.auroc)];
+        metrics.extend(figures.into_iter().filter_map(|(name, estimate)| {
+            metric(format!("cell_area_{name}"), estimate, &of.pooled.counts)
+        }));
+    }
+    for metric in &mut metrics {
+        metric.siblings = siblings;
+    }
+    if of.folds.len() > 1 {
+        for (index, fold) in of.folds.iter().enumerate() {
+            let figures = [
+                ("balanced_accuracy", &fold.figures.balanced_accuracy),
+                ("auroc", &fold.figures.auroc),
+            ];
+            metrics.extend(figures.into_iter().filter_map(|(name, estimate)| {
+                let name = format!("{name}_fold_{}", index + 1);
+                Some(Metric { siblings: Some(1), ..metric(name, estimate, &fold.counts)? })
+            }));
+        }
+    }
+    metrics
+}
+
+/// The card's paragraph on the figures.
+fn told(manifest: &Manifest, figures: &[&Pooled]) -> String {
+    let cells = figures.first().map_or(0, |one| one.cells);
+    let mut text = format!(
+        "{FIGURES}by cross-validation. This very model was trained on {} of all {cells} cells and measured on none of \
+         them. The figures are those of siblings, models trained by the same recipe, each measured on cells that it had \
+         not seen: they estimate what such a training gives. The protocols answer different questions and are never mixed.",
+        manifest.training.cells
+    );
+    for one in figures {
+        text.push('\n');
+        text += &protocol(one);
+    }
+    text
+}
+
+/// One protocol's figures in words.
+fn protocol(of: &Pooled) -> String {
+    let counts = &of.pooled.counts;
+    let asks = match of.protocol {
+        Protocol::Subject => "By subject, as for a new patient",
+        Protocol::Image | Protocol::Everything => {
+            "By image, as for other cells of patients who were trained on (it says little about a new one)"
+        }
+    };
+    let figures = &of.pooled.figures;
+    let mut text = format!(
+        "{asks}: cross-validated, {}. {} all of {}, {} hem of {}. AUROC {}, balanced accuracy {}, sensitivity {}, \
+         specificity {} at threshold {}; 95 % intervals from a bootstrap over {}.",
+        counted(of.folds.len() as u64, "model"),
+        counts.all,
+        counted(counts.all_subjects, "subject"),
+        counts.hem,
+        counted(counts.hem_subjects, "subject"),
+        with_interval(&figures.auroc),
+        with_interval(&figures.balanced_accuracy),
+        with_interval(&figures.sensitivity),
+        with_interval(&figures.specificity),
+        of.pooled.calibration.threshold,
+        of.pooled.resampled,
+    );
+    if of.folds.len() > 1 {
+        let each = |name: &str, value: &dyn Fn(&pool::Fold) -> Option<f64>| {
+            let values: Vec<String> = of.folds.iter().map(|fold| number(value(fold))).collect();
+            format!(" {name} model by model: {}.", values.join(", "))
+        };
+        text += &each("AUROC", &|fold| fold.figures.auroc.value);
+        text += &each("Balanced accuracy", &|fold| fold.figures.balanced_accuracy.value);
+    }
+    if let Some(area) = &of.baseline {
+        text += &format!(
+            " On the same cells the cell's area alone reaches AUROC {} and balanced accuracy {}.",
+            with_interval(&area.auroc),
+            with_interval(&area.balanced_accuracy)
+        );
+    }
+    for caveat in &of.pooled.caveats {
+        text.push(' ');
+        text += caveat;
+    }
+    if of.protocol == Protocol::Subject {
+        text += &few(counts.hem_subjects);
+    }
+    text
+}
+
+/// What few healthy subjects can and cannot show.
+fn few(subjects: u64) -> String {
+    if subjects >= FEW_SUBJECTS || subjects == 0 {
+        return String::new();
+    }
+    // Where none of n fails, a rate of failure of up to 1 − 0.05^(1/n) is not excluded at 95 % (Clopper & Pearson 1934).
+    let unseen = 1.0 - 0.05_f64.powf(1.0 / subjects as f64);
+    format!(
+        " The specificity rests on {}: that can show a recipe that fails on one of them, and cannot show how often it \
+         fails on the next. Even where it fails on none, {:.0} % of healthy subjects might still be served badly (95 % \
+         bound).",
+        counted(subjects, "healthy subject"),
+        unseen * 100.0
+    )
+}
+
+/// The card's paragraph on the calibration.
+fn calibrated(subject: &Pooled) -> String {
+    let calibration = &subject.calibration;
+    let (low, high) = calibration.review;
+    let percent = REVIEW_ACCURACY * 100.0;
+    let band = if calibration.review == WIDEST_BAND {
+        "the widest, because no narrower one has"
+    } else {
+        "the narrowest with"
+    };
+    format!(
+        "{CALIBRATION}temperature {:.3}, fitted on the logits of all {} cells that siblings tested by subject, for this \
+         model's own cells would make it too sure. Threshold {} on P(all). Review band {low:.2} to {high:.2}: {band} \
+         {percent} % of the siblings' tested cells outside it decided rightly, each class counted equally. This card's figures \
+         were calibrated by each sibling's own validation cells and not by this.",
+        calibration.temperature, subject.pooled.counts.cells, calibration.threshold,
+    )
+}
