@@ -197,7 +197,7 @@ impl Preprocessing {
             Range::Bytes => 1.0,
             Range::Unit => 255.0,
         };
-        let Tables { mut levels, background_is_zero } =
+        let Tables { mut levels, background_is_zero, summed } =
             self.standardise.map_or_else(Tables::plain, |how| how.tables(samples, residual));
         levels.iter_mut().flatten().for_each(|level| *level /= scale);
         let [red, green, blue] = &levels;
@@ -205,7 +205,11 @@ impl Preprocessing {
             if background_is_zero && !is_foreground(pixel) {
                 return [0.0; 3];
             }
-            [red[pixel[0] as usize], green[pixel[1] as usize], blue[pixel[2] as usize]]
+            let each = [red[pixel[0] as usize], green[pixel[1] as usize], blue[pixel[2] as usize]];
+            match summed {
+                None => each,
+                Some(most) => [each.iter().sum::<f32>().clamp(0.0, most / scale); 3],
+            }
         };
         let pixels = samples.chunks_exact(3);
         match self.layout {

@@ -1,12 +1,13 @@
 //! Stain standardisation: every cell's colours brought to the same means and spreads, so that another
 //! laboratory's stain, lamp or camera changes the network's input as little as may be.
 //!
-//! Both methods map each channel's levels by a function of that channel alone, which the cell's own pixels
-//! (those that are not black, see [`BLACK`]) decide. So a picture is read twice, once for three histograms and
+//! `channels` and `density` map each channel's levels by a function of that channel alone, `luminance` maps the sum of
+//! three; the cell's own pixels (those that are not black, see [`BLACK`]) decide which. So a picture is read twice, once for three histograms and
 //! once through three tables, and nothing depends on the order in which numbers are added up.
 
 use serde::{Deserialize, Serialize};
 
+use super::luminance;
 use super::quality::{HARDLY, is_foreground};
 
 /// How a cell's colours are standardised, on the square of pixels that the network sees.
@@ -27,6 +28,42 @@ pub enum Standardise {
     /// exposure) and by a factor of density (thickness, staining time) come out the same. The result is turned back
     /// into levels, `256 · exp(−v') − 1`.
     Density(Targets),
+    /// v is the luminance, 0 to 255 (ITU-R BT.601: 0.299 red + 0.587 green + 0.114 blue), and all three channels show
+    /// v'. Of the colours nothing is left: what a stain's hue says of a cell differs from slide to slide. m and s are
+    /// those of the cell's interior, so that how bright its rim is does not decide how strong its texture looks.
+    Luminance(Interior),
+}
+
+/// Where [`Standardise::Luminance`] brings the interior of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interior {
+    /// As [`Targets::mean`], in levels.
+    pub mean: f64,
+    /// As [`Targets::deviation`], in levels.
+    pub deviation: f64,
+    /// As [`Targets::floor`], in levels.
+    pub floor: f64,
+    /// Pixels of the network's input, at most [`MOST_RIM`]: the interior is the cell's pixels that are more than so many
+    /// rows and columns away from any that is not the cell's. Where that is less than a seventh of the cell, all of it
+    /// counts.
+    pub rim: u32,
+}
+
+/// The widest rim, in pixels.
+pub const MOST_RIM: u32 = 256;
+
+impl Interior {
+    /// Mean 112 and deviation 36, so that most of a rim, brighter than the interior by 1 to 4 deviations, lies below
+    /// 255; floor 2; a rim of 4 % of an input of `size` pixels.
+    #[must_use]
+    pub const fn of(size: u32) -> Self {
+        Self { mean: 112.0, deviation: 36.0, floor: 2.0, rim: (size + 12) / 25 }
+    }
+
+    const fn targets(&self) -> Targets {
+        Targets { mean: self.mean, deviation: self.deviation, floor: self.floor }
+    }
 }
 
 /// Where a standardisation brings every channel, in the units of its method.
@@ -76,13 +113,15 @@ impl Residual {
 pub(super) struct Tables {
     pub(super) levels: [[f32; 256]; 3],
     pub(super) background_is_zero: bool,
+    /// All three channels show the sum of what their levels become, no less than 0 and no more than this.
+    pub(super) summed: Option<f32>,
 }
 
 impl Tables {
     /// Levels as they are.
     pub(super) fn plain() -> Self {
         let levels = std::array::from_fn(|level| level as f32);
-        Self { levels: [levels; 3], background_is_zero: false }
+        Self { levels: [levels; 3], background_is_zero: false, summed: None }
     }
 }
 
@@ -104,6 +143,7 @@ impl Standardise {
         let (values, targets) = match self {
             Self::Channels(targets) => (std::array::from_fn(|level| level as f64), targets),
             Self::Density(targets) => (std::array::from_fn(density), targets),
+            Self::Luminance(interior) => return luminous(samples, interior, residual),
         };
         let levels = std::array::from_fn(|channel| {
             let (mean, deviation) = moments(&histograms[channel], &values);
@@ -111,13 +151,13 @@ impl Standardise {
             let middle = targets.mean + residual.shift[channel] * targets.deviation;
             values.map(|value| self.level(middle + (value - mean) * gain))
         });
-        Tables { levels, background_is_zero: true }
+        Tables { levels, background_is_zero: true, summed: None }
     }
 
     /// The level, 0 to 255, of a value in the method's units.
     fn level(&self, value: f64) -> f32 {
         let level = match self {
-            Self::Channels(_) => value,
+            Self::Channels(_) | Self::Luminance(_) => value,
             Self::Density(_) => 256.0 * (-value).exp() - 1.0,
         };
         level.clamp(0.0, 255.0) as f32
@@ -130,9 +170,15 @@ impl Standardise {
     /// The first field that is not, with what is wrong.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let (targets, most_mean, most) = match self {
-            Self::Channels(targets) => (targets, 255.0, 128.0),
-            Self::Density(targets) => (targets, MOST_DENSITY, 3.0),
+            Self::Channels(targets) => (*targets, 255.0, 128.0),
+            Self::Density(targets) => (*targets, MOST_DENSITY, 3.0),
+            Self::Luminance(interior) => (interior.targets(), 255.0, 128.0),
         };
+        if let Self::Luminance(Interior { rim, .. }) = self
+            && *rim > MOST_RIM
+        {
+            return Err(("rim", format!("{rim} is more than {MOST_RIM}")));
+        }
         if !(0.0..=most_mean).contains(&targets.mean) {
             return Err(("mean", format!("{} is not 0 to {most_mean}", targets.mean)));
         }
@@ -149,11 +195,30 @@ impl Standardise {
 impl std::fmt::Display for Standardise {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (method, Targets { mean, deviation, .. }) = match self {
-            Self::Channels(targets) => ("channels", targets),
-            Self::Density(targets) => ("density", targets),
+            Self::Channels(targets) => ("channels", *targets),
+            Self::Density(targets) => ("density", *targets),
+            Self::Luminance(interior) => ("luminance", interior.targets()),
         };
-        write!(f, "{method} to mean {mean}, deviation {deviation}")
+        write!(f, "{method} to mean {mean}, deviation {deviation}")?;
+        match self {
+            Self::Luminance(Interior { rim, .. }) => write!(f, " inside a rim of {rim} pixels"),
+            Self::Channels(_) | Self::Density(_) => Ok(()),
+        }
     }
+}
+
+/// The luminance's tables: `M' + (v − m) · gain` is a sum of what each channel adds.
+fn luminous(samples: &[u8], interior: &Interior, residual: &Residual) -> Tables {
+    let (mean, deviation) = luminance::moments(samples, interior.rim as usize);
+    let targets = interior.targets();
+    let gain = residual.gain[0] * targets.deviation / deviation.max(targets.floor);
+    let offset = targets.mean + residual.shift[0] * targets.deviation - mean * gain;
+    let levels = std::array::from_fn(|channel| {
+        let start = if channel == 0 { offset } else { 0.0 };
+        let share = luminance::SHARES[channel] * gain;
+        std::array::from_fn(|level| (start + share * level as f64) as f32)
+    });
+    Tables { levels, background_is_zero: true, summed: Some(255.0) }
 }
 
 fn density(level: usize) -> f64 {
@@ -180,8 +245,11 @@ mod tests {
 
     const BACKGROUND: [u8; 3] = [BLACK, 0, BLACK - 1];
 
-    const METHODS: [Standardise; 2] =
-        [Standardise::Channels(Targets::LEVELS), Standardise::Density(Targets::DENSITY)];
+    const METHODS: [Standardise; 3] = [
+        Standardise::Channels(Targets::LEVELS),
+        Standardise::Density(Targets::DENSITY),
+        Standardise::Luminance(Interior::of(90)),
+    ];
 
     fn with(standardise: Standardise) -> Preprocessing {
         Preprocessing { standardise: Some(standardise), ..Preprocessing::b3() }
@@ -335,5 +403,28 @@ mod tests {
             let (channel, place) = (place / 900, place % 900);
             assert!((value / 255.0 - pixels[place * 3 + channel]).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn under_luminance_hue_is_lost_and_gain_and_offset_too() {
+        let first = picture(90);
+        let grey = |pixel: &image::Rgb<u8>| {
+            let [red, green, blue] = pixel.0.map(f64::from);
+            0.299 * red + 0.587 * green + 0.114 * blue
+        };
+        // The same cell in shades of grey, brighter and flatter.
+        let second = RgbImage::from_fn(90, 90, |x, y| {
+            let pixel = first.get_pixel(x, y);
+            let level = (40.0 + 0.8 * grey(pixel)).round() as u8;
+            image::Rgb(if is_foreground(&pixel.0) { [level; 3] } else { BACKGROUND })
+        });
+        let [one, other] = [&first, &second].map(|own| with(METHODS[2]).numbers(own).data);
+        let most = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Rounding to half a level, stretched by 36 over a deviation of some 7.
+        assert!(most < 4.0, "{most}");
+        let count = one.len() / 3;
+        assert!(one[..count] == one[count..2 * count] && one[..count] == one[2 * count..]);
+        let interior = super::luminance::moments(first.as_raw(), 4);
+        assert!(interior.1 > 1.0);
     }
 }

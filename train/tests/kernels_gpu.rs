@@ -310,7 +310,7 @@ fn step(device: &Device, network: &Network) -> (f32, Vec<Parameter>) {
     let said = loss.clone().into_scalar::<f32>();
     let gradients = GradientsParams::from_grads(loss.backward(), &network);
     let network = SgdConfig::new().init().step(1.0, network, gradients);
-    let average = average.update(&network);
+    let average = average.update(&network, 1);
     let mut parameters = network.valid().parameters();
     parameters.extend(average.network().parameters());
     (said, parameters)

@@ -56,14 +56,17 @@ pub fn vary(pixels: &[u8], side: usize, how: &Augmentation, rng: &mut impl Rng) 
 /// What is left of another laboratory's colours after the standardisation.
 #[must_use]
 pub fn residual(how: &Augmentation, rng: &mut impl Rng) -> Residual {
-    if how.residual == 0.0 {
-        return Residual::NONE;
+    let mut left = Residual::NONE;
+    if how.residual > 0.0 {
+        let spread = -how.residual..=how.residual;
+        left.gain = std::array::from_fn(|_| 1.0 + rng.random_range(spread.clone()));
+        left.shift = std::array::from_fn(|_| rng.random_range(spread.clone()));
     }
-    let spread = -how.residual..=how.residual;
-    Residual {
-        gain: std::array::from_fn(|_| 1.0 + rng.random_range(spread.clone())),
-        shift: std::array::from_fn(|_| rng.random_range(spread.clone())),
+    if how.flat > 0.0 && rng.random::<f64>() < how.flat {
+        let kept = rng.random_range(0.0..=0.5);
+        left.gain = left.gain.map(|gain| kept * gain);
     }
+    left
 }
 
 /// The cell's pixels: the others stay black.

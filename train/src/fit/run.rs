@@ -206,10 +206,13 @@ impl<'a> Run<'a> {
         // The optimizer takes the network and gives it back.
         let network = self.network.clone();
         self.network = self.optimizer.step(rate, network, gradients);
-        if let Some(average) = self.average.take() {
-            self.average = Some(average.update(&self.network));
-        }
         self.state.partial.steps += 1;
+        let every = recipe.average.every;
+        if self.state.partial.steps.is_multiple_of(u64::from(every))
+            && let Some(average) = self.average.take()
+        {
+            self.average = Some(average.update(&self.network, every));
+        }
         Ok(())
     }
 

@@ -24,14 +24,17 @@ impl Average {
         Self { decay, steps, network }
     }
 
-    /// Takes in the weights after one more step.
+    /// Takes in the weights after `count` more steps, as if they had been the same after each of those.
     #[must_use]
-    pub fn update(self, network: &Network) -> Self {
-        let keep = self.decay.min((1.0 + self.steps as f64) / (10.0 + self.steps as f64));
+    pub fn update(self, network: &Network, count: u32) -> Self {
+        let steps = self.steps + u64::from(count);
+        let keep: f64 = (self.steps..steps)
+            .map(|step| self.decay.min((1.0 + step as f64) / (10.0 + step as f64)))
+            .product();
         let mut now = Collect::default();
         network.valid().visit(&mut now);
         let mut blend = Blend { keep, now: now.values.into_iter() };
-        Self { network: self.network.map(&mut blend), steps: self.steps + 1, ..self }
+        Self { network: self.network.map(&mut blend), steps, ..self }
     }
 
     /// The averaged network.

@@ -91,6 +91,7 @@ impl Recipe {
         within("regularisation.mixup", penalties.mixup, 0.0, 1.0)?;
         self.check_augmentation()?;
         within("average.decay", self.average.decay, 0.0, 0.999_999)?;
+        within("average.every", f64::from(self.average.every), 1.0, 1e6)?;
         within("average.refresh_norms", f64::from(self.average.refresh_norms), 0.0, 1e6)
     }
 
@@ -105,14 +106,19 @@ impl Recipe {
         within("augmentation.gamma", varied.gamma, 0.0, 1.0)?;
         within("augmentation.stain", varied.stain, 0.0, 0.9)?;
         within("augmentation.residual", varied.residual, 0.0, 0.9)?;
+        share("augmentation.flat", varied.flat)?;
         share("augmentation.grey", varied.grey)?;
         within("augmentation.blur", varied.blur, 0.0, 8.0)?;
         within("augmentation.noise", varied.noise, 0.0, 64.0)?;
         share("augmentation.erase", varied.erase)?;
-        if varied.residual > 0.0 && self.input.standardise == StainStandard::None {
-            let problem =
-                "it is what a standardisation leaves, and `input.standardise` is \"none\"";
-            return Err(("augmentation.residual", problem.to_owned()));
+        for (field, value) in
+            [("augmentation.residual", varied.residual), ("augmentation.flat", varied.flat)]
+        {
+            if value > 0.0 && self.input.standardise == StainStandard::None {
+                let problem =
+                    "it is what a standardisation leaves, and `input.standardise` is \"none\"";
+                return Err((field, problem.to_owned()));
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ mod layers;
 mod words;
 
 use leukd::cell::preprocess::{Filter, Layout, Preprocessing, Range};
-use leukd::cell::standardise::{Standardise, Targets};
+use leukd::cell::standardise::{Interior, Standardise, Targets};
 
 pub use check::RecipeError;
 pub use layers::{Origin, Setting};
@@ -93,15 +93,18 @@ pub enum StainStandard {
     Channels,
     /// Of each channel's optical density.
     Density,
+    /// Of the luminance of the cell's interior, which all channels then show: no colour is left.
+    Luminance,
 }
 
 impl StainStandard {
-    /// What a manifest says of it.
-    const fn step(self) -> Option<Standardise> {
+    /// What a manifest says of it, for an input of `size` pixels.
+    const fn step(self, size: u32) -> Option<Standardise> {
         match self {
             Self::None => None,
             Self::Channels => Some(Standardise::Channels(Targets::LEVELS)),
             Self::Density => Some(Standardise::Density(Targets::DENSITY)),
+            Self::Luminance => Some(Standardise::Luminance(Interior::of(size))),
         }
     }
 }
@@ -227,6 +230,11 @@ pub struct Augmentation {
     /// `input.standardise`. leukd's own: the targets of [`Standardise`] are met by the average cell of a slide alone.
     #[serde(default)]
     pub residual: f64,
+    /// With this probability, 0 to 1, a cell that was standardised has half of its texture at the most: what is left
+    /// of its deviation is 0 to 1/2 times the target, evenly; only beside `input.standardise`. leukd's own: a network
+    /// that also sees cells without texture learns their size and outline.
+    #[serde(default)]
+    pub flat: f64,
     /// With this probability, 0 to 1, the cell is shown as its luminance (ITU-R BT.601) in all three channels (Chen
     /// et al. 2020, "A Simple Framework for Contrastive Learning", with 0.2).
     #[serde(default)]
@@ -271,6 +279,10 @@ pub enum Balance {
 pub struct Average {
     /// What of the averaged weights each step keeps, 0 to 1; 0: there are none.
     pub decay: f64,
+    /// The weights are taken in after every so many steps, which then count as so many: a graphics card spends a third
+    /// of a step on them.
+    #[serde(default = "one")]
+    pub every: u32,
     /// Before each validation the running statistics are made anew from so many training batches;
     /// 0: they are left as training moved them.
     pub refresh_norms: u32,
@@ -295,6 +307,10 @@ pub enum Kept {
     Last,
 }
 
+const fn one() -> u32 {
+    1
+}
+
 impl Recipe {
     /// The preprocessing that training and serving share.
     #[must_use]
@@ -303,7 +319,7 @@ impl Recipe {
             window: (self.input.window > 0).then_some(self.input.window),
             size: self.input.size,
             filter: self.input.filter,
-            standardise: self.input.standardise.step(),
+            standardise: self.input.standardise.step(self.input.size),
             range: Range::Bytes,
             layout: Layout::Nchw,
         }
