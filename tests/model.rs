@@ -119,6 +119,7 @@ fn bundles_of_the_versions_before_load_and_standardise_nothing() {
 }
 
 #[test]
+#[expect(clippy::cast_sign_loss, reason = "levels above 0")]
 fn a_bundle_that_standardises_serves_two_stains_of_one_cell_alike() {
     let mut manifest = testing::tiny_manifest("t", Precision::F32);
     let standardise = Standardise::Channels(Targets::LEVELS);

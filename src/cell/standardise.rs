@@ -342,6 +342,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::cast_sign_loss, reason = "a level above 0")]
     fn another_exposure_and_another_thickness_give_one_tensor_under_density_to_within_rounding() {
         let thin = picture(90);
         let mut thick = thin.clone();

@@ -81,13 +81,15 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
         format!("origin     {}", clean(&model.origin)),
         format!("labels     {}", clean(&model.labels.join(", "))),
         format!("input      {0}×{0}, {1}", model.input_size, clean(&model.precision)),
+    ];
+    if !model.standardise.is_empty() {
+        lines.push(format!("colours    {}", clean(&model.standardise)));
+    }
+    lines.extend([
         format!("trained    {} by {}", time(model.trained_at.as_ref()), clean(&model.trainer)),
         format!("split      {}", clean(&model.split)),
         format!("threshold  P(all) ≥ {}", model.threshold),
-    ];
-    if !model.standardise.is_empty() {
-        lines.insert(5, format!("colours    {}", clean(&model.standardise)));
-    }
+    ]);
     if model.review_lower < model.review_upper {
         lines.push(format!("review     {} ≤ P(all) < {}", model.review_lower, model.review_upper));
     }
@@ -133,6 +135,17 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::standardise::{Standardise, Targets};
+
+    #[test]
+    fn a_model_s_card_names_its_standardisation_where_it_has_one() {
+        let how = Standardise::Channels(Targets::LEVELS);
+        let model = proto::Model { standardise: how.to_string(), ..proto::Model::default() };
+        let line = "colours    channels to mean 128, deviation 40";
+        assert!(model_lines(&model).iter().any(|own| own == line));
+        let lines = model_lines(&proto::Model::default());
+        assert!(!lines.iter().any(|line| line.starts_with("colours")));
+    }
 
     #[test]
     fn times_and_durations_are_short() {

@@ -12,7 +12,8 @@ use leukd::model::serving::Model;
 use leukd_train::dataset::Split;
 use leukd_train::export::{Naming, export};
 use leukd_train::fit::{
-    Checkpoint, CheckpointError, Ending, EpochLine, Observer, Plan, Start, State, Step, Stop, fit,
+    Batch, Checkpoint, CheckpointError, Ending, EpochLine, Observer, Plan, Start, State, Step,
+    Stop, fit,
 };
 use leukd_train::recipe::{Kept, Recipe};
 use support::{narrow, split};
@@ -56,6 +57,20 @@ fn run(
     fit(&plan, &mut After { left: steps, stop })
 }
 
+/// Everything that can be varied, on standardised colours.
+const VARIED: [&str; 10] = [
+    "steps.epochs=3",
+    "input.standardise=channels",
+    "augmentation.scale=0.2",
+    "augmentation.contrast=0.2",
+    "augmentation.gamma=0.2",
+    "augmentation.residual=0.1",
+    "augmentation.grey=0.3",
+    "augmentation.blur=1",
+    "augmentation.noise=4",
+    "augmentation.erase=0.3",
+];
+
 /// All that a run learned: its outcome without what the clock says, and its tensors.
 fn learned(folder: &Path, state: &State) -> (Vec<EpochLine>, Vec<Vec<f32>>) {
     let epochs = state
@@ -88,6 +103,26 @@ fn numbers(network: &leukd_train::network::Network) -> Vec<f32> {
     all.0
 }
 
+#[test]
+fn where_nothing_is_varied_a_batch_is_what_the_daemon_sees() {
+    for standardise in ["none", "channels", "density"] {
+        let standardise = format!("input.standardise={standardise}");
+        let recipe = narrow("seed", &["augmentation.flip_horizontal=false", &standardise]);
+        let split = split(&recipe);
+        let cells = [5, 0, 9];
+        let (inputs, _) = Batch::new(&recipe, &split, &cells, 1, 0).tensors(&Device::flex());
+        let seen: Vec<f32> = inputs.into_data().iter::<f32>().collect();
+        let served: Vec<f32> = cells
+            .iter()
+            .flat_map(|cell| {
+                let square = split.training[*cell].square(recipe.input.size).unwrap();
+                recipe.preprocessing().numbers(&square).data
+            })
+            .collect();
+        assert!(seen == served, "{standardise}");
+    }
+}
+
 /// One test, because the seed of burn's generator is one for the whole process.
 #[test]
 fn a_stopped_run_goes_on_bit_for_bit_and_its_bundle_serves() {
@@ -95,6 +130,7 @@ fn a_stopped_run_goes_on_bit_for_bit_and_its_bundle_serves() {
     let recipes = [
         ("seed", narrow("seed", &["steps.epochs=3", "optimizer.frozen_epochs=1"])),
         ("modern", narrow("modern", &["steps.epochs=3", "average.refresh_norms=2"])),
+        ("varied", narrow("modern", &VARIED)),
     ];
     for (name, recipe) in &recipes {
         let split = split(recipe);

@@ -180,9 +180,9 @@ mod tests {
         blur(&mut pixels, side, sigma);
         let weight = |at: i32| (-0.5 * (at as f32 / sigma).powi(2)).exp();
         let sum: f32 = (-4..=4).map(weight).sum();
-        for x in 16..=24_i32 {
-            let share = weight(x - 20) / sum * weight(0) / sum;
-            let found = pixels[(20 * side + x as usize) * 3];
+        for (x, apart) in (16..=24).zip(-4..) {
+            let share = weight(apart) / sum * weight(0) / sum;
+            let found = pixels[(20 * side + x) * 3];
             assert_eq!(found, level(50.0 + 200.0 * share), "{x}");
         }
     }
