@@ -33,7 +33,8 @@ pub(super) fn moments(samples: &[u8], rim: usize) -> (f64, f64) {
 /// Erosion by a square of `2 · rim + 1` pixels, first along rows, then along columns.
 fn interior(cell: &[bool], rim: usize) -> Vec<bool> {
     let side = cell.len().isqrt().max(1);
-    let rows: Vec<bool> = cell.chunks(side).flat_map(|row| eroded(row.iter().copied(), rim)).collect();
+    let rows: Vec<bool> =
+        cell.chunks(side).flat_map(|row| eroded(row.iter().copied(), rim)).collect();
     let mut inner = vec![false; cell.len()];
     for column in 0..side {
         let own = rows.iter().skip(column).step_by(side).copied();
@@ -91,9 +92,8 @@ mod tests {
                 _ => 0,
             }
         };
-        let picture = |thick| -> Vec<u8> {
-            (0..side * side).flat_map(|at| [level(at, thick); 3]).collect()
-        };
+        let picture =
+            |thick| -> Vec<u8> { (0..side * side).flat_map(|at| [level(at, thick); 3]).collect() };
         let (mean, deviation) = moments(&picture(20), 1);
         assert!((mean - 80.0).abs() < 1e-9 && deviation < 1e-9, "{mean} {deviation}");
         let (mean, _) = moments(&picture(1), 1);

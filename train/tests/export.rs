@@ -23,6 +23,8 @@ fn recipe(architecture: Architecture, size: u32, standardise: &str) -> Recipe {
         ("network.hidden", Value::from(hidden as i64)),
         ("input.size", Value::from(i64::from(size))),
         ("input.standardise", Value::from(standardise)),
+        ("augmentation.residual", Value::from(0.0)),
+        ("augmentation.flat", Value::from(0.0)),
     ];
     let settings = settings.map(|(key, value)| Setting::flag("test", key, value));
     Recipe::read("modern", &settings).unwrap()
@@ -96,7 +98,8 @@ fn difference(recipe: &Recipe, network: &Network, precision: Precision) -> f64 {
 fn the_engine_serves_a_narrow_network_as_burn_computed_it_in_every_precision() {
     let narrow = Architecture { width: 0.35, depth: 0.35, hidden: 16, classes: 2 };
     // An odd size walks through every kind of padding.
-    for (size, standardise) in [(64, "none"), (75, "channels"), (64, "density")] {
+    for (size, standardise) in [(64, "none"), (75, "channels"), (64, "density"), (64, "luminance")]
+    {
         let recipe = recipe(narrow, size, standardise);
         let network = warmed(&recipe);
         for precision in [Precision::F32, Precision::F16, Precision::Int8] {

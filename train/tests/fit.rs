@@ -105,7 +105,7 @@ fn numbers(network: &leukd_train::network::Network) -> Vec<f32> {
 
 #[test]
 fn where_nothing_is_varied_a_batch_is_what_the_daemon_sees() {
-    for standardise in ["none", "channels", "density"] {
+    for standardise in ["none", "channels", "density", "luminance"] {
         let standardise = format!("input.standardise={standardise}");
         let recipe = narrow("seed", &["augmentation.flip_horizontal=false", &standardise]);
         let split = split(&recipe);

@@ -1,7 +1,7 @@
 //! Recipes: the shipped ones, files over them, flags over both.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use leukd::cell::standardise::{Standardise, Targets};
+use leukd::cell::standardise::{Interior, Standardise, Targets};
 use leukd_train::recipe::{OptimizerKind, Recipe, SHIPPED, Schedule, Setting};
 
 fn read(source: &str, settings: &[&str]) -> Result<Recipe, String> {
@@ -97,8 +97,9 @@ fn the_recipe_names_the_standardisation_and_without_the_key_there_is_none() {
         ("none", None),
         ("channels", Some(Standardise::Channels(Targets::LEVELS))),
         ("density", Some(Standardise::Density(Targets::DENSITY))),
+        ("luminance", Some(Standardise::Luminance(Interior::of(224)))),
     ] {
-        let recipe = read("modern", &[&format!("input.standardise={word}")]).unwrap();
+        let recipe = read("seed", &[&format!("input.standardise={word}")]).unwrap();
         assert_eq!(recipe.preprocessing().standardise, step);
         assert_eq!(recipe.settings()["input.standardise"], word);
     }
@@ -108,9 +109,20 @@ fn the_recipe_names_the_standardisation_and_without_the_key_there_is_none() {
 
 #[test]
 fn a_recipe_that_was_written_before_a_setting_existed_reads_as_without_it() {
-    let now = read("modern", &[]).unwrap();
-    let new =
-        ["standardise", "scale", "contrast", "gamma", "residual", "grey", "blur", "noise", "erase"];
+    let now = read("seed", &[]).unwrap();
+    let new = [
+        "standardise",
+        "scale",
+        "contrast",
+        "gamma",
+        "residual",
+        "flat",
+        "grey",
+        "blur",
+        "noise",
+        "erase",
+        "every",
+    ];
     let old = now.to_toml();
     let kept = old.lines().filter(|line| !new.iter().any(|key| line.starts_with(key)));
     let then = kept.collect::<Vec<_>>().join("\n");
@@ -120,11 +132,14 @@ fn a_recipe_that_was_written_before_a_setting_existed_reads_as_without_it() {
 }
 
 #[test]
-fn a_residual_without_a_standardisation_is_refused() {
-    let error = read("modern", &["augmentation.residual=0.1"]).unwrap_err();
-    assert!(error.starts_with("--set augmentation.residual: `augmentation.residual`: "), "{error}");
-    assert!(error.contains("input.standardise"), "{error}");
-    read("modern", &["augmentation.residual=0.1", "input.standardise=density"]).unwrap();
+fn a_residual_or_a_flat_cell_without_a_standardisation_is_refused() {
+    for key in ["augmentation.residual", "augmentation.flat"] {
+        let setting = format!("{key}=0.1");
+        let error = read("seed", &[&setting]).unwrap_err();
+        assert!(error.starts_with(&format!("--set {key}: `{key}`: ")), "{error}");
+        assert!(error.contains("input.standardise"), "{error}");
+        read("seed", &[&setting, "input.standardise=density"]).unwrap();
+    }
     let error = read("modern", &["augmentation.blur=9"]).unwrap_err();
     assert_eq!(error, "--set augmentation.blur: `augmentation.blur`: 9 is not 0 to 8");
 }

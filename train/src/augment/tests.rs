@@ -38,7 +38,7 @@ const EVERYTHING: Augmentation = Augmentation {
     gamma: 0.3,
     stain: 0.3,
     residual: 0.1,
-    flat: 0.4,
+    flat: 0.0,
     grey: 0.5,
     blur: 1.5,
     noise: 6.0,
@@ -180,6 +180,19 @@ fn a_residual_lies_within_its_setting() {
         assert!(shift.iter().all(|shift| (-0.1..=0.1).contains(shift)));
     }
     assert!(drawn.iter().any(|own| own.gain[0] < 0.95 && own.shift[2] > 0.05));
+}
+
+#[test]
+fn a_flat_cell_keeps_half_of_its_texture_at_the_most_and_its_place_about_the_mean() {
+    let how = Augmentation { flat: 0.5, ..STILL };
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let drawn: Vec<Residual> = (0..400).map(|_| residual(&how, &mut rng)).collect();
+    let flat = drawn.iter().filter(|own| **own != Residual::NONE).count();
+    assert!((150..250).contains(&flat), "{flat}");
+    for own in drawn.iter().filter(|own| **own != Residual::NONE) {
+        assert!((0.0..=0.5).contains(&own.gain[0]) && own.gain == [own.gain[0]; 3]);
+        assert_eq!(own.shift, [0.0; 3]);
+    }
 }
 
 /// `cargo test --release -p leukd-train --lib -- --ignored --nocapture augment`
