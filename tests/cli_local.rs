@@ -237,7 +237,7 @@ fn the_card_says_which_figures_are_cross_validated_over_how_many_models() {
     let text = show(&[]);
     for line in [
         "auroc 0.9125 [0.8500, 0.9500], split by subject, 3576 cells of 33 subjects, cross-validated, 3 models\n",
-        "split by image, 3576 cells of 33 subjects, cross-validated, 1 model\n",
+        "split by image, 3576 cells of 33 subjects, measured on 1 sibling model\n",
         "split by subject, 3576 cells of 33 subjects\n",
     ] {
         assert!(text.contains(line), "{line}: {text}");

@@ -105,7 +105,7 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
         };
         let siblings = match metric.siblings {
             0 => String::new(),
-            1 => ", cross-validated, 1 model".to_owned(),
+            1 => ", measured on 1 sibling model".to_owned(),
             many => format!(", cross-validated, {many} models"),
         };
         format!(

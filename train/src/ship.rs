@@ -1,12 +1,15 @@
 //! A model that was trained on everything gets the figures of its siblings that tested.
 
+use std::collections::BTreeMap;
+
 use leukd::model::bundle::{Bundle, BundleError};
 use leukd::model::manifest::{MANIFEST_VERSION, Manifest, Metric};
 
 use crate::dataset::Protocol;
 use crate::evaluate::{CELLS, Counts, Estimate, REVIEW_ACCURACY, WIDEST_BAND};
 use crate::export::{CALIBRATION, ExportError, FIGURES, rewritten, with_paragraph};
-use crate::pool::{self, POOLED_VERSION, Pooled};
+use crate::init::NAMED_DIGITS;
+use crate::pool::{self, Fold, POOLED_VERSION, Pooled};
 use crate::report::{counted, number, with_interval};
 
 /// Below so many healthy subjects the card says what they can show at most.
@@ -57,7 +60,8 @@ pub enum ShipError {
 /// # Errors
 ///
 /// Where the figures are of another recipe, all settings compared but [`pool::MAY_DIFFER`], or of other cells, or where the bundle
-/// was not trained on everything.
+/// was not trained on everything. Where its weights began as one of the measured models, how they went on may differ too:
+/// [`GOES_ON`].
 pub fn ship(bytes: &[u8], figures: &[Pooled]) -> Result<Vec<u8>, ShipError> {
     let manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
     let protocol = &manifest.training.protocol;
@@ -92,6 +96,19 @@ pub fn ship(bytes: &[u8], figures: &[Pooled]) -> Result<Vec<u8>, ShipError> {
     Ok(shipped)
 }
 
+/// What may differ, besides [`pool::MAY_DIFFER`], between a model and the one that it began as: how long and how fast it
+/// went on. Network, input, losses, augmentation and sampling must be the same.
+pub const GOES_ON: [&str; 6] = ["steps.", "optimizer.", "schedule.", "average.", "run.", "choice."];
+
+/// The measured model whose weights this one began as: `run.initial_weights` names the digest of its file.
+fn parent<'a>(manifest: &Manifest, figures: &'a Pooled) -> Option<&'a Fold> {
+    let began = manifest.training.recipe.get("run.initial_weights")?;
+    figures.folds.iter().find(|fold| {
+        let named = fold.model.digest.get(..NAMED_DIGITS);
+        named.is_some_and(|digits| began.contains(&format!("SHA-256 {digits}")))
+    })
+}
+
 fn check_siblings(manifest: &Manifest, figures: &Pooled) -> Result<(), ShipError> {
     let no_sibling = |field: String, bundle: String, theirs: String| ShipError::NoSibling {
         protocol: figures.protocol,
@@ -100,7 +117,15 @@ fn check_siblings(manifest: &Manifest, figures: &Pooled) -> Result<(), ShipError
         figures: theirs,
     };
     let recipe = &manifest.training.recipe;
-    if let Some((setting, own, theirs)) = pool::difference(recipe, &figures.recipe) {
+    let goes_on = parent(manifest, figures).is_some();
+    let compared = |settings: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        let compared = settings.iter().filter(|(setting, _)| {
+            !(goes_on && GOES_ON.iter().any(|begin| setting.starts_with(begin)))
+        });
+        compared.map(|(setting, value)| (setting.clone(), value.clone())).collect()
+    };
+    let difference = pool::difference(&compared(recipe), &compared(&figures.recipe));
+    if let Some((setting, own, theirs)) = difference {
         return Err(no_sibling(setting, own, theirs));
     }
     let cells = recipe.get(CELLS).map_or("nothing", String::as_str);
@@ -154,11 +179,24 @@ fn metrics(of: &Pooled) -> Vec<Metric> {
 /// The card's paragraph on the figures.
 fn told(manifest: &Manifest, figures: &[&Pooled]) -> String {
     let cells = figures.first().map_or(0, |one| one.cells);
+    let trained = manifest.training.cells;
+    if let Some(parent) = figures.iter().find_map(|one| parent(manifest, one)) {
+        let mut text = format!(
+            "{FIGURES}on the model that this one began as, {}. This very model went on from its weights on {trained} of all \
+             {cells} cells, those that it had been tested on among them, and was measured on none: what that changed is not \
+             known.",
+            parent.model.id
+        );
+        for one in figures {
+            text.push('\n');
+            text += &protocol(one);
+        }
+        return text;
+    }
     let mut text = format!(
-        "{FIGURES}by cross-validation. This very model was trained on {} of all {cells} cells and measured on none of \
+        "{FIGURES}by cross-validation. This very model was trained on {trained} of all {cells} cells and measured on none of \
          them. The figures are those of siblings, models trained by the same recipe, each measured on cells that it had \
-         not seen: they estimate what such a training gives. The protocols answer different questions and are never mixed.",
-        manifest.training.cells
+         not seen: they estimate what such a training gives. The protocols answer different questions and are never mixed."
     );
     for one in figures {
         text.push('\n');
@@ -178,9 +216,12 @@ fn protocol(of: &Pooled) -> String {
     };
     let figures = &of.pooled.figures;
     let mut text = format!(
-        "{asks}: cross-validated, {}. {} all of {}, {} hem of {}. AUROC {}, balanced accuracy {}, sensitivity {}, \
+        "{asks}: {}. {} all of {}, {} hem of {}. AUROC {}, balanced accuracy {}, sensitivity {}, \
          specificity {} at threshold {}; 95 % intervals from a bootstrap over {}.",
-        counted(of.folds.len() as u64, "model"),
+        match of.folds.len() as u64 {
+            1 => "one model on one split".to_owned(),
+            many => format!("cross-validated, {}", counted(many, "model")),
+        },
         counts.all,
         counted(counts.all_subjects, "subject"),
         counts.hem,

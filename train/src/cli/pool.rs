@@ -17,6 +17,9 @@ pub(super) struct PoolArgs {
     /// or more.
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
+    /// Take a single fold of a split by subject too; it is said how many cells nobody tested.
+    #[arg(long)]
+    partial: bool,
     /// Where pooled.json goes.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -30,7 +33,7 @@ pub(super) struct PoolArgs {
 
 pub(super) fn run(args: &PoolArgs) -> Outcome {
     let runs = args.runs.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
-    let pooled = Pooled::of(&runs, args.bootstrap_seed)?;
+    let pooled = Pooled::of(&runs, args.partial, args.bootstrap_seed)?;
     let json = serde_json::to_string_pretty(&pooled)?;
     std::fs::create_dir_all(&args.out)
         .map_err(|error| format!("cannot write {}: {error}", args.out.display()))?;

@@ -94,6 +94,9 @@ fn in_hexadecimal<S: serde::Serializer>(digest: &Digest, to: S) -> Result<S::Ok,
 /// How many of a kind a message names.
 const NAMED: usize = 6;
 
+/// So many digits of a file's SHA-256 are told of it: `run.initial_weights` of a manifest begins with them after `SHA-256 `.
+pub const NAMED_DIGITS: usize = 12;
+
 impl Comparison {
     /// Whether [`apply`] takes the file.
     #[must_use]
@@ -106,7 +109,7 @@ impl Comparison {
     pub fn summary(&self) -> String {
         let name = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
         let hash = self.sha256.to_string();
-        let short = hash.get(..12).unwrap_or(&hash);
+        let short = hash.get(..NAMED_DIGITS).unwrap_or(&hash);
         let head = if self.at_random.is_empty() { "" } else { ", the head at random" };
         let of = self.applied.len() + self.at_random.len() + self.missing.len();
         let of = of + self.mismatched.len();

@@ -56,7 +56,9 @@ mod plan;
 mod tensors;
 mod torch;
 
-pub use apply::{Comparison, Match, Mismatch, Missing, Unexpected, apply, compare, start};
+pub use apply::{
+    Comparison, Match, Mismatch, Missing, NAMED_DIGITS, Unexpected, apply, compare, start,
+};
 pub use error::InitError;
 pub use fold::Origin;
 pub use plan::{Layout, Planned, plan};

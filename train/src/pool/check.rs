@@ -31,15 +31,17 @@ pub(super) struct Siblings<'a> {
     pub(super) copies: u64,
 }
 
+/// Some folds of a split by subject are enough where `partial`.
+///
 /// # Errors
 ///
 /// Where `runs` are none, naming the run and the field.
-pub(super) fn siblings(runs: &[Run]) -> Result<Siblings<'_>, PoolError> {
+pub(super) fn siblings(runs: &[Run], partial: bool) -> Result<Siblings<'_>, PoolError> {
     let Some((first, others)) = runs.split_first() else {
         return Err(PoolError::OneFold { given: "no run".to_owned() });
     };
     let protocol = first.evaluation.protocol;
-    if others.is_empty() && protocol == Protocol::Subject {
+    if others.is_empty() && protocol == Protocol::Subject && !partial {
         return Err(PoolError::OneFold { given: first.folder.display().to_string() });
     }
     let cells_digest = first.split.cells_digest();

@@ -38,7 +38,8 @@ pub const POOLED_VERSION: u32 = 1;
 pub enum PoolError {
     /// Too few runs.
     #[error(
-        "{given} tests one fold of a split by subject, and says nothing of the others: give the runs of all folds"
+        "{given} tests one fold of a split by subject, and says nothing of the others: give the runs of all folds, or \
+         --partial to have it said"
     )]
     OneFold {
         /// The run that was given; `no run` where none was.
@@ -149,13 +150,14 @@ impl Fold {
 }
 
 impl Pooled {
-    /// Pools `runs`. `seed` is the bootstrap's.
+    /// Pools `runs`. `seed` is the bootstrap's. With `partial` a single run by subject will do: [`Pooled::untested`] and a
+    /// caveat say how many cells nobody tested.
     ///
     /// # Errors
     ///
     /// Where they are no siblings, naming run and field; where there is no run, or a single one by subject.
-    pub fn of(runs: &[Run], seed: u64) -> Result<Self, PoolError> {
-        let siblings = check::siblings(runs)?;
+    pub fn of(runs: &[Run], partial: bool, seed: u64) -> Result<Self, PoolError> {
+        let siblings = check::siblings(runs, partial)?;
         let cells = &siblings.tested;
         let raw: Vec<Prediction> = cells.iter().map(|cell| cell.prediction.clone()).collect();
         let calibration = calibrated(&raw);

@@ -130,3 +130,61 @@ fn a_shipped_bundle_carries_both_protocols_as_cross_validated() {
     );
     assert!(manifest.card.contains(&fitted), "{}", manifest.card);
 }
+
+#[test]
+fn a_model_that_went_on_from_a_tested_one_carries_its_figures_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Story::fold(1).write(dir.path(), "first");
+    let program = || Command::new(env!("CARGO_BIN_EXE_leukd-train"));
+    let alone = program().arg("pool").arg(&run).arg("--out").arg(dir.path()).output().unwrap();
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(said(&alone).contains("--partial"), "{}", said(&alone));
+    let partial =
+        program().args(["pool", "--partial"]).arg(&run).arg("--out").arg(dir.path()).output();
+    let partial = partial.unwrap();
+    assert!(partial.status.success(), "{}", said(&partial));
+    assert!(said(&partial).contains("No run tested 48 of the 72 cells"), "{}", said(&partial));
+
+    let digest = leukd::result::Digest::of(b"first").to_string();
+    let bundle = |began: &str, also: &'static str| {
+        let began = format!("leukd bundle weights of first.onnx (SHA-256 {began}…): 502 of 502");
+        everything(dir.path(), |manifest| {
+            let recipe = &mut manifest.training.recipe;
+            recipe.insert("run.initial_weights".to_owned(), began);
+            recipe.insert("optimizer.learning_rate".to_owned(), "0.0005".to_owned());
+            recipe.insert(also.to_owned(), "96".to_owned());
+        })
+    };
+    let out = dir.path().join("model.onnx");
+    let ship = |bundle: &Path| {
+        let figures = dir.path().join("pooled.json");
+        program()
+            .arg("ship")
+            .arg(bundle)
+            .arg("--figures")
+            .arg(figures)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    let refused = ship(&bundle("0123456789ab", "steps.epochs"));
+    assert!(said(&refused).contains("`optimizer.learning_rate`"), "{}", said(&refused));
+    // Another input is another network, whatever its weights began as.
+    let refused = ship(&bundle(&digest[..12], "input.size"));
+    assert!(said(&refused).contains("`input.size`: 96 in the bundle"), "{}", said(&refused));
+
+    let shipped = ship(&bundle(&digest[..12], "steps.epochs"));
+    assert!(shipped.status.success(), "{}", said(&shipped));
+    let bundle = Bundle::read(&out).unwrap();
+    for part in [
+        "Figures: on the model that this one began as, first.",
+        "68 of all 72 cells",
+        "measured on none",
+        "one model on one split. 12 all of 1 subject, 12 hem of 1 subject",
+        "No run tested 48 of the 72 cells",
+    ] {
+        assert!(bundle.manifest().card.contains(part), "{part}: {}", bundle.manifest().card);
+    }
+    assert!(bundle.manifest().metrics.iter().all(|metric| metric.siblings == Some(1)));
+}
