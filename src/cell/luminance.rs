@@ -5,7 +5,7 @@
 use super::quality::is_foreground;
 
 /// Shares of red, green and blue in luminance (ITU-R BT.601).
-pub(super) const SHARES: [f64; 3] = [0.299, 0.587, 0.114];
+pub const SHARES: [f64; 3] = [0.299, 0.587, 0.114];
 
 /// Of a cell's pixels at least one in this many must be interior, or the cell is taken whole: a thin one has none.
 const LEAST_INTERIOR: usize = 7;

@@ -3,7 +3,7 @@
 pub mod complete;
 pub mod decode;
 pub mod fault;
-mod luminance;
+pub mod luminance;
 pub mod name;
 pub mod preprocess;
 pub mod quality;

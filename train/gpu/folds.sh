@@ -7,8 +7,8 @@
 #
 # RUNS     kept on that machine between calls: RUNS/NAME is a run, RUNS/NAME-back what portion.sh brings back of it (45 MB each at
 #          the end: copy them out in as many calls as it takes)
-# AT_ONCE  runs side by side. One of B3 at 112 pixels and batch 64 took some 23 GB of a card's memory; where the memory does not
-#          suffice, the runs that come last end at once. Two kept an H200 busy.
+# AT_ONCE  runs side by side. Where the card's memory does not suffice, the runs that come last end at once: PERFORMANCE.md tells
+#          what was measured.
 #
 # At home: put the pieces of each together, `leukd-train quantize` and `evaluate --out` them, then `pool` and `ship` (README).
 set -euo pipefail

@@ -100,10 +100,12 @@ pub fn ship(bytes: &[u8], figures: &[Pooled]) -> Result<Vec<u8>, ShipError> {
 /// went on. Network, input, losses, augmentation and sampling must be the same.
 pub const GOES_ON: [&str; 6] = ["steps.", "optimizer.", "schedule.", "average.", "run.", "choice."];
 
-/// The measured model whose weights this one began as: `run.initial_weights` names the digest of its file.
+/// The measured model whose weights this one began as: `run.initial_weights` names the digest of its file. Only where it
+/// was measured alone: the figures of several belong to none of them.
 fn parent<'a>(manifest: &Manifest, figures: &'a Pooled) -> Option<&'a Fold> {
     let began = manifest.training.recipe.get("run.initial_weights")?;
-    figures.folds.iter().find(|fold| {
+    let [fold] = figures.folds.as_slice() else { return None };
+    Some(fold).filter(|fold| {
         let named = fold.model.digest.get(..NAMED_DIGITS);
         named.is_some_and(|digits| began.contains(&format!("SHA-256 {digits}")))
     })

@@ -58,7 +58,8 @@ fn run(
 }
 
 /// Everything that can be varied, on standardised colours.
-const VARIED: [&str; 10] = [
+const VARIED: [&str; 11] = [
+    "average.every=2",
     "steps.epochs=3",
     "input.standardise=channels",
     "augmentation.scale=0.2",
@@ -140,6 +141,8 @@ fn a_stopped_run_goes_on_bit_for_bit_and_its_bundle_serves() {
         });
         let (whole, ending) = run(recipe, &split, &straight.0, Start::Fresh, 1000).unwrap();
         assert_eq!((whole.epochs_done(), ending), (3, Ending::Done));
+        // Every step counts: `modern` averages every four steps, and an epoch has two.
+        assert_eq!(whole.averaged, if recipe.average.decay > 0.0 { 6 } else { 0 });
 
         // An epoch has two steps: the run stops in the midst of the first, then of the second.
         let (_, ending) = run(recipe, &split, &parted.0, Start::Fresh, 1).unwrap();

@@ -1,13 +1,11 @@
 //! Lamp, exposure and the camera's tone curve.
 
+use leukd::cell::luminance::SHARES;
 use leukd::cell::quality::is_foreground;
 use rand::Rng;
 
 use super::{cell, factor, level, ratio};
 use crate::recipe::Augmentation;
-
-/// The weights of red, green and blue in luminance: ITU-R BT.601.
-const LUMINANCE: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// Level v of a channel becomes `255 · ((m + (gain · v − m) · contrast) / 255) ^ gamma`, m the mean of `gain · v` over
 /// the cell's pixels, the inner value cut off at 0.
@@ -73,7 +71,7 @@ fn means(pixels: &[u8]) -> [f32; 3] {
 /// Every pixel of the cell as its luminance, in all three channels.
 pub(super) fn grey(pixels: &mut [u8]) {
     for pixel in cell(pixels) {
-        let weighted = pixel.iter().zip(LUMINANCE).map(|(own, weight)| f32::from(*own) * weight);
+        let weighted = pixel.iter().zip(SHARES).map(|(own, weight)| f32::from(*own) * weight);
         *pixel = [level(weighted.sum()); 3];
     }
 }

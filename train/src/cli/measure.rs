@@ -77,7 +77,16 @@ pub(super) fn write(
     let evaluations: Vec<_> = measured.iter().map(|one| one.evaluation.clone()).collect();
     put(&folder.join("evaluation.json"), &serde_json::to_vec_pretty(&evaluations)?)?;
     put(&folder.join("predictions.csv"), &predictions(model, measured)?)?;
-    split.write_csv(&folder.join("split.csv"))?;
+    let record = folder.join("split.csv");
+    let same = |told: Split| told.sides_digest() == split.sides_digest();
+    if record.exists() && !Split::told(&record).is_ok_and(same) {
+        return Err(format!(
+            "{} tells of another split: give another --out, or move it away",
+            record.display()
+        )
+        .into());
+    }
+    split.write_csv(&record)?;
     let shown = measured.iter().max_by_key(|one| one.evaluation.side);
     let device = extra.device.map_or_else(String::new, |device| format!("trained on {device}; "));
     let facts = Facts {

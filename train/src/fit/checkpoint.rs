@@ -196,7 +196,11 @@ impl Checkpoint {
         }
         match state.ended {
             Some(why) => Err(CheckpointError::Ended(why)),
-            None => Ok(State { recipe: recipe.clone(), ..state }),
+            // A run from before it was kept has none; equal sides have equal cells.
+            None => {
+                let cells_digest = split.cells_digest().to_string();
+                Ok(State { recipe: recipe.clone(), cells_digest, ..state })
+            }
         }
     }
 

@@ -207,13 +207,23 @@ impl<'a> Run<'a> {
         let network = self.network.clone();
         self.network = self.optimizer.step(rate, network, gradients);
         self.state.partial.steps += 1;
-        let every = recipe.average.every;
-        if self.state.partial.steps.is_multiple_of(u64::from(every))
-            && let Some(average) = self.average.take()
-        {
-            self.average = Some(average.update(&self.network, every));
+        if self.unaveraged() == 0 {
+            self.take_in(recipe.average.every);
         }
         Ok(())
+    }
+
+    /// Steps of this epoch that the averaged weights have not taken in.
+    fn unaveraged(&self) -> u32 {
+        let left = self.state.partial.steps % u64::from(self.plan.recipe.average.every);
+        u32::try_from(left).unwrap_or(u32::MAX)
+    }
+
+    /// Averages the weights as they are, for `count` steps.
+    fn take_in(&mut self, count: u32) {
+        if let Some(average) = self.average.take() {
+            self.average = Some(average.update(&self.network, count));
+        }
     }
 
     /// The learning rate of `step`, from 0, of `epoch`.
@@ -250,6 +260,10 @@ impl<'a> Run<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(), CheckpointError> {
         let Plan { recipe, split, device, .. } = self.plan;
+        // An epoch's last steps count too, however many there are.
+        if self.unaveraged() > 0 {
+            self.take_in(self.unaveraged());
+        }
         let plain = self.network.valid();
         let mut model =
             self.average.as_ref().map_or_else(|| plain.clone(), |a| a.network().valid());

@@ -3,7 +3,7 @@
 //!
 //! The batch is innermost, so that neighbouring units read neighbouring numbers; each unit takes
 //! [`lanes`] of them at once. Sums are made in a fixed order, without atomics: a run repeats.
-//! Every kernel keeps its indices in bounds by itself: CUDA's launches check none.
+//! Every kernel keeps its indices in bounds by itself, whatever a runtime's launch checks.
 
 mod depthwise;
 mod excite;
@@ -59,7 +59,7 @@ fn spread(like: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
 
 /// As the kernels count.
 fn narrow(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    u32::try_from(count).unwrap_or(u32::MAX) // no tensor that a card holds is as large
 }
 
 /// Into how many parts a reduction of `length` terms, one of `rows`, is cut so that the card is

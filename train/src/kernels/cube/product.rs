@@ -5,8 +5,6 @@
 //! small: a product made for large results would keep few cubes busy, so ours cuts the
 //! columns into parts, a result of each, and sums those.
 
-use std::sync::OnceLock;
-
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -26,33 +24,15 @@ pub(super) fn transposed(mut x: CubeTensor) -> CubeTensor {
     x
 }
 
-/// In the order in which they are tried: the last but one needs no tensor cores, the last nothing at
-/// all. `LEUKD_TRAIN_PRODUCT` puts another first, for measurements.
-fn strategies() -> &'static [Multi] {
-    static STRATEGIES: OnceLock<Vec<Multi>> = OnceLock::new();
-    STRATEGIES.get_or_init(|| {
-        let rows = |multi_rows| {
-            let tile_matmul = TileMatmulKind::Cmma;
-            BlueprintStrategy::Inferred(SimpleArgs { multi_rows, tile_matmul })
-        };
-        let wanted = match std::env::var("LEUKD_TRAIN_PRODUCT").as_deref() {
-            Ok("rows") => Multi::SimpleCyclicCmma(rows(true)),
-            Ok("mma") => Multi::SimpleCyclicMma(Default::default()),
-            Ok("double") => Multi::DoubleCyclicCmma(Default::default()),
-            Ok("ordered") => Multi::OrderedDoubleCmma(Default::default()),
-            Ok("specialized") => Multi::SpecializedCyclicCmma(Default::default()),
-            Ok("tma") => Multi::SimpleTmaCmma(Default::default()),
-            Ok("unit") => Multi::SimpleUnit(Default::default()),
-            Ok("double-unit") => Multi::DoubleUnit(Default::default()),
-            _ => Multi::SimpleCyclicCmma(rows(false)),
-        };
-        vec![
-            wanted,
-            Multi::SimpleCyclicCmma(rows(false)),
-            Multi::SimpleUnit(Default::default()),
-            Multi::Naive,
-        ]
-    })
+/// In the order in which they are tried: tensor cores (on NVIDIA both factors are rounded to TF32), then plain units, then
+/// one unit a result.
+fn strategies() -> [Multi; 3] {
+    let args = SimpleArgs { multi_rows: false, tile_matmul: TileMatmulKind::Cmma };
+    [
+        Multi::SimpleCyclicCmma(BlueprintStrategy::Inferred(args)),
+        Multi::SimpleUnit(Default::default()),
+        Multi::Naive,
+    ]
 }
 
 /// `left · right`: `[m, k]`, `[k, n]` → `[m, n]`.
@@ -60,22 +40,30 @@ pub(super) fn multiply(left: CubeTensor, right: CubeTensor) -> CubeTensor {
     let ([rows, _], [_, columns]) = (sides(&left), sides(&right));
     let out = empty(&left, [rows, columns]);
     let float = burn::backend::cubecl::dtype_to_storage_type(DType::F32);
+    let mut refusals = Vec::new();
     for strategy in strategies() {
         let mut elements =
             MatmulElems::from_globals(&MatmulGlobalElems { lhs: float, rhs: float, out: float });
         let launched = cubek::matmul::launch::launch_ref(
-            &Strategy::from(strategy.clone()),
+            &Strategy::from(strategy),
             &out.client,
             InputBinding::new(left.clone().binding(), float),
             InputBinding::new(right.clone().binding(), float),
             out.clone().binding(),
             &mut elements,
         );
-        if launched.is_ok() {
-            break;
+        match launched {
+            Ok(()) => return out,
+            Err(refusal) => refusals.push(format!("{refusal:?}")),
         }
     }
-    out
+    unlaunched(rows, columns, &refusals)
+}
+
+/// What is not computed must not be trained on. The last strategy asks for nothing that a card could lack.
+#[expect(clippy::panic, reason = "burn's operations have no other way to fail")]
+fn unlaunched(rows: usize, columns: usize, refusals: &[String]) -> ! {
+    panic!("the card computes no product of {rows} × {columns}: {}", refusals.join("; "))
 }
 
 /// Units along each side of a cube.
