@@ -71,7 +71,7 @@ fn means(pixels: &[u8]) -> [f32; 3] {
 /// Every pixel of the cell as its luminance, in all three channels.
 pub(super) fn grey(pixels: &mut [u8]) {
     for pixel in cell(pixels) {
-        let weighted = pixel.iter().zip(SHARES).map(|(own, weight)| f32::from(*own) * weight);
+        let weighted = pixel.iter().zip(SHARES).map(|(own, share)| f32::from(*own) * share as f32);
         *pixel = [level(weighted.sum()); 3];
     }
 }
