@@ -166,6 +166,7 @@ fn order_and_range_of_the_tensor_change_nothing_of_what_is_standardised() {
 }
 
 #[test]
+#[expect(clippy::cast_sign_loss, reason = "a level above 0")]
 fn under_luminance_hue_is_lost_and_gain_and_offset_too() {
     let first = picture(90);
     let grey = |pixel: &image::Rgb<u8>| {
