@@ -119,7 +119,6 @@ fn bundles_of_the_versions_before_load_and_standardise_nothing() {
 }
 
 #[test]
-#[expect(clippy::cast_sign_loss, reason = "levels above 0")]
 fn a_bundle_that_standardises_serves_two_stains_of_one_cell_alike() {
     let mut manifest = testing::tiny_manifest("t", Precision::F32);
     let standardise = Standardise::Channels(Targets::LEVELS);
@@ -127,23 +126,32 @@ fn a_bundle_that_standardises_serves_two_stains_of_one_cell_alike() {
     let network = testing::tiny_network(1, Precision::F32);
     let model = loaded(&testing::bundle_of(network, manifest));
     assert_eq!(model.manifest().preprocessing.standardise, Some(standardise));
-    let logits = |picture: &image::RgbImage| {
-        model.logits(&model.manifest().preprocessing.tensor(picture).unwrap()).unwrap()
+    let plain = loaded(&testing::tiny_bundle("t", 1));
+    // The most that P(all) differs between a cell and the same in another stain.
+    let most = |model: &Model| {
+        let of = |picture: &image::RgbImage| {
+            model.run(&model.manifest().preprocessing.tensor(picture).unwrap()).unwrap()[0]
+        };
+        let apart = [Kind::Blast, Kind::Normal].map(|kind| {
+            let cell = synthetic::cell(3, kind);
+            (of(&cell) - of(&restained(cell))).abs()
+        });
+        apart[0].max(apart[1])
     };
-    for kind in [Kind::Blast, Kind::Normal] {
-        let cell = synthetic::cell(3, kind);
-        let mut stained = cell.clone();
-        for pixel in stained.pixels_mut().filter(|pixel| pixel.0 != [0; 3]) {
-            // Fainter, redder: but for rounding, a gain and an offset of each channel.
-            let level =
-                |level: u8, gain: f32, offset: f32| (f32::from(level) * gain + offset) as u8;
-            let [red, green, blue] = pixel.0;
-            pixel.0 = [level(red, 0.8, 50.5), level(green, 0.7, 60.5), level(blue, 0.75, 30.5)];
-        }
-        for (one, other) in logits(&cell).iter().zip(logits(&stained)) {
-            assert!((one - other).abs() < 0.1, "{kind:?}: {one} {other}");
-        }
+    let (standardised, plain) = (most(&model), most(&plain));
+    // What is left is rounding: the fainter stain has two thirds of the levels.
+    assert!(standardised < 0.03 && standardised < plain / 2.0, "{standardised} {plain}");
+}
+
+/// Fainter and redder: but for rounding, a gain and an offset of each channel.
+#[expect(clippy::cast_sign_loss, reason = "levels above 0")]
+fn restained(mut cell: image::RgbImage) -> image::RgbImage {
+    let level = |level: u8, gain: f32, offset: f32| (f32::from(level) * gain + offset) as u8;
+    for pixel in cell.pixels_mut().filter(|pixel| pixel.0 != [0; 3]) {
+        let [red, green, blue] = pixel.0;
+        pixel.0 = [level(red, 0.8, 10.5), level(green, 0.6, 20.5), level(blue, 0.7, 5.5)];
     }
+    cell
 }
 
 #[test]
