@@ -85,7 +85,9 @@ impl<const D: usize> RecordState for AdamaxState<D> {
         out.push_scalar(prefix, TIME, self.time.into());
     }
 
-    fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
+    /// On the processor, as [`super::adamw::Moments`].
+    fn state_unflatten(prefix: &str, src: &mut StateSource, _default: &Device) -> Option<Self> {
+        let device = &Device::flex();
         Some(Self {
             moment: Tensor::from_data(src.take_tensor(prefix, MOMENT)?, device),
             norm: Tensor::from_data(src.take_tensor(prefix, NORM)?, device),

@@ -2,6 +2,7 @@
 
 use burn::optim::{
     AdamW as Burns, AdamWConfig, AdamWState, AdaptiveMomentumState, LearningRate, Optimizer,
+    RecordState, StateSink, StateSource,
 };
 use burn::tensor::{Device, Tensor};
 
@@ -45,7 +46,7 @@ impl AdamW {
 }
 
 impl Optimizer for AdamW {
-    type State<const D: usize> = AdamWState<D>;
+    type State<const D: usize> = Moments<D>;
 
     fn step<const D: usize>(
         &self,
@@ -54,8 +55,9 @@ impl Optimizer for AdamW {
         gradient: Tensor<D>,
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
-        let Some(AdamWState { momentum }) = state else {
-            return self.burns.step(rate, tensor, gradient, None);
+        let Some(Moments(AdamWState { momentum })) = state else {
+            let (tensor, state) = self.burns.step(rate, tensor, gradient, None);
+            return (tensor, state.map(Moments));
         };
         let time = momentum.time + 1;
         let step = AdamwStep {
@@ -69,16 +71,35 @@ impl Optimizer for AdamW {
         match adamw([tensor, momentum.moment_1, momentum.moment_2], gradient, &step) {
             Ok([tensor, first, second]) => {
                 let momentum = AdaptiveMomentumState::new(time, first, second);
-                (tensor, Some(AdamWState { momentum }))
+                (tensor, Some(Moments(AdamWState { momentum })))
             }
             Err(([tensor, first, second], gradient)) => {
                 let momentum = AdaptiveMomentumState::new(momentum.time, first, second);
-                self.burns.step(rate, tensor, gradient, Some(AdamWState { momentum }))
+                let state = Some(AdamWState { momentum });
+                let (tensor, state) = self.burns.step(rate, tensor, gradient, state);
+                (tensor, state.map(Moments))
             }
         }
     }
 
     fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
-        Burns::to_device(state, device)
+        Moments(Burns::to_device(state.0, device))
+    }
+}
+
+/// What AdamW remembers of one parameter: burn's own, but read back on the processor.
+///
+/// burn reads a record on its default device, which in a build for a card is that card, whatever the run asked for; the
+/// next step takes the moments to where the parameter is.
+#[derive(Debug, Clone)]
+pub struct Moments<const D: usize>(AdamWState<D>);
+
+impl<const D: usize> RecordState for Moments<D> {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        self.0.state_flatten(prefix, out);
+    }
+
+    fn state_unflatten(prefix: &str, src: &mut StateSource, _default: &Device) -> Option<Self> {
+        AdamWState::state_unflatten(prefix, src, &Device::flex()).map(Self)
     }
 }

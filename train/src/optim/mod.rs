@@ -7,7 +7,7 @@ mod average;
 use burn::optim::ModuleOptimizer;
 
 pub use adamax::{Adamax, AdamaxState};
-pub use adamw::AdamW;
+pub use adamw::{AdamW, Moments};
 pub use average::Average;
 
 use crate::recipe::{OptimizerKind, OptimizerSettings};
