@@ -2,7 +2,8 @@
 //! laboratory's stain, lamp or camera changes the network's input as little as may be.
 //!
 //! `channels` and `density` map each channel's levels by a function of that channel alone, `luminance` maps the sum of
-//! three; the cell's own pixels (those that are not black, see [`BLACK`](super::quality::BLACK)) decide which. So a picture is read for its statistics, and once through three tables.
+//! three; the cell's own pixels (those that are not black, see [`BLACK`](super::quality::BLACK)) decide which. So a
+//! picture is read for its statistics, and once through three tables.
 
 use serde::{Deserialize, Serialize};
 

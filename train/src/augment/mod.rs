@@ -1,7 +1,7 @@
 //! What training varies in a picture: everything that does not change what a cell is.
 //!
-//! In the order in which a capture comes about: how the cell lies ([`pose`]), its stain ([`stain`]), the optics
-//! ([`optics`]: blur), light and camera ([`light`], then noise), and what is hidden of it ([`erase`]). All of it
+//! In the order in which a capture comes about: how the cell lies (`pose`), its stain (`stain`), the optics
+//! (`optics`: blur), light and camera (`light`, then noise), and what is hidden of it (`erase`). All of it
 //! works on the square of 8-bit pixels that `Preprocessing::square` makes; the same standardisation as in serving
 //! comes after it, less what [`residual`] leaves.
 //!
