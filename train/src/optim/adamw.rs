@@ -91,8 +91,14 @@ impl Optimizer for AdamW {
 ///
 /// burn reads a record on its default device, which in a build for a card is that card, whatever the run asked for; the
 /// next step takes the moments to where the parameter is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Moments<const D: usize>(AdamWState<D>);
+
+impl<const D: usize> std::fmt::Debug for Moments<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Moments").field("time", &self.0.momentum.time).finish_non_exhaustive()
+    }
+}
 
 impl<const D: usize> RecordState for Moments<D> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
