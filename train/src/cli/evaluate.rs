@@ -67,7 +67,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
         .into());
     }
     let split = if args.everything {
-        Split::everything(data::read(&args.data.data, &manifest.preprocessing)?)
+        Split::all_tested(data::read(&args.data.data, &manifest.preprocessing)?)
     } else {
         let split = args.data.split(&manifest.preprocessing)?;
         tests_something(&split)?;

@@ -147,7 +147,7 @@ impl Split {
 
     /// Every cell on the test side, byte-identical copies once: for a model that was made elsewhere.
     #[must_use]
-    pub fn everything(dataset: Dataset) -> Self {
+    pub fn all_tested(dataset: Dataset) -> Self {
         let total = dataset.cells.len();
         let mut seen = HashSet::new();
         let cells: Vec<Cell> =
