@@ -360,7 +360,7 @@ fn adamw_steps() {
         for gradient in &gradients {
             (weights, state) = AdamW::new(0.05).step(1e-2, weights, there(gradient), state);
         }
-        let momentum = state.unwrap().momentum;
+        let momentum = state.unwrap().0.momentum;
         assert_eq!(momentum.time, 4);
         [weights, momentum.moment_1, momentum.moment_2]
     };

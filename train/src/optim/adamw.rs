@@ -92,7 +92,7 @@ impl Optimizer for AdamW {
 /// burn reads a record on its default device, which in a build for a card is that card, whatever the run asked for; the
 /// next step takes the moments to where the parameter is.
 #[derive(Clone)]
-pub struct Moments<const D: usize>(AdamWState<D>);
+pub struct Moments<const D: usize>(pub AdamWState<D>);
 
 impl<const D: usize> std::fmt::Debug for Moments<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
