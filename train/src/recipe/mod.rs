@@ -279,8 +279,8 @@ pub enum Balance {
 pub struct Average {
     /// What of the averaged weights each step keeps, 0 to 1; 0: there are none.
     pub decay: f64,
-    /// The weights are taken in after every so many steps, which then count as so many: a graphics card spends a third
-    /// of a step on them.
+    /// The weights are taken in after every so many steps, which then count as so many: on a graphics card they are
+    /// a third of a step's launches.
     #[serde(default = "one")]
     pub every: u32,
     /// Before each validation the running statistics are made anew from so many training batches;
