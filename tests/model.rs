@@ -8,7 +8,7 @@ use leukd::cell::preprocess::{InputTensor, Layout};
 use leukd::cell::standardise::{Standardise, Targets};
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle, BundleError, BundleSource, EMBEDDED};
-use leukd::model::engine::{Engine, EngineError, Observer};
+use leukd::model::engine::{Engine, EngineError, EngineKind, Observer};
 use leukd::model::manifest::{MANIFEST_KEY, MANIFEST_VERSION, Manifest, Output, Precision};
 use leukd::model::onnx::tensor_proto::DataType;
 use leukd::model::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
@@ -370,10 +370,10 @@ fn equal_ends_are_no_review_band() {
 fn a_network_of_another_shape_does_not_compile() {
     let network = testing::tiny_network(1, Precision::F32);
     let shape = [1, 3, 64, 64];
-    let error = Engine::compile(&network, shape, 3).unwrap_err();
+    let error = Engine::compile(&network, shape, 3, EngineKind::Fused).unwrap_err();
     assert!(matches!(&error, EngineError::Shape(what) if what.contains("[1, 3]")), "{error}");
-    assert!(Engine::compile(&network, [1, 64, 64, 3], 2).is_err());
-    let engine = Engine::compile(&network, shape, 2).unwrap();
+    assert!(Engine::compile(&network, [1, 64, 64, 3], 2, EngineKind::Fused).is_err());
+    let engine = Engine::compile(&network, shape, 2, EngineKind::Fused).unwrap();
     let input = InputTensor { shape: [1, 3, 32, 32], data: vec![0.0; 3 * 32 * 32] };
     assert!(matches!(engine.run(&input), Err(EngineError::Shape(_))));
     let short = InputTensor { shape, data: vec![0.0; 5] };
@@ -412,11 +412,11 @@ fn channels_last_and_another_size_serve_too() {
 fn a_broken_graph_is_an_error_and_not_a_panic() {
     let mut network = testing::tiny_network(1, Precision::F32);
     network.graph.as_mut().unwrap().output[0].name = "nowhere".to_owned();
-    let error = Engine::compile(&network, [1, 3, 64, 64], 2).unwrap_err();
+    let error = Engine::compile(&network, [1, 3, 64, 64], 2, EngineKind::Fused).unwrap_err();
     assert!(matches!(error, EngineError::Compile(_)), "{error}");
     let mut network = testing::tiny_network(1, Precision::F32);
     network.graph.as_mut().unwrap().node[1].op_type = "NoSuchOperator".to_owned();
-    assert!(Engine::compile(&network, [1, 3, 64, 64], 2).is_err());
+    assert!(Engine::compile(&network, [1, 3, 64, 64], 2, EngineKind::Fused).is_err());
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn outputs_that_are_not_finite_are_an_error() {
         .iter_mut()
         .find(|tensor| tensor.name == "dense.bias");
     bias.unwrap().raw_data = [f32::NAN, 0.0].iter().flat_map(|value| value.to_le_bytes()).collect();
-    let engine = Engine::compile(&network, [1, 3, 64, 64], 2).unwrap();
+    let engine = Engine::compile(&network, [1, 3, 64, 64], 2, EngineKind::Fused).unwrap();
     let input = InputTensor { shape: [1, 3, 64, 64], data: vec![0.0; 3 * 64 * 64] };
     assert!(matches!(engine.run(&input), Err(EngineError::NotFinite(_))));
 }
@@ -578,7 +578,7 @@ fn inner_tensors_can_be_looked_at_by_name() {
     for (mean, channel) in seen[0].values.iter().zip(seen[2].values.chunks(16 * 16)) {
         assert!((mean - channel.iter().sum::<f32>() / 256.0).abs() < 1e-4);
     }
-    let engine = Engine::compile(&network, preprocessing.shape(), 2).unwrap();
+    let engine = Engine::compile(&network, preprocessing.shape(), 2, EngineKind::Fused).unwrap();
     for (seen, served) in seen[1].values.iter().zip(engine.run(&input).unwrap()) {
         assert!((seen - served).abs() < 1e-4);
     }

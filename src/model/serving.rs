@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::bundle::Bundle;
-use super::engine::{Engine, EngineError};
+use super::engine::{Engine, EngineError, EngineKind, Fusion};
 use super::manifest::{Calibration, GOLDEN_TOLERANCE, Golden, Manifest, Output};
 use super::onnx::ModelProto;
 use crate::cell::preprocess::InputTensor;
@@ -61,15 +61,24 @@ pub struct Judgement {
 }
 
 impl Model {
-    /// Compiles the bundle's network and runs its golden inputs.
+    /// [`Model::load_on`] the fused engine.
     ///
     /// # Errors
     ///
     /// See [`ModelError`].
     pub fn load(bundle: Bundle) -> Result<Self, ModelError> {
+        Self::load_on(bundle, EngineKind::Fused)
+    }
+
+    /// Compiles the bundle's network for the engine of this kind and runs its golden inputs.
+    ///
+    /// # Errors
+    ///
+    /// See [`ModelError`].
+    pub fn load_on(bundle: Bundle, kind: EngineKind) -> Result<Self, ModelError> {
         let (network, manifest, digest, origin) = bundle.into_parts();
         let shape = manifest.preprocessing.shape();
-        let engine = Engine::compile(&network, shape, manifest.labels.len())?;
+        let engine = Engine::compile(&network, shape, manifest.labels.len(), kind)?;
         let model = Self { engine, manifest, digest, origin };
         model.manifest.golden.iter().try_for_each(|golden| model.check(golden))?;
         Ok(model)
@@ -125,6 +134,12 @@ impl Model {
         &self.origin
     }
 
+    /// What of the network runs on leukd's own operators.
+    #[must_use]
+    pub const fn fusion(&self) -> &Fusion {
+        self.engine.fusion()
+    }
+
     /// One cell's logits in the order of the manifest's labels, before calibration: of a network that gives
     /// probabilities, their natural logarithms.
     ///
@@ -159,7 +174,7 @@ pub fn golden_outputs(
     manifest: &Manifest,
 ) -> Result<Vec<Golden>, ModelError> {
     let shape = manifest.preprocessing.shape();
-    let engine = Engine::compile(network, shape, manifest.labels.len())?;
+    let engine = Engine::compile(network, shape, manifest.labels.len(), EngineKind::Fused)?;
     let answered = |golden: &Golden| {
         let probabilities = answer(&engine, manifest, golden)?;
         Ok(Golden { probabilities, ..golden.clone() })

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::bundle;
-use super::engine::Engine;
+use super::engine::{Engine, EngineKind};
 use super::manifest::{
     Calibration, Golden, MANIFEST_VERSION, Manifest, Output, Precision, Training,
 };
@@ -102,8 +102,13 @@ pub fn tiny_manifest(id: &str, precision: Precision) -> Manifest {
 fn with_golden(network: &ModelProto, mut manifest: Manifest) -> Manifest {
     let mut plain = network.clone();
     weights::expand(&mut plain).expect("the weights expand");
-    let engine = Engine::compile(&plain, manifest.preprocessing.shape(), manifest.labels.len())
-        .expect("the network compiles");
+    let engine = Engine::compile(
+        &plain,
+        manifest.preprocessing.shape(),
+        manifest.labels.len(),
+        EngineKind::Fused,
+    )
+    .expect("the network compiles");
     for (seed, kind) in [(7, Kind::Blast), (8, Kind::Normal)] {
         let picture = synthetic::cell(seed, kind);
         let input = manifest.preprocessing.tensor(&picture).expect("the picture fits");

@@ -3,6 +3,8 @@
 //! tract's ONNX front calls itself unstable: its version is pinned exactly, and nothing outside this
 //! file sees more of it than [`mod@onnx`], the prost types of the ONNX format.
 
+mod kind;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,6 +12,8 @@ use tract_onnx::prelude::*;
 
 /// The ONNX format as prost messages.
 pub use tract_onnx::pb as onnx;
+
+pub use kind::{EngineKind, Fusion};
 
 use crate::cell::preprocess::InputTensor;
 
@@ -22,6 +26,7 @@ pub struct Engine {
     plan: Arc<TypedSimplePlan>,
     shape: [usize; 4],
     outputs: usize,
+    fusion: Fusion,
 }
 
 /// Why a network cannot be compiled or run.
@@ -42,7 +47,8 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Compiles `network` for one input of `shape` (f32) and one output of shape `[1, outputs]`.
+    /// Compiles `network` for one input of `shape` (f32) and one output of shape `[1, outputs]`, on the operators that
+    /// `kind` names.
     ///
     /// # Errors
     ///
@@ -52,9 +58,18 @@ impl Engine {
         network: &onnx::ModelProto,
         shape: [usize; 4],
         outputs: usize,
+        kind: EngineKind,
     ) -> Result<Self, EngineError> {
+        let _ = kind;
         let plan = guarded(|| plan(network, shape, outputs))?;
-        Ok(Self { plan, shape, outputs })
+        let fusion = Fusion { others: plan.model().nodes.len(), ..Fusion::default() };
+        Ok(Self { plan, shape, outputs, fusion })
+    }
+
+    /// What of the network runs on leukd's own operators.
+    #[must_use]
+    pub const fn fusion(&self) -> &Fusion {
+        &self.fusion
     }
 
     /// Runs one picture through the network.
