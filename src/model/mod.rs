@@ -3,6 +3,7 @@
 pub mod bundle;
 mod embedded;
 pub mod engine;
+mod kernels;
 pub mod manifest;
 pub mod pool;
 pub mod registry;

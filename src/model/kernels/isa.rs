@@ -1,0 +1,130 @@
+//! Which instructions the kernels use: looked up once, when a network is compiled.
+
+use std::fmt;
+
+/// A set of vector instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Isa {
+    /// x86-64 with AVX-512 F: 16 numbers at a time.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// x86-64 with AVX2 and FMA: 8 numbers at a time.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// Any processor: what the compiler makes of plain Rust.
+    Portable,
+}
+
+impl Isa {
+    /// All that this processor has, the fastest first.
+    pub(crate) fn here() -> impl Iterator<Item = Self> {
+        let all: &[Self] = &[
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2,
+            Self::Portable,
+        ];
+        all.iter().copied().filter(|isa| isa.is_here())
+    }
+
+    /// The fastest that this processor has.
+    #[must_use]
+    pub(crate) fn best() -> Self {
+        Self::here().next().unwrap_or(Self::Portable)
+    }
+
+    /// Whether this processor has it, and the operating system keeps its registers.
+    fn is_here(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => std::arch::is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
+            }
+            Self::Portable => true,
+        }
+    }
+
+    /// Numbers in a vector: the channels of a block of the kernels' layout.
+    #[must_use]
+    pub(crate) const fn width(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 16,
+            _ => 8,
+        }
+    }
+
+    /// How many vectors of output channels and how many pixels a product keeps in registers: their product, a vector for
+    /// each weight and one for the activation fit the set's registers (32 and 16).
+    pub(super) const fn tile(self) -> Tile {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Tile { vectors: 3, pixels: [12, 12, 9] },
+            _ => Tile { vectors: 2, pixels: [8, 6, 0] },
+        }
+    }
+}
+
+/// See [`Isa::tile`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tile {
+    /// The most vectors of output channels.
+    pub(super) vectors: usize,
+    /// The most pixels, for one, two, three vectors.
+    pub(super) pixels: [usize; 3],
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+        })
+    }
+}
+
+/// Compiles a kernel, generic over [`super::lanes::Lanes`], for each instruction set:
+/// `dispatched!(name(argument: Type) = kernel)` makes `unsafe fn name(isa: Isa, argument: Type)`.
+///
+/// What that function asks of its caller: that this processor has `isa` (any [`Isa`] but by [`Isa::here`] is unfit), and what
+/// the kernel asks of its own.
+macro_rules! dispatched {
+    ($name:ident($argument:ident: $kind:ty) = $kernel:ident) => {
+        unsafe fn $name(isa: $crate::model::kernels::isa::Isa, $argument: $kind) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f")]
+            unsafe fn avx512($argument: $kind) {
+                // SAFETY: the caller's.
+                unsafe { $kernel::<$crate::model::kernels::lanes::Avx512>($argument) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2($argument: $kind) {
+                // SAFETY: the caller's.
+                unsafe { $kernel::<$crate::model::kernels::lanes::Avx2>($argument) }
+            }
+            unsafe fn portable($argument: $kind) {
+                // SAFETY: the caller's.
+                unsafe { $kernel::<$crate::model::kernels::lanes::Portable>($argument) }
+            }
+            // SAFETY: the caller's.
+            unsafe {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::model::kernels::isa::Isa::Avx512 => avx512($argument),
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::model::kernels::isa::Isa::Avx2 => avx2($argument),
+                    $crate::model::kernels::isa::Isa::Portable => portable($argument),
+                }
+            }
+        }
+    };
+}
+pub(super) use dispatched;
