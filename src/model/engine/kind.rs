@@ -37,7 +37,7 @@ impl fmt::Display for EngineKind {
 /// What of a network runs on leukd's own operators.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Fusion {
-    /// The instructions that leukd's kernels use on this machine: `avx512`, `avx2`, `neon` or `portable`; empty where
+    /// The instructions that leukd's kernels use on this machine: `avx512`, `avx2` or `portable`; empty where
     /// nothing was fused.
     pub isa: String,
     /// First convolutions.

@@ -1,9 +1,12 @@
-//! The one file that names tract: an ONNX network, compiled for this processor.
+//! The one folder that names tract: an ONNX network, compiled for this processor.
 //!
 //! tract's ONNX front calls itself unstable: its version is pinned exactly, and nothing outside this
-//! file sees more of it than [`mod@onnx`], the prost types of the ONNX format.
+//! folder sees more of it than [`mod@onnx`], the prost types of the ONNX format.
 
+mod fuse;
 mod kind;
+mod operator;
+mod recognise;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +17,11 @@ use tract_onnx::prelude::*;
 pub use tract_onnx::pb as onnx;
 
 pub use kind::{EngineKind, Fusion};
+use operator::FusedStages;
+use tract_onnx::tract_core::ops::konst::Const;
+use tract_onnx::tract_core::ops::source::TypedSource;
 
+use super::kernels::Isa;
 use crate::cell::preprocess::InputTensor;
 
 /// A compiled network. Shared between threads; each run has its own state.
@@ -60,9 +67,7 @@ impl Engine {
         outputs: usize,
         kind: EngineKind,
     ) -> Result<Self, EngineError> {
-        let _ = kind;
-        let plan = guarded(|| plan(network, shape, outputs))?;
-        let fusion = Fusion { others: plan.model().nodes.len(), ..Fusion::default() };
+        let (plan, fusion) = guarded(|| plan(network, shape, outputs, kind))?;
         Ok(Self { plan, shape, outputs, fusion })
     }
 
@@ -151,7 +156,7 @@ impl Observer {
                 let what = format!("it has {} inputs, not one", model.inputs.len());
                 return Err(EngineError::Shape(what));
             }
-            optimized(model, shape)?.into_runnable().map_err(uncompiled)
+            optimized(model, shape, EngineKind::Stock)?.0.into_runnable().map_err(uncompiled)
         })?;
         Ok(Self { plan, shape, names })
     }
@@ -213,18 +218,28 @@ fn parsed(network: &onnx::ModelProto) -> Result<InferenceModel, EngineError> {
         .map_err(uncompiled)
 }
 
-fn optimized(model: InferenceModel, shape: [usize; 4]) -> Result<TypedModel, EngineError> {
-    model
+fn optimized(
+    model: InferenceModel,
+    shape: [usize; 4],
+    kind: EngineKind,
+) -> Result<(TypedModel, Fusion), EngineError> {
+    let mut model = model
         .with_input_fact(0, f32::fact(shape).into())
-        .and_then(InferenceModelExt::into_optimized)
-        .map_err(uncompiled)
+        .and_then(InferenceModelExt::into_typed)
+        .map_err(uncompiled)?;
+    let fusion = match kind {
+        EngineKind::Fused => fuse::fuse(&mut model, Isa::best()).map_err(uncompiled)?,
+        EngineKind::Stock => Fusion::default(),
+    };
+    Ok((model.into_optimized().map_err(uncompiled)?, fusion))
 }
 
 fn plan(
     network: &onnx::ModelProto,
     shape: [usize; 4],
     outputs: usize,
-) -> Result<Arc<TypedSimplePlan>, EngineError> {
+    kind: EngineKind,
+) -> Result<(Arc<TypedSimplePlan>, Fusion), EngineError> {
     let model = parsed(network)?;
     let (found_inputs, found_outputs) = (model.inputs.len(), model.outputs.len());
     if (found_inputs, found_outputs) != (1, 1) {
@@ -232,14 +247,18 @@ fn plan(
             format!("it has {found_inputs} inputs and {found_outputs} outputs, not one each");
         return Err(EngineError::Shape(what));
     }
-    let optimized = optimized(model, shape)?;
+    let (optimized, mut fusion) = optimized(model, shape, kind)?;
     let fact = optimized.output_fact(0).map_err(uncompiled)?;
     let fits =
         fact.shape.as_concrete() == Some(&[1, outputs]) && fact.datum_type == f32::datum_type();
     if !fits {
         return Err(EngineError::Shape(wrong_output(&format!("{fact:?}"), outputs)));
     }
-    optimized.into_runnable().map_err(uncompiled)
+    let of_tracts = |node: &&TypedNode| {
+        !(node.op_is::<FusedStages>() || node.op_is::<Const>() || node.op_is::<TypedSource>())
+    };
+    fusion.others = optimized.nodes.iter().filter(of_tracts).count();
+    Ok((optimized.into_runnable().map_err(uncompiled)?, fusion))
 }
 
 fn wrong_output(found: &str, outputs: usize) -> String {
