@@ -404,3 +404,76 @@ fn a_picture_without_pixels_and_an_impossible_size_are_faults() {
     let window = Preprocessing { window: Some(u32::MAX), ..nearest(64) };
     assert_eq!(window.tensor(&small()).unwrap_err().code(), "unsupported");
 }
+
+/// [`Preprocessing::square`] and [`Preprocessing::numbers`] as one would write them first.
+fn plainly(how: &Preprocessing, picture: &RgbImage) -> Vec<f32> {
+    use fast_image_resize::images::{Image, ImageRef};
+    use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+    let (width, height) = picture.dimensions();
+    let side = how.window.unwrap_or(width.max(height));
+    let (kept_width, kept_height) = (width.min(side), height.min(side));
+    let kept = image::imageops::crop_imm(
+        picture,
+        (width - kept_width) / 2,
+        (height - kept_height) / 2,
+        kept_width,
+        kept_height,
+    );
+    let mut whole = RgbImage::new(side, side);
+    let (x, y) = ((side - kept_width) / 2, (side - kept_height) / 2);
+    image::imageops::replace(&mut whole, &*kept, x.into(), y.into());
+    let source = ImageRef::new(side, side, &whole, PixelType::U8x3).unwrap();
+    let mut resized = Image::new(how.size, how.size, PixelType::U8x3);
+    let algorithm = match how.filter {
+        Filter::Nearest => ResizeAlg::Nearest,
+        _ => ResizeAlg::Convolution(FilterType::Bilinear),
+    };
+    let options = ResizeOptions::new().resize_alg(algorithm);
+    Resizer::new().resize(&source, &mut resized, &options).unwrap();
+    let number = |sample: &u8| match how.range {
+        Range::Bytes => f32::from(*sample),
+        Range::Unit => f32::from(*sample) / 255.0,
+    };
+    let samples = resized.into_vec();
+    match how.layout {
+        Layout::Nhwc => samples.iter().map(number).collect(),
+        Layout::Nchw => {
+            (0..3).flat_map(|at| samples.iter().skip(at).step_by(3)).map(number).collect()
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn memory_from_before_and_blocks_of_pixels_change_no_bit(
+        pictures in prop::collection::vec((1_u32..130, 1_u32..130, any::<u8>()), 1..6),
+        window in prop::option::of(1_u32..150),
+        size in 1_u32..60,
+        (nearest, unit, last) in any::<(bool, bool, bool)>(),
+    ) {
+        let how = Preprocessing {
+            window,
+            size,
+            filter: if nearest { Filter::Nearest } else { Filter::Bilinear },
+            standardise: None,
+            range: if unit { Range::Unit } else { Range::Bytes },
+            layout: if last { Layout::Nhwc } else { Layout::Nchw },
+        };
+        leukd::cell::Scratch::with(|scratch| {
+            for (width, height, seed) in pictures {
+                let picture = RgbImage::from_fn(width, height, |x, y| {
+                    Rgb([x, y, x ^ y].map(|at| (at as u8).wrapping_mul(7).wrapping_add(seed)))
+                });
+                let decoded = scratch.decode(&synthetic::bmp(&picture), &Limits::default()).unwrap();
+                prop_assert_eq!(&decoded, &picture);
+                let tensor = scratch.tensor(&how, &decoded).unwrap();
+                prop_assert_eq!(&tensor.data, &plainly(&how, &picture));
+                prop_assert_eq!(&tensor, &how.tensor(&picture).unwrap());
+                scratch.take_back(decoded, tensor);
+            }
+            Ok(())
+        })?;
+    }
+}

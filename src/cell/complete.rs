@@ -124,6 +124,6 @@ fn corrupt(format: Format, what: impl fmt::Display) -> Fault {
 }
 
 /// `N` bytes at `at`, where the file has them.
-fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+pub(super) fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }

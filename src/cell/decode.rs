@@ -1,5 +1,7 @@
 //! Bytes → pixels, under limits that are checked before anything is allocated by a header's word.
 
+mod bmp;
+
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbImage};
@@ -34,6 +36,15 @@ impl Default for Limits {
 ///
 /// A [`Fault`] of any kind: what is wrong and, where there is one, the limit that it breaks.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Fault> {
+    decode_into(bytes, limits, &mut Vec::new())
+}
+
+/// [`decode`], in the memory of `spare` where the format allows; whatever that held is gone then.
+pub(super) fn decode_into(
+    bytes: &[u8],
+    limits: &Limits,
+    spare: &mut Vec<u8>,
+) -> Result<RgbImage, Fault> {
     if bytes.len() as u64 > limits.max_bytes {
         let message =
             format!("the file has {} bytes; at most {} are allowed", bytes.len(), limits.max_bytes);
@@ -47,8 +58,18 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Fault> {
     if let Some(fault) = outline.fault {
         return Err(fault);
     }
-    let failed = |error| fault_of(outline.format, &error);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format_of(outline.format));
+    if outline.format == Format::Bmp
+        && let Some(rows) = bmp::Rows::of(bytes)
+    {
+        check_memory((rows.width, rows.height), rows.samples(), limits)?;
+        return Ok(rows.picture(std::mem::take(spare)));
+    }
+    by_library(bytes, outline.format, limits)
+}
+
+fn by_library(bytes: &[u8], format: Format, limits: &Limits) -> Result<RgbImage, Fault> {
+    let failed = |error| fault_of(format, &error);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format_of(format));
     let mut own = image::Limits::default();
     own.max_image_width = Some(limits.max_side);
     own.max_image_height = Some(limits.max_side);
@@ -62,13 +83,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Fault> {
         _ => u64::from(width) * u64::from(height) * 3,
     };
     let needed = decoder.total_bytes().saturating_add(copied);
-    if needed > limits.max_memory {
-        let message = format!(
-            "the picture of {width}×{height} pixels needs {needed} bytes of memory; at most {} are allowed",
-            limits.max_memory
-        );
-        return Err(Fault::new(FaultKind::TooLarge, message));
-    }
+    check_memory((width, height), needed, limits)?;
     to_rgb(DynamicImage::from_decoder(decoder).map_err(failed)?)
 }
 
@@ -85,6 +100,17 @@ fn check_sides((width, height): (u32, u32), limits: &Limits) -> Result<(), Fault
         return Err(Fault::new(FaultKind::TooLarge, message));
     }
     Ok(())
+}
+
+fn check_memory((width, height): (u32, u32), needed: u64, limits: &Limits) -> Result<(), Fault> {
+    if needed <= limits.max_memory {
+        return Ok(());
+    }
+    let message = format!(
+        "the picture of {width}×{height} pixels needs {needed} bytes of memory; at most {} are allowed",
+        limits.max_memory
+    );
+    Err(Fault::new(FaultKind::TooLarge, message))
 }
 
 const fn format_of(format: Format) -> ImageFormat {
@@ -156,3 +182,6 @@ fn over_black((width, height): (u32, u32), pixels: impl Iterator<Item = [u16; 4]
     }
     RgbImage::from_raw(width, height, samples).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ pub mod luminance;
 pub mod name;
 pub mod preprocess;
 pub mod quality;
+pub mod scratch;
 pub mod standardise;
 pub mod synthetic;
 
@@ -14,3 +15,4 @@ pub use complete::{Completeness, Format, completeness};
 pub use decode::{Limits, decode};
 pub use fault::{Fault, FaultKind};
 pub use quality::Quality;
+pub use scratch::Scratch;

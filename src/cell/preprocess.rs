@@ -1,14 +1,13 @@
 //! Pixels → the network's input tensor: the one function that both the daemon and the trainer call.
 
-use std::borrow::Cow;
-
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::{GenericImage, GenericImageView, RgbImage};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, FaultKind};
 use super::quality::is_foreground;
+use super::scratch::{Room, Scratch};
 use super::standardise::{Residual, Standardise, Tables};
 
 /// The steps from pixels to tensor, in the order of the fields. It is written into every bundle.
@@ -137,6 +136,16 @@ impl Preprocessing {
     /// `empty` for a picture without pixels; `unsupported` for a `size` or `window` of 0 or beyond
     /// [`Preprocessing::MOST_SIZE`] and [`Preprocessing::MOST_WINDOW`].
     pub fn square(&self, picture: &RgbImage) -> Result<RgbImage, Fault> {
+        Scratch::with(|scratch| self.squared(picture, Vec::new(), &mut scratch.room))
+    }
+
+    /// [`Preprocessing::square`] in the memory of `square`, with room from before.
+    pub(super) fn squared(
+        &self,
+        picture: &RgbImage,
+        mut square: Vec<u8>,
+        room: &mut Room,
+    ) -> Result<RgbImage, Fault> {
         let (width, height) = picture.dimensions();
         if width == 0 || height == 0 {
             return Err(Fault::new(FaultKind::Empty, "the picture has no pixels"));
@@ -154,38 +163,52 @@ impl Preprocessing {
             return Err(Fault::new(FaultKind::Unsupported, message));
         }
         let side = self.window.unwrap_or(width.max(height));
-        let whole = centred(picture, side)?;
-        self.resize(whole.as_ref()).map_err(|error| {
-            Fault::new(FaultKind::Unsupported, format!("the picture cannot be resized: {error}"))
-        })
-    }
-
-    fn resize(&self, from: &RgbImage) -> Result<RgbImage, Box<dyn std::error::Error>> {
+        let whole = if (width, height) == (side, side) {
+            picture.as_raw()
+        } else {
+            centre(picture, side, &mut room.whole);
+            &room.whole
+        };
+        let size = self.size as usize;
+        // Not cleared: every place is written.
+        square.resize(size * size * 3, 0);
         let algorithm = match self.filter {
             Filter::Nearest => ResizeAlg::Nearest,
             Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
             Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
             Filter::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
         };
-        let source = ImageRef::new(from.width(), from.height(), from.as_raw(), PixelType::U8x3)?;
-        let mut resized = Image::new(self.size, self.size, PixelType::U8x3);
-        let options = ResizeOptions::new().resize_alg(algorithm);
-        Resizer::new().resize(&source, &mut resized, &options)?;
-        RgbImage::from_raw(self.size, self.size, resized.into_vec())
-            .ok_or_else(|| "the resizer gave too few pixels".into())
+        let mut resize = || -> Result<(), Box<dyn std::error::Error>> {
+            let source = ImageRef::new(side, side, whole, PixelType::U8x3)?;
+            let mut resized =
+                Image::from_slice_u8(self.size, self.size, &mut square, PixelType::U8x3)?;
+            let options = ResizeOptions::new().resize_alg(algorithm);
+            Ok(room.resizer.resize(&source, &mut resized, &options)?)
+        };
+        let failed = |error: &dyn std::fmt::Display| {
+            Fault::new(FaultKind::Unsupported, format!("the picture cannot be resized: {error}"))
+        };
+        resize().map_err(|error| failed(&error))?;
+        RgbImage::from_raw(self.size, self.size, square).ok_or_else(|| failed(&"too few pixels"))
     }
 
     /// The second half: a square of pixels, standardised, in the tensor's range and order. The shape follows the
     /// square's own size, which is `size` when it comes from [`Preprocessing::square`].
     #[must_use]
     pub fn numbers(&self, square: &RgbImage) -> InputTensor {
+        self.numbered(square, Vec::new())
+    }
+
+    /// [`Preprocessing::numbers`] in the memory of `data`.
+    pub(super) fn numbered(&self, square: &RgbImage, mut data: Vec<f32>) -> InputTensor {
         let (width, height) = (square.width() as usize, square.height() as usize);
         let shape = match self.layout {
             Layout::Nchw => [1, 3, height, width],
             Layout::Nhwc => [1, height, width, 3],
         };
-        let mut data = Vec::with_capacity(square.as_raw().len());
-        self.append(square.as_raw(), &Residual::NONE, &mut data);
+        // Not cleared: every place is written.
+        data.resize(square.as_raw().len(), 0.0);
+        self.fill(square.as_raw(), &Residual::NONE, &mut data);
         InputTensor { shape, data }
     }
 
@@ -193,6 +216,13 @@ impl Preprocessing {
     /// row, red green blue. Where colours are standardised, they miss the targets by `residual`; where not, it
     /// changes nothing.
     pub fn append(&self, samples: &[u8], residual: &Residual, into: &mut Vec<f32>) {
+        let start = into.len();
+        into.resize(start + samples.len() / 3 * 3, 0.0);
+        self.fill(samples, residual, &mut into[start..]);
+    }
+
+    /// The numbers of `samples` into as many places.
+    fn fill(&self, samples: &[u8], residual: &Residual, places: &mut [f32]) {
         let scale = match self.range {
             Range::Bytes => 1.0,
             Range::Unit => 255.0,
@@ -201,24 +231,35 @@ impl Preprocessing {
             self.standardise.map_or_else(Tables::plain, |how| how.tables(samples, residual));
         levels.iter_mut().flatten().for_each(|level| *level /= scale);
         let [red, green, blue] = &levels;
-        let number = |pixel: &[u8]| {
-            if background_is_zero && !is_foreground(pixel) {
-                return [0.0; 3];
-            }
-            let each = [red[pixel[0] as usize], green[pixel[1] as usize], blue[pixel[2] as usize]];
-            match summed {
-                None => each,
-                Some(most) => [each.iter().sum::<f32>().clamp(0.0, most / scale); 3],
-            }
+        let each = |pixel: &[u8; 3]| {
+            let [r, g, b] = pixel.map(usize::from);
+            [red[r], green[g], blue[b]]
         };
-        let pixels = samples.chunks_exact(3);
+        let of_cell = |pixel: &[u8; 3], numbers: [f32; 3]| {
+            if background_is_zero && !is_foreground(pixel) { [0.0; 3] } else { numbers }
+        };
+        // What is decided here is not asked again at every pixel.
+        match summed {
+            None if !background_is_zero => self.lay_out(samples, places, each),
+            None => self.lay_out(samples, places, |pixel| of_cell(pixel, each(pixel))),
+            Some(most) => self.lay_out(samples, places, |pixel| {
+                let sum = each(pixel).iter().sum::<f32>().clamp(0.0, most / scale);
+                of_cell(pixel, [sum; 3])
+            }),
+        }
+    }
+
+    fn lay_out(&self, samples: &[u8], places: &mut [f32], number: impl Fn(&[u8; 3]) -> [f32; 3]) {
+        let pixels = samples.as_chunks::<3>().0;
         match self.layout {
-            Layout::Nhwc => into.extend(pixels.flat_map(number)),
+            Layout::Nhwc => {
+                for (place, pixel) in places.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+                    *place = number(pixel);
+                }
+            }
             Layout::Nchw => {
-                let (start, count) = (into.len(), pixels.len());
-                into.resize(start + 3 * count, 0.0);
-                let (reds, others) = into[start..].split_at_mut(count);
-                let (greens, blues) = others.split_at_mut(count);
+                let (reds, others) = places.split_at_mut(pixels.len());
+                let (greens, blues) = others.split_at_mut(pixels.len());
                 let places = reds.iter_mut().zip(greens).zip(blues);
                 for (((red, green), blue), pixel) in places.zip(pixels) {
                     [*red, *green, *blue] = number(pixel);
@@ -229,17 +270,18 @@ impl Preprocessing {
 }
 
 /// The middle of `picture`, `side` pixels square, with black where the picture has none.
-fn centred(picture: &RgbImage, side: u32) -> Result<Cow<'_, RgbImage>, Fault> {
-    let (width, height) = picture.dimensions();
-    if (width, height) == (side, side) {
-        return Ok(Cow::Borrowed(picture));
-    }
+fn centre(picture: &RgbImage, side: u32, into: &mut Vec<u8>) {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let side = side as usize;
     let (kept_width, kept_height) = (width.min(side), height.min(side));
-    let kept =
-        picture.view((width - kept_width) / 2, (height - kept_height) / 2, kept_width, kept_height);
-    let mut square = RgbImage::new(side, side);
-    square
-        .copy_from(&*kept, (side - kept_width) / 2, (side - kept_height) / 2)
-        .map_err(|error| Fault::new(FaultKind::Unsupported, format!("no square fits: {error}")))?;
-    Ok(Cow::Owned(square))
+    if (kept_width, kept_height) != (side, side) {
+        into.clear();
+    }
+    into.resize(side * side * 3, 0);
+    let rows = picture.as_raw().chunks_exact(width * 3).skip((height - kept_height) / 2);
+    let lines = into.chunks_exact_mut(side * 3).skip((side - kept_height) / 2);
+    let (from, to) = ((width - kept_width) / 2 * 3, (side - kept_width) / 2 * 3);
+    for (line, row) in lines.zip(rows).take(kept_height) {
+        line[to..][..kept_width * 3].copy_from_slice(&row[from..][..kept_width * 3]);
+    }
 }

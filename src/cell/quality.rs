@@ -32,7 +32,7 @@ pub struct Quality {
     pub total_px: u64,
 }
 
-/// Measures `picture`, in one pass.
+/// Measures `picture`.
 #[must_use]
 pub fn assess(picture: &RgbImage) -> Quality {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -40,19 +40,19 @@ pub fn assess(picture: &RgbImage) -> Quality {
     if total_px == 0 {
         return Quality { flags: vec![EMPTY], ..Quality::default() };
     }
-    let foreground = |row: &[u8]| row.chunks_exact(3).filter(|pixel| is_foreground(pixel)).count();
-    let (mut foreground_px, mut frame_px) = (0, 0);
-    for (y, row) in picture.as_raw().chunks_exact(width * 3).enumerate() {
-        let found = foreground(row);
-        foreground_px += found as u64;
+    let samples = picture.as_raw();
+    let foreground_px = foreground(samples);
+    let mut frame_px = 0;
+    for (y, row) in samples.chunks_exact(width * 3).enumerate() {
         frame_px += if y == 0 || y + 1 == height {
-            found
+            foreground(row)
         } else {
             let right = if width > 1 { &row[(width - 1) * 3..] } else { &[] };
             foreground(&row[..3]) + foreground(right)
         };
     }
-    let frame = if width < 3 || height < 3 { width * height } else { 2 * (width + height) - 4 };
+    let frame =
+        if width < 3 || height < 3 { width * height } else { 2 * (width + height) - 4 } as u64;
     let mut flags = Vec::new();
     if frame_px * 2 >= frame {
         flags.push(BACKGROUND_NOT_BLACK);
@@ -65,9 +65,58 @@ pub fn assess(picture: &RgbImage) -> Quality {
     Quality { flags, foreground_px, total_px }
 }
 
+/// How many of the pixels, three samples each, are the cell's.
+///
+/// In blocks of 16 pixels: at each sample the largest of it and the two behind it is compared, and of these counts every
+/// third is a pixel's. That is three times the work and in vectors; pixel by pixel it takes some ten times as long.
+fn foreground(samples: &[u8]) -> u64 {
+    const BLOCK: usize = 48;
+    /// A count of one byte cannot run over within so many blocks.
+    const ROUND: usize = 255;
+    let (mut found, mut rest) = (0, samples);
+    while rest.len() >= BLOCK + 2 {
+        let mut counts = [0_u8; BLOCK];
+        for _ in 0..ROUND {
+            let Some(block) = rest.first_chunk::<{ BLOCK + 2 }>() else { break };
+            for (place, count) in counts.iter_mut().enumerate() {
+                let largest = block[place].max(block[place + 1]).max(block[place + 2]);
+                *count = count.wrapping_add(u8::from(largest > BLACK));
+            }
+            rest = &rest[BLOCK..];
+        }
+        found += counts.iter().step_by(3).map(|count| u64::from(*count)).sum::<u64>();
+    }
+    found + rest.chunks_exact(3).filter(|pixel| is_foreground(pixel)).count() as u64
+}
+
 /// Whether a pixel, of any number of samples, is the cell's: above [`BLACK`] in some channel.
 #[inline]
 #[must_use]
 pub fn is_foreground(pixel: &[u8]) -> bool {
     pixel.iter().any(|sample| *sample > BLACK)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one_by_one(samples: &[u8]) -> u64 {
+        samples.chunks_exact(3).filter(|pixel| is_foreground(pixel)).count() as u64
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_count_what_pixels_count(samples in prop::collection::vec(8_u8..13, 0..400)) {
+            let whole = &samples[..samples.len() / 3 * 3];
+            prop_assert_eq!(foreground(whole), one_by_one(whole));
+        }
+    }
+
+    #[test]
+    fn no_count_runs_over_in_a_large_picture() {
+        let samples = vec![255; 3 * 16 * 1000];
+        assert_eq!(foreground(&samples), 16_000);
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::cell::{self, Fault, Limits};
+use crate::cell::{Fault, Limits, Scratch, quality};
 use crate::model::serving::{Judgement, Model, ModelError};
 use crate::result::{ClassProbability, Reason, Timings};
 
@@ -48,14 +48,24 @@ impl ExamineError {
 /// [`ExamineError::Image`] when the bytes are no complete picture within `limits`,
 /// [`ExamineError::Model`] when the network gives no finite output.
 pub fn examine(bytes: &[u8], model: &Model, limits: &Limits) -> Result<Examined, ExamineError> {
+    Scratch::with(|scratch| examine_in(scratch, bytes, model, limits))
+}
+
+fn examine_in(
+    scratch: &mut Scratch,
+    bytes: &[u8],
+    model: &Model,
+    limits: &Limits,
+) -> Result<Examined, ExamineError> {
     let started = Instant::now();
-    let picture = cell::decode(bytes, limits)?;
-    let quality = cell::quality::assess(&picture);
+    let picture = scratch.decode(bytes, limits)?;
+    let quality = quality::assess(&picture);
     let decoded = Instant::now();
-    let tensor = model.manifest().preprocessing.tensor(&picture)?;
+    let tensor = scratch.tensor(&model.manifest().preprocessing, &picture)?;
     let prepared = Instant::now();
     let probabilities = model.run(&tensor)?;
     let inferred = Instant::now();
+    scratch.take_back(picture, tensor);
     let judgement = model.judge(&probabilities);
     Ok(Examined {
         probabilities: model
