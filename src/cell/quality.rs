@@ -68,7 +68,7 @@ pub fn assess(picture: &RgbImage) -> Quality {
 /// How many of the pixels, three samples each, are the cell's.
 ///
 /// In blocks of 16 pixels: at each sample the largest of it and the two behind it is compared, and of these counts every
-/// third is a pixel's. That is three times the work and in vectors; pixel by pixel it takes some ten times as long.
+/// third is a pixel's. That is three times the work, and in vectors: a quarter of the time that it takes pixel by pixel.
 fn foreground(samples: &[u8]) -> u64 {
     const BLOCK: usize = 48;
     /// A count of one byte cannot run over within so many blocks.

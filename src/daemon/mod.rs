@@ -7,9 +7,8 @@ mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -23,10 +22,11 @@ use crate::journal::types::LedgerRow;
 use crate::journal::{Journal, JournalError, Options};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
-use crate::model::registry::Registry;
 use crate::pipeline::{self, Pipeline};
 use crate::result::CapturePath;
 use crate::rpc::{self, Context};
+
+use model::{Loading, ModelKeeper};
 
 pub use running::{Drained, Running};
 pub use upkeep::Vitals;
@@ -50,7 +50,7 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// A daemon whose settings are checked and whose journal is open. Nothing runs yet.
+/// A daemon whose settings are checked and whose journal is open. Nothing runs yet but the loading of its model.
 pub struct Daemon {
     settings: Settings,
     listener: TcpListener,
@@ -59,9 +59,13 @@ pub struct Daemon {
     journal: Journal,
     ingest: IngestSettings,
     names: NamePattern,
+    conditions: Conditions,
+    keeper: Arc<ModelKeeper>,
+    loading: Loading,
 }
 
-/// Checks what can be checked before anything runs, and opens the journal. Blocks for a moment. `clock`
+/// Checks what can be checked before anything runs, begins to load the model and, beside that, opens the journal:
+/// the model takes longest, so it goes first. Blocks for a moment. `clock`
 /// began with the process: the time until a model serves is counted from there.
 ///
 /// # Errors
@@ -82,9 +86,24 @@ pub fn build(
         disk_floor: settings.journal.disk_floor.0,
         tail: None,
     };
+    let conditions = Conditions::new(clock.clone());
+    let bundle = settings.model.bundle.clone().map_or(BundleSource::Embedded, BundleSource::File);
+    let keeper = Arc::new(ModelKeeper::new(bundle, conditions.clone(), clock.clone()));
+    let loading = keeper.begin()?;
     let journal = Journal::open(&settings.journal.directory, options)?;
     let address = listener.local_addr()?;
-    Ok(Daemon { settings, listener, address, clock, journal, ingest, names })
+    Ok(Daemon {
+        settings,
+        listener,
+        address,
+        clock,
+        journal,
+        ingest,
+        names,
+        conditions,
+        keeper,
+        loading,
+    })
 }
 
 /// The journal as the folders' threads ask it.
@@ -97,15 +116,24 @@ impl Ledger for FolderLedger {
 }
 
 impl Daemon {
-    /// Starts everything. The port answers at once; a model serves some tenths of a second later.
+    /// Starts everything else. The port answers at once; a model serves some tenths of a second later.
     /// Call it inside a tokio runtime.
     ///
     /// # Errors
     /// The system gives no thread.
     pub fn spawn(self) -> Result<Running, StartError> {
-        let Self { settings, listener, address, clock, journal, ingest, names } = self;
-        let conditions = Conditions::new(clock.clone());
-        let registry = Arc::new(Registry::new());
+        let Self {
+            settings,
+            listener,
+            address,
+            clock,
+            journal,
+            ingest,
+            names,
+            conditions,
+            keeper,
+            loading,
+        } = self;
         let threads = match settings.workers.threads {
             0 => physical_cores(),
             threads => threads as usize,
@@ -116,7 +144,7 @@ impl Daemon {
             settings.workers.backlog_queue as usize,
         )?;
         let pipeline = Pipeline::new(pipeline::Parts {
-            registry: Arc::clone(&registry),
+            registry: Arc::clone(&keeper.registry),
             pool,
             journal: journal.clone(),
             limits: Limits {
@@ -128,21 +156,6 @@ impl Daemon {
             names,
             conditions: conditions.clone(),
             clock: clock.clone(),
-        });
-        let serves = tokio::sync::watch::Sender::new(false);
-        let serving = serves.subscribe();
-        let keeper = Arc::new(model::ModelKeeper {
-            registry,
-            configured: settings
-                .model
-                .bundle
-                .clone()
-                .map_or(BundleSource::Embedded, BundleSource::File),
-            conditions: conditions.clone(),
-            clock: clock.clone(),
-            serving_since: Arc::new(ArcSwapOption::empty()),
-            time_to_serving: Arc::new(OnceLock::new()),
-            serves,
         });
         let (ingest, captures) =
             Ingest::spawn(&ingest, FolderLedger(journal.clone()), clock.clone())?;
@@ -167,7 +180,7 @@ impl Daemon {
             epoch = context.journal.epoch(),
             "listening on {address}"
         );
-        Ok(Running::start(context, listener, address, keeper, captures, serving))
+        Ok(Running::start(context, listener, address, keeper, captures, loading))
     }
 }
 

@@ -26,6 +26,36 @@ pub(super) struct ModelKeeper {
     pub(super) serves: tokio::sync::watch::Sender<bool>,
 }
 
+/// The first load, on its way.
+pub(super) type Loading = std::thread::JoinHandle<Result<Option<Digest>, ReloadError>>;
+
+impl ModelKeeper {
+    /// Without a model; `configured` is loaded unless a reload names another.
+    pub(super) fn new(configured: BundleSource, conditions: Conditions, clock: Clock) -> Self {
+        Self {
+            registry: Arc::new(Registry::new()),
+            configured,
+            conditions,
+            clock,
+            serving_since: Arc::new(ArcSwapOption::empty()),
+            time_to_serving: Arc::new(OnceLock::new()),
+            serves: tokio::sync::watch::Sender::new(false),
+        }
+    }
+
+    /// Begins to load the configured bundle, on a thread of its own: there may be no runtime yet.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn begin(self: &Arc<Self>) -> std::io::Result<Loading> {
+        // What goes wrong is logged, shown by GetStatus and mended by a reload.
+        self.conditions.raise(Component::Model, "the model is being loaded");
+        let keeper = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("leukd-model".to_owned());
+        thread.spawn(move || keeper.reload(None))
+    }
+}
+
 impl Reloader for ModelKeeper {
     fn reload(&self, file: Option<PathBuf>) -> Result<Option<Digest>, ReloadError> {
         let source = file.map_or_else(|| self.configured.clone(), BundleSource::File);

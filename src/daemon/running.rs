@@ -9,9 +9,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::feed::Feeder;
-use super::model::ModelKeeper;
+use super::model::{Loading, ModelKeeper};
 use super::upkeep::{self, Vitals};
-use crate::condition::Component;
 use crate::ingest::Captures;
 use crate::model::registry::ReloadError;
 use crate::result::Digest;
@@ -30,13 +29,21 @@ pub struct Running {
     upkeep: JoinSet<()>,
 }
 
+/// The digest of the model before, or why there is no new one.
+type Loaded = Result<Option<Digest>, ReloadError>;
+
 /// Loads the configured bundle off the async threads. It ends by itself in bounded time and is never aborted.
-async fn reload(keeper: Arc<ModelKeeper>) -> Result<Option<Digest>, ReloadError> {
-    let loaded = tokio::task::spawn_blocking(move || keeper.reload(None)).await;
-    loaded.unwrap_or_else(|error| {
-        tracing::error!("loading the model panicked: {error}");
-        Ok(None)
-    })
+async fn reload(keeper: Arc<ModelKeeper>) -> Loaded {
+    ended(tokio::task::spawn_blocking(move || Ok(keeper.reload(None))).await)
+}
+
+/// How a load ended that had a thread of its own.
+fn ended(loaded: Result<std::thread::Result<Loaded>, tokio::task::JoinError>) -> Loaded {
+    if let Ok(Ok(loaded)) = loaded {
+        return loaded;
+    }
+    tracing::error!("loading the model panicked");
+    Ok(None)
 }
 
 /// Ends only when the task panicked: a feeder without folders ends at once, and rightly.
@@ -63,8 +70,9 @@ impl Running {
         address: SocketAddr,
         keeper: Arc<ModelKeeper>,
         captures: Captures,
-        serving: watch::Receiver<bool>,
+        loading: Loading,
     ) -> Self {
+        let serving = keeper.serves.subscribe();
         let (tell_health, health) = watch::channel(None);
         let server = tokio::spawn(rpc::serve(listener, Arc::clone(&context), move |health| {
             tell_health.send_replace(Some(health));
@@ -83,13 +91,13 @@ impl Running {
         upkeep.spawn(upkeep::prune(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
-        let loading = Arc::clone(&keeper);
-        // What goes wrong here is logged, shown by GetStatus and mended by a reload.
-        context.conditions.raise(Component::Model, "the model is being loaded");
+        let again = Arc::clone(&keeper);
         upkeep.spawn(async move {
+            let mut loaded = ended(tokio::task::spawn_blocking(move || loading.join()).await);
             // A reload that came first has its turn first.
-            while let Err(ReloadError::Busy) = reload(Arc::clone(&loading)).await {
+            while let Err(ReloadError::Busy) = loaded {
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                loaded = reload(Arc::clone(&again)).await;
             }
         });
         let feeder = tokio::spawn(feeder.run());

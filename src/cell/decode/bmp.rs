@@ -95,7 +95,7 @@ impl<'a> Rows<'a> {
 /// Blue, green, red → red, green, blue.
 ///
 /// In blocks of 16 pixels whose samples are all computed alike, from their neighbours two places before and behind, so
-/// that any processor's vectors serve; pixel by pixel it takes three times as long.
+/// that any processor's vectors serve.
 fn from_three(row: &[u8], line: &mut [u8]) {
     const BLOCK: usize = 48;
     const fn every_third(from: usize) -> [u8; BLOCK] {
