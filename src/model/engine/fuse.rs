@@ -1,5 +1,7 @@
 //! Puts leukd's operators in the place of what they compute.
 
+use std::collections::HashMap;
+
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::TractResult;
 
@@ -15,6 +17,8 @@ use crate::model::kernels::{Chain, Isa, StageParts};
 /// tract's, where the graph that results would be inconsistent.
 pub(super) fn fuse(model: &mut TypedModel, isa: Isa) -> TractResult<Fusion> {
     let mut fusion = Fusion::default();
+    // A chain may begin where another has ended: at the node that took its end's place.
+    let mut moved = HashMap::new();
     for found in recognise::chains(model) {
         for stage in &found.stages {
             match stage {
@@ -28,10 +32,13 @@ pub(super) fn fuse(model: &mut TypedModel, isa: Isa) -> TractResult<Fusion> {
         let name = model.node(found.to.node).name.clone();
         let operator = FusedStages::new(Chain::new(isa, &found.stages));
         let mut patch = TypedModelPatch::new("fused stages");
-        let from = patch.tap_model(model, found.from)?;
-        let to = patch.wire_node(format!("{name}.fused"), operator, &[from])?;
+        let from = moved.get(&found.from).copied().unwrap_or(found.from);
+        let from = patch.tap_model(model, from)?;
+        let name = format!("{name}.fused");
+        let to = patch.wire_node(&name, operator, &[from])?;
         patch.shunt_outside(model, found.to, to[0])?;
         patch.apply(model)?;
+        moved.insert(found.to, OutletId::from(model.node_id_by_name(&name)?));
     }
     Ok(fusion)
 }

@@ -44,7 +44,7 @@ pub struct Fusion {
     pub stems: usize,
     /// Inverted-residual blocks.
     pub blocks: usize,
-    /// Last 1×1 convolutions.
+    /// 1×1 convolutions with SiLU that stand in no block, as the last one does.
     pub tops: usize,
     /// Operators left to tract.
     pub others: usize,
@@ -58,7 +58,7 @@ impl fmt::Display for Fusion {
         }
         write!(
             f,
-            "{stems} stem, {blocks} blocks and {tops} top fused ({isa}), {others} operators of tract's"
+            "{stems} stem, {blocks} blocks and {tops} top fused ({isa}); {others} operators of tract's"
         )
     }
 }
