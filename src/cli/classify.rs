@@ -11,6 +11,7 @@ use crate::cell::name::NamePattern;
 use crate::clock::{Clock, timestamp};
 use crate::config::settings::Settings;
 use crate::model::bundle::BundleSource;
+use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
 use crate::pipeline::examine;
 use crate::result::{
@@ -30,6 +31,9 @@ pub(super) struct ClassifyArgs {
     /// Classify with this bundle instead of the one inside the binary
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    /// Run the network on these operators
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) engine: EngineKind,
     /// One JSON object a line (Result)
     #[arg(long)]
     pub(super) json: bool,
@@ -42,7 +46,7 @@ pub(super) struct ClassifyArgs {
 pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
     let source = args.model.clone().map_or(BundleSource::Embedded, BundleSource::File);
-    let model = super::model::load(&source)?;
+    let model = super::model::load(&source, args.engine)?;
     let files = files(&args.paths)?;
     let settings = Settings::default();
     let names = NamePattern::new(&settings.watch.name_pattern).map_err(CliError::Software)?;

@@ -9,7 +9,7 @@ use super::output::{Output, remark};
 use super::{json, show};
 use crate::cell::synthetic::{self, Kind};
 use crate::clock::Clock;
-use crate::config::settings::Settings;
+use crate::config::settings::{Engine, Settings};
 use crate::config::units::Bytes;
 use crate::result::RESEARCH_USE_ONLY;
 use crate::rpc::proto::results_client::ResultsClient;
@@ -29,6 +29,9 @@ pub(super) struct DemoArgs {
     /// The seed of the synthetic cells
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
+    /// Run the network on these operators
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) engine: Engine,
     /// One JSON object a line (Result)
     #[arg(long)]
     pub(super) json: bool,
@@ -57,6 +60,7 @@ async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(
     settings.watch.folders = vec![export.clone()];
     settings.journal.directory = folders.path().join("state");
     settings.journal.disk_floor = Bytes(0);
+    settings.model.engine = args.engine;
     settings.rpc.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let daemon = super::serve::start(settings, clock).await?;
     let address = daemon.address();

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use serde_json::json;
 
 use super::error::CliError;
 use super::output::{Output, clean, remark};
+use crate::config::settings::Engine;
 use crate::config::{Flag, Loaded, Origin, Sources, load};
 
 /// Where settings come from, besides the environment (`LEUKD__SECTION__KEY`).
@@ -28,6 +30,9 @@ pub(super) struct SettingsArgs {
     /// Serve this model bundle
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    /// Run the network on these operators
+    #[arg(long, value_enum)]
+    pub(super) engine: Option<Engine>,
     /// What to log: error, warn, info, debug, trace, or a filter such as leukd=debug,info
     #[arg(long, value_name = "FILTER")]
     pub(super) log_level: Option<String>,
@@ -61,6 +66,8 @@ impl SettingsArgs {
         push("--state", "journal.directory", state?);
         let model: Result<_, _> = self.model.iter().map(|file| path("--model", file)).collect();
         push("--model", "model.bundle", model?);
+        let engine = self.engine.and_then(|engine| engine.to_possible_value());
+        push("--engine", "model.engine", engine.iter().map(|v| v.get_name().to_owned()).collect());
         push("--listen", "rpc.listen", self.listen.iter().cloned().collect());
         push("--log-level", "log.level", self.log_level.iter().cloned().collect());
         Ok(flags)

@@ -82,6 +82,12 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
         format!("labels     {}", clean(&model.labels.join(", "))),
         format!("input      {0}×{0}, {1}", model.input_size, clean(&model.precision)),
     ];
+    match (model.engine.as_str(), model.fusion.as_str()) {
+        // A daemon from before these fields.
+        ("", "") => {}
+        ("", fusion) => lines.push(format!("engine     {}", clean(fusion))),
+        (engine, fusion) => lines.push(format!("engine     {}: {}", clean(engine), clean(fusion))),
+    }
     if !model.standardise.is_empty() {
         lines.push(format!("colours    {}", clean(&model.standardise)));
     }

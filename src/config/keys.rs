@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use super::settings::{Journal, Model, Settings};
+use super::settings::{Engine, Journal, Model, Settings};
 use super::units::{Bytes, Span};
 
 /// One setting's name and shape.
@@ -37,7 +37,11 @@ pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 fn exemplar() -> Settings {
     let journal = Journal::default();
     Settings {
-        model: Model { bundle: Some(PathBuf::new()), folder: Some(PathBuf::new()) },
+        model: Model {
+            bundle: Some(PathBuf::new()),
+            folder: Some(PathBuf::new()),
+            engine: Engine::default(),
+        },
         journal: Journal {
             directory: journal.directory,
             keep_for: Some(Span::from_secs(1)),

@@ -119,6 +119,19 @@ pub struct Model {
     pub bundle: Option<PathBuf>,
     /// The folder from which `ReloadModel` may load by file name. Absent: the bundle's own folder.
     pub folder: Option<PathBuf>,
+    /// `fused` (leukd's own operators where they fit the network) or `stock` (tract's alone).
+    pub engine: Engine,
+}
+
+/// Which operators run the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// leukd's own fused operators where they fit the network, tract's for the rest
+    #[default]
+    Fused,
+    /// tract's operators alone
+    Stock,
 }
 
 /// The threads that run the network.

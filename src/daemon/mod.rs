@@ -88,7 +88,12 @@ pub fn build(
     };
     let conditions = Conditions::new(clock.clone());
     let bundle = settings.model.bundle.clone().map_or(BundleSource::Embedded, BundleSource::File);
-    let keeper = Arc::new(ModelKeeper::new(bundle, conditions.clone(), clock.clone()));
+    let keeper = Arc::new(ModelKeeper::new(
+        bundle,
+        model::kind(settings.model.engine),
+        conditions.clone(),
+        clock.clone(),
+    ));
     let loading = keeper.begin()?;
     let journal = Journal::open(&settings.journal.directory, options)?;
     let address = listener.local_addr()?;

@@ -8,10 +8,20 @@ use arc_swap::ArcSwapOption;
 
 use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
+use crate::config::settings::Engine;
 use crate::model::bundle::BundleSource;
+use crate::model::engine::EngineKind;
 use crate::model::registry::{Registry, ReloadError};
 use crate::result::{Digest, Timestamp};
 use crate::rpc::Reloader;
+
+/// The setting as the engine calls it: settings stand below the model and do not know its words.
+pub(super) const fn kind(engine: Engine) -> EngineKind {
+    match engine {
+        Engine::Fused => EngineKind::Fused,
+        Engine::Stock => EngineKind::Stock,
+    }
+}
 
 /// Loads bundles into the registry and keeps what is told of them in step.
 #[derive(Debug)]
@@ -30,10 +40,15 @@ pub(super) struct ModelKeeper {
 pub(super) type Loading = std::thread::JoinHandle<Result<Option<Digest>, ReloadError>>;
 
 impl ModelKeeper {
-    /// Without a model; `configured` is loaded unless a reload names another.
-    pub(super) fn new(configured: BundleSource, conditions: Conditions, clock: Clock) -> Self {
+    /// Without a model; `configured` is loaded, on this engine, unless a reload names another.
+    pub(super) fn new(
+        configured: BundleSource,
+        engine: EngineKind,
+        conditions: Conditions,
+        clock: Clock,
+    ) -> Self {
         Self {
-            registry: Arc::new(Registry::new()),
+            registry: Arc::new(Registry::on(engine)),
             configured,
             conditions,
             clock,
@@ -71,6 +86,8 @@ impl Reloader for ModelKeeper {
                     model = reloaded.model.manifest().id,
                     digest = %reloaded.model.digest(),
                     origin = reloaded.model.origin(),
+                    engine = %self.registry.kind(),
+                    fusion = %reloaded.model.fusion(),
                     load_ms = millis(now.saturating_sub(started)),
                     since_start_ms = millis(now),
                     "{}",

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, TryLockError};
 use arc_swap::ArcSwapOption;
 
 use super::bundle::{BundleError, BundleSource};
+use super::engine::EngineKind;
 use super::serving::{Model, ModelError};
 
 /// The model in service. Readers never wait: a capture that has begun ends with the model it began with.
 #[derive(Debug, Default)]
 pub struct Registry {
+    /// The engine of every model that is loaded here.
+    kind: EngineKind,
     current: ArcSwapOption<Model>,
     reloading: Mutex<()>,
 }
@@ -43,10 +46,22 @@ pub enum ReloadError {
 }
 
 impl Registry {
-    /// Without a model.
+    /// Without a model; those that come run on the fused engine.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Without a model; those that come run on the engine of this kind, after every reload too.
+    #[must_use]
+    pub fn on(kind: EngineKind) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
+    /// The engine that models are loaded on.
+    #[must_use]
+    pub const fn kind(&self) -> EngineKind {
+        self.kind
     }
 
     /// The model in service.
@@ -75,7 +90,8 @@ impl Registry {
         };
         let bundle = source.read()?;
         let origin = bundle.origin().to_owned();
-        let model = Model::load(bundle).map_err(|source| ReloadError::Model { origin, source })?;
+        let model = Model::load_on(bundle, self.kind)
+            .map_err(|source| ReloadError::Model { origin, source })?;
         let model = Arc::new(model);
         let previous = self.swap(Arc::clone(&model));
         Ok(Reloaded { model, previous })

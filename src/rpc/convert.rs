@@ -6,6 +6,7 @@ use prost_types::{Duration as ProtoDuration, Timestamp as ProtoTimestamp};
 
 use super::proto;
 use crate::journal::filter::{Criteria, Filter};
+use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
 use crate::result::{Decision, RESEARCH_USE_ONLY, Record, Source, Timestamp};
 
@@ -100,15 +101,18 @@ pub fn result(record: &Record, epoch: &str) -> proto::Result {
     }
 }
 
-/// A model's card. `since` is when it was put into service; none for a file that is only looked at.
+/// A model's card. `kind` is the engine that it was loaded on; `since` is when it was put into service, none for a file
+/// that is only looked at.
 #[must_use]
-pub fn model(model: &Model, since: Option<Timestamp>) -> proto::Model {
+pub fn model(model: &Model, kind: EngineKind, since: Option<Timestamp>) -> proto::Model {
     let manifest = model.manifest();
     proto::Model {
         id: manifest.id.clone(),
         digest: model.digest().to_string(),
         origin: model.origin().to_owned(),
         serving_since: since.map(time),
+        engine: kind.word().to_owned(),
+        fusion: model.fusion().to_string(),
         ..card(manifest)
     }
 }

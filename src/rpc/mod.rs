@@ -93,9 +93,10 @@ impl Context {
     }
 
     fn model_card(&self) -> Option<proto::Model> {
-        let model = self.pipeline.registry().current()?;
+        let registry = self.pipeline.registry();
+        let model = registry.current()?;
         let since = self.serving_since.load_full().map(|since| *since);
-        Some(convert::model(&model, since))
+        Some(convert::model(&model, registry.kind(), since))
     }
 
     fn subscribers(&self) -> u32 {

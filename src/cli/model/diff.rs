@@ -11,6 +11,7 @@ use crate::cli::images::{files, in_order, read_limited};
 use crate::cli::output::{Output, Table, clean, remark};
 use crate::cli::progress;
 use crate::model::bundle::BundleSource;
+use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
 use crate::result::RESEARCH_USE_ONLY;
 
@@ -33,6 +34,9 @@ pub(super) struct DiffArgs {
     b: PathBuf,
     /// Images, also in folders below
     folder: PathBuf,
+    /// Run both networks on these operators
+    #[arg(long, value_enum, default_value_t)]
+    engine: EngineKind,
     /// One JSON object with every figure and every file that flipped
     #[arg(long)]
     json: bool,
@@ -73,7 +77,8 @@ struct Report<'a> {
 /// A bundle that does not work; a folder that is not there or has no images; no image that could be read at all.
 pub(super) fn run(args: &DiffArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
-    let models = [&args.a, &args.b].map(|path| super::load(&BundleSource::File(path.clone())));
+    let load = |path: &PathBuf| super::load(&BundleSource::File(path.clone()), args.engine);
+    let models = [&args.a, &args.b].map(load);
     let [a, b] = models;
     let models = [a?, b?];
     let files = files(std::slice::from_ref(&args.folder))?;

@@ -11,6 +11,7 @@ use super::output::{Output, clean};
 use super::remote::{self, ServerArgs};
 use super::{json, show};
 use crate::model::bundle::{BundleError, BundleSource};
+use crate::model::engine::EngineKind;
 use crate::model::manifest::GOLDEN_TOLERANCE;
 use crate::model::serving::Model;
 use crate::rpc::convert;
@@ -32,6 +33,9 @@ enum ModelCommand {
         file: Option<PathBuf>,
         #[command(flatten)]
         server: ServerArgs,
+        /// With a bundle: the operators to compile it for
+        #[arg(long, value_enum, requires = "file")]
+        engine: Option<EngineKind>,
         /// One JSON object (Model)
         #[arg(long)]
         json: bool,
@@ -40,6 +44,9 @@ enum ModelCommand {
     Verify {
         /// The bundle
         file: PathBuf,
+        /// Run the network on these operators
+        #[arg(long, value_enum, default_value_t)]
+        engine: EngineKind,
     },
     Diff(diff::DiffArgs),
 }
@@ -50,9 +57,11 @@ enum ModelCommand {
 /// The daemon cannot be reached; no model serves; the bundle cannot be read or does not work.
 pub(super) fn run(args: &ModelArgs) -> Result<(), CliError> {
     match &args.command {
-        ModelCommand::Show { file: None, server, json } => served(server, *json),
-        ModelCommand::Show { file: Some(file), json, .. } => stored(file, *json),
-        ModelCommand::Verify { file } => verify(file),
+        ModelCommand::Show { file: None, server, json, .. } => served(server, *json),
+        ModelCommand::Show { file: Some(file), engine, json, .. } => {
+            stored(file, engine.unwrap_or_default(), *json)
+        }
+        ModelCommand::Verify { file, engine } => verify(file, *engine),
         ModelCommand::Diff(args) => diff::run(args),
     }
 }
@@ -61,10 +70,10 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CliError> {
 ///
 /// # Errors
 /// [`CliError::NoInput`] where there is no such file, [`CliError::Data`] where it does not work.
-pub(super) fn load(source: &BundleSource) -> Result<Model, CliError> {
+pub(super) fn load(source: &BundleSource, kind: EngineKind) -> Result<Model, CliError> {
     let bundle = source.read().map_err(unusable)?;
     let origin = bundle.origin().to_owned();
-    Model::load(bundle).map_err(|error| CliError::Data(format!("{origin}: {error}")))
+    Model::load_on(bundle, kind).map_err(|error| CliError::Data(format!("{origin}: {error}")))
 }
 
 fn unusable(error: BundleError) -> CliError {
@@ -75,27 +84,32 @@ fn unusable(error: BundleError) -> CliError {
 }
 
 /// The card of a bundle that need not work.
-fn stored(file: &Path, as_json: bool) -> Result<(), CliError> {
+fn stored(file: &Path, kind: EngineKind, as_json: bool) -> Result<(), CliError> {
     let bundle = BundleSource::File(file.to_owned()).read().map_err(unusable)?;
-    print(
-        &proto::Model {
-            digest: bundle.digest().to_string(),
-            origin: bundle.origin().to_owned(),
-            ..convert::card(bundle.manifest())
-        },
-        as_json,
-    )
+    let card = proto::Model {
+        digest: bundle.digest().to_string(),
+        origin: bundle.origin().to_owned(),
+        ..convert::card(bundle.manifest())
+    };
+    // What is fused is known only once the network is compiled; the card is worth showing without.
+    let card = match Model::load_on(bundle, kind) {
+        Ok(model) => convert::model(&model, kind, None),
+        Err(error) => proto::Model { fusion: format!("unknown: {error}"), ..card },
+    };
+    print(&card, as_json)
 }
 
-fn verify(file: &Path) -> Result<(), CliError> {
+fn verify(file: &Path, kind: EngineKind) -> Result<(), CliError> {
     let started = Instant::now();
-    let model = load(&BundleSource::File(file.to_owned()))?;
+    let model = load(&BundleSource::File(file.to_owned()), kind)?;
     let golden = model.manifest().golden.len();
     let took = started.elapsed();
     Output::new().line(&clean(&format!(
-        "{}: {} works: {golden} golden inputs within {GOLDEN_TOLERANCE:e}, loaded and tested in {took:.1?}",
+        "{}: {} works: {golden} golden inputs within {GOLDEN_TOLERANCE:e}, loaded and tested in {took:.1?}; \
+         engine {kind}: {}",
         file.display(),
         model.manifest().id,
+        model.fusion(),
     )))
 }
 
