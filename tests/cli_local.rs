@@ -51,6 +51,7 @@ fn every_help_holds_the_research_use_sentence() {
         &["config", "show", "--help"],
         &["completions", "--help"],
         &["demo", "--help"],
+        &["bench", "--help"],
     ] {
         let output = run(command);
         assert!(output.status.success(), "{command:?}");

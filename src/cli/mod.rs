@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+mod bench;
 mod classify;
 mod completions;
 mod demo;
@@ -49,6 +50,7 @@ enum Command {
     Config(settings::ConfigArgs),
     Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
+    Bench(bench::BenchArgs),
     Train(train::TrainArgs),
 }
 
@@ -107,6 +109,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Config(args) => settings::config(&args),
         Command::Completions(args) => completions::run(&args, grammar()),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(&args),
     }
 }

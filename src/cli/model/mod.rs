@@ -76,7 +76,8 @@ pub(super) fn load(source: &BundleSource, kind: EngineKind) -> Result<Model, Cli
     Model::load_on(bundle, kind).map_err(|error| CliError::Data(format!("{origin}: {error}")))
 }
 
-fn unusable(error: BundleError) -> CliError {
+/// What a bundle that cannot be read means for the command.
+pub(super) fn unusable(error: BundleError) -> CliError {
     match &error {
         BundleError::Unreadable { .. } => CliError::NoInput(error.to_string()),
         _ => CliError::Data(error.to_string()),
