@@ -24,6 +24,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy
 import onnx
 
 import bundles
@@ -153,18 +154,30 @@ def agreement(running: list[Engine], threshold: float, blast: int) -> dict:
 def prepared(options, folder: str, cells: int) -> tuple[dict, dict]:
     """The files that the engines read, and the bundle's manifest."""
     model = onnx.load(options.model)
-    if options.size:
-        model = bundles.resized(model, options.size)
-    about = bundles.manifest(model)
     files = {name: str(Path(folder, f"{name}.onnx")) for name in ("bundle", "f32")}
     files["inputs"] = str(Path(folder, f"inputs-{cells}.npy"))
+    if options.size:
+        model = bundles.resized(model, options.size)
+        onnx.save(model, files["bundle"])
+        model = bundles.golden_answered(model, lambda images, count: inputs(options, files, images, count))
+    about = bundles.manifest(model)
     onnx.save(model, files["bundle"])
     onnx.save(bundles.expanded(model), files["f32"])
     files["leukd"] = [options.leukd, "bench", "--model", files["bundle"], "--cells", str(cells)]
     if options.images:
         files["leukd"] += ["--images", options.images]
-    subprocess.run([*files["leukd"], "--write-inputs", files["inputs"]], check=True, stderr=subprocess.DEVNULL)
+    inputs(options, files, options.images, cells)
     return files, about
+
+
+def inputs(options, files: dict, images: str | None, cells: int) -> numpy.ndarray:
+    """The numbers that leukd's own preprocessing gives the network."""
+    command = [options.leukd, "bench", "--model", files["bundle"], "--cells", str(cells)]
+    command += ["--images", images] if images else []
+    run = subprocess.run([*command, "--write-inputs", files["inputs"]], stderr=subprocess.PIPE, text=True)
+    if run.returncode:
+        sys.exit(run.stderr)
+    return numpy.load(files["inputs"])
 
 
 def main() -> None:
