@@ -164,8 +164,8 @@ fn the_ratio_is_held_against_a_file() {
         bench(folder.path(), &arguments)
     };
     let everywhere = |ratio: &str| {
-        let entry = |isa| format!("[{isa}]\nfused_to_stock = {ratio}\n");
-        ["avx512", "avx2", "neon", "portable"].map(entry).concat()
+        let entry = |isa| format!("[[ratio]]\nisa = \"{isa}\"\nfused_to_stock = {ratio}\n");
+        ["avx512", "avx2", "portable"].map(entry).concat()
     };
     let output = check("# none yet\n");
     assert!(output.status.success(), "{}", stderr(&output));
@@ -177,6 +177,9 @@ fn the_ratio_is_held_against_a_file() {
     assert_eq!(output.status.code(), Some(70), "{}", stderr(&output));
     assert!(stderr(&output).contains("once more"), "{}", stderr(&output));
     assert!(stderr(&output).contains("stored 0.001"), "{}", stderr(&output));
+    let elsewhere = everywhere("0.001").replace("isa", "cpu = \"another\"\nisa");
+    let output = check(&elsewhere);
+    assert!(stdout(&output).contains("nothing is checked"), "{}", stdout(&output));
     for wrong in [everywhere("0.0"), "[avx2]\nratio = 1.0\n".to_owned(), "avx2".to_owned()] {
         assert_eq!(check(&wrong).status.code(), Some(65), "{wrong}");
     }

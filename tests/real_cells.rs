@@ -12,7 +12,10 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
-use leukd::cell::synthetic;
+use leukd::cell::{Limits, decode, synthetic};
+use leukd::model::bundle::Bundle;
+use leukd::model::engine::EngineKind;
+use leukd::model::serving::Model;
 use leukd::result::Digest;
 use leukd::rpc::proto::get_result_request::By;
 use leukd::rpc::proto::{self, Decision};
@@ -20,8 +23,11 @@ use serde_json::Value;
 use support::process::{leukd, stderr, stdout};
 use support::{Folders, Harness, assert_gapless, path_of};
 
-/// Cells of fold_1. The network takes some 70 ms for each, here and in `leukd classify`.
+/// Cells of fold_1 that go through the folder, and once more through `leukd classify`.
 const CELLS: usize = 200;
+
+/// Cells on which the two engines are compared.
+const COMPARED: usize = 500;
 
 /// Width and height of C-NMC's pictures.
 const SIDE: u32 = 450;
@@ -62,14 +68,14 @@ fn index(folder: &Path) -> Vec<Row> {
     rows.collect()
 }
 
-/// Every twin with its original, and of the others as many as make it [`CELLS`], evenly from the whole fold.
-fn choose(rows: &[Row]) -> Vec<&Row> {
+/// Every twin with its original, and of the others as many as make it `count`, evenly from the whole fold.
+fn choose(rows: &[Row], count: usize) -> Vec<&Row> {
     let twins: BTreeSet<_> =
         rows.iter().filter(|row| row.has_twin).map(|row| &row.stored).collect();
     let (twins, others): (Vec<_>, Vec<_>) =
         rows.iter().partition(|row| twins.contains(&row.stored));
-    let step = others.len() / (CELLS - twins.len());
-    let left = CELLS - twins.len();
+    let left = count - twins.len();
+    let step = others.len() / left;
     twins.into_iter().chain(others.into_iter().step_by(step).take(left)).collect()
 }
 
@@ -130,7 +136,7 @@ async fn real_cells_get_one_result_each_with_the_probabilities_of_leukd_classify
         }
     }
     let rows = index(&data);
-    for row in choose(&rows) {
+    for row in choose(&rows, CELLS) {
         let bytes = restore(&data, row);
         let digest = Digest::of(&bytes).to_string();
         assert_eq!(digest, row.sha256, "{}: these are not the original's bytes", row.file);
@@ -176,4 +182,29 @@ async fn real_cells_get_one_result_each_with_the_probabilities_of_leukd_classify
             );
         }
     }
+}
+
+#[test]
+fn on_real_cells_the_fused_engine_flips_no_label_and_moves_no_probability_by_a_ten_thousandth() {
+    let Some(data) = data() else {
+        println!("skipped: no C-NMC cells in LEUKD_DATA or ../shared/data");
+        return;
+    };
+    let [fused, stock] = [EngineKind::Fused, EngineKind::Stock]
+        .map(|kind| Model::load_on(Bundle::embedded().unwrap(), kind).unwrap());
+    assert!(fused.fusion().blocks > 0, "{}", fused.fusion());
+    let rows = index(&data);
+    let chosen = choose(&rows, COMPARED);
+    let mut worst = 0.0_f64;
+    for row in &chosen {
+        let picture = decode(&restore(&data, row), &Limits::default()).unwrap();
+        let input = fused.manifest().preprocessing.tensor(&picture).unwrap();
+        let [one, other] = [&fused, &stock].map(|model| model.run(&input).unwrap());
+        assert_eq!(fused.judge(&one).label, stock.judge(&other).label, "{}", row.file);
+        worst =
+            one.iter().zip(&other).map(|(one, other)| (one - other).abs()).fold(worst, f64::max);
+    }
+    println!("{} cells: at most {worst:e} apart", chosen.len());
+    assert_eq!(chosen.len(), COMPARED);
+    assert!(worst <= 1e-4, "{worst:e}");
 }

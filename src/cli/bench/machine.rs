@@ -45,7 +45,7 @@ fn isa() -> &'static str {
 
 #[cfg(not(target_arch = "x86_64"))]
 const fn isa() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "neon" } else { "portable" }
+    "portable"
 }
 
 /// The most memory that a process ever held, in bytes.
