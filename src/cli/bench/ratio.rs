@@ -1,5 +1,5 @@
-//! The fused engine's time over the stock one's: a figure that hardly depends on how quick a machine is, and so one
-//! that can be held to.
+//! The fused engine's time over the stock one's, held against a stored one. A time alone could not be held to: it says as
+//! much of the machine, and of what else it does, as of the engine.
 
 use std::path::Path;
 use std::time::Duration;
