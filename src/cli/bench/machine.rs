@@ -8,7 +8,8 @@ use crate::model::pool::physical_cores;
 /// The machine.
 #[derive(Debug, Serialize)]
 pub(super) struct Machine {
-    /// Its processor's name.
+    /// Its processor's name, with family and model where the system tells them: a virtual machine hides what else tells
+    /// one generation from the next.
     pub(super) cpu: String,
     /// The widest instructions that leukd could use here.
     pub(super) isa: &'static str,
@@ -20,7 +21,11 @@ impl Machine {
     pub(super) fn here() -> Self {
         let info = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
         // ARM has no such line.
-        let cpu = value(&info, "model name").unwrap_or(std::env::consts::ARCH).to_owned();
+        let name = value(&info, "model name").unwrap_or(std::env::consts::ARCH);
+        let cpu = match value(&info, "cpu family").zip(value(&info, "model")) {
+            Some((family, model)) => format!("{name}, family {family}, model {model}"),
+            None => name.to_owned(),
+        };
         Self { cpu, isa: isa(), physical_cores: physical_cores() }
     }
 }

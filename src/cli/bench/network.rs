@@ -58,17 +58,6 @@ pub(super) fn measure(
     threads: usize,
     for_so_long: Duration,
 ) -> Result<Vec<Run>, CliError> {
-    measure_until(loaded, inputs, threads, for_so_long, |_| false)
-}
-
-/// The same, but ends as soon as `enough` says so of the rounds so far, one list an engine.
-pub(super) fn measure_until(
-    loaded: &[Loaded],
-    inputs: &[InputTensor],
-    threads: usize,
-    for_so_long: Duration,
-    enough: impl Fn(&[Vec<f64>]) -> bool,
-) -> Result<Vec<Run>, CliError> {
     let mut sizes = Vec::with_capacity(loaded.len());
     for engine in loaded {
         // The first run allocates; the second tells how many make a round.
@@ -86,7 +75,7 @@ pub(super) fn measure_until(
             let at = (turn + place) % loaded.len();
             each[at].push(round(&loaded[at].model, inputs, threads, sizes[at])?);
         }
-        if started.elapsed() >= for_so_long || enough(&each) {
+        if started.elapsed() >= for_so_long {
             break;
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::machine::{self, Machine};
-use super::network::{Loaded, Run, measure_until};
-use super::statistics::{median, uncertainty};
+use super::network::{Loaded, Run, measure};
+use super::statistics::median;
 use crate::cell::preprocess::InputTensor;
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, remark};
@@ -17,14 +17,8 @@ use crate::model::engine::EngineKind;
 /// So far above the stored ratio a measured one may lie.
 const MARGIN: f64 = 0.05;
 
-/// Rounds go on until the median is as sure as this share of it, well inside the margin ...
-const SURE: f64 = 0.01;
-
-/// ... and there are at least so many.
-const LEAST_ROUNDS: usize = 15;
-
 /// Measurements before the answer is no: what else a machine does can spoil one and another, a slower engine spoils all.
-const TRIES: usize = 5;
+const TRIES: usize = 6;
 
 /// The stored ratios.
 #[derive(Debug, Default, Deserialize)]
@@ -97,16 +91,12 @@ pub(super) fn check(
     let Machine { cpu, .. } = Machine::here();
     let entry = stored.of(&cpu, isa);
     for left in (0..TRIES).rev() {
-        let enough = |each: &[Vec<f64>]| {
-            let ratios = ratios(&each[0], &each[1]);
-            ratios.len() >= LEAST_ROUNDS && uncertainty(&ratios) <= SURE
-        };
-        let runs = measure_until(loaded, inputs, threads, for_so_long, enough)?;
-        let ratios = ratios(&runs[0].each, &runs[1].each);
-        let (ratio, unsure) = (median(&ratios), uncertainty(&ratios) * 100.0);
-        let rounds = ratios.len();
+        let runs = measure(loaded, inputs, threads, for_so_long)?;
+        // The quickest rounds: a disturbance can only slow, and it slows what waits for memory more than what computes.
+        let [fused, stock] = [&runs[0], &runs[1]].map(|run| run.ms_per_cell_min);
+        let (ratio, rounds) = (fused / stock, runs[0].rounds);
         let text = format!(
-            "fused : stock = {ratio:.3} ± {unsure:.1} % over {rounds} rounds on {cpu}, {isa}"
+            "fused : stock = {fused:.2} ms : {stock:.2} ms = {ratio:.3}, the quickest of {rounds} rounds each, on {cpu}, {isa}"
         );
         let Some(Entry { fused_to_stock: known, .. }) = entry else {
             return out.line(&format!("{text}; no ratio is stored for it: nothing is checked"));

@@ -22,14 +22,6 @@ pub(super) fn least(values: &[f64]) -> f64 {
     values.iter().copied().min_by(f64::total_cmp).unwrap_or_default()
 }
 
-/// By how much the median of other such rounds would differ, as a share of it: its standard error of normal noise, the
-/// noise's width taken from the quartiles so that a few disturbed rounds do not count.
-pub(super) fn uncertainty(values: &[f64]) -> f64 {
-    let middle = median(values);
-    let deviation = (quantile(values, 0.75) - quantile(values, 0.25)) / 1.349;
-    1.2533 * deviation / (values.len() as f64).sqrt() / middle
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,15 +35,5 @@ mod tests {
         assert!((least(&values) - 1.0).abs() < 1e-12);
         assert!((quantile(&[7.0], 0.99) - 7.0).abs() < 1e-12);
         assert!(quantile(&[], 0.5).abs() < 1e-12);
-    }
-
-    #[test]
-    fn more_rounds_are_surer_and_one_outlier_is_not_felt() {
-        let noisy: Vec<f64> = (0..20).map(|at| 1.0 + f64::from(at % 5) * 0.01).collect();
-        let longer = [noisy.clone(), noisy.clone(), noisy.clone(), noisy.clone()].concat();
-        assert!((uncertainty(&noisy) / uncertainty(&longer) - 2.0).abs() < 0.2);
-        let mut disturbed = noisy.clone();
-        disturbed[4] = 9.0;
-        assert!(uncertainty(&disturbed) < 0.01);
     }
 }
