@@ -5,7 +5,8 @@ use leukd::cell::preprocess::{InputTensor, Layout};
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::Bundle;
 use leukd::model::engine::{Engine, EngineKind, Fusion};
-use leukd::model::onnx::{ModelProto, NodeProto};
+use leukd::model::onnx::attribute_proto::AttributeType;
+use leukd::model::onnx::{AttributeProto, ModelProto, NodeProto};
 use leukd::model::serving::Model;
 use leukd::model::testing;
 
@@ -43,6 +44,17 @@ fn agreed(network: &ModelProto, size: u32) -> Fusion {
 fn node<'a>(network: &'a mut ModelProto, name: &str) -> &'a mut NodeProto {
     let nodes = &mut network.graph.as_mut().unwrap().node;
     nodes.iter_mut().find(|node| node.output.iter().any(|output| output == name)).unwrap()
+}
+
+/// Sets an attribute of whole numbers.
+fn set(node: &mut NodeProto, name: &str, ints: &[i64]) {
+    node.attribute.retain(|attribute| attribute.name != name);
+    node.attribute.push(AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Ints as i32,
+        ints: ints.to_vec(),
+        ..AttributeProto::default()
+    });
 }
 
 #[test]
@@ -124,14 +136,56 @@ fn a_tensor_that_something_else_looks_at_ends_a_chain() {
 }
 
 #[test]
-fn a_tensor_inside_a_block_that_something_else_looks_at_keeps_it_from_being_fused() {
+fn a_block_whose_gate_is_something_else_is_left_to_tract() {
     let mut network = embedded();
     let product = node(&mut network, "block12.squeeze.gated");
     let place = product.input.iter().position(|input| input == "block12.squeeze.gate").unwrap();
-    // A gate that is no gate: the mean's own hidden layer is not looked at any more.
     product.input[place] = "block12.squeeze.mean".to_owned();
-    let fusion = agreed(&network, 80);
-    assert_eq!(fusion.blocks, 25, "{fusion}");
+    assert_eq!(agreed(&network, 80).blocks, 25);
+}
+
+#[test]
+fn a_block_with_one_gate_for_all_channels_is_left_to_tract() {
+    let mut network = embedded();
+    let expand = node(&mut network, "block12.squeeze.expand").clone();
+    let graph = network.graph.as_mut().unwrap();
+    for (name, sides) in expand.input[1..].iter().zip([4, 1]) {
+        let tensor = graph.initializer.iter_mut().find(|tensor| tensor.name == *name).unwrap();
+        assert_eq!(tensor.dims.len(), sides);
+        let channels = usize::try_from(std::mem::replace(&mut tensor.dims[0], 1)).unwrap();
+        tensor.raw_data.truncate(tensor.raw_data.len() / channels);
+        tensor.float_data.truncate(tensor.float_data.len() / channels);
+    }
+    assert_eq!(agreed(&network, 80).blocks, 25);
+}
+
+#[test]
+fn a_dilated_window_is_left_to_tract() {
+    let mut network = embedded();
+    let depthwise = node(&mut network, "block4.depthwise.conv");
+    set(depthwise, "pads", &[2, 2, 2, 2]);
+    set(depthwise, "dilations", &[2, 2]);
+    assert_eq!(agreed(&network, 80).blocks, 25);
+}
+
+#[test]
+fn unequal_borders_are_padded_as_tract_does() {
+    let mut network = embedded();
+    set(node(&mut network, "block3.depthwise.conv"), "pads", &[0, 2, 2, 0]);
+    set(node(&mut network, "stem.conv"), "pads", &[2, 0, 1, 1]);
+    assert_eq!(counts(&agreed(&network, 80)), (1, 26, 1));
+}
+
+#[test]
+fn names_that_tract_changes_do_no_harm() {
+    let mut network = embedded();
+    let swish = node(&mut network, "block7.depthwise.swish");
+    swish.op_type = "Relu".to_owned();
+    swish.input.truncate(1);
+    for (index, node) in network.graph.as_mut().unwrap().node.iter_mut().enumerate() {
+        node.name = format!("n#{index}.fused");
+    }
+    assert_eq!(agreed(&network, 80).blocks, 25);
 }
 
 #[test]

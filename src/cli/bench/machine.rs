@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::engine::Fusion;
+use crate::model::engine::{Fusion, instructions};
 use crate::model::pool::physical_cores;
 
 /// The machine.
@@ -12,7 +12,7 @@ pub(super) struct Machine {
     /// one generation from the next.
     pub(super) cpu: String,
     /// The widest instructions that leukd could use here.
-    pub(super) isa: &'static str,
+    pub(super) isa: String,
     /// Cores as leukd counts them for its workers.
     pub(super) physical_cores: usize,
 }
@@ -26,31 +26,13 @@ impl Machine {
             Some((family, model)) => format!("{name}, family {family}, model {model}"),
             None => name.to_owned(),
         };
-        Self { cpu, isa: isa(), physical_cores: physical_cores() }
+        Self { cpu, isa: instructions(), physical_cores: physical_cores() }
     }
 }
 
 /// The key of this machine among stored ratios: what the kernels used, and where nothing was fused what they could use.
-pub(super) fn key(fusion: &Fusion) -> &str {
-    if fusion.isa.is_empty() { isa() } else { &fusion.isa }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn isa() -> &'static str {
-    if std::arch::is_x86_feature_detected!("avx512f") {
-        "avx512"
-    } else if std::arch::is_x86_feature_detected!("avx2")
-        && std::arch::is_x86_feature_detected!("fma")
-    {
-        "avx2"
-    } else {
-        "portable"
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-const fn isa() -> &'static str {
-    "portable"
+pub(super) fn key(fusion: &Fusion) -> String {
+    if fusion.isa.is_empty() { instructions() } else { fusion.isa.clone() }
 }
 
 /// The most memory that a process ever held, in bytes.

@@ -89,12 +89,18 @@ pub(super) fn check(
 ) -> Result<(), CliError> {
     let isa = machine::key(loaded[0].model.fusion());
     let Machine { cpu, .. } = Machine::here();
-    let entry = stored.of(&cpu, isa);
+    let entry = stored.of(&cpu, &isa);
     for left in (0..TRIES).rev() {
         let runs = measure(loaded, inputs, threads, for_so_long)?;
         // The quickest rounds: a disturbance can only slow, and it slows what waits for memory more than what computes.
-        let [fused, stock] = [&runs[0], &runs[1]].map(|run| run.ms_per_cell_min);
-        let (ratio, rounds) = (fused / stock, runs[0].rounds);
+        let quickest = |kind| runs.iter().find(|run| run.engine == kind);
+        let (Some(fused), Some(stock)) = (quickest(EngineKind::Fused), quickest(EngineKind::Stock))
+        else {
+            return Err(CliError::Usage("both engines are needed for their ratio".to_owned()));
+        };
+        let rounds = fused.rounds.min(stock.rounds);
+        let (fused, stock) = (fused.ms_per_cell_min, stock.ms_per_cell_min);
+        let ratio = fused / stock;
         let text = format!(
             "fused : stock = {fused:.2} ms : {stock:.2} ms = {ratio:.3}, the quickest of {rounds} rounds each, on {cpu}, {isa}"
         );

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::TractResult;
+use tract_onnx::tract_core::internal::{TractResult, ensure};
 
 use super::kind::Fusion;
 use super::operator::FusedStages;
@@ -34,11 +34,14 @@ pub(super) fn fuse(model: &mut TypedModel, isa: Isa) -> TractResult<Fusion> {
         let mut patch = TypedModelPatch::new("fused stages");
         let from = moved.get(&found.from).copied().unwrap_or(found.from);
         let from = patch.tap_model(model, from)?;
-        let name = format!("{name}.fused");
-        let to = patch.wire_node(&name, operator, &[from])?;
+        let to = patch.wire_node(format!("{name}.fused"), operator, &[from])?;
         patch.shunt_outside(model, found.to, to[0])?;
+        // The patch adds one node, the next; its name may not stay what it is here.
+        let node = model.nodes.len();
         patch.apply(model)?;
-        moved.insert(found.to, OutletId::from(model.node_id_by_name(&name)?));
+        let placed = model.nodes.get(node).is_some_and(|node| node.op_is::<FusedStages>());
+        ensure!(placed, "the fused stages did not take their place");
+        moved.insert(found.to, OutletId::from(node));
     }
     Ok(fusion)
 }

@@ -105,6 +105,12 @@ impl Engine {
     }
 }
 
+/// The fastest instructions that leukd's own operators could use on this machine: `avx512`, `avx2` or `portable`.
+#[must_use]
+pub fn instructions() -> String {
+    Isa::best().to_string()
+}
+
 /// A network compiled to show what goes on inside it: some of its inner tensors, for one picture.
 ///
 /// For those who calibrate or explain a network. Nothing is served from it: as each tensor that is looked at
@@ -194,7 +200,9 @@ fn check_input(input: &InputTensor, shape: [usize; 4]) -> Result<(), EngineError
 fn results(plan: &Arc<TypedSimplePlan>, input: &InputTensor) -> Result<TVec<TValue>, EngineError> {
     let failed = |error: TractError| EngineError::Run(format!("{error:#}"));
     let input = Tensor::from_shape(&input.shape, &input.data).map_err(failed)?;
-    plan.run(tvec!(input.into_tvalue())).map_err(failed)
+    let run = || plan.run(tvec!(input.into_tvalue())).map_err(failed);
+    let panicked = |_| Err(EngineError::Run("an operator gave up on it".to_owned()));
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)
 }
 
 /// tract panics on some broken graphs.
@@ -223,15 +231,29 @@ fn optimized(
     shape: [usize; 4],
     kind: EngineKind,
 ) -> Result<(TypedModel, Fusion), EngineError> {
-    let mut model = model
+    let model = model
         .with_input_fact(0, f32::fact(shape).into())
         .and_then(InferenceModelExt::into_typed)
         .map_err(uncompiled)?;
-    let fusion = match kind {
-        EngineKind::Fused => fuse::fuse(&mut model, Isa::best()).map_err(uncompiled)?,
-        EngineKind::Stock => Fusion::default(),
+    let (model, fusion) = match kind {
+        EngineKind::Fused => fused(model),
+        EngineKind::Stock => (model, Fusion::default()),
     };
     Ok((model.into_optimized().map_err(uncompiled)?, fusion))
+}
+
+/// `model` with leukd's operators in it. Where they cannot take their place, which is a defect, it stays as it was: tract's own
+/// operators serve every network.
+fn fused(model: TypedModel) -> (TypedModel, Fusion) {
+    let mut changed = model.clone();
+    let outcome = guarded(|| fuse::fuse(&mut changed, Isa::best()).map_err(uncompiled));
+    match outcome {
+        Ok(fusion) => (changed, fusion),
+        Err(error) => {
+            tracing::warn!("the network runs on tract's operators alone, more slowly: {error}");
+            (model, Fusion::default())
+        }
+    }
 }
 
 fn plan(

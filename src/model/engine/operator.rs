@@ -51,8 +51,10 @@ impl TypedOp for FusedStages {
         let (input, output) = (self.0.input(), self.0.output());
         let asked = [1, input.channels, input.height, input.width];
         ensure!(
-            inputs.len() == 1 && inputs[0].shape.as_concrete() == Some(&asked),
-            "fused stages take {asked:?}"
+            inputs.len() == 1
+                && inputs[0].datum_type == f32::datum_type()
+                && inputs[0].shape.as_concrete() == Some(&asked),
+            "fused stages take f32 of shape {asked:?}"
         );
         Ok(tvec!(f32::fact([1, output.channels, output.height, output.width])))
     }

@@ -17,6 +17,13 @@ use crate::model::kernels::{BlockParts, Pool, Shape, StageParts, StemParts, Weig
 /// Most input channels of a first convolution: its windows are laid out one by one.
 const MOST_STEM_CHANNELS: usize = 4;
 
+/// Widest kernel that is looked at.
+const MOST_SIDE: usize = 16;
+
+/// Most numbers of a stage's planes, borders included: beyond, it is no picture that leukd serves (a side of 2,048 with B3's 40
+/// channels are 42 million).
+const MOST_NUMBERS: usize = 1 << 28;
+
 /// Stages that follow each other, with nothing else looking at what lies between them.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -167,11 +174,18 @@ impl<'a> Graph<'a> {
             [_] => (None, wide),
             _ => {
                 let (layers, gated, squeezed) = self.squeeze(wide, pixels)?;
+                let [_, gates] = &layers;
+                if gates.bias.len() != channels {
+                    return None;
+                }
                 nodes.extend(squeezed);
                 (Some(layers), gated)
             }
         };
         let project = self.only_affine(gated).filter(Affine::is_pointwise)?;
+        if project.input.channels != channels {
+            return None;
+        }
         nodes.extend(project.nodes);
         let output = depthwise.output;
         let same =
@@ -301,6 +315,23 @@ impl<'a> Graph<'a> {
         let output = [rows.convoluted, columns.convoluted];
         let before = [rows.pad_before, columns.pad_before];
         let input = Shape { channels, height, width };
+        // A border as wide as the window makes outputs of nothing but zeros; beyond these bounds sizes could not be added up.
+        let sides = [channels, height, width, outputs, output[0], output[1]];
+        let bordered = spec.kernel_shape.iter().zip([rows, columns]).all(|(side, padding)| {
+            *side <= MOST_SIDE && padding.pad_before < *side && padding.pad_after < *side
+        });
+        let numbers = |channels: usize, [height, width]: [usize; 2]| {
+            let side = |side: usize| side.checked_add(2 * MOST_SIDE);
+            side(height)?.checked_mul(side(width)?)?.checked_mul(channels.checked_add(MOST_SIDE)?)
+        };
+        let fits = |numbers: Option<usize>| numbers.is_some_and(|numbers| numbers <= MOST_NUMBERS);
+        if sides.contains(&0)
+            || !bordered
+            || !fits(numbers(channels, [height, width]))
+            || !fits(numbers(outputs, output))
+        {
+            return None;
+        }
         Some(Affine { conv, input, output, before, weights, to, nodes })
     }
 

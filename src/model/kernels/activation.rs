@@ -8,7 +8,7 @@ use super::lanes::Lanes;
 /// below f32's normal range, where x86 processors take a hundred cycles a number.
 const MOST: f32 = 30.0;
 
-/// `1 / (1 + exp(−x))`, to 2e-6 of its value (fused sums: 1e-6) or 1e-13; NaN counts as −[`MOST`].
+/// `1 / (1 + exp(−x))`, to 2e-6 of its value (fused sums: 1e-6) or 1e-13. NaN stays NaN.
 ///
 /// `exp(−x)` is `2^n · 2^f` with a whole n and |f| ≤ 1/2 (Cody and Waite), 2^f its polynomial of degree 6 (Taylor's: ln2^k/k!;
 /// the remainder is 1.2e-7 at the ends).
@@ -18,7 +18,8 @@ pub(super) unsafe fn logistic<L: Lanes>(x: L::V) -> L::V {
         [1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 2.402_265e-1, 6.931_472e-1, 1.0];
     // SAFETY: the caller's.
     unsafe {
-        let x = L::min(L::max(x, L::splat(-MOST)), L::splat(MOST));
+        // In this order a NaN stays one.
+        let x = L::min(L::splat(MOST), L::max(L::splat(-MOST), x));
         let (whole, power) = L::power_of_two(L::mul(x, L::splat(-std::f32::consts::LOG2_E)));
         let rest = L::fma(x, L::splat(-std::f32::consts::LOG2_E), L::sub(L::splat(0.0), whole));
         let mut exp = L::splat(TAYLOR[0]);

@@ -69,11 +69,20 @@ pub(super) struct Between {
     panel: Buffer,
 }
 
+impl Between {
+    pub(super) fn len(&self) -> usize {
+        let Self { padded, wide, means, hidden, gates, panel } = self;
+        [padded, wide, means, hidden, gates, panel].map(Buffer::len).into_iter().sum()
+    }
+}
+
 /// The places of `height` × `width` pixels, in numbers, in rows of `row` pixels from pixel `first` on.
 pub(super) fn places(isa: Isa, [height, width]: [usize; 2], row: usize, first: usize) -> Vec<u32> {
+    let end = (first + height * row) * isa.width();
+    assert!(u32::try_from(end).is_ok(), "a plane of {end} numbers: the recogniser bounds them");
     let place = |y: usize, x: usize| (first + y * row + x) * isa.width();
     let all = (0..height).flat_map(|y| (0..width).map(move |x| place(y, x)));
-    all.map(|place| u32::try_from(place).unwrap_or(u32::MAX)).collect()
+    all.map(|place| place as u32).collect()
 }
 
 impl Block {

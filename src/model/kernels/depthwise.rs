@@ -97,7 +97,7 @@ impl Depthwise {
                 to: to[block * output[0] * output[1] * width..].as_mut_ptr(),
                 mean: means[block * width..].as_mut_ptr(),
             };
-            // SAFETY: the set was found on this processor (`Isa::here`); the assertions bound a block's window, planes and mean.
+            // SAFETY: an `Isa` was found on this processor; the assertions bound a block's window, planes and mean.
             unsafe { pass_on(self.isa, &pass) }
         }
     }
@@ -138,6 +138,8 @@ unsafe fn plane<L: Lanes, const SIDE: usize, const STRIDE: usize>(pass: &Pass) {
     unsafe {
         let mut sum = L::splat(0.0);
         for row in 0..rows {
+            // Row by row: a long sum swallows what is small beside it.
+            let mut of_row = L::splat(0.0);
             let from = pass.from.add(row * STRIDE * columns * L::WIDTH);
             let to = pass.to.add(row * outputs * L::WIDTH);
             for (first, count) in parts(outputs, OUTPUTS) {
@@ -146,13 +148,14 @@ unsafe fn plane<L: Lanes, const SIDE: usize, const STRIDE: usize>(pass: &Pass) {
                 macro_rules! cases {
                     ($($outputs:literal)+) => {
                         match count {
-                            $($outputs => some::<L, SIDE, STRIDE, $outputs>(pass, from, to, &mut sum),)+
+                            $($outputs => some::<L, SIDE, STRIDE, $outputs>(pass, from, to, &mut of_row),)+
                             _ => unreachable!("more outputs than OUTPUTS"),
                         }
                     };
                 }
                 cases!(1 2 3 4 5 6 7 8);
             }
+            sum = L::add(sum, of_row);
         }
         #[allow(clippy::cast_precision_loss)]
         let share = 1.0 / (rows * outputs) as f32;

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-/// A set of vector instructions.
+/// A set of vector instructions that this processor has: there is none that was not found here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Isa {
+pub(crate) struct Isa(Set);
+
+/// Every set that there are kernels for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Set {
     /// x86-64 with AVX-512 F: 16 numbers at a time.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -18,22 +22,49 @@ pub(crate) enum Isa {
 impl Isa {
     /// All that this processor has, the fastest first.
     pub(crate) fn here() -> impl Iterator<Item = Self> {
-        let all: &[Self] = &[
+        let all: &[Set] = &[
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512,
+            Set::Avx512,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2,
-            Self::Portable,
+            Set::Avx2,
+            Set::Portable,
         ];
-        all.iter().copied().filter(|isa| isa.is_here())
+        all.iter().copied().filter(|set| set.is_here()).map(Self)
     }
 
     /// The fastest that this processor has.
     #[must_use]
     pub(crate) fn best() -> Self {
-        Self::here().next().unwrap_or(Self::Portable)
+        Self::here().next().unwrap_or(Self(Set::Portable))
     }
 
+    /// Which one it is.
+    pub(super) const fn set(self) -> Set {
+        self.0
+    }
+
+    /// Numbers in a vector: the channels of a block of the kernels' layout.
+    #[must_use]
+    pub(crate) const fn width(self) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => 16,
+            _ => 8,
+        }
+    }
+
+    /// How many vectors of output channels and how many pixels a product keeps in registers: their product, a vector for
+    /// each weight and one for the activation fit AVX-512's 32 registers and AVX2's 16.
+    pub(super) const fn tile(self) -> Tile {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => Tile { vectors: 3, pixels: [12, 12, 9] },
+            _ => Tile { vectors: 2, pixels: [8, 6, 0] },
+        }
+    }
+}
+
+impl Set {
     /// Whether this processor has it, and the operating system keeps its registers.
     fn is_here(self) -> bool {
         match self {
@@ -45,26 +76,6 @@ impl Isa {
                     && std::arch::is_x86_feature_detected!("fma")
             }
             Self::Portable => true,
-        }
-    }
-
-    /// Numbers in a vector: the channels of a block of the kernels' layout.
-    #[must_use]
-    pub(crate) const fn width(self) -> usize {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => 16,
-            _ => 8,
-        }
-    }
-
-    /// How many vectors of output channels and how many pixels a product keeps in registers: their product, a vector for
-    /// each weight and one for the activation fit the set's registers (32 and 16).
-    pub(super) const fn tile(self) -> Tile {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => Tile { vectors: 3, pixels: [12, 12, 9] },
-            _ => Tile { vectors: 2, pixels: [8, 6, 0] },
         }
     }
 }
@@ -80,12 +91,12 @@ pub(super) struct Tile {
 
 impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.write_str(match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "avx512",
+            Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => "avx2",
-            Self::Portable => "portable",
+            Set::Avx2 => "avx2",
+            Set::Portable => "portable",
         })
     }
 }
@@ -93,8 +104,8 @@ impl fmt::Display for Isa {
 /// Compiles a kernel, generic over [`super::lanes::Lanes`], for each instruction set:
 /// `dispatched!(name(argument: Type) = kernel)` makes `unsafe fn name(isa: Isa, argument: Type)`.
 ///
-/// What that function asks of its caller: that this processor has `isa` (any [`Isa`] but by [`Isa::here`] is unfit), and what
-/// the kernel asks of its own.
+/// What that function asks of its caller is what the kernel asks of its own: that the processor has the instructions is what
+/// an [`Isa`] says.
 macro_rules! dispatched {
     ($name:ident($argument:ident: $kind:ty) = $kernel:ident) => {
         unsafe fn $name(isa: $crate::model::kernels::isa::Isa, $argument: $kind) {
@@ -116,12 +127,12 @@ macro_rules! dispatched {
             }
             // SAFETY: the caller's.
             unsafe {
-                match isa {
+                match isa.set() {
                     #[cfg(target_arch = "x86_64")]
-                    $crate::model::kernels::isa::Isa::Avx512 => avx512($argument),
+                    $crate::model::kernels::isa::Set::Avx512 => avx512($argument),
                     #[cfg(target_arch = "x86_64")]
-                    $crate::model::kernels::isa::Isa::Avx2 => avx2($argument),
-                    $crate::model::kernels::isa::Isa::Portable => portable($argument),
+                    $crate::model::kernels::isa::Set::Avx2 => avx2($argument),
+                    $crate::model::kernels::isa::Set::Portable => portable($argument),
                 }
             }
         }

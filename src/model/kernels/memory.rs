@@ -27,6 +27,11 @@ impl Buffer {
         }
     }
 
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
     /// The numbers.
     pub(super) fn as_slice(&self) -> &[f32] {
         // SAFETY: a line is 16 f32 without padding; there are enough lines for `len` (`zeros`).

@@ -1,4 +1,5 @@
-//! An EfficientNet's arithmetic for one picture at a time: f32, one thread, no allocation in a run.
+//! An EfficientNet's arithmetic for one picture at a time: f32, one thread, no allocation between its first and its
+//! last stage once a thread's memory has grown.
 //!
 //! This folder is the one place where `unsafe` is allowed: each block of it says why it is sound. The kernels know nothing of
 //! tract or ONNX: [`Chain`] takes plain numbers and gives plain numbers. Each kernel is written once over [`lanes::Lanes`] and

@@ -70,7 +70,7 @@ impl Panels {
         let gates = gates.map_or(std::ptr::null(), <[f32]>::as_ptr);
         let to = panel.as_mut_slice().as_mut_ptr();
         let ready = Ready { from: stored, gates, inputs, vectors: count, to };
-        // SAFETY: the set was found on this processor (`Isa::here`); `inputs` rows of `count` vectors are there to be read
+        // SAFETY: an `Isa` was found on this processor; `inputs` rows of `count` vectors are there to be read
         // (the slices above) and written (`reserve`), and as many gates.
         unsafe { ready_on(isa, &ready) }
         Read::Floats(to, false)
@@ -101,9 +101,9 @@ fn packed<T: Clone + Default>(
     packed
 }
 
-/// The number of which all of `weights` are whole multiples, −127 to 127, to f32's rounding; none where there is none.
+/// The number of which all of `weights` are whole multiples, −127 to 127, each to 6e-7 of the largest; none where there is none.
 ///
-/// Quantization leaves a multiple of 127 in each channel; a batch normalisation that is folded in rounds once more.
+/// Quantization leaves a multiple of 127 in each channel; its scale and a batch normalisation that is folded in round it.
 fn quantum(weights: &[f32]) -> Option<f32> {
     let most = weights.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
     let step = most / 127.0;

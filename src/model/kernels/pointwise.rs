@@ -122,7 +122,7 @@ impl Pointwise {
             places: target.places.as_ptr(),
             pixels,
         };
-        // SAFETY: the set was found on this processor (`Isa::here`); the assertions above bound every access: weights, scales and
+        // SAFETY: an `Isa` was found on this processor; the assertions above bound every access: weights, scales and
         // bias of `count` vectors from `first`, `pixels` vectors a block of inputs and residual, and the last place written.
         unsafe { product.compute(self.isa) }
     }

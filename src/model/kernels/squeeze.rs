@@ -44,7 +44,7 @@ impl Squeeze {
         layer(&self.expand, hidden, false, gates);
         let vectors = self.expand.vectors();
         assert!(gates.len() >= vectors * width);
-        // SAFETY: the set was found on this processor (`Isa::here`); there are so many vectors.
+        // SAFETY: an `Isa` was found on this processor; there are so many vectors.
         unsafe { gate_on(self.isa, &Gates { numbers: gates.as_mut_ptr(), vectors }) }
     }
 }
@@ -79,18 +79,16 @@ fn scale(isa: Isa, numbers: &mut [f32], gates: &[f32]) {
     let width = isa.width();
     assert!(gates.len() >= width && numbers.len().is_multiple_of(width));
     let scaled = Scaled {
-        from: numbers.as_ptr(),
-        to: numbers.as_mut_ptr(),
         vectors: numbers.len() / width,
+        numbers: numbers.as_mut_ptr(),
         gates: gates.as_ptr(),
     };
-    // SAFETY: the set was found on this processor (`Isa::here`); there are so many vectors, and one of gates.
+    // SAFETY: an `Isa` was found on this processor; there are so many vectors, and one of gates.
     unsafe { scale_on(isa, &scaled) }
 }
 
 struct Scaled {
-    from: *const f32,
-    to: *mut f32,
+    numbers: *mut f32,
     vectors: usize,
     gates: *const f32,
 }
@@ -103,8 +101,8 @@ unsafe fn scale_all<L: Lanes>(scaled: &Scaled) {
     unsafe {
         let gates = L::load(scaled.gates);
         for vector in 0..scaled.vectors {
-            let number = L::load(scaled.from.add(vector * L::WIDTH));
-            L::store(scaled.to.add(vector * L::WIDTH), L::mul(number, gates));
+            let at = scaled.numbers.add(vector * L::WIDTH);
+            L::store(at, L::mul(L::load(at), gates));
         }
     }
 }
