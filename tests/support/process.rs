@@ -75,6 +75,11 @@ impl Process {
         ControlClient::connect(format!("http://{}", self.address)).await.unwrap()
     }
 
+    /// Its number, for what the kernel says of it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
