@@ -72,6 +72,10 @@ pub async fn run(args: &Args, report: Report) {
     report.figure(NAME, "processor time, network alone", network.cpu_us, "us/cell");
     report.figure(NAME, "processor time, bytes to judgement", examination.cpu_us, "us/cell");
     report.figure(NAME, "processor time, the whole daemon", quiet.cpu_us, "us/capture");
+    let share = network.cpu_us / quiet.cpu_us;
+    report.figure(NAME, "... of which the network's share", share, "ratio");
+    let share = examination.cpu_us / quiet.cpu_us;
+    report.figure(NAME, "... of which bytes to judgement", share, "ratio");
     report.figure(NAME, "from the drop to the first result", quiet.first.as_secs_f64(), "s");
     for (share, megabytes) in &quiet.memory {
         let name = format!("VmRSS after {:.0} % of the results", share * 100.0);

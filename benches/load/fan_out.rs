@@ -50,6 +50,9 @@ pub async fn run(args: &Args, report: Report) {
         report.figure(NAME, "throughput with to without, one pair", *pair, "ratio");
     }
     report.figure(NAME, "throughput with to without, median", median(&pairs), "ratio");
+    let pairs: Vec<_> =
+        times[1].iter().zip(&times[0]).map(|(with, without)| with / without).collect();
+    report.figure(NAME, "processor time with to without, median", median(&pairs), "ratio");
     report.figure(NAME, "VmHWM", daemon.most_resident(), "MB");
 }
 

@@ -83,8 +83,8 @@ impl Running {
             ingest: context.ingest.clone(),
             pipeline: context.pipeline.clone(),
             serves: serving.clone(),
-            // One with each worker, one ready for it, and some whose commit is on its way to the disk.
-            at_once: workers * 4,
+            // One with each worker, one ready for it, and as many as share a commit on their way to the disk.
+            at_once: workers * 8,
             stop: context.stop.clone(),
         };
         let mut upkeep = JoinSet::new();

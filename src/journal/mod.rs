@@ -50,6 +50,8 @@ use crate::result::Record;
 pub mod crash;
 mod error;
 pub mod filter;
+mod follow;
+mod intake;
 mod lock;
 mod query;
 mod reader;
@@ -62,6 +64,7 @@ pub mod types;
 mod writer;
 
 pub use error::JournalError;
+pub use follow::Follower;
 pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, MAX_SLIDES, Page, SpecimenCounts};
 pub use tail::Batch;
 
@@ -171,6 +174,7 @@ impl Journal {
             disk_floor,
             newest: watch::Sender::new(tail.bounds().newest),
             tail: RwLock::new(tail),
+            followers: follow::Followers::default(),
         });
         let (queue, work) = mpsc::channel(writer::QUEUE);
         let writer = writer::Writer {

@@ -40,7 +40,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
             size_bytes: unsigned(row, 7)?,
             ids: CellIds { specimen: row.get(8)?, slide: row.get(9)?, cell: row.get(10)? },
             label: row.get(11)?,
-            probabilities: classes(&json::<Vec<String>>(row, 12)?, row.get_ref(13)?.as_str()?)
+            probabilities: classes(json(row, 12)?, row.get_ref(13)?.as_str()?)
                 .ok_or_else(|| odd(13, "not one number a class"))?,
             decision: row
                 .get_ref(14)?
@@ -126,14 +126,14 @@ fn numbers(classes: &[ClassProbability]) -> String {
     format!("[{}]", numbers.join(","))
 }
 
-fn classes(labels: &[String], numbers: &str) -> Option<Vec<ClassProbability>> {
+fn classes(labels: Vec<String>, numbers: &str) -> Option<Vec<ClassProbability>> {
     let numbers = numbers.strip_prefix('[')?.strip_suffix(']')?;
     let mut numbers = numbers.split(',').filter(|number| !number.trim().is_empty());
     let classes = labels
-        .iter()
+        .into_iter()
         .map(|label| {
             let probability = numbers.next()?.trim().parse().ok()?;
-            Some(ClassProbability { label: label.clone(), probability })
+            Some(ClassProbability { label, probability })
         })
         .collect::<Option<Vec<_>>>()?;
     numbers.next().is_none().then_some(classes)

@@ -7,6 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::JournalError;
+use super::follow::Followers;
+use super::intake::Intake;
 use super::retention::{self, Keep, Pruned};
 use super::row::{self, COLUMNS};
 use super::settle::{Outcome, Trouble, settle};
@@ -17,9 +19,6 @@ use crate::result::{Record, Source};
 
 /// How many entries may wait for the writer.
 pub(super) const QUEUE: usize = 256;
-
-/// The most entries that share one transaction, and so one flush to the disk.
-const GROUP: usize = 128;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
 
@@ -40,6 +39,7 @@ pub(super) struct Shared {
     pub(super) disk_floor: u64,
     pub(super) tail: RwLock<Tail>,
     pub(super) newest: watch::Sender<u64>,
+    pub(super) followers: Followers,
 }
 
 impl Shared {
@@ -77,9 +77,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Works until every sender is gone.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Work>) {
-        let mut held = None;
-        while let Some(work) = held.take().or_else(|| queue.blocking_recv()) {
+    pub(super) fn run(mut self, queue: mpsc::Receiver<Work>) {
+        let mut intake = Intake::new(queue);
+        while let Some(work) = intake.next() {
             match work {
                 Work::Prune(reply) => {
                     let pruned = self.prune();
@@ -87,20 +87,7 @@ impl Writer {
                     let _ = reply.send(pruned);
                 }
                 Work::Commit(entry, reply) => {
-                    let (mut entries, mut replies) = (vec![*entry], vec![reply]);
-                    while entries.len() < GROUP {
-                        match queue.try_recv() {
-                            Ok(Work::Commit(entry, reply)) => {
-                                entries.push(*entry);
-                                replies.push(reply);
-                            }
-                            Ok(other) => {
-                                held = Some(other);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
-                    }
+                    let (entries, replies) = intake.gather(*entry, reply);
                     self.commit(entries, replies);
                 }
             }
@@ -119,10 +106,11 @@ impl Writer {
                         })
                     })
                     .collect();
-                self.publish(answers.iter().filter_map(|answer| match answer {
+                let stored = answers.iter().filter_map(|answer| match answer {
                     Ok(Committed::Stored(record)) => Some(Arc::clone(record)),
                     _ => None,
-                }));
+                });
+                self.publish(&stored.collect::<Vec<_>>());
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     // A caller that has gone away finds its result in the journal.
                     let _ = reply.send(answer);
@@ -204,10 +192,11 @@ impl Writer {
         }
     }
 
-    fn publish(&self, records: impl Iterator<Item = Arc<Record>>) {
-        self.shared.change_tail(|tail| tail.publish(records));
+    fn publish(&self, records: &[Arc<Record>]) {
+        self.shared.change_tail(|tail| tail.publish(records.iter().cloned()));
         let newest = self.shared.tail(|tail| tail.bounds().newest);
         self.shared.newest.send_if_modified(|seen| std::mem::replace(seen, newest) != newest);
+        self.shared.followers.tell(records);
     }
 
     /// A COMMIT that reported an error may still have reached the disk: takes what is there for true, so
@@ -228,7 +217,7 @@ impl Writer {
             Ok((next, records))
         };
         let (next, records) = read().map_err(|error| self.shared.trouble(&error))?;
-        self.publish(records.into_iter());
+        self.publish(&records);
         self.next = next;
         self.unsure = false;
         Ok(())

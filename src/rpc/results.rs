@@ -92,18 +92,10 @@ impl Results for ResultsService {
             model: context.model_card(),
             heartbeat_interval: Some(convert::span(context.limits.heartbeat)),
         };
-        let subscription = Subscription {
-            journal: context.journal.clone(),
-            filter,
-            cursor,
-            heartbeat: context.limits.heartbeat,
-            slow_after: context.limits.slow_after,
-            clock: context.clock.clone(),
-            stop: context.stop.clone(),
-            place: Arc::new(place),
-        };
+        let subscription =
+            Subscription { context: Arc::clone(context), filter, cursor, place: Arc::new(place) };
         let hello = proto::Event { kind: Some(event::Kind::Hello(hello)) };
-        Ok(Response::new(subscribe::start(subscription, hello, context.limits.subscriber_buffer)))
+        Ok(Response::new(subscribe::start(subscription, hello)))
     }
 
     async fn get_result(
@@ -157,8 +149,9 @@ impl Results for ResultsService {
         };
         let page = self.read(move |journal| journal.list(&query)).await?;
         let epoch = self.0.journal.epoch();
+        let own = |record| convert::own_result(Arc::unwrap_or_clone(record), epoch);
         Ok(Response::new(proto::ListResultsResponse {
-            results: page.records.iter().map(|record| convert::result(record, epoch)).collect(),
+            results: page.records.into_iter().map(own).collect(),
             next_page_token: page.next.map(|after| listing.token(after)).unwrap_or_default(),
         }))
     }

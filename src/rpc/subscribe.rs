@@ -6,35 +6,38 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::proto::{Event, Gap, Heartbeat, event};
-use super::{convert, status};
-use crate::clock::Clock;
-use crate::journal::Batch;
-use crate::journal::Journal;
+use super::{Context, convert, status};
 use crate::journal::filter::Filter;
+use crate::journal::{Batch, Follower, JournalError};
 
 /// How many results are read from the journal at once.
 const BATCH: usize = 256;
 
+/// All subscribers together look for new results 20,000 times a second at the most: in a burst that concerns them
+/// all, each of a thousand waits 50 ms between two looks, and a few do not wait at all. Woken by every commit, they
+/// would take the workers' time.
+const LOOK: Duration = Duration::from_micros(50);
+
+/// Shorter waits are none: it is the grain of tokio's timers.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
 /// What one subscription needs.
 pub(super) struct Subscription {
-    pub(super) journal: Journal,
+    pub(super) context: Arc<Context>,
     pub(super) filter: Filter,
     /// Everything up to here has been dealt with.
     pub(super) cursor: u64,
-    pub(super) heartbeat: Duration,
-    pub(super) slow_after: Duration,
-    pub(super) clock: Clock,
-    pub(super) stop: CancellationToken,
     /// Held as long as the subscription lasts.
     pub(super) place: Arc<OwnedSemaphorePermit>,
 }
@@ -52,7 +55,10 @@ pub(super) struct Events {
 impl Stream for Events {
     type Item = Result<Event, Status>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Self::Item>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -69,12 +75,13 @@ impl Stream for Events {
 }
 
 /// Starts the task that feeds a subscriber; `hello` goes first.
-pub(super) fn start(subscription: Subscription, hello: Event, buffer: usize) -> Events {
-    let (events, queue) = mpsc::channel(buffer.max(1));
+pub(super) fn start(subscription: Subscription, hello: Event) -> Events {
+    let (events, queue) = mpsc::channel(subscription.context.limits.subscriber_buffer.max(1));
     let (end, ended) = watch::channel(None);
     let place = subscription.place.clone();
     tokio::spawn(async move {
-        let mut feed = Feed { subscription, events };
+        let follower = subscription.context.journal.follow(subscription.filter.clone());
+        let mut feed = Feed { subscription, follower, events, ahead: None };
         let status = feed.run(hello).await;
         // Before the sender goes, so that whoever sees the queue end sees the status too.
         end.send_replace(status);
@@ -85,8 +92,13 @@ pub(super) fn start(subscription: Subscription, hello: Event, buffer: usize) -> 
 
 struct Feed {
     subscription: Subscription,
+    follower: Follower,
     events: mpsc::Sender<Event>,
+    /// The read that follows the batch which is being sent. Only while history is read from the disk.
+    ahead: Option<Read>,
 }
+
+type Read = JoinHandle<Result<Batch, JournalError>>;
 
 /// The subscriber is gone, or must go.
 enum Stop {
@@ -96,7 +108,7 @@ enum Stop {
 
 impl Feed {
     async fn run(&mut self, hello: Event) -> Option<Status> {
-        let stop = self.subscription.stop.clone();
+        let stop = self.subscription.context.stop.clone();
         let end = tokio::select! {
             end = self.feed(hello) => end,
             () = stop.cancelled() => Stop::With(status::stopping()),
@@ -115,26 +127,27 @@ impl Feed {
     }
 
     async fn send_everything(&mut self, hello: Event) -> Result<std::convert::Infallible, Stop> {
-        let mut grown = self.subscription.journal.watch();
+        let every = self.subscription.context.limits.heartbeat;
         self.send(hello).await?;
         let mut last_sent = Instant::now();
         let mut caught_up = false;
         loop {
-            grown.borrow_and_update();
+            let looked = Instant::now();
             while self.send_batch(&mut last_sent).await? {}
             if !caught_up {
                 caught_up = true;
                 self.send_heartbeat().await?;
                 last_sent = Instant::now();
             }
-            let heartbeat = last_sent + self.subscription.heartbeat;
+            let heartbeat = last_sent + every;
+            self.follower.wait_after(self.subscription.cursor);
             tokio::select! {
-                changed = grown.changed() => {
-                    if changed.is_err() {
-                        return Err(Stop::With(status::stopping()));
-                    }
+                () = self.follower.woken() => {
+                    self.subscription.cursor = self.follower.passed();
+                    self.wait_for_turn(looked).await?;
                 }
                 () = tokio::time::sleep_until(heartbeat) => {
+                    self.subscription.cursor = self.follower.passed();
                     self.send_heartbeat().await?;
                     last_sent = Instant::now();
                 }
@@ -143,10 +156,22 @@ impl Feed {
         }
     }
 
+    /// After a look at `looked`, and once there is something to see: waits until this subscriber may look again.
+    async fn wait_for_turn(&self, looked: Instant) -> Result<(), Stop> {
+        let turn = looked + LOOK * self.subscription.context.subscribers();
+        if turn.saturating_duration_since(Instant::now()) < SHORTEST_WAIT {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(turn) => Ok(()),
+            () = self.events.closed() => Err(Stop::Gone),
+        }
+    }
+
     async fn send_heartbeat(&self) -> Result<(), Stop> {
         let kind = event::Kind::Heartbeat(Heartbeat {
             sequence: self.subscription.cursor,
-            at: Some(convert::time(self.subscription.clock.wall())),
+            at: Some(convert::time(self.subscription.context.clock.wall())),
         });
         self.send(Event { kind: Some(kind) }).await
     }
@@ -160,44 +185,64 @@ impl Feed {
             self.subscription.cursor = to;
         }
         // A long history without a match is progress too: the client learns a newer cursor.
-        if last_sent.elapsed() >= self.subscription.heartbeat {
+        if last_sent.elapsed() >= self.subscription.context.limits.heartbeat {
             self.send_heartbeat().await?;
             *last_sent = Instant::now();
         }
         let more = batch.gap.is_some() || !batch.records.is_empty();
-        let epoch = self.subscription.journal.epoch().to_owned();
+        let context = Arc::clone(&self.subscription.context);
         for record in batch.records {
+            let sequence = record.sequence;
             if self.subscription.filter.matches(&record) {
-                let kind = event::Kind::Result(convert::result(&record, &epoch));
-                self.send(Event { kind: Some(kind) }).await?;
+                let result =
+                    convert::own_result(Arc::unwrap_or_clone(record), context.journal.epoch());
+                self.send(Event { kind: Some(event::Kind::Result(result)) }).await?;
                 *last_sent = Instant::now();
             }
-            self.subscription.cursor = record.sequence;
+            self.subscription.cursor = sequence;
         }
         Ok(more)
     }
 
-    async fn read(&self) -> Result<Batch, Stop> {
-        let (journal, cursor) = (&self.subscription.journal, self.subscription.cursor);
-        if let Some(batch) = journal.recent(cursor, BATCH) {
-            return Ok(batch);
-        }
-        let journal = journal.clone();
-        let read = tokio::task::spawn_blocking(move || journal.read_after(cursor, BATCH)).await;
-        match read {
-            Ok(Ok(batch)) => Ok(batch),
-            Ok(Err(error)) => Err(Stop::With(status::journal(&error))),
-            Err(error) => Err(Stop::With(status::internal(&error))),
-        }
+    /// What follows the cursor: out of memory, or else from the disk, where the batch after it is read while this
+    /// one is being sent.
+    async fn read(&mut self) -> Result<Batch, Stop> {
+        let Subscription { context, cursor, .. } = &self.subscription;
+        let read = match self.ahead.take() {
+            Some(read) => read,
+            None => match context.journal.recent(*cursor, BATCH) {
+                Some(batch) => return Ok(batch),
+                None => begin_read(context, *cursor),
+            },
+        };
+        let batch = match read.await {
+            Ok(Ok(batch)) => batch,
+            Ok(Err(error)) => return Err(Stop::With(status::journal(&error))),
+            Err(error) => return Err(Stop::With(status::internal(&error))),
+        };
+        self.ahead = batch.records.last().map(|last| begin_read(context, last.sequence));
+        Ok(batch)
     }
 
     /// Puts an event into the subscriber's queue, and gives up on one that takes nothing.
     async fn send(&self, event: Event) -> Result<(), Stop> {
-        let slow_after = self.subscription.slow_after;
+        // Most find a place at once, and need no timer.
+        let event = match self.events.try_send(event) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(Stop::Gone),
+            Err(TrySendError::Full(event)) => event,
+        };
+        let slow_after = self.subscription.context.limits.slow_after;
         match tokio::time::timeout(slow_after, self.events.send(event)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Stop::Gone),
             Err(_) => Err(Stop::With(status::slow_reader(slow_after))),
         }
     }
+}
+
+/// Reads the journal after `cursor`, off the async threads.
+fn begin_read(context: &Arc<Context>, cursor: u64) -> Read {
+    let journal = context.journal.clone();
+    tokio::task::spawn_blocking(move || journal.read_after(cursor, BATCH))
 }

@@ -4,6 +4,7 @@
 mod crash;
 mod durability;
 mod fixtures;
+mod follow;
 mod identity;
 mod kill;
 mod queries;

@@ -1,0 +1,115 @@
+//! Whoever waits for a result of a certain kind is woken by one of that kind alone.
+//!
+//! The writer itself looks through those who wait, once for each commit: waking a thousand of them, each to find
+//! nothing of its own, would take the workers' time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::Journal;
+use super::filter::Filter;
+use super::tail::Tail;
+use super::writer;
+use crate::result::Record;
+
+/// Those who wait, by number. Bounded by whoever lets them in.
+#[derive(Debug, Default)]
+pub(super) struct Followers(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    rows: HashMap<u64, Row>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Row {
+    filter: Filter,
+    wake: Arc<Notify>,
+    /// Waits, and has not been woken.
+    armed: bool,
+    /// Nothing from where the wait began up to here matches.
+    passed: u64,
+}
+
+impl Followers {
+    /// A panic elsewhere leaves the rows whole: each changes at once.
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whom one of these concerns; they follow each other, and the tail has them already.
+    pub(super) fn tell(&self, records: &[Arc<Record>]) {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        for row in self.lock().rows.values_mut().filter(|row| row.armed) {
+            let behind = row.passed + 1 < first.sequence;
+            let concerns =
+                |record: &Arc<Record>| record.sequence > row.passed && row.filter.matches(record);
+            if behind || records.iter().any(concerns) {
+                row.armed = false;
+                row.wake.notify_one();
+            } else {
+                row.passed = row.passed.max(last.sequence);
+            }
+        }
+    }
+}
+
+/// One who follows the journal from a cursor of its own.
+#[derive(Debug)]
+pub struct Follower {
+    shared: Arc<writer::Shared>,
+    number: u64,
+    wake: Arc<Notify>,
+}
+
+impl Journal {
+    /// Follows what `filter` matches.
+    #[must_use]
+    pub fn follow(&self, filter: Filter) -> Follower {
+        let (shared, wake) = (Arc::clone(&self.inner.shared), Arc::new(Notify::new()));
+        let mut table = shared.followers.lock();
+        let number = table.next;
+        table.next += 1;
+        let row = Row { filter, wake: Arc::clone(&wake), armed: false, passed: 0 };
+        table.rows.insert(number, row);
+        drop(table);
+        Follower { shared, number, wake }
+    }
+}
+
+impl Follower {
+    /// Begins to wait for what follows `cursor`: [`Follower::woken`] ends when something may.
+    pub fn wait_after(&self, cursor: u64) {
+        self.change(|row| (row.armed, row.passed) = (true, cursor));
+        // Only now: what was published before the row changed is found here, and what is published from now on
+        // finds the row.
+        if self.shared.tail(Tail::bounds).newest > cursor {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Ends when there may be a matching result after the cursor of [`Follower::wait_after`]: read to know.
+    /// Cancel-safe.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// The cursor, moved past what was published during the wait and does not match.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.change(|row| row.passed).unwrap_or_default()
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Row) -> T) -> Option<T> {
+        self.shared.followers.lock().rows.get_mut(&self.number).map(change)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.shared.followers.lock().rows.remove(&self.number);
+    }
+}
