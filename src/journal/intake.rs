@@ -21,6 +21,9 @@ const PACE: Duration = Duration::from_millis(10);
 /// way to the disk at the most, so that no worker waits for the pace.
 const ENOUGH: usize = 6;
 
+/// After a group of several entries, so many of one entry may follow before nobody is waited for any more.
+const COMPANY: u32 = 8;
+
 /// The writer's end of its queue.
 pub(super) struct Intake {
     queue: mpsc::Receiver<Work>,
@@ -28,13 +31,14 @@ pub(super) struct Intake {
     held: Option<Work>,
     /// When the last group went to the disk.
     last: Option<Instant>,
-    /// It held several entries: more than one caller commits at a time. A single caller would wait in vain.
-    in_company: bool,
+    /// How many more groups wait for others: several callers commit at a time, or did a moment ago. A single
+    /// caller would wait in vain.
+    in_company: u32,
 }
 
 impl Intake {
     pub(super) const fn new(queue: mpsc::Receiver<Work>) -> Self {
-        Self { queue, held: None, last: None, in_company: false }
+        Self { queue, held: None, last: None, in_company: 0 }
     }
 
     /// What is next, however long it takes; none once every sender is gone.
@@ -48,7 +52,7 @@ impl Intake {
         entry: Entry,
         reply: Reply<Committed>,
     ) -> (Vec<Entry>, Vec<Reply<Committed>>) {
-        let due = self.last.filter(|_| self.in_company).map(|last| last + PACE);
+        let due = self.last.filter(|_| self.in_company > 0).map(|last| last + PACE);
         let (mut entries, mut replies) = (vec![entry], vec![reply]);
         while entries.len() < GROUP {
             let waits = entries.len() < ENOUGH && entries.iter().all(is_capture);
@@ -68,7 +72,8 @@ impl Intake {
             }
         }
         self.last = Some(Instant::now());
-        self.in_company = entries.len() > 1;
+        self.in_company =
+            if entries.len() > 1 { COMPANY } else { self.in_company.saturating_sub(1) };
         (entries, replies)
     }
 
