@@ -5,7 +5,7 @@ use super::lanes::Lanes;
 /// The logistic function is taken for inputs between −30 and 30; beyond, it is within 1e-13 of 0 or 1.
 ///
 /// So little is nothing beside what it is added to. Let through, its products with small weights and activations would fall
-/// below f32's normal range, where x86 processors take a hundred cycles a number.
+/// below f32's normal range, which x86 processors compute slowly.
 const MOST: f32 = 30.0;
 
 /// `1 / (1 + exp(−x))`, to 2e-6 of its value (fused sums: 1e-6) or 1e-13. NaN stays NaN.
