@@ -30,13 +30,14 @@ impl Process {
     }
 
     /// The same, with settings that `change` has adapted.
-    #[allow(clippy::zombie_processes)]
     pub fn serve_with(folders: &Folders, change: impl FnOnce(&mut Settings)) -> Self {
-        let config = config_file(folders, "leukd.toml", change);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_leukd"))
-            .args(["serve", "--config"])
-            .arg(&config)
-            .env("RUST_BACKTRACE", "1")
+        Self::spawn(serve_command(folders, change))
+    }
+
+    /// Starts what [`serve_command`] has made and waits for its port.
+    #[allow(clippy::zombie_processes)]
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -111,6 +112,14 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// `leukd serve` on these folders, not yet started: limits, another user or other variables may still be set.
+pub fn serve_command(folders: &Folders, change: impl FnOnce(&mut Settings)) -> Command {
+    let config = config_file(folders, "leukd.toml", change);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leukd"));
+    command.args(["serve", "--config"]).arg(&config).env("RUST_BACKTRACE", "1");
+    command
 }
 
 /// Writes the settings of these folders, which `change` has adapted, as a configuration file.

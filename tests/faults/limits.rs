@@ -1,0 +1,137 @@
+//! Too few file descriptors, too little memory.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use leukd::cell::synthetic;
+use leukd::rpc::proto;
+use tokio::net::TcpStream;
+
+use crate::ready::{all_once, is_root, newest, resident, skip, ticks};
+use crate::support::process::{Process, serve_command};
+use crate::support::{ALL, Folders, PATIENCE, cell_of, until};
+
+/// `leukd serve` with a limit of the kernel's on it (prlimit(1) from util-linux).
+fn limited(folders: &Folders, limit: &str) -> Command {
+    let plain = serve_command(folders, |_| {});
+    let mut command = Command::new("prlimit");
+    command.arg(limit).arg(plain.get_program()).args(plain.get_args());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_descriptor_left_it_waits_without_spinning_and_goes_on_when_there_are_some() {
+    const DESCRIPTORS: usize = 80;
+    let folders = Folders::new();
+    let process = Process::spawn(limited(&folders, &format!("--nofile={DESCRIPTORS}")));
+    folders.drop_capture("before.bmp", &cell_of(ALL, 1));
+    all_once(&process, 1).await;
+    // More callers than it can take: the rest wait in the kernel.
+    let mut callers = Vec::new();
+    for _ in 0..2 * DESCRIPTORS {
+        callers.push(TcpStream::connect(process.address).await.unwrap());
+    }
+    let open = async || {
+        let folder = format!("/proc/{}/fd", process.id());
+        Some(std::fs::read_dir(folder).unwrap().count())
+    };
+    until("no descriptor left", async || open().await.filter(|open| *open >= DESCRIPTORS)).await;
+    for number in 0..20 {
+        folders.drop_capture(&format!("during-{number}.bmp"), &cell_of(ALL, 10 + number));
+    }
+    let before = (ticks(&process), Instant::now());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let used = Duration::from_millis(10 * (ticks(&process) - before.0));
+    assert!(used < before.1.elapsed() / 2, "it spins: {used:?} of {:?}", before.1.elapsed());
+    drop(callers);
+    all_once(&process, 21).await;
+}
+
+/// A control group that ends with the test. Version 1 or 2, where the superuser may make one.
+struct Group(PathBuf);
+
+impl Group {
+    fn with_memory(bytes: u64) -> Option<Self> {
+        let name = format!("leukd-test-{}", std::process::id());
+        for (root, limit) in
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+        {
+            let folder = Path::new(root).join(&name);
+            if std::fs::create_dir(&folder).is_ok() {
+                let group = Self(folder);
+                if std::fs::write(group.0.join(limit), bytes.to_string()).is_ok() {
+                    return Some(group);
+                }
+            }
+        }
+        None
+    }
+
+    fn takes(&self, process: &Process) {
+        std::fs::write(self.0.join("cgroup.procs"), process.id().to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        // Its processes may take a moment to be gone.
+        while std::fs::remove_dir(&self.0).is_err() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// What the shipped unit allows, in bytes.
+fn memory_of_the_unit() -> Option<u64> {
+    let unit =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/leukd.service"))
+            .unwrap();
+    let value = unit.lines().find_map(|line| line.strip_prefix("MemoryMax="))?;
+    let (number, unit) = value.split_at(value.len() - 1);
+    let number: u64 = number.parse().unwrap();
+    Some(match unit {
+        "G" => number << 30,
+        "M" => number << 20,
+        other => panic!("MemoryMax={value}: {other}"),
+    })
+}
+
+/// The largest pictures that the default limits let in, on every worker at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_pictures_on_every_worker_stay_within_the_units_memory() {
+    let Some(allowed) = memory_of_the_unit() else { panic!("the unit sets no MemoryMax") };
+    if !is_root() {
+        return skip("only the superuser may make a control group");
+    }
+    let Some(group) = Group::with_memory(allowed) else {
+        return skip("no memory control group can be made here");
+    };
+    let folders = Folders::new();
+    // A picture of 64 MiB, the default's largest file, and one that is small as a file and large in memory.
+    let large = |number: u8| {
+        let mut picture = image::RgbImage::new(4_700, 4_700);
+        picture.put_pixel(0, 0, image::Rgb([number, 1, 1]));
+        synthetic::bmp(&picture)
+    };
+    let flat = |number: u8| {
+        let mut picture = image::RgbImage::new(8_000, 8_000);
+        picture.put_pixel(0, 0, image::Rgb([number, 1, 1]));
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let process = Process::spawn(serve_command(&folders, |_| {}));
+    group.takes(&process);
+    for number in 0..4 {
+        folders.drop_capture(&format!("large-{number}.bmp"), &large(number));
+        folders.drop_capture(&format!("flat-{number}.png"), &flat(number));
+    }
+    folders.drop_capture("small.bmp", &cell_of(ALL, 1));
+    until("results", async || newest(&process).await.filter(|newest| *newest == 9)).await;
+    println!("{} MB resident of {} MB", resident(&process) >> 20, allowed >> 20);
+    let mut control = process.control().await;
+    let status = control.get_status(proto::GetStatusRequest {}).await.unwrap().into_inner();
+    assert!(status.degraded.is_empty(), "{:?}", status.degraded);
+}

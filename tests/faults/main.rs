@@ -1,0 +1,20 @@
+//! What a fault costs: the real binary, and real faults. docs/faults.md has one row for each of these tests.
+//!
+//! Some need the superuser (mounts, control groups) or a program (strace, libfaketime); where one is missing a
+//! test says that it skips.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod burst;
+mod clock;
+mod disk;
+mod folder;
+mod killed;
+mod limits;
+mod ready;
+mod reload;
+mod subscribers;
+mod wire;

@@ -1,0 +1,43 @@
+//! Bundles that come and go for months.
+
+use leukd::rpc::proto;
+
+use crate::ready::{all_once, resident};
+use crate::support::process::{Process, serve_command};
+use crate::support::{ALL, Folders, cell_of, until};
+
+/// What memory may grow by after the warm-up: less than a fifth of one model.
+const GROWTH: u64 = 8 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_reloads_leave_memory_flat() {
+    let folders = Folders::new();
+    // The real network, twice: a leak of one model would be 40 MB a reload.
+    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/models/default.onnx");
+    for name in ["a.onnx", "b.onnx"] {
+        std::fs::copy(bundle, folders.models.join(name)).unwrap();
+    }
+    let mut command = serve_command(&folders, |_| {});
+    // As the unit sets it.
+    command.env("MALLOC_ARENA_MAX", "1");
+    let process = Process::spawn(command);
+    let mut control = process.control().await;
+    until("a model", async || control.get_model(proto::GetModelRequest {}).await.ok()).await;
+    let mut warm = 0;
+    let mut most = 0;
+    for number in 0..200_u64 {
+        let file = ["a.onnx", "b.onnx"][usize::from(number.is_multiple_of(2))].to_owned();
+        let reloaded = control.reload_model(proto::ReloadModelRequest { file }).await;
+        reloaded.unwrap_or_else(|status| panic!("reload {number}: {status}"));
+        if number.is_multiple_of(10) {
+            folders.drop_capture(&format!("{number}.bmp"), &cell_of(ALL, number));
+        }
+        match number {
+            0..20 => warm = warm.max(resident(&process)),
+            _ => most = most.max(resident(&process)),
+        }
+    }
+    println!("{} MB after 20 reloads at the most, {} MB after 200", warm >> 20, most >> 20);
+    assert!(most < warm + GROWTH, "from {warm} to {most} bytes");
+    all_once(&process, 20).await;
+}

@@ -1,0 +1,90 @@
+//! A thousand subscribers, of which a hundred never read.
+
+use leukd::config::units::Span;
+use leukd::rpc::proto::results_client::ResultsClient;
+use leukd::rpc::proto::{self, event, subscribe_request};
+use tokio::task::JoinSet;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::ready::{all_once, resident};
+use crate::support::process::Process;
+use crate::support::{ALL, Folders, cell_of, next, next_results};
+
+const READERS: usize = 900;
+const DEAF: usize = 100;
+/// More than one window and buffer of a subscriber hold.
+const RESULTS: u64 = 400;
+
+async fn channel(process: &Process, window: Option<u32>) -> Channel {
+    let mut endpoint = Endpoint::from_shared(format!("http://{}", process.address)).unwrap();
+    if let Some(window) = window {
+        endpoint = endpoint.initial_stream_window_size(window);
+    }
+    endpoint.connect().await.unwrap()
+}
+
+async fn subscribe(channel: &Channel) -> tonic::Streaming<proto::Event> {
+    let start = Some(subscribe_request::Start::Earliest(()));
+    let request = proto::SubscribeRequest { start, filter: None };
+    ResultsClient::new(channel.clone()).subscribe(request).await.unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_subscribers_that_never_read_cost_the_nine_hundred_others_nothing() {
+    let folders = Folders::new();
+    let process = Process::serve_with(&folders, |settings| {
+        settings.rpc.slow_after = Span::from_secs(2);
+        settings.rpc.subscriber_buffer = 16;
+        settings.rpc.max_subscribers = 1_000;
+    });
+    folders.drop_capture("first.bmp", &cell_of(ALL, RESULTS));
+    all_once(&process, 1).await;
+    let (mut deaf, mut readers) = (Vec::new(), JoinSet::new());
+    for _ in 0..DEAF / 20 {
+        let narrow = channel(&process, Some(1_024)).await;
+        for _ in 0..20 {
+            deaf.push(subscribe(&narrow).await);
+        }
+    }
+    for _ in 0..READERS / 90 {
+        let wide = channel(&process, None).await;
+        for _ in 0..90 {
+            let mut stream = subscribe(&wide).await;
+            readers.spawn(async move {
+                let hello = next(&mut stream).await.kind;
+                assert!(matches!(hello, Some(event::Kind::Hello(_))));
+                let count = usize::try_from(RESULTS).unwrap() + 1;
+                let results = next_results(&mut stream, count).await;
+                results.iter().map(|result| result.sequence).collect::<Vec<_>>()
+            });
+        }
+    }
+    let before = resident(&process);
+    for number in 0..RESULTS {
+        folders.drop_capture(&format!("{number}.bmp"), &cell_of(ALL, number));
+    }
+    let expected: Vec<u64> = (1..=RESULTS + 1).collect();
+    while let Some(got) = readers.join_next().await {
+        assert_eq!(got.unwrap(), expected);
+    }
+    let grown = resident(&process).saturating_sub(before);
+    println!("{} MB more with {} subscribers and {RESULTS} results", grown >> 20, READERS + DEAF);
+    assert!(grown < 64 << 20, "{grown} bytes more");
+    // The deaf ones are told when they listen at last.
+    for mut stream in deaf {
+        let status = loop {
+            match tokio::time::timeout(crate::support::PATIENCE, stream.message()).await.unwrap() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("an end without a status"),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status:?}");
+    }
+    // And their places are free again.
+    let wide = channel(&process, None).await;
+    for _ in 0..DEAF {
+        let mut stream = subscribe(&wide).await;
+        assert!(matches!(next(&mut stream).await.kind, Some(event::Kind::Hello(_))));
+    }
+}
