@@ -20,6 +20,7 @@ mod show;
 mod status;
 mod tail;
 mod train;
+mod try_capture;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Train(train::TrainArgs),
+    TryCapture(try_capture::TryCaptureArgs),
 }
 
 /// Parses the command line, runs it, and says on standard error what went wrong.
@@ -111,6 +113,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::TryCapture(args) => try_capture::run(&args),
     }
 }
 

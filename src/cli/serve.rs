@@ -67,6 +67,8 @@ pub(super) async fn start(settings: Settings, clock: Clock) -> Result<Running, C
         ))
     })?;
     let daemon = daemon::build(settings, listener, clock).map_err(cannot_start)?;
+    // The program that runs, even when a new version lies in its place by now.
+    let daemon = daemon.trying_with("/proc/self/exe".into());
     daemon.spawn().map_err(cannot_start)
 }
 

@@ -22,7 +22,7 @@ use crate::journal::types::LedgerRow;
 use crate::journal::{Journal, JournalError, Options};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
-use crate::pipeline::{self, Pipeline};
+use crate::pipeline::{self, Pipeline, Trial};
 use crate::result::CapturePath;
 use crate::rpc::{self, Context};
 
@@ -62,6 +62,7 @@ pub struct Daemon {
     conditions: Conditions,
     keeper: Arc<ModelKeeper>,
     loading: Loading,
+    trial: Option<Trial>,
 }
 
 /// Checks what can be checked before anything runs, begins to load the model and, beside that, opens the journal:
@@ -108,6 +109,7 @@ pub fn build(
         conditions,
         keeper,
         loading,
+        trial: None,
     })
 }
 
@@ -121,6 +123,14 @@ impl Ledger for FolderLedger {
 }
 
 impl Daemon {
+    /// Captures that were in hand at several deaths of the process are tried by this program, leukd itself, before
+    /// they are blamed.
+    #[must_use]
+    pub fn trying_with(mut self, program: PathBuf) -> Self {
+        self.trial = Some(Trial::with(program));
+        self
+    }
+
     /// Starts everything else. The port answers at once; a model serves some tenths of a second later.
     /// Call it inside a tokio runtime.
     ///
@@ -138,6 +148,7 @@ impl Daemon {
             conditions,
             keeper,
             loading,
+            trial,
         } = self;
         let threads = match settings.workers.threads {
             0 => physical_cores(),
@@ -161,6 +172,7 @@ impl Daemon {
             names,
             conditions: conditions.clone(),
             clock: clock.clone(),
+            trial,
         });
         let (ingest, captures) =
             Ingest::spawn(&ingest, FolderLedger(journal.clone()), clock.clone())?;

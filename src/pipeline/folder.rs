@@ -1,10 +1,12 @@
 //! The way of a capture that lies in a watched folder.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::examine::{ExamineError, examine, micros};
+use super::trial::Ended;
 use super::{Known, Pipeline};
 use crate::ingest::{Settled, Verdict, open_capture};
 use crate::journal::JournalError;
@@ -12,8 +14,11 @@ use crate::journal::types::Entry;
 use crate::model::pool::{Lane, PoolError, Worker};
 use crate::result::{Decision, Digest, Reason, Source, Timings};
 
-/// A capture whose process died twice in a worker's hands is not tried a third time.
-const MAX_CRASHES: u32 = 2;
+/// A capture that was in a worker's hands at so many deaths of the process is tried in a process of its own first.
+const SUSPECT_CRASHES: u32 = 2;
+
+/// At so many it is rejected although that went well: something that only the daemon does with it may kill.
+const MAX_CRASHES: u32 = 6;
 
 /// What a worker made of a capture.
 enum Outcome {
@@ -21,6 +26,17 @@ enum Outcome {
     Store(Box<Entry>),
     /// Nothing to store.
     Verdict(Verdict),
+    /// It must be seen first what the file does to a process that may die.
+    Suspect(File, u32),
+}
+
+/// What is known of a capture that was in hand when the process died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Nothing but the number of deaths.
+    Untried,
+    /// A process of its own decoded it and lived.
+    Lived,
 }
 
 impl Outcome {
@@ -39,19 +55,16 @@ impl Pipeline {
         if self.disk_is_full() {
             return Verdict::Retry;
         }
-        let pipeline = self.clone();
         let path = settled.path.clone();
-        let ready = Instant::now();
         let settled = Arc::new(settled);
-        let job = Arc::clone(&settled);
-        let outcome = self
-            .0
-            .pool
-            .run(Lane::Backlog, move |worker| pipeline.examine_file(worker, &job, ready))
-            .await;
+        let mut outcome = self.on_a_worker(&settled, Trust::Untried).await;
+        if let Ok(Outcome::Suspect(file, deaths)) = outcome {
+            outcome = self.on_trial(&settled, file, deaths).await;
+        }
         let entry = match outcome {
             Ok(Outcome::Store(entry)) => *entry,
             Ok(Outcome::Verdict(verdict)) => return verdict,
+            Ok(Outcome::Suspect(..)) => return Verdict::Retry,
             Err(PoolError::Full | PoolError::Stopped) => return Verdict::Retry,
             Err(PoolError::Panicked(what)) => {
                 tracing::error!(capture = %path, "a worker panicked: {what}");
@@ -96,8 +109,65 @@ impl Pipeline {
         }
     }
 
+    async fn on_a_worker(
+        &self,
+        settled: &Arc<Settled>,
+        trust: Trust,
+    ) -> Result<Outcome, PoolError> {
+        let (pipeline, job, ready) = (self.clone(), Arc::clone(settled), Instant::now());
+        let examine = move |worker: &Worker| pipeline.examine_file(worker, &job, ready, trust);
+        self.0.pool.run(Lane::Backlog, examine).await
+    }
+
+    /// A suspect that lives through its trial is classified like any other.
+    async fn on_trial(
+        &self,
+        settled: &Arc<Settled>,
+        file: File,
+        deaths: u32,
+    ) -> Result<Outcome, PoolError> {
+        let path = &settled.path;
+        let Some(trial) = &self.0.trial else {
+            return Ok(self.guilty(settled, deaths, "it was not tried by itself"));
+        };
+        match trial.of(file, &self.0.limits).await {
+            Ended::Well => {
+                tracing::info!(
+                    capture = %path,
+                    deaths,
+                    "a process of its own has decoded it and lived: it is classified like any other"
+                );
+                self.on_a_worker(settled, Trust::Lived).await
+            }
+            Ended::Died(how) => {
+                let how =
+                    format!("a process of its own that decoded it did not live either: {how}");
+                Ok(self.guilty(settled, deaths, &how))
+            }
+            Ended::Unknown(why) => {
+                tracing::warn!(capture = %path, "could not be tried, will be tried again: {why}");
+                Ok(Outcome::Verdict(Verdict::Retry))
+            }
+        }
+    }
+
+    fn guilty(&self, settled: &Settled, deaths: u32, how: &str) -> Outcome {
+        let message = format!(
+            "leukd's process died {deaths} times while it had this file in hand ({how}); it is not tried \
+             again until the file changes. Please report it."
+        );
+        let reason = Reason::new("crashed", message);
+        self.reject(settled, self.known(settled), reason, Timings::default())
+    }
+
     /// Runs on a worker thread.
-    fn examine_file(&self, worker: &Worker, settled: &Settled, ready: Instant) -> Outcome {
+    fn examine_file(
+        &self,
+        worker: &Worker,
+        settled: &Settled,
+        ready: Instant,
+        trust: Trust,
+    ) -> Outcome {
         let parts = &self.0;
         let Some(model) = parts.registry.current() else {
             return Outcome::Verdict(Verdict::Retry);
@@ -115,6 +185,15 @@ impl Pipeline {
                     ),
                 );
                 return self.reject(settled, known, reason, timings);
+            }
+            Ok(count) if count >= SUSPECT_CRASHES && trust == Trust::Untried => {
+                return match open_capture(&settled.path) {
+                    Ok(file) => Outcome::Suspect(file, count),
+                    Err(error) => match unreadable(settled, &error) {
+                        ReadEnd::Reject(reason) => self.reject(settled, known, reason, timings),
+                        ReadEnd::Verdict(verdict) => Outcome::Verdict(verdict),
+                    },
+                };
             }
             Ok(_) => {}
             Err(error) => {

@@ -6,11 +6,13 @@
 mod examine;
 mod folder;
 mod request;
+mod trial;
 
 use std::sync::Arc;
 
 pub use examine::{ExamineError, Examined, examine};
 pub use request::{RequestError, RequestImage};
+pub use trial::{TRIAL, Trial};
 
 use crate::cell::Limits;
 use crate::cell::name::NamePattern;
@@ -43,6 +45,8 @@ pub struct Parts {
     pub conditions: Conditions,
     /// The clock.
     pub clock: Clock,
+    /// Tries captures that were in hand at several deaths of the process. None: they are rejected untried.
+    pub trial: Option<Trial>,
 }
 
 /// The path from capture to result. Cheap to clone.

@@ -18,7 +18,7 @@ use rusqlite::Connection;
 
 use crate::ready::{newest, settled};
 use crate::support::process::{Process, serve_command};
-use crate::support::{Folders, all_results, assert_gapless, cell_of, path_of, reason_of, until};
+use crate::support::{Folders, all_results, assert_gapless, cell_of, path_of, until};
 
 /// How many kills, in so many daemons side by side. `LEUKD_KILLS` changes the number.
 const KILLS: u32 = 500;
@@ -213,7 +213,7 @@ impl Microscope {
     }
 }
 
-async fn one_daemon(seed: u64, kills: u32) -> (u64, u64, u64) {
+async fn one_daemon(seed: u64, kills: u32) -> (u64, u64) {
     let folders = Folders::new();
     let mut microscope = Microscope::new(seed);
     let promises = Arc::new(Promises::default());
@@ -244,31 +244,27 @@ async fn one_daemon(seed: u64, kills: u32) -> (u64, u64, u64) {
     assert_gapless(&results);
     let superseded: Vec<u64> = results.iter().map(|result| result.supersedes).collect();
     let live = results.iter().filter(|result| !superseded.contains(&result.sequence));
-    let mut crashed = 0;
     let mut of_file = BTreeMap::new();
     for result in live.filter(|result| !path_of(result).is_empty()) {
-        if result.decision() == Decision::Rejected {
-            assert_eq!(reason_of(result), "crashed", "{result:?}");
-            crashed += 1;
-        }
+        // Being in hand at two deaths is no crime.
+        assert_ne!(result.decision(), Decision::Rejected, "{result:?}");
         of_file.insert(path_of(result).to_owned(), result.sha256.clone());
     }
     for (path, digest) in &microscope.written {
         let found = of_file.get(path).unwrap_or_else(|| panic!("{path} has no result"));
-        // A file that was blamed is rejected unread.
-        assert!(found.is_empty() || *found == digest.to_string(), "{path} has an old result");
+        assert_eq!(*found, digest.to_string(), "{path} has an old result");
     }
     let (answered, seen) = (&promises.answered, &promises.seen);
     println!(
         "seed {seed}: {kills} kills, {} captures, {} results, {} requests answered, {} events seen, \
-         {} captures in hand at a kill, {crashed} of them twice",
+         {} times a capture in hand",
         microscope.written.len(),
         results.len(),
         answered.load(Ordering::Relaxed),
         seen.load(Ordering::Relaxed),
         blamed.load(Ordering::Relaxed),
     );
-    (microscope.written.len() as u64, answered.load(Ordering::Relaxed), crashed)
+    (microscope.written.len() as u64, answered.load(Ordering::Relaxed))
 }
 
 #[test]
@@ -285,14 +281,11 @@ fn killed_five_hundred_times_under_load_nothing_is_lost_and_no_promise_broken() 
             })
         })
         .collect();
-    let mut total = (0, 0, 0);
+    let mut total = (0, 0);
     for daemon in daemons {
-        let (captures, answered, crashed) = daemon.join().unwrap();
-        total = (total.0 + captures, total.1 + answered, total.2 + crashed);
+        let (captures, answered) = daemon.join().unwrap();
+        total = (total.0 + captures, total.1 + answered);
     }
-    println!(
-        "{kills} kills survived; {} captures, {} requests, {} blamed",
-        total.0, total.1, total.2
-    );
+    println!("{kills} kills survived; {} captures and {} requests, none lost", total.0, total.1);
     assert!(total.1 > 0, "no request was answered before any kill");
 }

@@ -12,6 +12,7 @@ mod burst;
 mod clock;
 mod disk;
 mod folder;
+mod guilty;
 mod killed;
 mod limits;
 mod ready;

@@ -20,7 +20,9 @@ pub(crate) fn is_root() -> bool {
 
 /// The newest sequence; none while the daemon does not answer.
 pub(crate) async fn newest(process: &Process) -> Option<u64> {
-    let status = process.control().await.get_status(proto::GetStatusRequest {}).await.ok()?;
+    let url = format!("http://{}", process.address);
+    let mut control = proto::control_client::ControlClient::connect(url).await.ok()?;
+    let status = control.get_status(proto::GetStatusRequest {}).await.ok()?;
     Some(status.into_inner().journal?.newest)
 }
 

@@ -1,0 +1,63 @@
+//! What the documents name exists.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+/// Every `` `path.rs::function` `` of a text.
+fn tests_of(text: &str) -> Vec<(&str, &str)> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|word| word.split_once(".rs::").map(|(file, name)| (file, name)))
+        .collect()
+}
+
+fn is_test(file: &str, name: &str) -> bool {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{file}.rs"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let at = |line: &&str| {
+        line.starts_with(&format!("fn {name}(")) || line.starts_with(&format!("async fn {name}("))
+    };
+    let Some(at) = lines.iter().position(|line| at(&line)) else { return false };
+    let above = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+    above.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+        && !above.clone().any(|line| line.starts_with("#[ignore"))
+}
+
+/// In each table whose last column is "test", every row names a test that is run.
+fn every_row_names_a_test(document: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut rows = 0;
+    let mut table = None;
+    for line in text.lines() {
+        if !line.starts_with('|') {
+            table = None;
+            continue;
+        }
+        let has_tests = *table.get_or_insert(line.ends_with("| test |"));
+        if !has_tests || line.ends_with("| test |") || line.starts_with("|---") {
+            continue;
+        }
+        rows += 1;
+        let named = tests_of(line);
+        let refers = line.ends_with("| the same |");
+        assert!(refers || !named.is_empty(), "{document}: no test in the row {line:?}");
+        for (file, name) in named {
+            assert!(is_test(file, name), "{document} names {file}.rs::{name}, which is no test");
+        }
+    }
+    assert!(rows > 10, "{document}: {rows} rows");
+}
+
+#[test]
+fn every_row_of_the_fault_table_names_a_test_that_exists() {
+    every_row_names_a_test("docs/faults.md");
+}
+
+#[test]
+fn every_row_of_the_threat_model_names_a_test_that_exists() {
+    every_row_names_a_test("docs/threat-model.md");
+}
