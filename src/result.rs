@@ -174,6 +174,8 @@ pub enum Source {
         peer: String,
         /// What the client called its request; may be empty.
         request_id: String,
+        /// Who called: `token:NAME`, `cert:NAME`, `uid:NUMBER`; empty where nobody knows.
+        client: String,
     },
 }
 

@@ -90,6 +90,9 @@ fn print(status: &GetStatusResponse, out: &Output) -> Result<(), CliError> {
             rounded(journal.disk_free_bytes),
             rounded(journal.disk_floor_bytes)
         ))?;
+        if let Some(head) = &journal.audit_head {
+            out.line(&format!("audit chain: head {}:{}", head.number, clean(&head.hash)))?;
+        }
     }
     let mut folders = Table::new(&[
         "FOLDER",

@@ -38,7 +38,7 @@
 use std::collections::VecDeque;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock::Clock;
 use crate::result::Record;
 
+pub mod audit;
 pub mod crash;
 mod error;
 pub mod filter;
@@ -63,6 +64,7 @@ mod tail;
 pub mod types;
 mod writer;
 
+pub use audit::{AuditEvent, AuditHead};
 pub use error::JournalError;
 pub use follow::Follower;
 pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, MAX_SLIDES, Page, SpecimenCounts};
@@ -108,6 +110,8 @@ pub struct Status {
     pub bounds: Bounds,
     /// The size of its files, in bytes.
     pub size_bytes: u64,
+    /// The newest record of the audit chain.
+    pub audit: AuditHead,
     /// Free bytes on its file system.
     pub free_bytes: u64,
     /// With fewer free bytes nothing is stored.
@@ -175,6 +179,7 @@ impl Journal {
             newest: watch::Sender::new(tail.bounds().newest),
             tail: RwLock::new(tail),
             followers: follow::Followers::default(),
+            audit: Mutex::new(meta.chain.head),
         });
         let (queue, work) = mpsc::channel(writer::QUEUE);
         let writer = writer::Writer {
@@ -183,6 +188,7 @@ impl Journal {
             clock,
             keep: retention::Keep { keep_for, keep_count },
             next: meta.next_sequence,
+            chain: meta.chain,
             unsure: false,
         };
         let thread = std::thread::Builder::new()
@@ -246,6 +252,17 @@ impl Journal {
         answer.await.map_err(|_| JournalError::Closed)?
     }
 
+    /// The same for a thread that may block.
+    fn ask_blocking<T>(
+        &self,
+        work: impl FnOnce(writer::Reply<T>) -> writer::Work,
+    ) -> Result<T, JournalError> {
+        let queue = self.inner.writer.queue.as_ref().ok_or(JournalError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        queue.blocking_send(work(reply)).map_err(|_| JournalError::Closed)?;
+        answer.blocking_recv().map_err(|_| JournalError::Closed)?
+    }
+
     /// Which journal this is: sequences count within an epoch.
     #[must_use]
     pub fn epoch(&self) -> &str {
@@ -304,6 +321,7 @@ impl Journal {
         Ok(Status {
             epoch: shared.epoch.clone(),
             bounds: self.bounds(),
+            audit: self.audit_head(),
             size_bytes,
             free_bytes: shared.free_bytes()?,
             floor_bytes: shared.disk_floor,

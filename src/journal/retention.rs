@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::audit::{Chain, Retention};
 use super::row;
 use crate::result::Timestamp;
 
@@ -36,6 +37,7 @@ pub(super) struct Pruned {
 /// Removes one batch.
 pub(super) fn prune(
     connection: &mut Connection,
+    chain: &mut Chain,
     keep: Keep,
     now: Timestamp,
 ) -> rusqlite::Result<Pruned> {
@@ -62,6 +64,10 @@ pub(super) fn prune(
         transaction
             .prepare_cached("DELETE FROM results WHERE sequence <= ?1")?
             .execute([last.cast_signed()])?;
+        let from = past.first().copied().unwrap_or(*last);
+        let told = Retention { from, to: *last, results: past.len() as u64 };
+        chain.retention(&transaction, now, &told)?;
+        chain.store(&transaction)?;
     }
     let oldest =
         transaction.query_row("SELECT coalesce(min(sequence), 0) FROM results", [], |row| {

@@ -1,10 +1,13 @@
 //! Records and ledger rows as table rows, and back.
 
+use std::sync::LazyLock;
+
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row, params_from_iter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audit::{AuditHead, content};
 use super::types::{CaptureState, FileStamp};
 use crate::result::{
     CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Record, Source,
@@ -15,7 +18,7 @@ use crate::result::{
 pub(super) const COLUMNS: &str = "sequence, result_id, folder, path, peer, request_id, sha256, \
     size_bytes, specimen, slide, cell, label, classes, probabilities, decision, reasons, \
     quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us, read_us, \
-    decode_us, preprocess_us, infer_us, supersedes";
+    decode_us, preprocess_us, infer_us, supersedes, client";
 
 /// The position of `path` among [`COLUMNS`], for a look before the whole row is read.
 pub(super) const PATH_COLUMN: usize = 3;
@@ -24,7 +27,7 @@ pub(super) const PATH_COLUMN: usize = 3;
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let source = match (row.get(2)?, row.get(3)?) {
         (Some(folder), Some(path)) => Source::Folder(CapturePath { folder, path }),
-        _ => Source::Rpc { peer: row.get(4)?, request_id: row.get(5)? },
+        _ => Source::Rpc { peer: row.get(4)?, request_id: row.get(5)?, client: row.get(27)? },
     };
     let model = match (row.get(17)?, row.get(18)?) {
         (Some(id), Some(digest)) => Some(ModelRef { id, digest }),
@@ -63,59 +66,113 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
-/// Stores one result as the newest.
-pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
+/// Every column that is written once and never changes, in the order of its digest.
+pub(super) const STORED: [&str; 30] = [
+    "sequence",
+    "result_id",
+    "source",
+    "folder",
+    "path",
+    "peer",
+    "request_id",
+    "client",
+    "sha256",
+    "size_bytes",
+    "specimen",
+    "slide",
+    "cell",
+    "label",
+    "probability",
+    "classes",
+    "probabilities",
+    "decision",
+    "reasons",
+    "quality_flags",
+    "model_id",
+    "model_digest",
+    "captured_ms",
+    "classified_ms",
+    "queue_us",
+    "read_us",
+    "decode_us",
+    "preprocess_us",
+    "infer_us",
+    "supersedes",
+];
+
+const fn text(text: &str) -> ValueRef<'_> {
+    ValueRef::Text(text.as_bytes())
+}
+
+fn maybe(value: Option<&str>) -> ValueRef<'_> {
+    value.map_or(ValueRef::Null, text)
+}
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let places = vec!["?"; STORED.len()].join(", ");
+    format!("INSERT INTO results ({}) VALUES ({places})", STORED.join(", "))
+});
+
+/// Stores one result as the newest, and gives the digest of what is stored.
+pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<blake3::Hash> {
     let finding = &record.finding;
     let (kind, capture, request) = match &finding.source {
         Source::Folder(path) => ("folder", Some(path), None),
-        Source::Rpc { peer, request_id } => ("rpc", None, Some((peer, request_id))),
+        Source::Rpc { peer, request_id, client } => ("rpc", None, Some((peer, request_id, client))),
     };
     let labels: Vec<&str> =
         finding.probabilities.iter().map(|class| class.label.as_str()).collect();
-    let timings = finding.timings;
+    let labels = to_json(&labels)?;
+    let numbers = numbers(&finding.probabilities);
+    let (reasons, flags) = (to_json(&finding.reasons)?, to_json(&finding.quality_flags)?);
+    let (timings, model) = (finding.timings, finding.model.as_ref());
+    let count = |number: u64| ValueRef::Integer(number.cast_signed());
+    // In the order of STORED.
+    let values: [ValueRef<'_>; STORED.len()] = [
+        count(record.sequence),
+        text(&finding.result_id),
+        text(kind),
+        maybe(capture.map(|path| path.folder.as_str())),
+        maybe(capture.map(|path| path.path.as_str())),
+        maybe(request.map(|(peer, _, _)| peer.as_str())),
+        maybe(request.map(|(_, id, _)| id.as_str())),
+        text(request.map_or("", |(_, _, client)| client.as_str())),
+        finding.sha256.as_ref().map_or(ValueRef::Null, |sha256| ValueRef::Blob(&sha256.0)),
+        count(finding.size_bytes),
+        text(&finding.ids.specimen),
+        text(&finding.ids.slide),
+        text(&finding.ids.cell),
+        maybe(finding.label.as_deref()),
+        finding.label_probability().map_or(ValueRef::Null, ValueRef::Real),
+        text(&labels),
+        text(&numbers),
+        text(finding.decision.as_str()),
+        text(&reasons),
+        text(&flags),
+        maybe(model.map(|model| model.id.as_str())),
+        maybe(model.map(|model| model.digest.as_str())),
+        ValueRef::Integer(finding.captured_at.0),
+        ValueRef::Integer(finding.classified_at.0),
+        count(timings.queue_us),
+        count(timings.read_us),
+        count(timings.decode_us),
+        count(timings.preprocess_us),
+        count(timings.infer_us),
+        record.supersedes.map_or(ValueRef::Null, count),
+    ];
     connection
-        .prepare_cached(
-            "INSERT INTO results (sequence, result_id, source, folder, path, peer, request_id, sha256,
-                size_bytes, specimen, slide, cell, label, probability, classes, probabilities, decision,
-                reasons, quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us,
-                read_us, decode_us, preprocess_us, infer_us, supersedes)
-             VALUES (:sequence, :result_id, :source, :folder, :path, :peer, :request_id, :sha256,
-                :size_bytes, :specimen, :slide, :cell, :label, :probability, :classes, :probabilities,
-                :decision, :reasons, :quality_flags, :model_id, :model_digest, :captured_ms,
-                :classified_ms, :queue_us, :read_us, :decode_us, :preprocess_us, :infer_us, :supersedes)",
-        )?
-        .execute(named_params! {
-            ":sequence": record.sequence.cast_signed(),
-            ":result_id": finding.result_id,
-            ":source": kind,
-            ":folder": capture.map(|path| &path.folder),
-            ":path": capture.map(|path| &path.path),
-            ":peer": request.map(|(peer, _)| peer),
-            ":request_id": request.map(|(_, id)| id),
-            ":sha256": finding.sha256.map(Sha),
-            ":size_bytes": finding.size_bytes.cast_signed(),
-            ":specimen": finding.ids.specimen,
-            ":slide": finding.ids.slide,
-            ":cell": finding.ids.cell,
-            ":label": finding.label,
-            ":probability": finding.label_probability(),
-            ":classes": to_json(&labels)?,
-            ":probabilities": numbers(&finding.probabilities),
-            ":decision": finding.decision.as_str(),
-            ":reasons": to_json(&finding.reasons)?,
-            ":quality_flags": to_json(&finding.quality_flags)?,
-            ":model_id": finding.model.as_ref().map(|model| &model.id),
-            ":model_digest": finding.model.as_ref().map(|model| &model.digest),
-            ":captured_ms": finding.captured_at.0,
-            ":classified_ms": finding.classified_at.0,
-            ":queue_us": timings.queue_us.cast_signed(),
-            ":read_us": timings.read_us.cast_signed(),
-            ":decode_us": timings.decode_us.cast_signed(),
-            ":preprocess_us": timings.preprocess_us.cast_signed(),
-            ":infer_us": timings.infer_us.cast_signed(),
-            ":supersedes": record.supersedes.map(u64::cast_signed),
-        })?;
-    Ok(())
+        .prepare_cached(&INSERT)?
+        .execute(params_from_iter(values.iter().map(|value| ToSqlOutput::Borrowed(*value))))?;
+    Ok(content::digest(values.into_iter()))
+}
+
+/// The digest of a row that begins with [`STORED`].
+pub(super) fn content(row: &Row<'_>) -> rusqlite::Result<blake3::Hash> {
+    let mut values = [ValueRef::Null; STORED.len()];
+    for (column, value) in values.iter_mut().enumerate() {
+        *value = row.get_ref(column)?;
+    }
+    Ok(content::digest(values.into_iter()))
 }
 
 /// A JSON array of numbers that read back to the last bit. `serde_json` reads some numbers one bit
@@ -167,6 +224,12 @@ fn to_json<T: Serialize + ?Sized>(value: &T) -> rusqlite::Result<String> {
 
 fn odd(column: usize, problem: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, problem.to_owned().into())
+}
+
+/// A place in the audit chain, whose columns begin at `first`.
+pub(super) fn head(row: &Row<'_>, first: usize) -> rusqlite::Result<AuditHead> {
+    let hash = row.get::<_, [u8; 32]>(first + 1)?.into();
+    Ok(AuditHead { number: unsigned(row, first)?, hash })
 }
 
 /// A digest as a BLOB of 32 bytes.

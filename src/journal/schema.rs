@@ -6,12 +6,14 @@ use std::time::Duration;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::audit::{self, AuditHead, Chain};
 use super::error::JournalError;
+use super::row;
 use crate::result::Timestamp;
 
 /// Each entry leads from the version of its index to the next; the last one's end is this program's
 /// version. An entry is never changed once a released leukd has run it.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// `leuk` in ASCII: marks the file as ours, for `file(1)` and for [`open_writer`].
 const APPLICATION_ID: i64 = 0x6c65_756b;
@@ -24,12 +26,14 @@ const QUICK_CHECK_UP_TO: u64 = 256 << 20;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the `meta` table says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Meta {
     /// The journal's epoch.
     pub(super) epoch: String,
     /// The sequence that the next result gets.
     pub(super) next_sequence: u64,
+    /// The end of the audit chain.
+    pub(super) chain: Chain,
 }
 
 /// Opens the file for writing, makes it when there is none, and brings it up to date.
@@ -198,7 +202,7 @@ fn read_or_begin(
         None if newest == 0 && ledger == 0 => {
             let epoch = uuid::Uuid::new_v4().to_string();
             transaction
-                .execute("INSERT INTO meta VALUES (1, ?1, 1, ?2)", (&epoch, now.0))
+                .execute("INSERT INTO meta (only_row, epoch, next_sequence, created_ms) VALUES (1, ?1, 1, ?2)", (&epoch, now.0))
                 .map_err(|error| trouble(&error))?;
             (epoch, 1)
         }
@@ -210,8 +214,32 @@ fn read_or_begin(
             newest.max(ledger)
         )));
     }
+    let next_sequence = next_sequence.cast_unsigned();
+    let (told, last) = ends(&transaction).map_err(|error| trouble(&error))?;
+    let chain = if told != last {
+        return Err(damaged(format!(
+            "its audit chain should end with record {} and ends with record {}",
+            told.number, last.number
+        )));
+    } else if last == AuditHead::NONE {
+        audit::begin(&transaction, &epoch, next_sequence, now).map_err(|error| trouble(&error))?
+    } else {
+        Chain { head: last }
+    };
     transaction.commit().map_err(|error| trouble(&error))?;
-    Ok(Meta { epoch, next_sequence: next_sequence.cast_unsigned() })
+    Ok(Meta { epoch, next_sequence, chain })
+}
+
+/// The end of the audit chain, as `meta` tells it and as it is.
+fn ends(connection: &Connection) -> rusqlite::Result<(AuditHead, AuditHead)> {
+    let told = connection
+        .query_row("SELECT audit_number, audit_hash FROM meta", [], |found| row::head(found, 0))?;
+    let last = connection
+        .query_row("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1", [], |found| {
+            row::head(found, 0)
+        })
+        .optional()?;
+    Ok((told, last.unwrap_or(AuditHead::NONE)))
 }
 
 #[cfg(test)]
@@ -269,7 +297,8 @@ mod tests {
             .unwrap();
         drop(by_hand);
         let (_, meta) = open_writer(&file, Timestamp(0)).unwrap();
-        assert_eq!(meta, Meta { epoch: "hand-made".to_owned(), next_sequence: 42 });
+        assert_eq!((meta.epoch.as_str(), meta.next_sequence), ("hand-made", 42));
+        assert_eq!(meta.chain.head.number, 1, "the chain has begun");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::result::{CapturePath, Decision, Digest, Finding, Record, Source, Time
 /// What became of an entry.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It is the newest result.
-    Stored(Record),
+    /// It is the newest result; with the digest of its row.
+    Stored(Record, blake3::Hash),
     /// There was one already.
     Known(Record),
 }
@@ -117,9 +117,9 @@ fn capture(
             .execute([next.cast_signed(), now.0, old.cast_signed()])?;
     }
     let record = Record { sequence: next, supersedes, finding };
-    row::insert(connection, &record)?;
+    let content = row::insert(connection, &record)?;
     lead(connection, path, stamp, record.finding.sha256, &record, now)?;
-    Ok(Outcome::Stored(record))
+    Ok(Outcome::Stored(record, content))
 }
 
 fn request(connection: &Connection, finding: Finding, next: u64) -> Result<Outcome, Trouble> {
@@ -136,8 +136,8 @@ fn request(connection: &Connection, finding: Finding, next: u64) -> Result<Outco
         }
     }
     let record = Record { sequence: next, supersedes: None, finding };
-    row::insert(connection, &record)?;
-    Ok(Outcome::Stored(record))
+    let content = row::insert(connection, &record)?;
+    Ok(Outcome::Stored(record, content))
 }
 
 /// What the tables could not hold, or could not give back as it was.

@@ -1,11 +1,12 @@
 //! The one thread that writes: it owns the write connection and decides what each entry becomes.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::audit::{AuditEvent, AuditHead, Chain};
 use super::error::JournalError;
 use super::follow::Followers;
 use super::intake::Intake;
@@ -28,6 +29,8 @@ pub(super) enum Work {
     Commit(Box<Entry>, Reply<Committed>),
     /// Remove one batch of what is past its time.
     Prune(Reply<Pruned>),
+    /// Add a record to the audit chain.
+    Audit(Box<AuditEvent>, Reply<AuditHead>),
 }
 
 /// What the writer publishes and every reader sees.
@@ -40,12 +43,18 @@ pub(super) struct Shared {
     pub(super) tail: RwLock<Tail>,
     pub(super) newest: watch::Sender<u64>,
     pub(super) followers: Followers,
+    /// The newest record of the audit chain that is on the disk.
+    pub(super) audit: Mutex<AuditHead>,
 }
 
 impl Shared {
     /// Runs `look` on the tail. A panic elsewhere leaves it whole: every change is a push or a pop.
     pub(super) fn tail<T>(&self, look: impl FnOnce(&Tail) -> T) -> T {
         look(&self.tail.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn audit_head(&self) -> AuditHead {
+        *self.audit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change_tail(&self, change: impl FnOnce(&mut Tail)) {
@@ -71,6 +80,8 @@ pub(super) struct Writer {
     pub(super) keep: Keep,
     /// The sequence that the next result gets.
     pub(super) next: u64,
+    /// The end of the audit chain.
+    pub(super) chain: Chain,
     /// A transaction ended in an error, and the disk may know better than this struct how.
     pub(super) unsure: bool,
 }
@@ -85,6 +96,10 @@ impl Writer {
                     let pruned = self.prune();
                     // The asker may have stopped waiting.
                     let _ = reply.send(pruned);
+                }
+                Work::Audit(event, reply) => {
+                    let head = self.audit(&event);
+                    let _ = reply.send(head);
                 }
                 Work::Commit(entry, reply) => {
                     let (entries, replies) = intake.gather(*entry, reply);
@@ -101,7 +116,7 @@ impl Writer {
                     .into_iter()
                     .map(|outcome| {
                         outcome.map(|outcome| match outcome {
-                            Outcome::Stored(record) => Committed::Stored(Arc::new(record)),
+                            Outcome::Stored(record, _) => Committed::Stored(Arc::new(record)),
                             Outcome::Known(record) => Committed::Known(Arc::new(record)),
                         })
                     })
@@ -142,7 +157,7 @@ impl Writer {
         entries: Vec<Entry>,
     ) -> Result<Vec<Result<Outcome, JournalError>>, JournalError> {
         let now = self.clock.wall();
-        let mut next = self.next;
+        let (mut next, mut chain) = (self.next, self.chain);
         let mut outcomes = Vec::with_capacity(entries.len());
         let work = || -> rusqlite::Result<()> {
             let transaction =
@@ -153,7 +168,10 @@ impl Writer {
                 step("SAVEPOINT entry")?;
                 let outcome = match settle(&transaction, entry, next, now) {
                     Ok(outcome) => {
-                        next += u64::from(matches!(outcome, Outcome::Stored(_)));
+                        if let Outcome::Stored(record, content) = &outcome {
+                            next += 1;
+                            chain.result(&transaction, now, record, *content)?;
+                        }
                         Ok(outcome)
                     }
                     Err(Trouble::Sqlite(error)) if error.sqlite_error_code().is_some() => {
@@ -175,12 +193,14 @@ impl Writer {
                 transaction
                     .prepare_cached("UPDATE meta SET next_sequence = ?1")?
                     .execute([next.cast_signed()])?;
+                chain.store(&transaction)?;
             }
             transaction.commit()
         };
         match work() {
             Ok(()) => {
                 self.next = next;
+                self.advance(chain);
                 Ok(outcomes)
             }
             Err(error) => {
@@ -188,6 +208,37 @@ impl Writer {
                 let error = self.shared.trouble(&error);
                 tracing::error!(%error, "results could not be stored");
                 Err(error)
+            }
+        }
+    }
+
+    /// The chain as it is on the disk now.
+    fn advance(&mut self, chain: Chain) {
+        self.chain = chain;
+        *self.shared.audit.lock().unwrap_or_else(PoisonError::into_inner) = chain.head;
+    }
+
+    /// Also below the disk floor: what is told here is short and rare.
+    fn audit(&mut self, event: &AuditEvent) -> Result<AuditHead, JournalError> {
+        if self.unsure {
+            self.learn()?;
+        }
+        let (now, mut chain) = (self.clock.wall(), self.chain);
+        let mut work = || -> rusqlite::Result<()> {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            chain.event(&transaction, now, event)?;
+            chain.store(&transaction)?;
+            transaction.commit()
+        };
+        match work() {
+            Ok(()) => {
+                self.advance(chain);
+                Ok(chain.head)
+            }
+            Err(error) => {
+                self.unsure = true;
+                Err(self.shared.trouble(&error))
             }
         }
     }
@@ -202,10 +253,12 @@ impl Writer {
     /// A COMMIT that reported an error may still have reached the disk: takes what is there for true, so
     /// that no sequence is given twice and none stays unpublished.
     fn learn(&mut self) -> Result<(), JournalError> {
-        let read = || -> rusqlite::Result<(u64, Vec<Arc<Record>>)> {
-            let next = self
-                .connection
-                .query_row("SELECT next_sequence FROM meta", [], |row| row::unsigned(row, 0))?;
+        let read = || -> rusqlite::Result<(u64, Chain, Vec<Arc<Record>>)> {
+            let (next, chain) = self.connection.query_row(
+                "SELECT next_sequence, audit_number, audit_hash FROM meta",
+                [],
+                |row| Ok((row::unsigned(row, 0)?, Chain { head: row::head(row, 1)? })),
+            )?;
             let sql =
                 format!("SELECT {COLUMNS} FROM results WHERE sequence >= ?1 ORDER BY sequence");
             let records = self
@@ -214,11 +267,12 @@ impl Writer {
                 .query_map([self.next.cast_signed()], row::record)?
                 .map(|record| record.map(Arc::new))
                 .collect::<rusqlite::Result<_>>()?;
-            Ok((next, records))
+            Ok((next, chain, records))
         };
-        let (next, records) = read().map_err(|error| self.shared.trouble(&error))?;
+        let (next, chain, records) = read().map_err(|error| self.shared.trouble(&error))?;
         self.publish(&records);
         self.next = next;
+        self.advance(chain);
         self.unsure = false;
         Ok(())
     }
@@ -228,8 +282,14 @@ impl Writer {
             self.learn()?;
         }
         // Also below the disk floor: it is the cure.
-        let pruned = retention::prune(&mut self.connection, self.keep, self.clock.wall())
-            .map_err(|error| self.shared.trouble(&error))?;
+        let mut chain = self.chain;
+        let pruned =
+            retention::prune(&mut self.connection, &mut chain, self.keep, self.clock.wall());
+        let pruned = pruned.map_err(|error| {
+            self.unsure = true;
+            self.shared.trouble(&error)
+        })?;
+        self.advance(chain);
         self.shared.change_tail(|tail| tail.forget_below(pruned.oldest));
         Ok(pruned)
     }

@@ -23,6 +23,8 @@ pub struct RequestImage {
     pub peer: String,
     /// What the client calls this request.
     pub request_id: String,
+    /// Who the client is: see [`Source::Rpc`]; empty where nobody knows.
+    pub client: String,
 }
 
 /// Why a request has no result.
@@ -138,6 +140,7 @@ impl Pipeline {
                     source: Source::Rpc {
                         peer: image.peer.clone(),
                         request_id: image.request_id.clone(),
+                        client: image.client.clone(),
                     },
                     sha256: Some(sha256),
                     size_bytes: size,

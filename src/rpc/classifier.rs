@@ -126,6 +126,7 @@ fn image(request: proto::ClassifyRequest, peer: String) -> Result<RequestImage, 
         ids: CellIds { specimen: request.specimen, slide: request.slide, cell: request.capture },
         peer,
         request_id: request.request_id,
+        client: String::new(),
     })
 }
 

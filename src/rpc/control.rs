@@ -115,6 +115,10 @@ impl Control for ControlService {
                 size_bytes: journal.size_bytes,
                 disk_free_bytes: journal.free_bytes,
                 disk_floor_bytes: journal.floor_bytes,
+                audit_head: Some(proto::AuditHead {
+                    number: journal.audit.number,
+                    hash: journal.audit.hash.to_string(),
+                }),
             }),
             subscribers: context.subscribers(),
             max_image_bytes: context.limits.max_image_bytes,

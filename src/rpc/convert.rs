@@ -55,8 +55,8 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
             folder: path.folder,
             path: path.path,
         }),
-        Source::Rpc { peer, request_id } => {
-            proto::source::Kind::Rpc(proto::RpcSource { peer, request_id })
+        Source::Rpc { peer, request_id, client } => {
+            proto::source::Kind::Rpc(proto::RpcSource { peer, request_id, client })
         }
     };
     proto::Result {

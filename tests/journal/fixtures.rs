@@ -92,7 +92,11 @@ pub(crate) fn unreadable(path: &str, moment: i64) -> Entry {
 
 pub(crate) fn request(bytes: &str, specimen: &str, model: &str) -> Entry {
     let mut finding = finding("", bytes, Decision::All);
-    finding.source = Source::Rpc { peer: "127.0.0.1:5".to_owned(), request_id: "r-1".to_owned() };
+    finding.source = Source::Rpc {
+        peer: "127.0.0.1:5".to_owned(),
+        request_id: "r-1".to_owned(),
+        client: "token:lims".to_owned(),
+    };
     finding.ids.specimen = specimen.to_owned();
     finding.model = Some(ModelRef { id: "b3".to_owned(), digest: model.to_owned() });
     Entry::Request { finding }

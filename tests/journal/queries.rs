@@ -66,7 +66,11 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
                 finding.probabilities[1].probability = 1.0 - probability;
             }
             if path.is_empty() {
-                finding.source = Source::Rpc { peer: "unix".to_owned(), request_id: String::new() };
+                finding.source = Source::Rpc {
+                    peer: "unix".to_owned(),
+                    request_id: String::new(),
+                    client: String::new(),
+                };
                 return Entry::Request { finding };
             }
             Entry::Capture { path: at(&path), stamp: stamp(1), finding }

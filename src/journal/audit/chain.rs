@@ -1,0 +1,191 @@
+//! Writing the chain.
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use super::{AuditEvent, AuditHead};
+use crate::journal::row::{self, STORED};
+use crate::result::{Decision, Record, Source, Timestamp};
+
+/// The end of the chain, as the writer's transaction sees it. A copy of it goes into the transaction and takes
+/// its place once that is on the disk.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::journal) struct Chain {
+    pub(in crate::journal) head: AuditHead,
+}
+
+/// The text that is hashed.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    number: u64,
+    at: &'a str,
+    kind: &'a str,
+    #[serde(flatten)]
+    told: T,
+}
+
+/// What a record tells of a result.
+#[derive(Serialize)]
+pub(in crate::journal) struct ResultTold<'a> {
+    sequence: u64,
+    result_id: &'a str,
+    decision: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supersedes: Option<u64>,
+    content: String,
+}
+
+impl<'a> ResultTold<'a> {
+    pub(in crate::journal) fn new(record: &'a Record, content: blake3::Hash) -> Self {
+        let finding = &record.finding;
+        let (file, peer, client) = match &finding.source {
+            Source::Folder(path) => (Some(path.to_string()), None, None),
+            Source::Rpc { peer, client, .. } => (None, Some(peer.as_str()), Some(client.as_str())),
+        };
+        Self {
+            sequence: record.sequence,
+            result_id: &finding.result_id,
+            decision: finding.decision.as_str(),
+            file,
+            peer,
+            client,
+            sha256: finding.sha256.map(|sha256| sha256.to_string()),
+            model: finding.model.as_ref().map(|model| model.digest.as_str()),
+            supersedes: record.supersedes,
+            content: content.to_string(),
+        }
+    }
+
+    const fn kind(decision: Decision) -> &'static str {
+        match decision {
+            Decision::Rejected => "rejection",
+            _ => "result",
+        }
+    }
+}
+
+/// The oldest results are gone, up to and with `to`.
+#[derive(Serialize)]
+pub(in crate::journal) struct Retention {
+    pub(in crate::journal) from: u64,
+    pub(in crate::journal) to: u64,
+    pub(in crate::journal) results: u64,
+}
+
+/// The chain begins.
+#[derive(Serialize)]
+struct Genesis<'a> {
+    epoch: &'a str,
+    /// Results that were there before the chain; a record `adopted` of each follows.
+    results: u64,
+    next_sequence: u64,
+}
+
+/// A result that was there before the chain.
+#[derive(Serialize)]
+struct Adopted {
+    sequence: u64,
+    content: String,
+}
+
+impl Chain {
+    /// Adds one record inside the caller's transaction. The caller writes the head with [`Chain::store`].
+    fn append(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        kind: &str,
+        told: impl Serialize,
+    ) -> rusqlite::Result<()> {
+        let number = self.head.number + 1;
+        let line = Line { number, at: &now.to_rfc3339(), kind, told };
+        let text = serde_json::to_string(&line)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let hash = seal(&self.head.hash, text.as_bytes());
+        connection
+            .prepare_cached(
+                "INSERT INTO audit (number, kind, record, hash) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![number.cast_signed(), kind, text, hash.as_bytes()])?;
+        self.head = AuditHead { number, hash };
+        Ok(())
+    }
+
+    pub(in crate::journal) fn result(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        record: &Record,
+        content: blake3::Hash,
+    ) -> rusqlite::Result<()> {
+        let kind = ResultTold::kind(record.finding.decision);
+        self.append(connection, now, kind, ResultTold::new(record, content))
+    }
+
+    pub(in crate::journal) fn event(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        event: &AuditEvent,
+    ) -> rusqlite::Result<()> {
+        self.append(connection, now, event.kind(), event)
+    }
+
+    pub(in crate::journal) fn retention(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        told: &Retention,
+    ) -> rusqlite::Result<()> {
+        self.append(connection, now, "retention", told)
+    }
+
+    /// Writes the head into `meta`, inside the caller's transaction.
+    pub(in crate::journal) fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection
+            .prepare_cached("UPDATE meta SET audit_number = ?1, audit_hash = ?2")?
+            .execute(params![self.head.number.cast_signed(), self.head.hash.as_bytes()])
+            .map(drop)
+    }
+}
+
+/// The hash of a record that follows one of the hash `previous`.
+pub(in crate::journal) fn seal(previous: &blake3::Hash, record: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(previous.as_bytes());
+    hasher.update(record);
+    hasher.finalize()
+}
+
+/// Begins the chain of a journal that has none, and takes the results that are there under its protection.
+pub(in crate::journal) fn begin(
+    connection: &Connection,
+    epoch: &str,
+    next_sequence: u64,
+    now: Timestamp,
+) -> rusqlite::Result<Chain> {
+    let mut chain = Chain { head: AuditHead::NONE };
+    let results =
+        connection.query_row("SELECT count(*) FROM results", [], |row| row::unsigned(row, 0))?;
+    chain.append(connection, now, "genesis", Genesis { epoch, results, next_sequence })?;
+    let sql = format!("SELECT {} FROM results ORDER BY sequence", STORED.join(", "));
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let sequence = row::unsigned(row, 0)?;
+        let content = row::content(row)?.to_string();
+        chain.append(connection, now, "adopted", Adopted { sequence, content })?;
+    }
+    chain.store(connection)?;
+    Ok(chain)
+}

@@ -1,0 +1,208 @@
+//! The audit chain: what happened, one record each, every record sealed with the one before it.
+//!
+//! A record is a line of JSON. Its hash is BLAKE3 over the hash of the record before (32 bytes, zero for the
+//! first) and the record's own text. It is written in the transaction of what it tells of, so that there is
+//! no result without its record and no record without its result. A result's record holds a digest of the
+//! stored row as well ([`content`]), so that an edit of the row is found as long as the row is kept.
+//!
+//! What the chain cannot tell: that its newest records were removed, or that all of it was written anew, by
+//! somebody who may write the file. Only a [`AuditHead`] that is kept elsewhere finds that. The daemon says it
+//! in its log and in `GetStatus`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::{Journal, JournalError, writer};
+use crate::result::ModelRef;
+
+mod chain;
+pub(super) mod content;
+
+pub(super) use chain::{Chain, Retention, begin};
+
+/// The longest text that a caller from outside puts into a record, in bytes.
+const LONGEST: usize = 256;
+
+/// A place in the chain: the number of a record, and its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditHead {
+    /// 1, 2, 3, …; 0 before the first record.
+    pub number: u64,
+    /// The hash of that record, which stands for all before it.
+    pub hash: blake3::Hash,
+}
+
+impl AuditHead {
+    /// Before the first record.
+    pub const NONE: Self = Self { number: 0, hash: blake3::Hash::from_bytes([0; 32]) };
+}
+
+impl fmt::Display for AuditHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.number, self.hash)
+    }
+}
+
+impl FromStr for AuditHead {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split_once(':')
+            .and_then(|(number, hash)| {
+                let number = number.parse().ok()?;
+                Some(Self { number, hash: blake3::Hash::from_hex(hash).ok()? })
+            })
+            .ok_or_else(|| {
+                format!("{text:?} is no head: give NUMBER:HASH, with 64 hexadecimal digits")
+            })
+    }
+}
+
+/// What the chain tells of besides results. The journal adds number and time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum AuditEvent {
+    /// Somebody was refused. Callers that are refused many times in a row are told of once, with a count:
+    /// who may not come in must not be able to fill the disk.
+    LoginFailure {
+        /// The caller's address.
+        peer: String,
+        /// Who it said it was, as far as that is known; never the secret.
+        client: String,
+        /// Why it was refused.
+        reason: String,
+        /// How many times since the record before; at least 1.
+        count: u64,
+    },
+    /// A model was to be put into service.
+    Model {
+        /// Who asked: `start`, `SIGHUP`, or the client.
+        by: String,
+        /// The bundle: a path, or `embedded`.
+        origin: String,
+        /// What served before.
+        from: Option<ModelRef>,
+        /// What serves since; none where it was refused and `from` stays in service.
+        to: Option<ModelRef>,
+        /// Why it was refused.
+        failure: Option<String>,
+    },
+    /// The daemon's settings are others than at the start before.
+    Configuration {
+        /// BLAKE3 of the settings, as this record holds them.
+        digest: String,
+        /// Each setting that changed, as `section.key`.
+        changed: BTreeMap<String, Change>,
+        /// All settings; what is secret stands there as a word.
+        settings: serde_json::Map<String, serde_json::Value>,
+    },
+    /// The daemon started.
+    Start {
+        /// Its version.
+        version: String,
+        /// The digest of its settings: that of the last `configuration` record.
+        configuration: String,
+        /// The configured bundle: a path, or `embedded`. The record of its loading follows.
+        model: String,
+    },
+    /// The daemon stopped because it was told to.
+    Stop {
+        /// Nothing had to be cut off.
+        clean: bool,
+    },
+}
+
+/// A setting's values.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// Before; null where the setting was not there.
+    pub old: serde_json::Value,
+    /// Now; null where the setting is gone.
+    pub new: serde_json::Value,
+}
+
+impl AuditEvent {
+    /// The word in the record's `kind`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::LoginFailure { .. } => "login-failure",
+            Self::Model { .. } => "model",
+            Self::Configuration { .. } => "configuration",
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+        }
+    }
+
+    /// The same with texts of bounded length: some come from people who are not let in.
+    fn bounded(self) -> Self {
+        match self {
+            Self::LoginFailure { peer, client, reason, count } => Self::LoginFailure {
+                peer: clipped(peer),
+                client: clipped(client),
+                reason: clipped(reason),
+                count,
+            },
+            Self::Model { by, origin, from, to, failure } => {
+                Self::Model { by: clipped(by), origin, from, to, failure: failure.map(clipped) }
+            }
+            other => other,
+        }
+    }
+}
+
+fn clipped(mut text: String) -> String {
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
+}
+
+impl Journal {
+    /// Adds one record to the audit chain and tells its place. It is on the disk when this returns; also below
+    /// the disk floor, as far as there is space.
+    ///
+    /// # Errors
+    /// [`JournalError::Storage`] or [`JournalError::Closed`]: there is no record.
+    pub async fn audit(&self, event: AuditEvent) -> Result<AuditHead, JournalError> {
+        self.ask(|reply| writer::Work::Audit(Box::new(event.bounded()), reply)).await
+    }
+
+    /// The same for a thread that may block; inside an asynchronous task it panics.
+    ///
+    /// # Errors
+    /// As [`Journal::audit`].
+    pub fn audit_blocking(&self, event: AuditEvent) -> Result<AuditHead, JournalError> {
+        self.ask_blocking(|reply| writer::Work::Audit(Box::new(event.bounded()), reply))
+    }
+
+    /// The newest record of the audit chain.
+    #[must_use]
+    pub fn audit_head(&self) -> AuditHead {
+        self.inner.shared.audit_head()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_reads_back_as_it_is_shown() {
+        let head = AuditHead { number: 7, hash: blake3::hash(b"x") };
+        assert_eq!(head.to_string().parse(), Ok(head));
+        for bad in ["", "7", "7:", "x:00", "7:00", ":"] {
+            assert!(bad.parse::<AuditHead>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_from_outside_is_cut_at_a_character() {
+        let text = clipped("ü".repeat(1000));
+        assert!(text.len() <= LONGEST + "…".len() && text.ends_with("ü…"), "{text}");
+    }
+}
