@@ -12,8 +12,9 @@ use leukd::model::engine::{Engine, EngineError, EngineKind, Observer};
 use leukd::model::manifest::{MANIFEST_KEY, MANIFEST_VERSION, Manifest, Output, Precision};
 use leukd::model::onnx::tensor_proto::DataType;
 use leukd::model::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
-use leukd::model::registry::{Registry, ReloadError};
+use leukd::model::registry::{Admission, Registry, ReloadError};
 use leukd::model::serving::{Model, ModelError};
+use leukd::model::trust::Trust;
 use leukd::model::{testing, weights};
 use leukd::result::{Decision, Digest};
 use prost::Message;
@@ -520,12 +521,17 @@ fn eleven_million_weights_expand_in_well_under_a_second() {
     assert!(took.as_millis() < 700, "{took:?}");
 }
 
+/// Lets in what lies under this name, unsigned.
+fn allowing(name: &str) -> Admission {
+    Admission { trust: Trust::new(&[], &[name.to_owned()]).unwrap(), ..Admission::default() }
+}
+
 #[test]
 fn a_reload_swaps_the_model_and_gives_back_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.onnx");
     std::fs::write(&path, testing::tiny_bundle("new", 2)).unwrap();
-    let registry = Registry::new();
+    let registry = Registry::new().admitting(allowing("new.onnx"));
     assert!(registry.current().is_none());
     assert!(registry.swap(Arc::new(loaded(&testing::tiny_bundle("old", 1)))).is_none());
     let reloaded = registry.reload(&BundleSource::File(path.clone())).unwrap();
@@ -538,7 +544,7 @@ fn a_reload_swaps_the_model_and_gives_back_the_one_before() {
 #[test]
 fn the_old_model_stays_when_a_reload_fails() {
     let folder = tempfile::tempdir().unwrap();
-    let registry = Registry::new();
+    let registry = Registry::new().admitting(allowing("failing.onnx"));
     registry.swap(Arc::new(loaded(&testing::tiny_bundle("old", 1))));
     let failing = folder.path().join("failing.onnx");
     std::fs::write(&failing, testing::golden_failing_bundle("bad", 1)).unwrap();

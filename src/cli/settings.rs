@@ -9,7 +9,9 @@ use serde_json::json;
 use super::error::CliError;
 use super::output::{Output, clean, remark};
 use crate::config::settings::Engine;
-use crate::config::{Flag, Loaded, Origin, Sources, load};
+use crate::config::{ConfigError, Flag, Loaded, Origin, Problem, Sources, load};
+use crate::model::file::BundleFile;
+use crate::model::trust::{Trust, TrustError};
 
 /// Where settings come from, besides the environment (`LEUKD__SECTION__KEY`).
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -30,6 +32,10 @@ pub(super) struct SettingsArgs {
     /// Serve this model bundle
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    /// Serve this bundle though no trusted key signed it: its file name, or sha256: and its digest; may be given several
+    /// times
+    #[arg(long, value_name = "NAME")]
+    pub(super) allow_unsigned: Vec<String>,
     /// Run the network on these operators
     #[arg(long, value_enum)]
     pub(super) engine: Option<Engine>,
@@ -67,6 +73,7 @@ impl SettingsArgs {
         let model: Result<_, _> = self.model.iter().map(|file| path("--model", file)).collect();
         push("--model", "model.bundle", model?);
         let engine = self.engine.and_then(|engine| engine.to_possible_value());
+        push("--allow-unsigned", "model.allow_unsigned", self.allow_unsigned.clone());
         push("--engine", "model.engine", engine.iter().map(|v| v.get_name().to_owned()).collect());
         push("--listen", "rpc.listen", self.listen.iter().cloned().collect());
         push("--log-level", "log.level", self.log_level.iter().cloned().collect());
@@ -110,7 +117,32 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     for warning in loaded.examine()? {
         remark(&format!("leukd: warning: {}", clean(&warning)));
     }
+    bundle_may_serve(&loaded)?;
     Output::new().line("the configuration works")
+}
+
+/// Whether the configured bundle would be let in: its signature, not its contents.
+///
+/// # Errors
+/// [`CliError::Config`] that names the setting.
+fn bundle_may_serve(loaded: &Loaded) -> Result<(), CliError> {
+    let model = &loaded.settings.model;
+    let problem = |key: &str, message: String| {
+        let origin = loaded.origins.get(key).cloned().unwrap_or(Origin::Default);
+        let problems = vec![Problem { origin, key: Some(key.to_owned()), message }];
+        CliError::Config(ConfigError { problems })
+    };
+    let trust = Trust::new(&model.trusted_keys, &model.allow_unsigned)
+        .map_err(|error| problem("model.trusted_keys", error.to_string()))?;
+    if let Some(error) = trust.keys().1.first() {
+        return Err(problem("model.trusted_keys", error.to_string()));
+    }
+    let Some(path) = &model.bundle else { return Ok(()) };
+    let file = BundleFile::read(path, model.max_file.0)
+        .map_err(|error| problem("model.bundle", error.to_string()))?;
+    let refused =
+        |error: TrustError| problem("model.bundle", format!("{}: {error}", path.display()));
+    trust.admit(&file).map(drop).map_err(refused)
 }
 
 /// Show the settings

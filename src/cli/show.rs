@@ -88,6 +88,19 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
         ("", fusion) => lines.push(format!("engine     {}", clean(fusion))),
         (engine, fusion) => lines.push(format!("engine     {}: {}", clean(engine), clean(fusion))),
     }
+    match model.trust.as_str() {
+        "signed" => lines.push(format!(
+            "signed     by key {}: {}",
+            clean(&model.signed_by),
+            clean(&model.trusted_comment)
+        )),
+        "allowed" => lines.push(format!(
+            "signed     by no trusted key; allowed by {:?} of model.allow_unsigned",
+            clean(&model.allowed_by)
+        )),
+        // The origin says it of the embedded one; of a file that is only looked at nobody asked.
+        _ => {}
+    }
     if !model.standardise.is_empty() {
         lines.push(format!("colours    {}", clean(&model.standardise)));
     }

@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use globset::GlobBuilder;
+use minisign_verify::PublicKey;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{Image, Journal, Log, Model, Rpc, Settings, Watch, Workers};
@@ -146,6 +147,39 @@ fn model(findings: &mut Findings, model: &Model) {
     if let Some(folder) = &model.folder {
         findings.absolute("model.folder", folder);
     }
+    for key in &model.trusted_keys {
+        let path = Path::new(key);
+        if path.is_absolute() {
+            findings.absolute("model.trusted_keys", path);
+        } else if PublicKey::from_base64(key.trim()).is_err() {
+            findings.problem(
+                "model.trusted_keys",
+                format!(
+                    "{key:?} is no minisign public key: write the second line of the .pub file (56 letters \
+                     that begin with \"RW\"), or the absolute path of that file"
+                ),
+            );
+        }
+    }
+    for entry in &model.allow_unsigned {
+        let sound = match entry.strip_prefix("sha256:") {
+            Some(digest) => {
+                digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+            }
+            None => !entry.is_empty() && !entry.contains(['/', '\0']),
+        };
+        if !sound {
+            findings.problem(
+                "model.allow_unsigned",
+                format!(
+                    "{entry:?} names no bundle: write its file name without any folder, or \"sha256:\" and \
+                     the 64 hexadecimal digits that sha256sum prints"
+                ),
+            );
+        }
+    }
+    findings.bytes("model.max_file", model.max_file, Bytes(1024), Bytes::mib(4096));
+    findings.bytes("model.max_memory", model.max_memory, Bytes::mib(1), Bytes::mib(65_536));
 }
 
 fn workers(findings: &mut Findings, workers: &Workers) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use super::settings::{Engine, Journal, Model, Settings};
+use super::settings::{Journal, Model, Settings};
 use super::units::{Bytes, Span};
 
 /// One setting's name and shape.
@@ -35,12 +35,16 @@ pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 /// Settings with every optional one set, so that all names appear when it is written out. The structs
 /// that have optional settings are listed field by field: a new field is then a compile error here.
 fn exemplar() -> Settings {
-    let journal = Journal::default();
+    let (journal, model) = (Journal::default(), Model::default());
     Settings {
         model: Model {
             bundle: Some(PathBuf::new()),
             folder: Some(PathBuf::new()),
-            engine: Engine::default(),
+            engine: model.engine,
+            trusted_keys: model.trusted_keys,
+            allow_unsigned: model.allow_unsigned,
+            max_file: model.max_file,
+            max_memory: model.max_memory,
         },
         journal: Journal {
             directory: journal.directory,

@@ -112,7 +112,7 @@ impl Default for Image {
 }
 
 /// The model.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
     /// The bundle. Absent: the one inside the binary.
@@ -121,6 +121,28 @@ pub struct Model {
     pub folder: Option<PathBuf>,
     /// `fused` (leukd's own operators where they fit the network) or `stock` (tract's alone).
     pub engine: Engine,
+    /// Whose bundles may serve: minisign public keys, as text or as the absolute paths of their files.
+    pub trusted_keys: Vec<String>,
+    /// Bundles that may serve though no trusted key signed them: file names, or `sha256:` and the digest.
+    pub allow_unsigned: Vec<String>,
+    /// The largest bundle.
+    pub max_file: Bytes,
+    /// The most memory that a network may need.
+    pub max_memory: Bytes,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            bundle: None,
+            folder: None,
+            engine: Engine::default(),
+            trusted_keys: Vec::new(),
+            allow_unsigned: Vec::new(),
+            max_file: Bytes::mib(512),
+            max_memory: Bytes::mib(2048),
+        }
+    }
 }
 
 /// Which operators run the network.

@@ -80,6 +80,10 @@ pub fn build(
         .map_err(|error| StartError::Setting { key: "watch", message: error.to_string() })?;
     let names = NamePattern::new(&settings.watch.name_pattern)
         .map_err(|message| StartError::Setting { key: "watch.name_pattern", message })?;
+    let admission = model::admission(&settings.model).map_err(|error| StartError::Setting {
+        key: "model.trusted_keys",
+        message: error.to_string(),
+    })?;
     let options = Options {
         clock: clock.clone(),
         keep_for: settings.journal.keep_for.map(|span| span.0),
@@ -92,6 +96,7 @@ pub fn build(
     let keeper = Arc::new(ModelKeeper::new(
         bundle,
         model::kind(settings.model.engine),
+        admission,
         conditions.clone(),
         clock.clone(),
     ));

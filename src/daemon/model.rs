@@ -8,10 +8,12 @@ use arc_swap::ArcSwapOption;
 
 use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
-use crate::config::settings::Engine;
+use crate::config::settings::{self, Engine};
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
-use crate::model::registry::{Registry, ReloadError};
+use crate::model::gate::Limits;
+use crate::model::registry::{Admission, Registry, ReloadError};
+use crate::model::trust::{KeyError, Trust};
 use crate::result::{Digest, Timestamp};
 use crate::rpc::Reloader;
 
@@ -21,6 +23,17 @@ pub(super) const fn kind(engine: Engine) -> EngineKind {
         Engine::Fused => EngineKind::Fused,
         Engine::Stock => EngineKind::Stock,
     }
+}
+
+/// Whose bundles are let in, and how large ones.
+///
+/// # Errors
+/// A trusted key that is none.
+pub(super) fn admission(settings: &settings::Model) -> Result<Admission, KeyError> {
+    Ok(Admission {
+        trust: Trust::new(&settings.trusted_keys, &settings.allow_unsigned)?,
+        limits: Limits { max_bytes: settings.max_file.0, max_memory: settings.max_memory.0 },
+    })
 }
 
 /// Loads bundles into the registry and keeps what is told of them in step.
@@ -44,11 +57,12 @@ impl ModelKeeper {
     pub(super) fn new(
         configured: BundleSource,
         engine: EngineKind,
+        admission: Admission,
         conditions: Conditions,
         clock: Clock,
     ) -> Self {
         Self {
-            registry: Arc::new(Registry::on(engine)),
+            registry: Arc::new(Registry::on(engine).admitting(admission)),
             configured,
             conditions,
             clock,
@@ -86,6 +100,7 @@ impl Reloader for ModelKeeper {
                     model = reloaded.model.manifest().id,
                     digest = %reloaded.model.digest(),
                     origin = reloaded.model.origin(),
+                    trust = %reloaded.model.provenance(),
                     engine = %self.registry.kind(),
                     fusion = %reloaded.model.fusion(),
                     load_ms = millis(now.saturating_sub(started)),

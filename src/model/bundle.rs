@@ -1,17 +1,18 @@
 //! The bundle: one ONNX file whose `metadata_props` hold the manifest.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use super::embedded;
 use super::engine::onnx;
+use super::file::BundleFile;
+use super::gate::{self, GateError, Limits, Needs};
 use super::manifest::{MANIFEST_KEY, MANIFEST_VERSION, Manifest, ManifestError};
+use super::trust::{Provenance, TrustError};
 use super::weights::{self, WeightsError};
 use crate::result::Digest;
 
-/// The largest bundle, in bytes: 512 MiB.
+/// The largest bundle, in bytes, unless the settings say otherwise: 512 MiB.
 pub const MOST_BYTES: u64 = 512 << 20;
 
 /// What [`Bundle::origin`] says of the bundle inside the binary.
@@ -24,6 +25,8 @@ pub struct Bundle {
     manifest: Manifest,
     digest: Digest,
     origin: String,
+    provenance: Provenance,
+    needs: Needs,
 }
 
 /// Why some bytes are no bundle. Each message begins with the origin.
@@ -37,13 +40,33 @@ pub enum BundleError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// More than [`MOST_BYTES`].
-    #[error("{origin}: the model bundle has {bytes} bytes; at most {MOST_BYTES} are allowed")]
+    /// More bytes than are allowed.
+    #[error(
+        "{origin}: the model bundle has {bytes} bytes; at most {most} are allowed (model.max_file)"
+    )]
     TooLarge {
         /// Path or `embedded`.
         origin: String,
         /// Its size, or as much of it as was looked at.
         bytes: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// Nobody who is trusted signed it, and the configuration does not allow it.
+    #[error("{origin}: refused: {source}")]
+    Untrusted {
+        /// The path.
+        origin: String,
+        /// Why, and what to do.
+        source: Box<TrustError>,
+    },
+    /// It holds what no bundle may hold, or too much of something.
+    #[error("{origin}: refused: {source}")]
+    Gate {
+        /// Path or `embedded`.
+        origin: String,
+        /// What and where.
+        source: GateError,
     },
     /// Not an ONNX file, or a damaged one.
     #[error("{origin}: not an ONNX model: {detail}")]
@@ -98,9 +121,40 @@ impl Bundle {
     ///
     /// See [`BundleError`].
     pub fn from_bytes(bytes: &[u8], origin: impl Into<String>) -> Result<Self, BundleError> {
-        let origin = origin.into();
-        if bytes.len() as u64 > MOST_BYTES {
-            return Err(BundleError::TooLarge { origin, bytes: bytes.len() as u64 });
+        let provenance = Provenance::Unasked;
+        Self::decode(bytes, Digest::of(bytes), origin.into(), provenance, &Limits::default())
+    }
+
+    /// Decodes a file that was read and, where that matters, admitted.
+    ///
+    /// # Errors
+    ///
+    /// See [`BundleError`].
+    pub fn of(
+        file: &BundleFile,
+        provenance: Provenance,
+        limits: &Limits,
+    ) -> Result<Self, BundleError> {
+        Self::decode(file.bytes(), file.digest(), file.origin(), provenance, limits)
+    }
+
+    fn decode(
+        bytes: &[u8],
+        digest: Digest,
+        origin: String,
+        provenance: Provenance,
+        limits: &Limits,
+    ) -> Result<Self, BundleError> {
+        let most = limits.max_bytes;
+        if bytes.len() as u64 > most {
+            return Err(BundleError::TooLarge { origin, bytes: bytes.len() as u64, most });
+        }
+        match gate::scan(bytes) {
+            Ok(()) => {}
+            Err(damaged @ GateError::Damaged) => {
+                return Err(BundleError::NotOnnx { origin, detail: damaged.to_string() });
+            }
+            Err(source) => return Err(BundleError::Gate { origin, source }),
         }
         let mut network = match onnx::ModelProto::decode(bytes) {
             Ok(network) => network,
@@ -110,35 +164,24 @@ impl Bundle {
             let detail = "it has no graph".to_owned();
             return Err(BundleError::NotOnnx { origin, detail });
         }
+        let shut = |source| BundleError::Gate { origin: origin.clone(), source };
+        gate::metadata(&network).map_err(shut)?;
         let manifest = manifest_of(&network, &origin)?;
+        let needs = gate::admit(&network, &manifest, limits).map_err(shut)?;
         if let Err(source) = weights::expand(&mut network) {
             return Err(BundleError::Weights { origin, source });
         }
-        Ok(Self { network, manifest, digest: Digest::of(bytes), origin })
+        Ok(Self { network, manifest, digest, origin, provenance, needs })
     }
 
-    /// Reads a bundle from a file; its origin is the path.
+    /// Reads a bundle from a file; its origin is the path. Nobody asks who signed it.
     ///
     /// # Errors
     ///
     /// See [`BundleError`].
     pub fn read(path: &Path) -> Result<Self, BundleError> {
-        let origin = path.display().to_string();
-        let unreadable = |source| BundleError::Unreadable { origin: origin.clone(), source };
-        // Looked at before it is opened: opening a named pipe would wait for its writer.
-        let kind = std::fs::metadata(path).map_err(unreadable)?;
-        if !kind.is_file() {
-            let source = std::io::Error::other("it is not a regular file");
-            return Err(BundleError::Unreadable { origin, source });
-        }
-        if kind.len() > MOST_BYTES {
-            return Err(BundleError::TooLarge { origin, bytes: kind.len() });
-        }
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        // The file may grow meanwhile; one byte beyond the limit is enough to see it.
-        let mut bytes = Vec::with_capacity(usize::try_from(kind.len()).unwrap_or_default());
-        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        Self::from_bytes(&bytes, origin)
+        let limits = Limits::default();
+        Self::of(&BundleFile::read(path, limits.max_bytes)?, Provenance::Unasked, &limits)
     }
 
     /// The bundle inside the binary; its origin is [`EMBEDDED`].
@@ -147,7 +190,7 @@ impl Bundle {
     ///
     /// See [`BundleError`]; none for a binary that was built well.
     pub fn embedded() -> Result<Self, BundleError> {
-        Self::from_bytes(embedded::BYTES, EMBEDDED)
+        Self::of(&BundleFile::embedded(), Provenance::Embedded, &Limits::default())
     }
 
     /// What the bundle says about itself.
@@ -174,9 +217,21 @@ impl Bundle {
         &self.network
     }
 
-    /// Network, manifest, digest and origin, for the engine.
-    pub(super) fn into_parts(self) -> (onnx::ModelProto, Manifest, Digest, String) {
-        (self.network, self.manifest, self.digest, self.origin)
+    /// How it came to be served.
+    #[must_use]
+    pub const fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// What its network needs.
+    #[must_use]
+    pub const fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Network, manifest, digest, origin and provenance, for the engine.
+    pub(super) fn into_parts(self) -> (onnx::ModelProto, Manifest, Digest, String, Provenance) {
+        (self.network, self.manifest, self.digest, self.origin, self.provenance)
     }
 }
 
@@ -205,7 +260,8 @@ pub fn write(mut network: onnx::ModelProto, manifest: &Manifest) -> Result<Vec<u
     network.metadata_props.push(entry);
     let bytes = network.encode_to_vec();
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(BundleError::TooLarge { origin: origin(), bytes: bytes.len() as u64 });
+        let (bytes, most) = (bytes.len() as u64, MOST_BYTES);
+        return Err(BundleError::TooLarge { origin: origin(), bytes, most });
     }
     Ok(bytes)
 }
@@ -249,7 +305,7 @@ pub enum BundleSource {
 }
 
 impl BundleSource {
-    /// Reads it.
+    /// Reads it; nobody asks who signed it.
     ///
     /// # Errors
     ///
@@ -258,6 +314,18 @@ impl BundleSource {
         match self {
             Self::Embedded => Bundle::embedded(),
             Self::File(path) => Bundle::read(path),
+        }
+    }
+
+    /// Reads its bytes, at most so many, and its signature; decodes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Unreadable`] and [`BundleError::TooLarge`].
+    pub fn file(&self, max_bytes: u64) -> Result<BundleFile, BundleError> {
+        match self {
+            Self::Embedded => Ok(BundleFile::embedded()),
+            Self::File(path) => BundleFile::read(path, max_bytes),
         }
     }
 }

@@ -3,6 +3,8 @@
 pub mod bundle;
 mod embedded;
 pub mod engine;
+pub mod file;
+pub mod gate;
 mod kernels;
 pub mod manifest;
 pub mod pool;
@@ -10,6 +12,7 @@ pub mod registry;
 pub mod serving;
 #[doc(hidden)]
 pub mod testing;
+pub mod trust;
 pub mod weights;
 
 pub use engine::onnx;

@@ -1,20 +1,33 @@
 //! Which model serves now, and how another takes its place.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, TryLockError};
 
 use arc_swap::ArcSwapOption;
 
-use super::bundle::{BundleError, BundleSource};
+use super::bundle::{Bundle, BundleError, BundleSource};
 use super::engine::EngineKind;
+use super::gate::Limits;
 use super::serving::{Model, ModelError};
+use super::trust::Trust;
 
 /// The model in service. Readers never wait: a capture that has begun ends with the model it began with.
 #[derive(Debug, Default)]
 pub struct Registry {
     /// The engine of every model that is loaded here.
     kind: EngineKind,
+    admission: Admission,
     current: ArcSwapOption<Model>,
     reloading: Mutex<()>,
+}
+
+/// Which bundles may serve.
+#[derive(Debug, Clone, Default)]
+pub struct Admission {
+    /// Whose, or which by name.
+    pub trust: Trust,
+    /// How large.
+    pub limits: Limits,
 }
 
 /// What a reload did.
@@ -43,10 +56,18 @@ pub enum ReloadError {
         /// What is wrong.
         source: ModelError,
     },
+    /// Loading it was a defect; the log tells where.
+    #[error(
+        "{origin}: loading it came to an unexpected end, which is a defect of leukd's or of the bundle"
+    )]
+    Panicked {
+        /// The bundle's origin.
+        origin: String,
+    },
 }
 
 impl Registry {
-    /// Without a model; those that come run on the fused engine.
+    /// Without a model; those that come run on the fused engine, and none but signed ones could: no key is trusted yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -56,6 +77,12 @@ impl Registry {
     #[must_use]
     pub fn on(kind: EngineKind) -> Self {
         Self { kind, ..Self::default() }
+    }
+
+    /// The same, for the bundles that `admission` lets in.
+    #[must_use]
+    pub fn admitting(self, admission: Admission) -> Self {
+        Self { admission, ..self }
     }
 
     /// The engine that models are loaded on.
@@ -75,7 +102,7 @@ impl Registry {
         self.current.swap(Some(model))
     }
 
-    /// Reads, compiles and tests the bundle from `source` and then puts it into service. Blocks for as
+    /// Reads, admits, compiles and tests the bundle from `source` and then puts it into service. Blocks for as
     /// long as that takes, up to some seconds. On any error the model before it stays in service.
     ///
     /// # Errors
@@ -88,19 +115,45 @@ impl Registry {
             // The lock guards no data: a reload that panicked left nothing behind.
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         };
-        let bundle = source.read()?;
-        let origin = bundle.origin().to_owned();
-        let model = Model::load_on(bundle, self.kind)
-            .map_err(|source| ReloadError::Model { origin, source })?;
+        // The bytes are read once: those that are signed are those that are loaded.
+        let file = source.file(self.admission.limits.max_bytes)?;
+        let origin = file.origin();
+        let provenance = self.admission.trust.admit(&file).map_err(|source| {
+            BundleError::Untrusted { origin: origin.clone(), source: Box::new(source) }
+        })?;
+        // What lies in the binary needs no limits: they are for what comes from elsewhere.
+        let limits = if file.is_embedded() { Limits::default() } else { self.admission.limits };
+        let model = surviving(&origin, || {
+            let bundle = Bundle::of(&file, provenance, &limits)?;
+            let origin = origin.clone();
+            Model::load_on(bundle, self.kind)
+                .map_err(|source| ReloadError::Model { origin, source })
+        })?;
         let model = Arc::new(model);
         let previous = self.swap(Arc::clone(&model));
         Ok(Reloaded { model, previous })
     }
 }
 
+/// A load that panics is a load that failed.
+fn surviving(
+    origin: &str,
+    load: impl FnOnce() -> Result<Model, ReloadError>,
+) -> Result<Model, ReloadError> {
+    let panicked = |_| Err(ReloadError::Panicked { origin: origin.to_owned() });
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(panicked)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_that_panics_is_an_error_that_names_the_bundle() {
+        let error = surviving("bad.onnx", || panic!("an operator gave up")).unwrap_err();
+        assert!(matches!(&error, ReloadError::Panicked { origin } if origin == "bad.onnx"));
+        assert!(error.to_string().starts_with("bad.onnx: "), "{error}");
+    }
 
     #[test]
     fn one_reload_at_a_time() {

@@ -7,6 +7,7 @@ use super::bundle::Bundle;
 use super::engine::{Engine, EngineError, EngineKind, Fusion};
 use super::manifest::{Calibration, GOLDEN_TOLERANCE, Golden, Manifest, Output};
 use super::onnx::ModelProto;
+use super::trust::Provenance;
 use crate::cell::preprocess::InputTensor;
 use crate::cell::{Fault, Limits, decode};
 use crate::result::{Decision, Digest, ModelRef, Reason};
@@ -18,6 +19,7 @@ pub struct Model {
     manifest: Manifest,
     digest: Digest,
     origin: String,
+    provenance: Provenance,
 }
 
 /// Why a bundle cannot serve, or a run failed.
@@ -76,10 +78,10 @@ impl Model {
     ///
     /// See [`ModelError`].
     pub fn load_on(bundle: Bundle, kind: EngineKind) -> Result<Self, ModelError> {
-        let (network, manifest, digest, origin) = bundle.into_parts();
+        let (network, manifest, digest, origin, provenance) = bundle.into_parts();
         let shape = manifest.preprocessing.shape();
         let engine = Engine::compile(&network, shape, manifest.labels.len(), kind)?;
-        let model = Self { engine, manifest, digest, origin };
+        let model = Self { engine, manifest, digest, origin, provenance };
         model.manifest.golden.iter().try_for_each(|golden| model.check(golden))?;
         Ok(model)
     }
@@ -132,6 +134,12 @@ impl Model {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// How it came to be served.
+    #[must_use]
+    pub const fn provenance(&self) -> &Provenance {
+        &self.provenance
     }
 
     /// What of the network runs on leukd's own operators.

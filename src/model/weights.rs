@@ -117,7 +117,11 @@ fn count_of(tensor: &TensorProto) -> Result<usize, WeightsError> {
 }
 
 /// Checks that `tensor` has the values that its shape and type ask for, and gives its type.
-fn verify(tensor: &TensorProto) -> Result<DataType, WeightsError> {
+///
+/// # Errors
+///
+/// It has not, or they lie in another file.
+pub(super) fn verify(tensor: &TensorProto) -> Result<DataType, WeightsError> {
     let wrong = |problem: String| WeightsError::new(&tensor.name, problem);
     if tensor.data_location == Some(DataLocation::External as i32) {
         return Err(wrong("its values lie in another file; a bundle is one file".to_owned()));

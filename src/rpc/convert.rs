@@ -8,6 +8,7 @@ use super::proto;
 use crate::journal::filter::{Criteria, Filter};
 use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
+use crate::model::trust::Provenance;
 use crate::result::{Decision, RESEARCH_USE_ONLY, Record, Source, Timestamp};
 
 /// A time.
@@ -104,7 +105,17 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
 #[must_use]
 pub fn model(model: &Model, kind: EngineKind, since: Option<Timestamp>) -> proto::Model {
     let manifest = model.manifest();
+    let (trust, signed_by, trusted_comment, allowed_by) = match model.provenance() {
+        Provenance::Embedded => ("embedded", String::new(), "", ""),
+        Provenance::Signed { key, comment } => ("signed", key.to_string(), comment.as_str(), ""),
+        Provenance::Allowed { by } => ("allowed", String::new(), "", by.as_str()),
+        Provenance::Unasked => ("", String::new(), "", ""),
+    };
     proto::Model {
+        trust: trust.to_owned(),
+        signed_by,
+        trusted_comment: trusted_comment.to_owned(),
+        allowed_by: allowed_by.to_owned(),
         id: manifest.id.clone(),
         digest: model.digest().to_string(),
         origin: model.origin().to_owned(),

@@ -11,6 +11,7 @@
 //! | cursor of another epoch or from the future | OUT_OF_RANGE | ErrorInfo with both ends |
 //! | no such result, specimen, file | NOT_FOUND | ErrorInfo |
 //! | bad bundle at a reload | FAILED_PRECONDITION | ErrorInfo `BAD_BUNDLE` |
+//! | a bundle that no trusted key signed | FAILED_PRECONDITION | ErrorInfo `UNTRUSTED_BUNDLE` with its digest |
 //! | reload under way | ABORTED | RetryInfo |
 //! | a defect | INTERNAL | ErrorInfo; the log has the rest |
 
@@ -174,6 +175,14 @@ pub(super) fn reload(error: &ReloadError) -> Status {
         {
             not_found(message, "NO_BUNDLE")
         }
+        ReloadError::Bundle(BundleError::Untrusted { source, .. }) => with(
+            Code::FailedPrecondition,
+            format!("{message}; the model before stays in service"),
+            info(
+                "UNTRUSTED_BUNDLE",
+                &[("reason", message.clone()), ("sha256", source.digest.clone())],
+            ),
+        ),
         _ => with(
             Code::FailedPrecondition,
             format!("{message}; the model before stays in service"),

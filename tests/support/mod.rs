@@ -26,6 +26,22 @@ use tonic::transport::{Channel, Endpoint};
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The bundles that tests write without signing them.
+const UNSIGNED: [&str; 12] = [
+    "tiny.onnx",
+    "next.onnx",
+    "other.onnx",
+    "good.onnx",
+    "bad.onnx",
+    "golden.onnx",
+    "half.onnx",
+    "flipped.onnx",
+    "empty.onnx",
+    "words.onnx",
+    "0.onnx",
+    "1.onnx",
+];
+
 /// The three folders of a daemon, which outlive it.
 pub struct Folders {
     pub root: TempDir,
@@ -56,6 +72,7 @@ impl Folders {
         settings.watch.poll_interval = Span::from_millis(200);
         settings.watch.broken_after = Span::from_millis(600);
         settings.model.bundle = Some(self.models.join("tiny.onnx"));
+        settings.model.allow_unsigned = UNSIGNED.map(str::to_owned).to_vec();
         settings.workers.threads = 2;
         settings.journal.directory.clone_from(&self.state);
         settings.journal.disk_floor = Bytes(0);

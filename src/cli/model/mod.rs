@@ -1,10 +1,13 @@
-//! `leukd model`: the card of the model in service, or of a bundle; two bundles side by side.
+//! `leukd model`: the card of the model in service, or of a bundle; two bundles side by side; signatures.
 
 mod diff;
+mod key;
 mod side;
+mod sign;
+mod verify;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::CliError;
 use super::output::{Output, clean};
@@ -12,13 +15,12 @@ use super::remote::{self, ServerArgs};
 use super::{json, show};
 use crate::model::bundle::{BundleError, BundleSource};
 use crate::model::engine::EngineKind;
-use crate::model::manifest::GOLDEN_TOLERANCE;
 use crate::model::serving::Model;
 use crate::rpc::convert;
 use crate::rpc::proto::control_client::ControlClient;
 use crate::rpc::proto::{self, GetModelRequest};
 
-/// Show, verify or compare models
+/// Show, verify, compare or sign models
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ModelArgs {
     #[command(subcommand)]
@@ -40,15 +42,10 @@ enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Load a bundle and test it on its own golden inputs
-    Verify {
-        /// The bundle
-        file: PathBuf,
-        /// Run the network on these operators
-        #[arg(long, value_enum, default_value_t)]
-        engine: EngineKind,
-    },
+    Verify(verify::VerifyArgs),
     Diff(diff::DiffArgs),
+    Keygen(key::KeygenArgs),
+    Sign(sign::SignArgs),
 }
 
 /// Runs it.
@@ -61,8 +58,10 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CliError> {
         ModelCommand::Show { file: Some(file), engine, json, .. } => {
             stored(file, engine.unwrap_or_default(), *json)
         }
-        ModelCommand::Verify { file, engine } => verify(file, *engine),
+        ModelCommand::Verify(args) => verify::run(args),
         ModelCommand::Diff(args) => diff::run(args),
+        ModelCommand::Keygen(args) => key::keygen(args),
+        ModelCommand::Sign(args) => sign::run(args),
     }
 }
 
@@ -98,20 +97,6 @@ fn stored(file: &Path, kind: EngineKind, as_json: bool) -> Result<(), CliError> 
         Err(error) => proto::Model { fusion: format!("unknown: {error}"), ..card },
     };
     print(&card, as_json)
-}
-
-fn verify(file: &Path, kind: EngineKind) -> Result<(), CliError> {
-    let started = Instant::now();
-    let model = load(&BundleSource::File(file.to_owned()), kind)?;
-    let golden = model.manifest().golden.len();
-    let took = started.elapsed();
-    Output::new().line(&clean(&format!(
-        "{}: {} works: {golden} golden inputs within {GOLDEN_TOLERANCE:e}, loaded and tested in {took:.1?}; \
-         engine {kind}: {}",
-        file.display(),
-        model.manifest().id,
-        model.fusion(),
-    )))
 }
 
 fn served(server: &ServerArgs, as_json: bool) -> Result<(), CliError> {
