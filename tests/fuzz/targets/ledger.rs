@@ -1,0 +1,350 @@
+//! Bytes → a story of captures, copies, requests, retention, stops and crashes, against the journal; and what must hold
+//! after each step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use leukd::clock::Clock;
+use leukd::journal::types::{Committed, Entry, FileStamp};
+use leukd::journal::{Journal, JournalError, Lookup, Options};
+use leukd::result::{
+    CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Reason, Source,
+    Timestamp, Timings,
+};
+
+const START: Timestamp = Timestamp(1_767_225_600_000);
+
+/// The most steps of a story: each flushes to the disk.
+const MOST_STEPS: usize = 48;
+
+/// Stories that each rule of the journal's own list has a part in. A step is four bytes: what, path, content, more.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let story = |steps: &[[u8; 4]]| steps.concat();
+    vec![
+        story(&[
+            [0, 0, 0, 0],
+            [0, 1, 0, 0],
+            [0, 0, 1, 0],
+            [5, 0, 0, 0],
+            [0, 1, 2, 0],
+            [0, 0, 0, 0],
+        ]),
+        story(&[
+            [0, 0, 3, 1],
+            [0, 1, 3, 1],
+            [6, 0, 0, 0],
+            [0, 1, 3, 0],
+            [1, 2, 3, 0],
+            [5, 0, 0, 0],
+        ]),
+        story(&[
+            [2, 0, 0, 0],
+            [0, 0, 0, 0],
+            [2, 1, 0, 1],
+            [3, 0, 0, 0],
+            [0, 1, 1, 0],
+            [3, 0, 0, 0],
+            [6, 1, 0, 0],
+        ]),
+        story(&[
+            [7, 0, 0, 0],
+            [7, 0, 1, 0],
+            [0, 0, 0, 0],
+            [4, 0, 0, 9],
+            [3, 0, 0, 0],
+            [0, 0, 0, 1],
+        ]),
+    ]
+}
+
+/// A folder in memory where there is one: thousands of flushes to a disk would be all that is tried.
+pub fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
+/// Plays the story; what held before must hold after each step.
+pub fn run(bytes: &[u8]) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut story = Story::new();
+    let mut words = BTreeSet::new();
+    for step in bytes.chunks(4).take(MOST_STEPS) {
+        let at = |index: usize| step.get(index).copied().unwrap_or_default();
+        words.insert(runtime.block_on(story.step(at(0), at(1), at(2), at(3))));
+        story.check();
+    }
+    format!("{words:?}")
+}
+
+struct Story {
+    root: tempfile::TempDir,
+    /// Crashes so far: each life is in a folder of its own.
+    life: u32,
+    clock: Clock,
+    /// None only between two lives.
+    journal: Option<Journal>,
+    epoch: String,
+    newest: u64,
+    moment: i64,
+    /// Sequence → digest of what was answered as stored.
+    promised: BTreeMap<u64, Digest>,
+    paths: BTreeSet<String>,
+}
+
+impl Story {
+    fn new() -> Self {
+        let (root, clock) = (folder(), Clock::manual(START));
+        let mut story = Self {
+            root,
+            life: 0,
+            clock,
+            journal: None,
+            epoch: String::new(),
+            newest: 0,
+            moment: 1,
+            promised: BTreeMap::new(),
+            paths: BTreeSet::new(),
+        };
+        let journal = story.open();
+        story.epoch = journal.epoch().to_owned();
+        story.journal = Some(journal);
+        story
+    }
+
+    fn home(&self) -> PathBuf {
+        self.root.path().join(self.life.to_string())
+    }
+
+    fn open(&self) -> Journal {
+        let options = Options {
+            keep_for: Some(Duration::from_secs(3600)),
+            keep_count: Some(5),
+            tail: Some(3),
+            ..Options::new(self.clock.clone())
+        };
+        Journal::open(&self.home(), options).unwrap()
+    }
+
+    fn journal(&self) -> &Journal {
+        self.journal.as_ref().unwrap()
+    }
+
+    async fn step(&mut self, what: u8, path: u8, content: u8, more: u8) -> &'static str {
+        let name = format!("{}.bmp", path % 5);
+        let bytes = [content % 6];
+        match what % 8 {
+            0 => {
+                // The same state of the file again, or a new one.
+                self.moment += i64::from(more & 2 == 0);
+                let rejected = more & 1 == 1;
+                let digest = (more & 4 == 0 || !rejected).then(|| Digest::of(&bytes));
+                let source = Source::Folder(at(&name));
+                let finding = self.finding(source, digest, rejected);
+                self.paths.insert(name.clone());
+                let entry = Entry::Capture { path: at(&name), stamp: stamp(self.moment), finding };
+                self.commit(entry, digest).await
+            }
+            1 => {
+                let digest = Digest::of(&bytes);
+                let known = self.journal().known(&digest).unwrap();
+                let sequence = known.as_ref().map_or(u64::from(more), |record| record.sequence);
+                self.moment += 1;
+                let entry = Entry::Alias {
+                    path: at(&name),
+                    stamp: stamp(self.moment),
+                    sha256: digest,
+                    sequence,
+                };
+                let answer = self.journal().commit(entry).await;
+                match answer {
+                    Ok(Committed::Known(record)) => {
+                        assert_eq!(record.sequence, sequence);
+                        self.paths.insert(name);
+                        "alias"
+                    }
+                    Ok(Committed::Stored(record)) => panic!("an alias made {record:?}"),
+                    Err(JournalError::Stale { .. } | JournalError::Refused { .. }) => "stale alias",
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            2 => {
+                let digest = Digest::of(&bytes);
+                let source = Source::Rpc { peer: "127.0.0.1:5".to_owned(), request_id: name };
+                let mut finding = self.finding(source, Some(digest), false);
+                finding.ids.specimen = (more % 3).to_string();
+                self.commit(Entry::Request { finding }, Some(digest)).await
+            }
+            3 => {
+                self.journal().prune().await.unwrap();
+                "pruned"
+            }
+            4 => {
+                self.clock.advance(Duration::from_secs(60 * u64::from(more)));
+                "later"
+            }
+            5 => {
+                self.journal = None;
+                self.journal = Some(self.open());
+                "stopped and started"
+            }
+            6 => {
+                self.crash(None);
+                "crashed"
+            }
+            _ => {
+                self.crash(Some((&name, content)));
+                "crashed with a capture in hand"
+            }
+        }
+    }
+
+    /// The files as they are at this moment become the next life's; the process that held them is gone.
+    fn crash(&mut self, in_hand: Option<(&str, u8)>) {
+        let before = self.home();
+        let after = self.root.path().join((self.life + 1).to_string());
+        {
+            let journal = self.journal();
+            let suspect = in_hand.map(|(name, worker)| {
+                let worker = usize::from(worker % 3);
+                journal.marks().enter(worker, &at(name), &stamp(self.moment)).unwrap()
+            });
+            copy(&before, &after);
+            drop(suspect);
+        }
+        self.journal = None;
+        self.life += 1;
+        std::fs::remove_dir_all(before).unwrap();
+        let journal = self.open();
+        if let Some((name, _)) = in_hand {
+            let suspects = journal.marks().suspects();
+            assert!(suspects.contains(&at(name)), "{name} was in hand and nobody knows");
+        }
+        self.journal = Some(journal);
+    }
+
+    async fn commit(&mut self, entry: Entry, digest: Option<Digest>) -> &'static str {
+        match self.journal().commit(entry).await.unwrap() {
+            Committed::Stored(record) => {
+                assert_eq!(record.sequence, self.newest + 1, "a hole, or a number used twice");
+                self.newest = record.sequence;
+                if let Some(digest) = digest {
+                    self.promised.insert(record.sequence, digest);
+                }
+                if record.supersedes.is_some() { "superseding" } else { "stored" }
+            }
+            Committed::Known(record) => {
+                assert!(record.sequence <= self.newest);
+                assert_eq!(record.finding.sha256, digest, "known by other bytes");
+                "known"
+            }
+        }
+    }
+
+    /// The journal's promises.
+    fn check(&self) {
+        let journal = self.journal();
+        assert_eq!(journal.epoch(), self.epoch);
+        let bounds = journal.bounds();
+        assert_eq!(bounds.newest, self.newest);
+        let (mut after, mut records) = (0, Vec::new());
+        loop {
+            let batch = journal.read_after(after, 7).unwrap();
+            let Some(last) = batch.records.last() else { break };
+            after = last.sequence;
+            records.extend(batch.records);
+        }
+        let numbers: Vec<u64> = records.iter().map(|record| record.sequence).collect();
+        let oldest = if records.is_empty() { bounds.newest + 1 } else { bounds.oldest };
+        assert_eq!(numbers, (oldest..=bounds.newest).collect::<Vec<_>>(), "holes");
+        let superseded: BTreeSet<u64> =
+            records.iter().filter_map(|record| record.supersedes).collect();
+        let mut live = BTreeSet::new();
+        for record in &records {
+            if let (Some(digest), Some(promised)) =
+                (record.finding.sha256, self.promised.get(&record.sequence))
+            {
+                assert_eq!(&digest, promised, "{} was stored as something else", record.sequence);
+            }
+            let folder = matches!(record.finding.source, Source::Folder(_));
+            if let Some(digest) = record.finding.sha256
+                && folder
+                && !superseded.contains(&record.sequence)
+            {
+                assert!(live.insert(digest.to_string()), "two live results of equal bytes");
+                let known = journal.known(&digest).unwrap().map(|known| known.sequence);
+                assert_eq!(known, Some(record.sequence), "a live result is known by its bytes");
+            }
+        }
+        for name in &self.paths {
+            let row = journal.ledger(&at(name)).unwrap().expect("a row is never removed");
+            assert!((1..=bounds.newest).contains(&row.sequence));
+            if row.sequence >= oldest {
+                let record = journal.get(&Lookup::Sequence(row.sequence)).unwrap();
+                assert!(record.is_some(), "{name} leads to {}, which is not there", row.sequence);
+                assert!(!superseded.contains(&row.sequence), "{name} leads to what was superseded");
+            }
+        }
+    }
+
+    fn finding(&self, source: Source, sha256: Option<Digest>, rejected: bool) -> Finding {
+        let class =
+            |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
+        Finding {
+            result_id: uuid::Uuid::now_v7().to_string(),
+            source,
+            sha256,
+            size_bytes: 1,
+            ids: CellIds::default(),
+            label: (!rejected).then(|| "all".to_owned()),
+            probabilities: if rejected {
+                Vec::new()
+            } else {
+                vec![class("all", 0.75), class("hem", 0.25)]
+            },
+            decision: if rejected { Decision::Rejected } else { Decision::All },
+            reasons: if rejected {
+                vec![Reason::new("truncated", "It ends early.")]
+            } else {
+                Vec::new()
+            },
+            quality_flags: Vec::new(),
+            model: (!rejected).then(|| ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
+            captured_at: self.clock.wall(),
+            classified_at: self.clock.wall(),
+            timings: Timings {
+                queue_us: 1,
+                read_us: 2,
+                decode_us: 3,
+                preprocess_us: 4,
+                infer_us: 5,
+            },
+        }
+    }
+}
+
+fn at(path: &str) -> CapturePath {
+    CapturePath { folder: "/export".to_owned(), path: path.to_owned() }
+}
+
+fn stamp(moment: i64) -> FileStamp {
+    FileStamp { size: 1, mtime_ns: moment, ctime_ns: moment, inode: 7 }
+}
+
+/// A folder and all below it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
