@@ -14,7 +14,7 @@ async fn two_hundred_reloads_leave_memory_flat() {
     let folders = Folders::new();
     // The real network, twice: a leak of one model would be 40 MB a reload.
     let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/models/default.onnx");
-    for name in ["a.onnx", "b.onnx"] {
+    for name in ["0.onnx", "1.onnx"] {
         std::fs::copy(bundle, folders.models.join(name)).unwrap();
     }
     let mut command = serve_command(&folders, |_| {});
@@ -26,7 +26,7 @@ async fn two_hundred_reloads_leave_memory_flat() {
     let mut warm = 0;
     let mut most = 0;
     for number in 0..200_u64 {
-        let file = ["a.onnx", "b.onnx"][usize::from(number.is_multiple_of(2))].to_owned();
+        let file = ["0.onnx", "1.onnx"][usize::from(number.is_multiple_of(2))].to_owned();
         let reloaded = control.reload_model(proto::ReloadModelRequest { file }).await;
         reloaded.unwrap_or_else(|status| panic!("reload {number}: {status}"));
         if number.is_multiple_of(10) {
