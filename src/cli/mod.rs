@@ -8,6 +8,7 @@ mod error;
 mod filter;
 mod images;
 mod json;
+mod man;
 mod model;
 mod output;
 pub mod progress;
@@ -50,6 +51,7 @@ enum Command {
     Check(settings::CheckArgs),
     Config(settings::ConfigArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Train(train::TrainArgs),
@@ -110,6 +112,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Check(args) => settings::check(&args),
         Command::Config(args) => settings::config(&args),
         Command::Completions(args) => completions::run(&args, grammar()),
+        Command::Man(args) => man::run(&args, grammar()),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(&args),
