@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::ready::{all_once, is_root, newest, resident, skip, ticks};
 use crate::support::process::{Process, serve_command};
-use crate::support::{ALL, Folders, PATIENCE, cell_of, until};
+use crate::support::{ALL, Folders, PATIENCE, all_results, cell_of, reason_of, until};
 
 /// `leukd serve` with a limit of the kernel's on it (prlimit(1) from util-linux).
 fn limited(folders: &Folders, limit: &str) -> Command {
@@ -83,25 +83,15 @@ impl Drop for Group {
     }
 }
 
-/// What the shipped unit allows, in bytes.
-fn memory_of_the_unit() -> Option<u64> {
-    let unit =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/leukd.service"))
-            .unwrap();
-    let value = unit.lines().find_map(|line| line.strip_prefix("MemoryMax="))?;
-    let (number, unit) = value.split_at(value.len() - 1);
-    let number: u64 = number.parse().unwrap();
-    Some(match unit {
-        "G" => number << 30,
-        "M" => number << 20,
-        other => panic!("MemoryMax={value}: {other}"),
-    })
-}
+/// What the unit's comment on `MemoryMax` counts: an idle daemon, and `image.max_memory` for each worker.
+const IDLE: u64 = 128 << 20;
+const A_WORKER: u64 = 256 << 20;
+const WORKERS: u64 = 2;
 
 /// The largest pictures that the default limits let in, on every worker at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_pictures_on_every_worker_stay_within_the_units_memory() {
-    let Some(allowed) = memory_of_the_unit() else { panic!("the unit sets no MemoryMax") };
+async fn the_largest_pictures_on_every_worker_stay_within_what_the_unit_counts_with() {
+    let allowed = IDLE + WORKERS * A_WORKER;
     if !is_root() {
         return skip("only the superuser may make a control group");
     }
@@ -122,7 +112,12 @@ async fn the_largest_pictures_on_every_worker_stay_within_the_units_memory() {
         picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
         bytes.into_inner()
     };
-    let process = Process::spawn(serve_command(&folders, |_| {}));
+    let mut command = serve_command(&folders, |settings| {
+        settings.workers.threads = u32::try_from(WORKERS).unwrap();
+    });
+    // As the unit sets it.
+    command.env("MALLOC_ARENA_MAX", "1");
+    let process = Process::spawn(command);
     group.takes(&process);
     for number in 0..4 {
         folders.drop_capture(&format!("large-{number}.bmp"), &large(number));
@@ -130,6 +125,9 @@ async fn the_largest_pictures_on_every_worker_stay_within_the_units_memory() {
     }
     folders.drop_capture("small.bmp", &cell_of(ALL, 1));
     until("results", async || newest(&process).await.filter(|newest| *newest == 9)).await;
+    for result in all_results(process.results().await).await {
+        assert_eq!(reason_of(&result), "", "{result:?}");
+    }
     println!("{} MB resident of {} MB", resident(&process) >> 20, allowed >> 20);
     let mut control = process.control().await;
     let status = control.get_status(proto::GetStatusRequest {}).await.unwrap().into_inner();
