@@ -196,6 +196,16 @@ fn a_wrong_manifest_names_its_field() {
     says("labels", |manifest| manifest["labels"] = serde_json::json!(["all", "all"]));
     says("labels", |manifest| manifest["labels"] = serde_json::json!(["hem", "all", "other"]));
     says("golden", |manifest| manifest["golden"] = serde_json::json!([]));
+    says("`golden`: 65 golden inputs", |manifest| {
+        manifest["golden"] = vec![manifest["golden"][0].clone(); 65].into();
+    });
+    says("`metrics`: 1025 figures", |manifest| {
+        let figure = serde_json::json!({
+            "name": "auroc", "value": 0.9, "interval": null, "split": "image", "cells": 1, "subjects": 1
+        });
+        manifest["metrics"] = vec![figure; 1025].into();
+    });
+    says("`card`: 65537 bytes", |manifest| manifest["card"] = "x".repeat(65_537).into());
     says("golden[0].probabilities", |manifest| {
         manifest["golden"][0]["probabilities"] = serde_json::json!([0.9, 0.9]);
     });

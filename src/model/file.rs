@@ -118,7 +118,7 @@ pub fn signature_path(bundle: &Path) -> PathBuf {
 }
 
 /// The bytes of a regular file; its size where that is more than `most`.
-fn regular(path: &Path, most: u64) -> std::io::Result<Result<Vec<u8>, u64>> {
+pub(super) fn regular(path: &Path, most: u64) -> std::io::Result<Result<Vec<u8>, u64>> {
     // Opening a named pipe would wait for its writer.
     let at_once = OFlags::NONBLOCK.bits().cast_signed();
     let file = std::fs::OpenOptions::new().read(true).custom_flags(at_once).open(path)?;

@@ -181,6 +181,11 @@ pub const GOLDEN_TOLERANCE: f64 = 1e-4;
 /// The most golden inputs of one bundle: each costs a run of the network at every start.
 pub const MOST_GOLDEN: usize = 64;
 
+/// The most figures of one bundle, and the most bytes of its card: both go to every client that asks for the model.
+pub const MOST_METRICS: usize = 1024;
+/// See [`MOST_METRICS`].
+pub const MOST_CARD: usize = 64 << 10;
+
 /// What is wrong with a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{problem}", if field.is_empty() { String::new() } else { format!("`{field}`: ") })]
@@ -224,6 +229,13 @@ impl Manifest {
         self.calibration.check()?;
         if let Some(quantization) = &self.quantization {
             quantization.check()?;
+        }
+        if self.metrics.len() > MOST_METRICS {
+            let problem = format!("{} figures; at most {MOST_METRICS}", self.metrics.len());
+            return wrong("metrics", problem);
+        }
+        if self.card.len() > MOST_CARD {
+            return wrong("card", format!("{} bytes; at most {MOST_CARD}", self.card.len()));
         }
         for (index, metric) in self.metrics.iter().enumerate() {
             let (lower, upper) = metric.interval.unwrap_or((metric.value, metric.value));

@@ -1,12 +1,13 @@
 //! Public keys, as minisign writes them.
 
 use std::fmt;
-use std::io::Read as _;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minisign_verify::PublicKey;
+
+use super::super::file::regular;
 
 /// A key's number, which its signatures name too: 16 hexadecimal digits, as minisign shows it. It says which key to try
 /// and proves nothing.
@@ -69,10 +70,9 @@ impl TrustedKey {
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let shown = path.display();
         let failed = |why: &dyn fmt::Display| KeyError(format!("the public key {shown}: {why}"));
-        let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
-        let read = file.take(Self::LARGEST_FILE).read_to_string(&mut text);
-        read.map_err(|error| failed(&error))?;
+        let bytes = regular(path, Self::LARGEST_FILE).map_err(|error| failed(&error))?;
+        let bytes = bytes.map_err(|bytes| failed(&format!("{bytes} bytes are no key")))?;
+        let text = String::from_utf8(bytes).map_err(|_| failed(&"it is no text"))?;
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
         let line = if first.starts_with("untrusted comment:") {
