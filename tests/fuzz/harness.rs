@@ -48,6 +48,9 @@ pub fn fuzz(name: &str, seeds: Vec<Vec<u8>>, run: fn(&[u8]) -> String) {
         println!("{name}: {outcome}");
         return;
     }
+    if let Some(folder) = std::env::var_os("LEUKD_FUZZ_EXPORT") {
+        return export(&Path::new(&folder).join(name), &seeds);
+    }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut kept: Vec<Vec<u8>> = corpus(&here.join("tests/fuzz/corpus").join(name));
     kept.extend(seeds);
@@ -55,7 +58,11 @@ pub fn fuzz(name: &str, seeds: Vec<Vec<u8>>, run: fn(&[u8]) -> String) {
     let mut dice = ChaCha8Rng::seed_from_u64(number("LEUKD_FUZZ_SEED", 1));
     let folder = here.join("target/fuzz");
     std::fs::create_dir_all(&folder).unwrap();
-    let mut watch = Watch { folder, name, run, runs: 0, slowest: Duration::ZERO };
+    // Written for each input: in memory where there is such a place.
+    let memory = Path::new("/dev/shm");
+    let current = if memory.is_dir() { memory } else { &folder };
+    let current = current.join(format!("leukd-fuzz-{name}-{}", std::process::id()));
+    let mut watch = Watch { folder, current, name, run, runs: 0, slowest: Duration::ZERO };
     let mut outcomes = HashSet::new();
     for input in &kept {
         outcomes.insert(watch.look(input));
@@ -68,6 +75,7 @@ pub fn fuzz(name: &str, seeds: Vec<Vec<u8>>, run: fn(&[u8]) -> String) {
         }
     }
     // What the test runner shows with --nocapture; `.ci/run` does.
+    std::fs::remove_file(&watch.current).unwrap();
     println!(
         "fuzz {name}: {} executions in {seconds} s, {} different outcomes, slowest {:.1?}, nothing found",
         watch.runs,
@@ -76,8 +84,17 @@ pub fn fuzz(name: &str, seeds: Vec<Vec<u8>>, run: fn(&[u8]) -> String) {
     );
 }
 
+/// Writes the seeds as files, for libFuzzer.
+fn export(folder: &Path, seeds: &[Vec<u8>]) {
+    std::fs::create_dir_all(folder).unwrap();
+    for (index, seed) in seeds.iter().enumerate() {
+        std::fs::write(folder.join(format!("seed-{index}")), seed).unwrap();
+    }
+}
+
 struct Watch<'a> {
     folder: PathBuf,
+    current: PathBuf,
     name: &'a str,
     run: fn(&[u8]) -> String,
     runs: u64,
@@ -88,24 +105,22 @@ impl Watch<'_> {
     fn look(&mut self, input: &[u8]) -> String {
         self.runs += 1;
         // Written before it runs: an abort (stack, memory) leaves it behind.
-        let current = self.folder.join(format!("{}-current", self.name));
-        std::fs::write(&current, input).unwrap();
+        std::fs::write(&self.current, input).unwrap();
         let started = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.run)(input)));
         let took = started.elapsed();
         self.slowest = self.slowest.max(took);
         match outcome {
             Ok(outcome) if took < LONGEST => outcome,
-            Ok(_) => self.found(&current, &format!("took {took:.1?}")),
-            Err(_) => self.found(&current, "panicked"),
+            Ok(_) => self.found(input, &format!("took {took:.1?}")),
+            Err(_) => self.found(input, "panicked"),
         }
     }
 
-    fn found(&self, current: &Path, what: &str) -> ! {
-        let bytes = std::fs::read(current).unwrap();
-        let digest = leukd::result::Digest::of(&bytes).to_string();
+    fn found(&self, input: &[u8], what: &str) -> ! {
+        let digest = leukd::result::Digest::of(input).to_string();
         let file = self.folder.join(format!("{}-{}", self.name, &digest[..12]));
-        std::fs::rename(current, &file).unwrap();
+        std::fs::write(&file, input).unwrap();
         let _ = std::io::stdout().flush();
         panic!(
             "after {} executions {} {what} on {}; again: LEUKD_FUZZ_REPLAY={} cargo test --release -p leukd --test fuzz {}",
