@@ -20,6 +20,12 @@ pub enum Component {
     Disk,
     /// The workers make no progress.
     Workers,
+    /// What was put in place of the server's certificate, its key or the clients' CA does not work.
+    Certificate,
+    /// The server's certificate has ended.
+    CertificateEnd,
+    /// The access file.
+    Access,
 }
 
 impl Component {
@@ -32,6 +38,8 @@ impl Component {
             Self::Journal => "journal",
             Self::Disk => "disk",
             Self::Workers => "workers",
+            Self::Certificate | Self::CertificateEnd => "certificate",
+            Self::Access => "access",
         }
     }
 }

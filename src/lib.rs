@@ -5,6 +5,7 @@
 //!
 //! ARCHITECTURE.md draws the rooms below and says which may use which.
 
+pub mod access;
 pub mod cell;
 pub mod cli;
 pub mod clock;

@@ -232,8 +232,21 @@ fn settings_that_do_not_go_together_are_refused() {
         ("workers.interactive_queue = 0", "workers.interactive_queue: 0 is out of range"),
         ("journal.keep_count = 0", "journal.keep_count: 0 is out of range"),
         ("journal.keep_for = \"1s\"", "journal.keep_for: 1s is out of range"),
-        ("rpc.listen = \"0.0.0.0:50051\"", "this leukd has no TLS"),
-        ("rpc.listen = \"[::]:50051\"", "this leukd has no TLS"),
+        ("rpc.listen = \"0.0.0.0:50051\"", "without TLS everybody on the way reads along"),
+        ("rpc.listen = \"[::]:50051\"", "without TLS everybody on the way reads along"),
+        (
+            "rpc.listen = \"0.0.0.0:50051\"\ntls.certificate = \"/c\"\ntls.key = \"/k\"",
+            "nobody would be asked who he is",
+        ),
+        ("rpc.tcp = false", "leukd could not be reached"),
+        ("rpc.socket = \"leukd.sock\"", "rpc.socket: \"leukd.sock\" is not an absolute path"),
+        ("rpc.socket_mode = \"rw\"", "\"rw\" is no mode"),
+        ("tls.certificate = \"/c\"", "tls.key: is missing"),
+        ("tls.key = \"/k\"", "tls.certificate: is missing"),
+        ("tls.client_ca = \"/a\"", "there is no TLS"),
+        ("access.file = \"access.toml\"", "access.file: \"access.toml\" cannot be found"),
+        ("access.file = \"credential:../x\"", "access.file: \"credential:../x\" cannot be found"),
+        ("access.max_bytes = \"1MiB\"", "is less than rpc.max_image_bytes"),
         ("rpc.heartbeat = \"0s\"", "rpc.heartbeat: 0s is out of range"),
         ("log.level = \"leukd=loud\"", "log.level: \"leukd=loud\" is no filter"),
         ("log.level = \"inof\"", "log.level: \"inof\" is no level"),
@@ -254,6 +267,14 @@ fn doubtful_settings_are_warned_of_with_their_place() {
         let warnings = files.load(text).unwrap().warnings;
         let [warning] = warnings.as_slice() else { panic!("{text}: {warnings:?}") };
         assert!(warning.contains("leukd.toml:1: "), "{warning}");
+    }
+}
+
+#[test]
+fn another_address_takes_tls_and_somebody_who_asks_who_calls() {
+    let tls = "rpc.listen = \"0.0.0.0:50051\"\ntls.certificate = \"/c\"\ntls.key = \"credential:k\"\n";
+    for more in ["access.file = \"/a\"", "tls.client_ca = \"/a\""] {
+        assert!(Files::new().load(&format!("{tls}{more}")).is_ok(), "{more}");
     }
 }
 
@@ -311,6 +332,10 @@ fn the_example_file_shows_every_setting_with_its_default() {
     let loaded = Files::new().load(&example).unwrap();
     expected.model.bundle = loaded.settings.model.bundle.clone();
     expected.model.folder = loaded.settings.model.folder.clone();
+    expected.rpc.socket = loaded.settings.rpc.socket.clone();
+    expected.tls = loaded.settings.tls.clone();
+    assert_eq!(expected.tls.client, Default::default());
+    expected.access.file = loaded.settings.access.file.clone();
     expected.journal.keep_for = loaded.settings.journal.keep_for;
     expected.journal.keep_count = loaded.settings.journal.keep_count;
     assert_eq!(loaded.settings, expected);

@@ -26,6 +26,9 @@ pub(super) enum CliError {
     /// EX_IOERR, 74: reading or writing failed.
     #[error("{0}")]
     Io(String),
+    /// EX_NOPERM, 77: the daemon does not know us, or does not let us.
+    #[error("{0}")]
+    NoPermission(String),
     /// EX_CONFIG, 78: the configuration.
     #[error("the configuration does not work:\n{0}")]
     Config(#[from] ConfigError),
@@ -45,6 +48,7 @@ impl CliError {
             Self::Unavailable(_) => 69,
             Self::Software(_) => 70,
             Self::Io(_) => 74,
+            Self::NoPermission(_) => 77,
             Self::Config(_) => 78,
             Self::OutputClosed => 0,
         }

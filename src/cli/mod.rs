@@ -20,6 +20,8 @@ mod settings;
 mod show;
 mod status;
 mod tail;
+mod tls_error;
+mod token;
 mod train;
 mod try_capture;
 
@@ -55,13 +57,14 @@ enum Command {
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Train(train::TrainArgs),
+    Token(token::TokenArgs),
     TryCapture(try_capture::TryCaptureArgs),
 }
 
 /// Parses the command line, runs it, and says on standard error what went wrong.
 ///
 /// Exit codes are those of sysexits(3): 0 done, 64 command line, 65 data, 66 no such file or result, 69 daemon
-/// out of reach, 70 defect, 74 input or output, 78 configuration.
+/// out of reach, 70 defect, 74 input or output, 77 not allowed, 78 configuration.
 #[must_use]
 pub fn run() -> ExitCode {
     match parse().and_then(|command| command.map_or(Ok(()), dispatch)) {
@@ -116,6 +119,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::TryCapture(args) => try_capture::run(&args),
     }
 }

@@ -1,20 +1,31 @@
 //! The way to a running daemon.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::error::CliError;
+use super::output::clean;
+use super::tls_error;
+use crate::access::kept;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Which daemon.
+/// Which daemon, and who asks.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Connection")]
 pub(super) struct ServerArgs {
-    /// The daemon's address
+    /// The daemon: http://HOST:PORT, https://HOST:PORT or unix:/run/leukd/leukd.sock
     #[arg(
         long,
         value_name = "URL",
@@ -22,48 +33,178 @@ pub(super) struct ServerArgs {
         default_value = "http://127.0.0.1:50051"
     )]
     pub(super) server: String,
+    /// The CA that signed the daemon's certificate (PEM), instead of those that this machine trusts
+    #[arg(long, value_name = "FILE", env = "LEUKD_CA")]
+    ca: Option<PathBuf>,
+    /// Our own certificate, for a daemon that asks for one (PEM)
+    #[arg(long, value_name = "FILE", env = "LEUKD_CERT", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The key of --cert (PEM)
+    #[arg(long, value_name = "FILE", env = "LEUKD_KEY", requires = "cert")]
+    key: Option<PathBuf>,
+    /// A file that holds our token; the variable LEUKD_TOKEN may hold the token itself
+    #[arg(long, value_name = "FILE", env = "LEUKD_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// A connection on which every call shows our token, where we have one.
+pub(super) type Connection = InterceptedService<Channel, Bearer>;
+
+/// Shows the token.
+#[derive(Clone)]
+pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(…)")
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        if let Some(bearer) = &self.0 {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// How the daemon is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Clear,
+    Tls,
+    Socket,
 }
 
 impl ServerArgs {
     /// Connects.
     ///
     /// # Errors
-    /// The address is none ([`CliError::Usage`]), or nothing answers there ([`CliError::Unavailable`]).
-    pub(super) async fn connect(&self) -> Result<Channel, CliError> {
-        let url = if self.server.contains("://") {
-            self.server.clone()
-        } else {
-            format!("http://{}", self.server)
+    /// The address is none or a file is no key ([`CliError::Usage`], [`CliError::NoInput`], [`CliError::Data`]), nothing
+    /// answers there or it is not who it should be ([`CliError::Unavailable`]), it wants another certificate of us
+    /// ([`CliError::NoPermission`]).
+    pub(super) async fn connect(&self) -> Result<Connection, CliError> {
+        let (url, way) = self.url()?;
+        let bearer = self.bearer()?;
+        let no_address = || {
+            CliError::Usage(format!(
+                "{url:?} is no address: write http://HOST:PORT, https://HOST:PORT or unix:/PATH"
+            ))
         };
-        if !url.starts_with("http://") {
+        let mut endpoint = Endpoint::from_shared(url.clone()).map_err(|_| no_address())?;
+        if way == Way::Clear && bearer.0.is_some() && !is_loopback(&endpoint) {
             return Err(CliError::Usage(format!(
-                "{url}: write http://HOST:PORT; this leukd speaks no TLS"
+                "the token would cross the network to {url} in the clear: write https://…"
             )));
         }
-        let endpoint = Endpoint::from_shared(url.clone())
-            .map_err(|_| CliError::Usage(format!("{url:?} is no address: write http://HOST:PORT")))?
+        if way == Way::Tls {
+            endpoint = endpoint
+                .tls_config(self.tls()?)
+                .map_err(|error| CliError::Data(format!("TLS cannot be set up: {}", innermost(&error))))?;
+        }
+        let endpoint = endpoint
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             // Behind a tunnel a dead peer is found by pings alone.
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20));
-        endpoint.connect().await.map_err(|error| {
-            CliError::Unavailable(format!(
-                "no leukd answers at {url} ({}): start it with `systemctl start leukd` or `leukd serve`, or \
-                 name another with --server or LEUKD_SERVER",
-                innermost(&error)
-            ))
+        let channel = endpoint.connect().await.map_err(|error| {
+            tls_error::explain(&url, &error).unwrap_or_else(|| {
+                CliError::Unavailable(format!(
+                    "no leukd answers at {url} ({}): start it with `systemctl start leukd` or `leukd serve`, or \
+                     name another with --server or LEUKD_SERVER",
+                    innermost(&error)
+                ))
+            })
+        })?;
+        if way == Way::Tls {
+            // With TLS 1.3 a server refuses our certificate after the connection stands: asked now, it says so in
+            // words that a later call's status has no room for. Health takes no scope.
+            let asked = HealthClient::new(channel.clone()).check(HealthCheckRequest::default());
+            if let Ok(Err(status)) = tokio::time::timeout(CONNECT, asked).await
+                && let Some(error) = tls_error::explain(&url, &status)
+            {
+                return Err(error);
+            }
+        }
+        Ok(InterceptedService::new(channel, bearer))
+    }
+
+    fn url(&self) -> Result<(String, Way), CliError> {
+        let server = &self.server;
+        let given = self.ca.is_some() || self.cert.is_some();
+        let (url, way) = if server.starts_with("unix:") {
+            (server.clone(), Way::Socket)
+        } else if server.starts_with("https://") {
+            (server.clone(), Way::Tls)
+        } else if server.starts_with("http://") {
+            (server.clone(), Way::Clear)
+        } else if server.contains("://") {
+            let wanted = "write http://HOST:PORT, https://HOST:PORT or unix:/PATH";
+            return Err(CliError::Usage(format!("{server:?} is no address of a leukd: {wanted}")));
+        } else {
+            // Whoever names a CA means TLS.
+            let way = if given { Way::Tls } else { Way::Clear };
+            (format!("{}://{server}", if given { "https" } else { "http" }), way)
+        };
+        if given && way == Way::Clear {
+            let wanted = "--ca and --cert are for TLS: write https://HOST:PORT";
+            return Err(CliError::Usage(format!("{server}: {wanted}")));
+        }
+        Ok((url, way))
+    }
+
+    fn tls(&self) -> Result<ClientTlsConfig, CliError> {
+        let tls = match &self.ca {
+            Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem(file, "CERTIFICATE")?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        Ok(match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => {
+                tls.identity(Identity::from_pem(pem(cert, "CERTIFICATE")?, pem(key, "PRIVATE KEY")?))
+            }
+            _ => tls,
         })
+    }
+
+    /// Our token: from the file, else from the variable.
+    fn bearer(&self) -> Result<Bearer, CliError> {
+        let (token, from) = match &self.token_file {
+            Some(file) => {
+                let content = read(file)?;
+                (String::from_utf8_lossy(&content).into_owned(), file.display().to_string())
+            }
+            None => match std::env::var("LEUKD_TOKEN") {
+                Ok(token) if !token.trim().is_empty() => (token, "LEUKD_TOKEN".to_owned()),
+                _ => return Ok(Bearer(None)),
+            },
+        };
+        let token = token.trim();
+        let value = MetadataValue::try_from(format!("Bearer {token}")).ok();
+        match value {
+            Some(mut value) if !token.is_empty() && !token.contains(char::is_whitespace) => {
+                value.set_sensitive(true);
+                Ok(Bearer(Some(value)))
+            }
+            _ => Err(CliError::Data(format!(
+                "{from} holds no token: put in the one line that `leukd token new` printed"
+            ))),
+        }
     }
 
     /// What a call's refusal means for the command, as one error for people.
     #[must_use]
     pub(super) fn refused(&self, code: Code, message: &str) -> CliError {
-        let text = format!("leukd at {}: {}", self.server, super::output::clean(message));
+        let text = format!("leukd at {}: {}", self.server, clean(message));
         match code {
             Code::InvalidArgument => CliError::Usage(text),
             Code::NotFound => CliError::NoInput(text),
             Code::OutOfRange | Code::FailedPrecondition => CliError::Data(text),
+            Code::Unauthenticated => CliError::NoPermission(format!(
+                "{text}; name a file with a token with --token-file, or put it into LEUKD_TOKEN"
+            )),
+            Code::PermissionDenied => CliError::NoPermission(text),
             Code::Unavailable
             | Code::ResourceExhausted
             | Code::Aborted
@@ -76,6 +217,29 @@ impl ServerArgs {
             other => CliError::Software(format!("{text} ({other:?}); the daemon's log says more")),
         }
     }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, CliError> {
+    kept::content(file).map_err(CliError::NoInput)
+}
+
+/// A PEM file, which holds at least one such section.
+fn pem(file: &Path, section: &str) -> Result<Vec<u8>, CliError> {
+    let content = read(file)?;
+    let text = String::from_utf8_lossy(&content);
+    let marks = |line: &str| line.starts_with("-----BEGIN ") && line.contains(section);
+    if text.lines().any(marks) {
+        Ok(content)
+    } else {
+        let shown = file.display();
+        Err(CliError::Data(format!("{shown} holds no PEM section {section}")))
+    }
+}
+
+fn is_loopback(endpoint: &Endpoint) -> bool {
+    let host = endpoint.uri().host().unwrap_or_default();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The cause at the bottom: "Connection refused" says more than "transport error".

@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tonic::transport::Channel;
-
 use super::error::CliError;
 use super::filter::FilterArgs;
 use super::output::{Output, Table, clean, remark};
-use super::remote::{self, ServerArgs};
+use super::remote::{self, Connection, ServerArgs};
 use super::{json, show, status};
 use crate::result::RESEARCH_USE_ONLY;
 use crate::rpc::proto::get_result_request::By;
@@ -88,7 +86,7 @@ async fn answer(args: &ResultsArgs) -> Result<(), CliError> {
 
 async fn list(
     args: &ResultsArgs,
-    client: &mut ResultsClient<Channel>,
+    client: &mut ResultsClient<Connection>,
     out: &Output,
 ) -> Result<(), CliError> {
     let mut left = if args.limit == 0 { u64::MAX } else { args.limit };
@@ -136,7 +134,7 @@ fn print(results: &[proto::Result], args: &ResultsArgs, out: &Output) -> Result<
 
 async fn counts(
     args: &ResultsArgs,
-    client: &mut ResultsClient<Channel>,
+    client: &mut ResultsClient<Connection>,
     out: &Output,
 ) -> Result<(), CliError> {
     let specimen = args.filter.specimen.clone().unwrap_or_default();

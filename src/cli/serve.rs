@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{self, SignalKind};
 
@@ -13,13 +12,15 @@ use crate::config::settings::Settings;
 use crate::config::{ConfigError, Origin, Problem};
 use crate::daemon::{self, Running, StartError};
 use crate::journal::JournalError;
+use crate::rpc::transport::{ListenError, Listeners};
 use crate::systemd::Notifier;
 use crate::telemetry;
 
 /// Run the daemon
 ///
 /// Settings come from /etc/leukd/leukd.toml, --config, variables named LEUKD__SECTION__KEY, and flags; the later win.
-/// SIGTERM stops it after open requests are done; SIGHUP loads the model again.
+/// SIGTERM stops it after open requests are done; SIGHUP reads certificates, the access file and the
+/// model again.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
@@ -59,20 +60,21 @@ pub(super) fn runtime() -> Result<Runtime, CliError> {
 
 /// Listens, builds and starts a daemon.
 pub(super) async fn start(settings: Settings, clock: Clock) -> Result<Running, CliError> {
-    let listen = settings.rpc.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
-        CliError::Unavailable(format!(
-            "cannot listen on {listen}: {error}; stop what listens there, or choose another address \
-             with rpc.listen or --listen"
-        ))
+    let rpc = &settings.rpc;
+    let socket = rpc.socket.as_deref().map(|path| (path, rpc.socket_mode.0));
+    let listeners = Listeners::open(rpc.tcp.then_some(rpc.listen), socket).await;
+    let listeners = listeners.map_err(|error| match error {
+        ListenError::NoSocket(_) => CliError::Data(error.to_string()),
+        error => CliError::Unavailable(error.to_string()),
     })?;
-    let daemon = daemon::build(settings, listener, clock).map_err(cannot_start)?;
+    let daemon = daemon::build(settings, listeners, clock).map_err(cannot_start)?;
     // The program that runs, even when a new version lies in its place by now.
     let daemon = daemon.trying_with("/proc/self/exe".into());
     daemon.spawn().map_err(cannot_start)
 }
 
-fn cannot_start(error: StartError) -> CliError {
+/// Why a daemon does not start, as the command's error.
+pub(super) fn cannot_start(error: StartError) -> CliError {
     let text = error.to_string();
     match error {
         StartError::Journal(JournalError::Locked { .. }) => CliError::Unavailable(text),
@@ -116,7 +118,7 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
     let notifier = Notifier::new();
     let drain = settings.rpc.drain.0;
     let mut daemon = start(settings, clock).await?;
-    let address = daemon.address();
+    let address = daemon.place().to_owned();
     notifier.ready(&format!("listening on {address}; loading the model"));
     let vitals = daemon.vitals();
     // An interval of its own: nothing else that happens puts the next beat off.

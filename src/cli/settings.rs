@@ -114,7 +114,8 @@ pub(super) struct CheckArgs {
 /// [`CliError::Config`] with everything that is wrong.
 pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     let loaded = args.settings.load()?;
-    for warning in loaded.examine()? {
+    let keys = crate::daemon::examine(&loaded.settings).map_err(super::serve::cannot_start)?;
+    for warning in loaded.examine()?.into_iter().chain(keys) {
         remark(&format!("leukd: warning: {}", clean(&warning)));
     }
     bundle_may_serve(&loaded)?;

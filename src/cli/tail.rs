@@ -8,7 +8,7 @@ use tonic::Code;
 use super::error::CliError;
 use super::filter::FilterArgs;
 use super::output::{Output, remark};
-use super::remote::{self, ServerArgs};
+use super::remote::{self, Connection, ServerArgs};
 use super::{json, show};
 use crate::config::units::Span;
 use crate::rpc::proto::event::Kind;
@@ -131,7 +131,7 @@ impl Tail<'_> {
     /// Where to start this time.
     async fn start(
         &self,
-        client: &mut ResultsClient<tonic::transport::Channel>,
+        client: &mut ResultsClient<Connection>,
     ) -> Result<Start, CliError> {
         if let Some(cursor) = &self.cursor {
             return Ok(Start::After(cursor.clone()));

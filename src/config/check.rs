@@ -1,5 +1,7 @@
 //! What the types cannot say: ranges, and settings that must go together. Touches no disk.
 
+mod reach;
+
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -77,6 +79,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     workers(&mut findings, &settings.workers);
     journal(&mut findings, &settings.journal, &settings.watch);
     rpc(&mut findings, &settings.rpc, &settings.image);
+    reach::check(&mut findings, settings);
     log(&mut findings, &settings.log);
     findings
 }
@@ -222,16 +225,6 @@ fn journal(findings: &mut Findings, journal: &Journal, watch: &Watch) {
 }
 
 fn rpc(findings: &mut Findings, rpc: &Rpc, image: &Image) {
-    if !rpc.listen.ip().is_loopback() {
-        findings.problem(
-            "rpc.listen",
-            format!(
-                "{} can be reached from other machines, and this leukd has no TLS: listen on 127.0.0.1 or \
-                 [::1], and put a TLS proxy or an SSH tunnel in front for clients elsewhere",
-                rpc.listen
-            ),
-        );
-    }
     findings.bytes("rpc.max_image_bytes", rpc.max_image_bytes, Bytes(1024), Bytes::mib(1024));
     if rpc.max_image_bytes > image.max_file {
         findings.warning(

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use super::settings::{Journal, Model, Settings};
+use super::files::KeyFile;
+use super::settings::{Access, ClientAuth, Journal, Model, Rpc, Settings, Tls};
 use super::units::{Bytes, Span};
 
 /// One setting's name and shape.
@@ -35,7 +36,8 @@ pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 /// Settings with every optional one set, so that all names appear when it is written out. The structs
 /// that have optional settings are listed field by field: a new field is then a compile error here.
 fn exemplar() -> Settings {
-    let (journal, model) = (Journal::default(), Model::default());
+    let (journal, model, access) = (Journal::default(), Model::default(), Access::default());
+    let key = || Some(KeyFile::Path(PathBuf::new()));
     Settings {
         model: Model {
             bundle: Some(PathBuf::new()),
@@ -51,6 +53,19 @@ fn exemplar() -> Settings {
             keep_for: Some(Span::from_secs(1)),
             keep_count: Some(1),
             disk_floor: Bytes(0),
+        },
+        rpc: Rpc { socket: Some(PathBuf::new()), ..Rpc::default() },
+        tls: Tls {
+            certificate: key(),
+            key: key(),
+            client_ca: key(),
+            client: ClientAuth::default(),
+        },
+        access: Access {
+            file: key(),
+            max_requests: access.max_requests,
+            max_streams: access.max_streams,
+            max_bytes: access.max_bytes,
         },
         ..Settings::default()
     }
@@ -113,9 +128,12 @@ mod tests {
 
     #[test]
     fn every_section_and_optional_setting_has_a_name() {
-        assert_eq!(sections(), ["image", "journal", "log", "model", "rpc", "watch", "workers"]);
+        assert_eq!(
+            sections(),
+            ["access", "image", "journal", "log", "model", "rpc", "tls", "watch", "workers"]
+        );
         for key in
-            ["model.bundle", "model.folder", "journal.keep_for", "journal.keep_count", "rpc.drain"]
+            ["model.bundle", "model.folder", "journal.keep_for", "journal.keep_count", "rpc.drain", "rpc.socket", "tls.key", "access.file"]
         {
             assert!(find(key).is_some(), "{key}");
         }

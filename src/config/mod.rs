@@ -8,6 +8,7 @@
 mod check;
 mod disk;
 mod error;
+pub mod files;
 mod keys;
 mod layer;
 mod load;

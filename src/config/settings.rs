@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::files::{FileMode, KeyFile};
 use super::units::{Bytes, Span};
 
 /// Everything that an administrator can set.
@@ -23,6 +24,10 @@ pub struct Settings {
     pub journal: Journal,
     /// `[rpc]`
     pub rpc: Rpc,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[access]`
+    pub access: Access,
     /// `[log]`
     pub log: Log,
 }
@@ -205,6 +210,14 @@ impl Default for Journal {
 pub struct Rpc {
     /// Address and port; port 0 takes any free one. Loopback only, as long as there is no TLS.
     pub listen: SocketAddr,
+    /// Serve on `listen`. Off: the socket alone.
+    pub tcp: bool,
+    /// The Unix socket to serve on too: an absolute path. Absent: none.
+    pub socket: Option<PathBuf>,
+    /// Who may connect to it.
+    pub socket_mode: FileMode,
+    /// How many connections may be open at once. One address may hold three quarters of them.
+    pub max_connections: u32,
     /// The largest image that a request may carry.
     pub max_image_bytes: Bytes,
     /// How long a subscription may be silent before a heartbeat is sent.
@@ -223,6 +236,10 @@ impl Default for Rpc {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051),
+            tcp: true,
+            socket: None,
+            socket_mode: FileMode(0o660),
+            max_connections: 2048,
             max_image_bytes: Bytes::mib(16),
             heartbeat: Span::from_secs(15),
             subscriber_buffer: 256,
@@ -230,6 +247,51 @@ impl Default for Rpc {
             max_subscribers: 1024,
             drain: Span::from_secs(10),
         }
+    }
+}
+
+/// Encryption, and proof of who is at either end. Without a certificate there is none.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The server's certificate and those between it and its CA: PEM.
+    pub certificate: Option<KeyFile>,
+    /// Its private key: PEM.
+    pub key: Option<KeyFile>,
+    /// The CA, or CAs, that sign clients' certificates: PEM. Absent: none is asked for.
+    pub client_ca: Option<KeyFile>,
+    /// Whether a client must have a certificate, where `client_ca` is set.
+    pub client: ClientAuth,
+}
+
+/// Whether a client must have a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// Without one there is no connection.
+    #[default]
+    Required,
+    /// A client may show a token instead.
+    Optional,
+}
+
+/// Who may do what, and how much at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Access {
+    /// Tokens, certificates and users with their scopes. Absent: nobody is asked for a token.
+    pub file: Option<KeyFile>,
+    /// How many calls with one answer a client may have under way.
+    pub max_requests: u32,
+    /// How many streams a client may have open.
+    pub max_streams: u32,
+    /// How many bytes of requests that are not answered yet a client may have sent.
+    pub max_bytes: Bytes,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { file: None, max_requests: 128, max_streams: 256, max_bytes: Bytes::mib(256) }
     }
 }
 

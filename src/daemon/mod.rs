@@ -1,15 +1,15 @@
 //! The one place that knows all rooms: build → spawn → drain.
 
+mod entrance;
 mod feed;
 mod model;
 mod running;
 mod upkeep;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cell::Limits;
@@ -24,10 +24,13 @@ use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
 use crate::pipeline::{self, Pipeline, Trial};
 use crate::result::CapturePath;
-use crate::rpc::{self, Context};
+use crate::rpc::transport::Listeners;
+use crate::rpc::{self, Context, Entrance};
 
+use entrance::Keys;
 use model::{Loading, ModelKeeper};
 
+pub use entrance::examine;
 pub use running::{Drained, Running};
 pub use upkeep::Vitals;
 
@@ -53,8 +56,9 @@ pub enum StartError {
 /// A daemon whose settings are checked and whose journal is open. Nothing runs yet but the loading of its model.
 pub struct Daemon {
     settings: Settings,
-    listener: TcpListener,
+    listeners: Listeners,
     address: SocketAddr,
+    keys: Keys,
     clock: Clock,
     journal: Journal,
     ingest: IngestSettings,
@@ -73,7 +77,7 @@ pub struct Daemon {
 /// See [`StartError`].
 pub fn build(
     settings: Settings,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     clock: Clock,
 ) -> Result<Daemon, StartError> {
     let ingest = IngestSettings::new(&settings.watch, settings.workers.backlog_queue as usize)
@@ -100,13 +104,19 @@ pub fn build(
         conditions.clone(),
         clock.clone(),
     ));
+    let keys = entrance::open(&settings, &conditions, &clock)?;
+    let listeners = listeners.into();
+    let address = match &listeners.tcp {
+        Some(tcp) => tcp.local_addr()?,
+        None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+    };
     let loading = keeper.begin()?;
     let journal = Journal::open(&settings.journal.directory, options)?;
-    let address = listener.local_addr()?;
     Ok(Daemon {
         settings,
-        listener,
+        listeners,
         address,
+        keys,
         clock,
         journal,
         ingest,
@@ -144,8 +154,9 @@ impl Daemon {
     pub fn spawn(self) -> Result<Running, StartError> {
         let Self {
             settings,
-            listener,
+            listeners,
             address,
+            keys,
             clock,
             journal,
             ingest,
@@ -195,14 +206,27 @@ impl Daemon {
             stop: CancellationToken::new(),
             places: Context::places(settings.rpc.max_subscribers),
         });
+        let tls = keys.tls.is_some();
+        let at = match &listeners.unix {
+            Some(unix) if listeners.tcp.is_none() => unix.path().display().to_string(),
+            Some(unix) => format!("{address} and {}", unix.path().display()),
+            None => address.to_string(),
+        };
         tracing::info!(
             workers = threads,
             folders = ?settings.watch.folders,
             state = %settings.journal.directory.display(),
             epoch = context.journal.epoch(),
-            "listening on {address}"
+            tls,
+            "listening on {at}"
         );
-        Ok(Running::start(context, listener, address, keeper, captures, loading))
+        let entrance = Entrance {
+            listeners,
+            keys: keys.tls.clone(),
+            max_connections: settings.rpc.max_connections,
+            gate: Arc::clone(&keys.gate),
+        };
+        Ok(Running::start(context, entrance, (address, at), keys, keeper, captures, loading))
     }
 }
 

@@ -4,23 +4,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::entrance::Keys;
 use super::feed::Feeder;
 use super::model::{Loading, ModelKeeper};
 use super::upkeep::{self, Vitals};
+use crate::access::kept::Look;
 use crate::ingest::Captures;
 use crate::model::registry::ReloadError;
 use crate::result::Digest;
-use crate::rpc::{self, Context, Health, Reloader as _, ServeError};
+use crate::rpc::{self, Context, Entrance, Health, Reloader as _, ServeError};
 
 /// A daemon at work.
 #[derive(Debug)]
 pub struct Running {
     context: Arc<Context>,
     address: SocketAddr,
+    place: String,
+    keys: Keys,
     keeper: Arc<ModelKeeper>,
     serving: watch::Receiver<bool>,
     health: watch::Receiver<Option<Health>>,
@@ -66,15 +69,16 @@ pub struct Drained {
 impl Running {
     pub(super) fn start(
         context: Arc<Context>,
-        listener: TcpListener,
-        address: SocketAddr,
+        entrance: Entrance,
+        (address, place): (SocketAddr, String),
+        keys: Keys,
         keeper: Arc<ModelKeeper>,
         captures: Captures,
         loading: Loading,
     ) -> Self {
         let serving = keeper.serves.subscribe();
         let (tell_health, health) = watch::channel(None);
-        let server = tokio::spawn(rpc::serve(listener, Arc::clone(&context), move |health| {
+        let server = tokio::spawn(rpc::serve(entrance, Arc::clone(&context), move |health| {
             tell_health.send_replace(Some(health));
         }));
         let workers = context.pipeline.pool().status().workers;
@@ -91,6 +95,7 @@ impl Running {
         upkeep.spawn(upkeep::prune(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
+        upkeep.spawn(keys.clone().keep(context.stop.clone()));
         let again = Arc::clone(&keeper);
         upkeep.spawn(async move {
             let mut loaded = ended(tokio::task::spawn_blocking(move || loading.join()).await);
@@ -101,13 +106,19 @@ impl Running {
             }
         });
         let feeder = tokio::spawn(feeder.run());
-        Self { context, address, keeper, serving, health, server, feeder, upkeep }
+        Self { context, address, place, keys, keeper, serving, health, server, feeder, upkeep }
     }
 
-    /// Where it listens.
+    /// Where it listens; port 0 when it serves the socket alone.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same for people, with the socket.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Signs of life, for a watchdog.
@@ -125,14 +136,18 @@ impl Running {
         }
     }
 
-    /// Loads the configured bundle again.
+    /// Reads certificates and the access file again, and then loads the configured bundle again.
     ///
     /// # Errors
-    /// The model before stays in service.
+    /// The model before stays in service. Keys and rules that cannot be used are told by `GetStatus` and the log.
     pub fn reload(
         &self,
     ) -> impl Future<Output = Result<Option<Digest>, ReloadError>> + Send + use<> {
-        reload(Arc::clone(&self.keeper))
+        let (keeper, keys) = (Arc::clone(&self.keeper), self.keys.clone());
+        async move {
+            let _ = tokio::task::spawn_blocking(move || keys.look(Look::Asked)).await;
+            reload(keeper).await
+        }
     }
 
     /// Waits until the server or the folders' feeder ends although nobody asked it to, and says why.

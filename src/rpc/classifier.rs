@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::guard::Caller;
 use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
 use super::{Context, convert, oversize, status};
@@ -34,7 +35,7 @@ impl Classifier for ClassifierService {
         &self,
         request: Request<proto::ClassifyRequest>,
     ) -> Result<Response<proto::ClassifyResponse>, Status> {
-        let peer = peer_of(&request);
+        let peer = Caller::of(&request).peer;
         let image = image(request.into_inner(), peer)?;
         let committed = self.0.pipeline.classify(image).await.map_err(|e| status::request(&e))?;
         Ok(Response::new(response(&committed, self.0.journal.epoch())))
@@ -44,7 +45,7 @@ impl Classifier for ClassifierService {
         &self,
         request: Request<Streaming<proto::ClassifyRequest>>,
     ) -> Result<Response<Items>, Status> {
-        let peer = peer_of(&request);
+        let peer = Caller::of(&request).peer;
         let context = Arc::clone(&self.0);
         let (stop, stopped) = (context.stop.clone(), context.stop.clone());
         let items = request
@@ -128,8 +129,4 @@ fn image(request: proto::ClassifyRequest, peer: String) -> Result<RequestImage, 
         request_id: request.request_id,
         client: String::new(),
     })
-}
-
-fn peer_of<T>(request: &Request<T>) -> String {
-    request.remote_addr().map_or_else(|| "unix".to_owned(), |address| address.to_string())
 }

@@ -3,6 +3,8 @@
 mod classifier;
 mod control;
 pub mod convert;
+mod guard;
+mod methods;
 mod oversize;
 mod page;
 pub mod proto;
@@ -10,6 +12,7 @@ mod results;
 mod server;
 mod status;
 mod subscribe;
+pub mod transport;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -18,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use server::{Health, ServeError, serve};
+pub use server::{Entrance, Health, ServeError, serve};
 
 use crate::clock::Clock;
 use crate::condition::Conditions;

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use super::classifier::ClassifierService;
 use super::control::ControlService;
+use super::guard::GuardLayer;
 use super::oversize::ClearOversize;
 use super::proto::classifier_server::ClassifierServer;
 use super::proto::control_server::ControlServer;
 use super::proto::results_server::ResultsServer;
 use super::results::ResultsService;
+use super::transport::{Incoming, Listeners, ServerKeys};
 use super::{Context, proto};
+use crate::access::gate::Gate;
+use crate::access::kept::Kept;
 
 /// What a request carries beside its image: ids and framing.
 const BESIDE_IMAGE: u64 = 64 * 1024;
@@ -97,13 +99,29 @@ impl Health {
     }
 }
 
-/// Serves on `listener` until `context.stop` is cancelled and the last call has ended. The caller bounds
+/// The most bytes of metadata that a call may carry; a token takes fifty.
+const METADATA: u32 = 16 * 1024;
+
+/// The way in: where clients connect, how they are greeted, and who judges what they may do.
+#[derive(Debug)]
+pub struct Entrance {
+    /// Where they connect.
+    pub listeners: Listeners,
+    /// What TLS needs; none without TLS.
+    pub keys: Option<Arc<Kept<ServerKeys>>>,
+    /// How many may be connected at once.
+    pub max_connections: u32,
+    /// Who judges them.
+    pub gate: Arc<Gate>,
+}
+
+/// Serves at `entrance` until `context.stop` is cancelled and the last call has ended. The caller bounds
 /// that wait: an idle HTTP/2 connection may never end by itself.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(
-    listener: TcpListener,
+    entrance: Entrance,
     context: Arc<Context>,
     health: impl FnOnce(Health) + Send,
 ) -> Result<(), ServeError> {
@@ -127,6 +145,8 @@ pub async fn serve(
     let image_limit = context.limits.max_image_bytes.saturating_add(BESIDE_IMAGE);
     let image_limit = usize::try_from(image_limit).unwrap_or(usize::MAX);
     let stop = context.stop.clone();
+    let Entrance { listeners, keys, max_connections, gate } = entrance;
+    let incoming = Incoming::start(listeners, keys, max_connections, &gate.refusals);
     Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
@@ -134,6 +154,9 @@ pub async fn serve(
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
         .initial_stream_window_size(Some(WINDOW))
         .initial_connection_window_size(Some(2 * WINDOW))
+        .http2_max_header_list_size(Some(METADATA))
+        // Outside of everything else: no service sees a call that was not judged.
+        .layer(GuardLayer::new(gate))
         .layer(ClearOversize::layer(context.limits.max_image_bytes))
         .add_service(health_service)
         .add_service(reflection_v1)
@@ -147,14 +170,9 @@ pub async fn serve(
                 .max_decoding_message_size(SMALL),
         )
         .add_service(ControlServer::new(ControlService(context)).max_decoding_message_size(SMALL))
-        // Set here, because the server's own setting does nothing to listeners that it is given. Without it a
-        // client's delayed acknowledgement holds an answer, or leave to send on, back for 40 ms.
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async move {
-                stop.cancelled().await;
-            },
-        )
+        .serve_with_incoming_shutdown(incoming, async move {
+            stop.cancelled().await;
+        })
         .await?;
     Ok(())
 }

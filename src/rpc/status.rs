@@ -13,6 +13,11 @@
 //! | bad bundle at a reload | FAILED_PRECONDITION | ErrorInfo `BAD_BUNDLE` |
 //! | a bundle that no trusted key signed | FAILED_PRECONDITION | ErrorInfo `UNTRUSTED_BUNDLE` with its digest |
 //! | reload under way | ABORTED | RetryInfo |
+//! | no credential, or one that is unknown, malformed or expired | UNAUTHENTICATED | ErrorInfo |
+//! | a scope is missing | PERMISSION_DENIED | ErrorInfo `MISSING_SCOPE` with the scope and the caller |
+//! | a client has too much under way | RESOURCE_EXHAUSTED | RetryInfo, ErrorInfo |
+//! | a request stands still while it arrives | DEADLINE_EXCEEDED | RetryInfo, ErrorInfo `STALLED` |
+//! | no such method | UNIMPLEMENTED | ErrorInfo |
 //! | a defect | INTERNAL | ErrorInfo; the log has the rest |
 
 use std::collections::HashMap;
@@ -21,6 +26,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::access::clients::Exceeded;
+use crate::access::gate::Denied;
 use crate::journal::JournalError;
 use crate::journal::filter::FieldError;
 use crate::model::bundle::BundleError;
@@ -116,6 +123,40 @@ pub(super) fn future_cursor(given: u64, newest: u64) -> Status {
         format!("the cursor is at {given}, but the newest result is {newest}"),
         info("FUTURE_CURSOR", &[("newest", newest.to_string())]),
     )
+}
+
+/// The caller may not do that.
+pub(super) fn denied(denied: &Denied) -> Status {
+    let (code, metadata) = match denied {
+        Denied::MissingScope { identity, scope } => (
+            Code::PermissionDenied,
+            vec![("scope", scope.as_str().to_owned()), ("client", identity.clone())],
+        ),
+        _ => (Code::Unauthenticated, Vec::new()),
+    };
+    with(code, denied.to_string(), info(denied.reason(), &metadata))
+}
+
+/// The caller has too much under way.
+pub(super) fn exceeded(exceeded: &Exceeded) -> Status {
+    let reason = match exceeded {
+        Exceeded::Requests(_) => "TOO_MANY_REQUESTS",
+        Exceeded::Streams(_) => "TOO_MANY_STREAMS",
+        Exceeded::Bytes(_) => "TOO_MANY_BYTES",
+    };
+    retry(Code::ResourceExhausted, exceeded.to_string(), reason)
+}
+
+/// A request stopped in the middle.
+pub(super) fn stalled(after: Duration) -> Status {
+    let message = format!("nothing more of the request came for {} s", after.as_secs());
+    retry(Code::DeadlineExceeded, message, "STALLED")
+}
+
+/// A method that this leukd does not have.
+pub(super) fn no_method() -> Status {
+    let message = "this leukd has no such method; it may be older than your contract";
+    with(Code::Unimplemented, message, info("NO_METHOD", &[]))
 }
 
 /// A defect of leukd: the client learns that, the log has the rest.

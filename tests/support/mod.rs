@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+pub mod keys;
 pub mod process;
 pub mod refusal;
 
@@ -18,8 +19,8 @@ use leukd::rpc::proto::classifier_client::ClassifierClient;
 use leukd::rpc::proto::control_client::ControlClient;
 use leukd::rpc::proto::results_client::ResultsClient;
 use leukd::rpc::proto::{self, event, subscribe_request};
+use leukd::rpc::transport::Listeners;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
@@ -80,6 +81,8 @@ impl Folders {
         settings.journal.disk_floor = Bytes(0);
         settings.rpc.listen = "127.0.0.1:0".parse().unwrap();
         settings.rpc.drain = Span::from_secs(5);
+        // Every client of a test calls from one address.
+        settings.access.max_streams = 4096;
         settings
     }
 
@@ -120,9 +123,13 @@ impl Harness {
     pub async fn start_unready(folders: Folders, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = folders.settings();
         change(&mut settings);
+        let tls = settings.tls.certificate.is_some();
         let daemon = build(settings).await.spawn().unwrap();
         let url = format!("http://{}", daemon.address());
-        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        let endpoint = Channel::from_shared(url).unwrap();
+        // A daemon that speaks TLS, or serves its socket alone, is called over connections of the test's own.
+        let plain = daemon.place().starts_with("127.") && !tls;
+        let channel = if plain { endpoint.connect().await.unwrap() } else { endpoint.connect_lazy() };
         Self { folders, daemon, channel }
     }
 
@@ -293,8 +300,10 @@ impl Harness {
 async fn build(settings: Settings) -> daemon::Daemon {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let listener = TcpListener::bind(settings.rpc.listen).await.unwrap();
-        match daemon::build(settings.clone(), listener, Clock::system()) {
+        let socket = settings.rpc.socket.as_deref().map(|path| (path, settings.rpc.socket_mode.0));
+        let address = settings.rpc.tcp.then_some(settings.rpc.listen);
+        let listeners = Listeners::open(address, socket).await.unwrap();
+        match daemon::build(settings.clone(), listeners, Clock::system()) {
             Ok(daemon) => return daemon,
             Err(daemon::StartError::Journal(leukd::journal::JournalError::Locked { .. }))
                 if tokio::time::Instant::now() < deadline => {}

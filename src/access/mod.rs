@@ -1,0 +1,113 @@
+//! Who may do what, and how much at once. Knows nothing of gRPC or TLS: `rpc` says who calls, this room says
+//! whether he may.
+//!
+//! | file | what |
+//! |---|---|
+//! | `gate.rs` | the decision: a credential and a scope → a caller, or why not |
+//! | `rules.rs` | the access file: tokens, certificates and users with their scopes |
+//! | `token.rs` | a token's text, its hash, and how the two are compared |
+//! | `edit.rs` | adds to the access file and takes away, with the administrator's remarks left in place |
+//! | `kept.rs` | a file that is read again when it changes; the last good one counts |
+//! | `clients.rs` | what each client has under way, and how much it may |
+//! | `refusals.rs` | who was turned away, told once a minute |
+
+pub mod clients;
+pub mod edit;
+pub mod gate;
+pub mod kept;
+pub mod refusals;
+pub mod rules;
+pub mod token;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a caller may do. None includes another: an administrator's token reads results only where it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Send images and get their results.
+    Classify,
+    /// Read results, the model's card and the daemon's state.
+    Read,
+    /// Change what the daemon does: load a model.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const EVERY: [Self; 3] = [Self::Classify, Self::Read, Self::Admin];
+
+    /// The word that the access file and the contract use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classify => "classify",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::EVERY
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is no scope: write classify, read or admin"))
+    }
+}
+
+/// A set of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// Not one.
+    pub const NONE: Self = Self(0);
+    /// Every one.
+    pub const ALL: Self = Self(0b111);
+
+    /// Whether `scope` is among them.
+    #[must_use]
+    pub const fn has(self, scope: Scope) -> bool {
+        self.0 & (1 << scope as u8) != 0
+    }
+
+    /// The scopes, in their usual order.
+    pub fn iter(self) -> impl Iterator<Item = Scope> {
+        Scope::EVERY.into_iter().filter(move |scope| self.has(*scope))
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        Self(scopes.into_iter().fold(0, |set, scope| set | 1 << scope as u8))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_scope_includes_another() {
+        for scope in Scope::EVERY {
+            let alone: Scopes = [scope].into_iter().collect();
+            assert_eq!(alone.iter().collect::<Vec<_>>(), [scope]);
+            assert!(!Scopes::NONE.has(scope) && Scopes::ALL.has(scope));
+            assert_eq!(scope.as_str().parse(), Ok(scope));
+        }
+        assert!("root".parse::<Scope>().is_err());
+    }
+}

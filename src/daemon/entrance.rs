@@ -1,0 +1,190 @@
+//! Keys, rules and limits → the way in; and what keeps them in step with their files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::access::clients::{Allowance, Clients};
+use crate::access::gate::Gate;
+use crate::access::kept::{Kept, Look, is_open_to_others};
+use crate::access::refusals::{Record, Refusal, Refusals};
+use crate::access::rules::Rules;
+use crate::clock::Clock;
+use crate::condition::{Component, Conditions};
+use crate::config::files::KeyFile;
+use crate::config::settings::{ClientAuth, Settings};
+use crate::result::Timestamp;
+use crate::rpc::transport::{ServerKeys, TlsFiles};
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The time before its end in which a certificate is warned of, once a day.
+const SOON_MS: i64 = 14 * DAY_MS;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// What clients are judged and greeted by.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    pub(super) tls: Option<Arc<Kept<ServerKeys>>>,
+    pub(super) rules: Option<Arc<Kept<Rules>>>,
+    pub(super) gate: Arc<Gate>,
+    conditions: Conditions,
+    clock: Clock,
+}
+
+/// Reads keys and rules. Blocks.
+///
+/// # Errors
+/// One of them cannot be used: there is nothing from before that could stay in force.
+pub(super) fn open(
+    settings: &Settings,
+    conditions: &Conditions,
+    clock: &Clock,
+) -> Result<Keys, StartError> {
+    for doubt in doubts(settings) {
+        tracing::warn!("{doubt}");
+    }
+    let tls = tls(settings, conditions)?.map(Arc::new);
+    let rules = rules(settings, conditions)?.map(Arc::new);
+    let limits = &settings.access;
+    let clients = Clients::new(Allowance {
+        requests: limits.max_requests,
+        streams: limits.max_streams,
+        bytes: limits.max_bytes.0,
+    });
+    let refusals = Refusals::new(clock.clone(), Arc::new(LogAlone));
+    let certificates = settings.tls.client_ca.is_some();
+    let gate = Gate::new(rules.clone(), certificates, clock.clone(), clients, refusals);
+    let gate = Arc::new(gate);
+    Ok(Keys { tls, rules, gate, conditions: conditions.clone(), clock: clock.clone() })
+}
+
+/// The log has every refusal already.
+#[derive(Debug)]
+struct LogAlone;
+
+impl Record for LogAlone {
+    fn refused(&self, _: &Refusal) {}
+}
+
+fn located(key: &'static str, file: &KeyFile) -> Result<PathBuf, StartError> {
+    file.locate().map_err(|message| StartError::Setting { key, message })
+}
+
+fn tls(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<ServerKeys>>, StartError> {
+    let tls = &settings.tls;
+    let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else { return Ok(None) };
+    let files = TlsFiles {
+        certificate: located("tls.certificate", certificate)?,
+        key: located("tls.key", key)?,
+        client_ca: match &tls.client_ca {
+            Some(file) => Some(located("tls.client_ca", file)?),
+            None => None,
+        },
+        client_required: tls.client == ClientAuth::Required,
+    };
+    let parse = files.clone();
+    let kept = Kept::read(files.paths(), Component::Certificate, conditions.clone(), move |contents| {
+        parse.load(contents)
+    });
+    kept.map(Some).map_err(|message| StartError::Setting { key: "tls.certificate", message })
+}
+
+fn rules(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<Rules>>, StartError> {
+    let Some(file) = &settings.access.file else { return Ok(None) };
+    let path = located("access.file", file)?;
+    let shown = path.display().to_string();
+    let parse = move |contents: &[Vec<u8>]| {
+        let content = contents.first().map_or(&[][..], Vec::as_slice);
+        Rules::parse(content).map_err(|what| format!("{shown}: {what}"))
+    };
+    let kept = Kept::read(vec![path], Component::Access, conditions.clone(), parse);
+    kept.map(Some).map_err(|message| StartError::Setting { key: "access.file", message })
+}
+
+/// What works, but is hardly meant: secrets that every user may read.
+fn doubts(settings: &Settings) -> Vec<String> {
+    let secrets = [("tls.key", &settings.tls.key), ("access.file", &settings.access.file)];
+    let located = secrets.into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?.locate().ok()?)));
+    located
+        .filter(|(_, path)| is_open_to_others(path))
+        .map(|(key, path)| {
+            format!("{key}: every user of this machine may read {}: chmod o-rwx it", path.display())
+        })
+        .collect()
+}
+
+/// Reads keys and rules as a start would, and lets them go again: what is doubtful, one sentence each.
+///
+/// # Errors
+/// What a start would be refused for.
+pub fn examine(settings: &Settings) -> Result<Vec<String>, StartError> {
+    let clock = Clock::system();
+    let conditions = Conditions::new(clock.clone());
+    let mut doubts = doubts(settings);
+    if let Some(keys) = tls(settings, &conditions)? {
+        let end = keys.current().not_after;
+        if clock.wall().0 > end.0.saturating_sub(SOON_MS) {
+            doubts.push(format!("tls.certificate: ends at {}: renew it", end.to_rfc3339()));
+        }
+    }
+    rules(settings, &conditions)?;
+    Ok(doubts)
+}
+
+impl Keys {
+    /// Reads what has changed. Blocks.
+    pub(super) fn look(&self, look: Look) {
+        if let Some(tls) = &self.tls {
+            tls.look(look);
+            self.tell_of_its_end(tls.current().not_after);
+        }
+        if let Some(rules) = &self.rules {
+            rules.look(look);
+        }
+    }
+
+    fn tell_of_its_end(&self, not_after: Timestamp) {
+        if self.clock.wall() > not_after {
+            let message = format!(
+                "the server's certificate ended at {}: clients refuse it; put a new one in its place, leukd takes it \
+                 over by itself",
+                not_after.to_rfc3339()
+            );
+            self.conditions.raise(Component::CertificateEnd, message);
+        } else {
+            self.conditions.clear(&Component::CertificateEnd);
+        }
+    }
+
+    /// Looks at the files, and hands on who was turned away, until the daemon stops.
+    pub(super) async fn keep(self, stop: CancellationToken) {
+        let mut warned: Option<Timestamp> = None;
+        loop {
+            let keys = self.clone();
+            // A key on a network mount that hangs holds up this loop alone.
+            let _ = tokio::task::spawn_blocking(move || keys.look(Look::Passing)).await;
+            self.gate.refusals.flush(false);
+            if let Some(tls) = &self.tls {
+                let (now, end) = (self.clock.wall(), tls.current().not_after);
+                let left = end.0.saturating_sub(now.0);
+                let due = warned.is_none_or(|warned| now.0.saturating_sub(warned.0) >= DAY_MS);
+                if (0..SOON_MS).contains(&left) && due {
+                    warned = Some(now);
+                    tracing::warn!("the server's certificate ends at {}: renew it", end.to_rfc3339());
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.cancelled() => {
+                    self.gate.refusals.flush(true);
+                    return;
+                }
+            }
+        }
+    }
+}

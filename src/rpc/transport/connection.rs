@@ -1,0 +1,128 @@
+//! One connection, and who is at its other end.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::count::Ticket;
+use crate::access::gate::Peer;
+
+/// How long a client may take to say that it speaks HTTP/2; after that, pings tell whether it lives.
+const PREFACE: Duration = Duration::from_secs(10);
+/// What it says, in bytes: the connection preface of RFC 9113, 3.4.
+const PREFACE_BYTES: usize = 24;
+
+/// What carries the bytes.
+#[derive(Debug)]
+pub(super) enum Carrier {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+/// A connection that may carry calls.
+#[derive(Debug)]
+pub struct Connection {
+    carrier: Carrier,
+    peer: Peer,
+    /// Until the preface is here: how many bytes of it are, and when there is no more waiting.
+    preface: Option<(usize, Pin<Box<Sleep>>)>,
+    _ticket: Ticket,
+}
+
+impl Connection {
+    pub(super) fn new(carrier: Carrier, peer: Peer, ticket: Ticket) -> Self {
+        let preface = Some((0, Box::pin(sleep(PREFACE))));
+        Self { carrier, peer, preface, _ticket: ticket }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = match &mut self.carrier {
+            Carrier::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
+            Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_read(context, buffer),
+            Carrier::Unix(unix) => Pin::new(unix).poll_read(context, buffer),
+        };
+        if let Some((bytes, deadline)) = &mut self.preface {
+            *bytes += buffer.filled().len() - before;
+            if *bytes >= PREFACE_BYTES {
+                self.preface = None;
+            } else if read.is_pending() && deadline.as_mut().poll(context).is_ready() {
+                let error = io::Error::new(io::ErrorKind::TimedOut, "the client did not begin to speak HTTP/2");
+                return Poll::Ready(Err(error));
+            }
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.carrier {
+            Carrier::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, bytes),
+            Carrier::Unix(unix) => Pin::new(unix).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.carrier {
+            Carrier::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
+            Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(context, slices),
+            Carrier::Unix(unix) => Pin::new(unix).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.carrier {
+            Carrier::Tcp(tcp) => tcp.is_write_vectored(),
+            Carrier::Tls(tls) => tls.is_write_vectored(),
+            Carrier::Unix(unix) => unix.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.carrier {
+            Carrier::Tcp(tcp) => Pin::new(tcp).poll_flush(context),
+            Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(context),
+            Carrier::Unix(unix) => Pin::new(unix).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.carrier {
+            Carrier::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
+            Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
+            Carrier::Unix(unix) => Pin::new(unix).poll_shutdown(context),
+        }
+    }
+}
