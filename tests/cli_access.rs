@@ -67,7 +67,9 @@ async fn keys_and_rules_that_do_not_work_at_the_start_are_refused_with_their_fil
         let config = config_file(&folders, "leukd.toml", |settings| {
             speak_tls(settings, &root, &Ca::new("ca"));
             match name {
-                "mixed" => std::fs::write(root.join("server.key"), Ca::new("x").server().key).unwrap(),
+                "mixed" => {
+                    std::fs::write(root.join("server.key"), Ca::new("x").server().key).unwrap()
+                }
                 "missing" => std::fs::remove_file(root.join("server.pem")).unwrap(),
                 "rules" => settings.access.file = Some(root.join("bad.toml").into()),
                 _ => settings.tls.key = Some(Path::new("credential:tls.key").to_owned().into()),
@@ -86,7 +88,20 @@ async fn a_token_is_shown_once_listed_without_its_secret_and_revoked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.toml");
     let file = text(&file);
-    let made = leukd(&["token", "new", "lims", "--scope", "classify", "--scope", "read", "--expires", "365d", "--file", file]).await;
+    let made = leukd(&[
+        "token",
+        "new",
+        "lims",
+        "--scope",
+        "classify",
+        "--scope",
+        "read",
+        "--expires",
+        "365d",
+        "--file",
+        file,
+    ])
+    .await;
     assert_eq!(code(&made), 0, "{}", stderr(&made));
     let token = stdout(&made).trim().to_owned();
     assert!(token.starts_with("leukd_") && token.len() == 49, "{token}");
@@ -124,7 +139,8 @@ async fn the_program_shows_its_token_from_a_file_or_a_variable_and_says_what_is_
         settings.access.file = Some(access.clone().into());
     });
     let config = root.join("leukd.toml");
-    let made = leukd(&["token", "new", "reader", "--scope", "read", "--config", text(&config)]).await;
+    let made =
+        leukd(&["token", "new", "reader", "--scope", "read", "--config", text(&config)]).await;
     let token = stdout(&made);
     assert_eq!(code(&made), 0, "{}", stderr(&made));
     let token_file = root.join("token");
@@ -161,9 +177,12 @@ async fn the_program_shows_its_token_from_a_file_or_a_variable_and_says_what_is_
     assert!(stderr(&wrong).contains("nobody we trust has signed"), "{}", stderr(&wrong));
     let no_pem = leukd(&["status", "--server", &server, "--ca", text(&token_file)]).await;
     assert_eq!(code(&no_pem), 65, "{}", stderr(&no_pem));
-    let clear = leukd(&["status", "--server", &format!("http://{bare}"), "--ca", text(&ca_file)]).await;
+    let clear =
+        leukd(&["status", "--server", &format!("http://{bare}"), "--ca", text(&ca_file)]).await;
     assert_eq!(code(&clear), 64, "{}", stderr(&clear));
-    let network = leukd_with(&[("LEUKD_TOKEN", token.trim())], &["status", "--server", "http://192.0.2.1:1"]).await;
+    let network =
+        leukd_with(&[("LEUKD_TOKEN", token.trim())], &["status", "--server", "http://192.0.2.1:1"])
+            .await;
     assert_eq!(code(&network), 64, "{}", stderr(&network));
     assert!(stderr(&network).contains("in the clear"), "{}", stderr(&network));
     for output in [nobody, reload, wrong, no_pem, network] {
@@ -191,7 +210,8 @@ async fn the_program_shows_its_certificate_and_says_why_it_is_refused() {
         ("ended", clients.ended_client("lims"), 77, "it has expired"),
     ] {
         let (certificate, key) = pair.write(&root, name);
-        let arguments = [&status[..], &["--cert", text(&certificate), "--key", text(&key)]].concat();
+        let arguments =
+            [&status[..], &["--cert", text(&certificate), "--key", text(&key)]].concat();
         let asked = leukd(&arguments).await;
         assert_eq!(code(&asked), expected, "{name}: {}", stderr(&asked));
         assert!(stderr(&asked).contains(says), "{name}: {}", stderr(&asked));
@@ -222,13 +242,15 @@ async fn an_expired_server_certificate_is_told_by_the_program() {
 async fn the_program_speaks_over_the_socket_and_a_killed_daemons_socket_is_replaced() {
     let folders = Folders::new();
     let socket = folders.root.path().join("leukd.sock");
-    let serve = || Process::serve_with(&folders, |settings| settings.rpc.socket = Some(socket.clone()));
+    let serve =
+        || Process::serve_with(&folders, |settings| settings.rpc.socket = Some(socket.clone()));
     let mut first = serve();
     let server = format!("unix:{}", socket.display());
     let asked = leukd(&["status", "--json", "--server", &server]).await;
     assert_eq!(code(&asked), 0, "{}", stderr(&asked));
     let other = Folders::new();
-    let config = config_file(&other, "other.toml", |settings| settings.rpc.socket = Some(socket.clone()));
+    let config =
+        config_file(&other, "other.toml", |settings| settings.rpc.socket = Some(socket.clone()));
     let second = leukd(&["serve", "--config", text(&config)]).await;
     assert_eq!(code(&second), 69, "{}", stderr(&second));
     assert!(stderr(&second).contains("is in use"), "{}", stderr(&second));
@@ -269,7 +291,9 @@ async fn keys_that_every_user_may_read_are_warned_of() {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stderr.take().unwrap()));
+        let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(
+            child.stderr.take().unwrap(),
+        ));
         let seen = async {
             let mut seen = String::new();
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -293,7 +317,9 @@ async fn keys_come_from_systemds_credentials() {
     let ca = Ca::new("ca");
     let config = config_file(&folders, "leukd.toml", |settings| {
         speak_tls(settings, &root, &ca);
-        for (setting, name) in [(&mut settings.tls.certificate, "server.pem"), (&mut settings.tls.key, "server.key")] {
+        for (setting, name) in
+            [(&mut settings.tls.certificate, "server.pem"), (&mut settings.tls.key, "server.key")]
+        {
             *setting = Some(std::path::PathBuf::from(format!("credential:{name}")).into());
         }
     });
@@ -305,7 +331,8 @@ async fn keys_come_from_systemds_credentials() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stderr.take().unwrap()));
+    let mut lines =
+        tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stderr.take().unwrap()));
     let listens = async {
         while let Some(line) = lines.next_line().await.unwrap() {
             if line.contains("listening on") {

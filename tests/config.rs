@@ -272,7 +272,8 @@ fn doubtful_settings_are_warned_of_with_their_place() {
 
 #[test]
 fn another_address_takes_tls_and_somebody_who_asks_who_calls() {
-    let tls = "rpc.listen = \"0.0.0.0:50051\"\ntls.certificate = \"/c\"\ntls.key = \"credential:k\"\n";
+    let tls =
+        "rpc.listen = \"0.0.0.0:50051\"\ntls.certificate = \"/c\"\ntls.key = \"credential:k\"\n";
     for more in ["access.file = \"/a\"", "tls.client_ca = \"/a\""] {
         assert!(Files::new().load(&format!("{tls}{more}")).is_ok(), "{more}");
     }

@@ -11,7 +11,8 @@ use leukd::config::settings::ClientAuth;
 use leukd::rpc::proto::control_client::ControlClient;
 use leukd::rpc::proto::results_client::ResultsClient;
 use leukd::rpc::proto::{self, event, subscribe_request};
-use rcgen::{Ia5String, SanType};
+use rcgen::SanType;
+use rcgen::string::Ia5String;
 use support::keys::{Ca, Pair, ask_for_certificates, connect, showing, speak_tls, token};
 use support::refusal::reason;
 use support::{ALL, Folders, Harness, PATIENCE, cell_of, until};
@@ -90,7 +91,8 @@ async fn a_certificate_alone_reads_and_classifies_but_does_not_administrate() {
     let harness = start(&ours, Some((&clients, ClientAuth::Required))).await;
     let lims = clients.client("lims.example");
     let channel = connect(harness.daemon().address(), &ours, Some(&lims)).await.unwrap();
-    let refused = ControlClient::new(channel).reload_model(proto::ReloadModelRequest::default()).await;
+    let refused =
+        ControlClient::new(channel).reload_model(proto::ReloadModelRequest::default()).await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     assert!(refused.message().contains("cert:lims.example lacks"), "{}", refused.message());
@@ -103,9 +105,8 @@ async fn the_access_file_gives_certificates_their_scopes_by_name() {
     let root = folders.root.path().to_owned();
     let file = root.join("access.toml");
     let names = ["dns.example", "mailto:x@example", "x@example", "Common Name"];
-    let entries = names.map(|name| {
-        format!("[[certificate]]\nname = {name:?}\nscopes = [\"read\"]\n")
-    });
+    let entries =
+        names.map(|name| format!("[[certificate]]\nname = {name:?}\nscopes = [\"read\"]\n"));
     std::fs::write(&file, entries.concat()).unwrap();
     let harness = Harness::start_on(folders, |settings| {
         speak_tls(settings, &root, &ours);
@@ -172,7 +173,11 @@ async fn a_replacement_that_does_not_work_keeps_the_old_certificate_and_is_told_
     for (file, content, says) in [
         (&key, Some(other.key.as_bytes()), "is not the key of"),
         (&certificate, Some(&b"no certificate"[..]), "there is no PEM section CERTIFICATE"),
-        (&key, Some(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "server.key"),
+        (
+            &key,
+            Some(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+            "server.key",
+        ),
         (&certificate, None, "server.pem cannot be read"),
     ] {
         match content {

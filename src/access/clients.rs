@@ -32,13 +32,17 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
     /// Too many calls with one answer.
-    #[error("{0} requests of yours are under way, as many as access.max_requests allows one client")]
+    #[error(
+        "{0} requests of yours are under way, as many as access.max_requests allows one client"
+    )]
     Requests(u32),
     /// Too many calls that stream.
     #[error("{0} streams of yours are open, as many as access.max_streams allows one client")]
     Streams(u32),
     /// Too many bytes.
-    #[error("requests of yours that are not answered yet hold {0} bytes, as many as access.max_bytes allows one client")]
+    #[error(
+        "requests of yours that are not answered yet hold {0} bytes, as many as access.max_bytes allows one client"
+    )]
     Bytes(u64),
 }
 

@@ -184,7 +184,8 @@ mod tests {
         add(&file, &entry("one", one.hash())).unwrap();
         assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, MODE);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let remark = "# the microscope in room 3\n[[user]]\nuid = 7\nscopes = [\"read\"] # reads\n\n";
+        let remark =
+            "# the microscope in room 3\n[[user]]\nuid = 7\nscopes = [\"read\"] # reads\n\n";
         let text = format!("{remark}{}", std::fs::read_to_string(&file).unwrap());
         std::fs::write(&file, &text).unwrap();
         add(&file, &entry("two", two.hash())).unwrap();

@@ -95,10 +95,14 @@ pub struct Granted {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// He shows nothing.
-    #[error("who are you? show a token (metadata `authorization: Bearer TOKEN`) or a client certificate")]
+    #[error(
+        "who are you? show a token (metadata `authorization: Bearer TOKEN`) or a client certificate"
+    )]
     NoCredential,
     /// The authorization metadata is no bearer token.
-    #[error("the metadata `authorization` must read `Bearer TOKEN`, once, with a token that `leukd token new` made")]
+    #[error(
+        "the metadata `authorization` must read `Bearer TOKEN`, once, with a token that `leukd token new` made"
+    )]
     Malformed,
     /// No token of the access file is this one.
     #[error("the token is unknown: it was revoked, or never was one of this leukd")]
@@ -218,11 +222,7 @@ impl Gate {
     ///
     /// # Errors
     /// See [`Denied`].
-    pub fn judge(
-        &self,
-        credential: &Credential,
-        need: Option<Scope>,
-    ) -> Result<Granted, Denied> {
+    pub fn judge(&self, credential: &Credential, need: Option<Scope>) -> Result<Granted, Denied> {
         let now = self.clock.wall();
         let rules = self.rules.as_ref().map(|rules| rules.current());
         let (granted, scopes) = match credential {
@@ -376,7 +376,11 @@ mod tests {
             (true, false, own, None, "cra"),
         ] {
             let (gate, _) = gate(rules, certificates);
-            assert_eq!(may(&gate, &peer, shown), expected, "{rules} {certificates} {peer:?} {shown:?}");
+            assert_eq!(
+                may(&gate, &peer, shown),
+                expected,
+                "{rules} {certificates} {peer:?} {shown:?}"
+            );
         }
     }
 

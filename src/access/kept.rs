@@ -223,7 +223,8 @@ mod tests {
     fn a_pipe_a_folder_or_a_huge_file_holds_nobody_up() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o600))
+            .unwrap();
         let huge = folder.path().join("huge");
         std::fs::File::create(&huge).unwrap().set_len(LARGEST + 1).unwrap();
         for path in [&pipe, &huge, &folder.path().to_owned(), &folder.path().join("none")] {

@@ -36,6 +36,17 @@ pub struct Refusal {
     pub count: u64,
 }
 
+/// What a refusal is of that is none of a caller, but of one too many.
+const TOO_MANY: &str = "TOO_MANY_";
+
+impl Refusal {
+    /// Somebody was not known, or was not let do what he asked; not just one too many, or no TLS at all.
+    #[must_use]
+    pub fn is_login_failure(&self) -> bool {
+        !self.reason.starts_with(TOO_MANY) && self.reason != "TLS_HANDSHAKE"
+    }
+}
+
 /// Where refusals are recorded. It is called from async code and must not wait.
 pub trait Record: Send + Sync + fmt::Debug {
     /// Takes down refusals of one kind.
@@ -83,7 +94,8 @@ impl Refusals {
         }
         let peer = key.0.clone();
         let (none, count) = (String::new(), 0);
-        gathered.insert(key, Gathered { since: now, at, client: none.clone(), message: none, count });
+        gathered
+            .insert(key, Gathered { since: now, at, client: none.clone(), message: none, count });
         drop(gathered);
         let (client, message) = (client.to_owned(), message.to_owned());
         self.tell(&Refusal { at, peer, client, reason, message, count: 1 });

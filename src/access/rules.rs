@@ -245,7 +245,10 @@ mod tests {
         assert_eq!(rule.expires.unwrap().to_rfc3339(), "2026-12-31T23:00:00Z");
         assert!(!rule.is_expired(Timestamp(rule.expires.unwrap().0 - 1)));
         assert!(rule.is_expired(rule.expires.unwrap()));
-        assert_eq!(rules.certificate("a.example"), Some([Scope::Admin, Scope::Read].into_iter().collect()));
+        assert_eq!(
+            rules.certificate("a.example"),
+            Some([Scope::Admin, Scope::Read].into_iter().collect())
+        );
         assert_eq!((rules.user(7), rules.user(8)), (Some(Scopes::NONE), None));
         assert!(Rules::parse(b"").unwrap().tokens().is_empty());
     }
@@ -256,7 +259,10 @@ mod tests {
             ("[[token]\n".to_owned(), "line 1: "),
             (format!("\n{}", entry("a b", HASH, "")), "line 2: \"a b\" is no name for a token"),
             (entry("a", "x", ""), "sha256 is not 64"),
-            (entry("a", HASH, "") + &entry("a", "cd", ""), "line 7: there are two tokens named \"a\""),
+            (
+                entry("a", HASH, "") + &entry("a", "cd", ""),
+                "line 7: there are two tokens named \"a\"",
+            ),
             (entry("a", HASH, "") + &entry("b", HASH, ""), "has the sha256 of another"),
             (entry("a", HASH, "expires = 2027-01-01"), "expires = 2027-01-01 has no time of day"),
             (entry("a", HASH, "secret = 1"), "unknown field `secret`"),

@@ -15,7 +15,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::error::CliError;
 use super::output::clean;
-use super::tls_error;
+use super::tls_error::{self, Keys};
 use crate::access::kept;
 
 /// How long a connection may take to come about.
@@ -99,9 +99,9 @@ impl ServerArgs {
             )));
         }
         if way == Way::Tls {
-            endpoint = endpoint
-                .tls_config(self.tls()?)
-                .map_err(|error| CliError::Data(format!("TLS cannot be set up: {}", innermost(&error))))?;
+            endpoint = endpoint.tls_config(self.tls()?).map_err(|error| {
+                CliError::Data(format!("TLS cannot be set up: {}", innermost(&error)))
+            })?;
         }
         let endpoint = endpoint
             .connect_timeout(CONNECT)
@@ -119,11 +119,15 @@ impl ServerArgs {
             })
         })?;
         if way == Way::Tls {
-            // With TLS 1.3 a server refuses our certificate after the connection stands: asked now, it says so in
-            // words that a later call's status has no room for. Health takes no scope.
-            let asked = HealthClient::new(channel.clone()).check(HealthCheckRequest::default());
-            if let Ok(Err(status)) = tokio::time::timeout(CONNECT, asked).await
-                && let Some(error) = tls_error::explain(&url, &status)
+            // With TLS 1.3 a server refuses our certificate after the connection stands; the call that is under way
+            // then hears of a broken connection alone. Health takes no scope.
+            let mut health = HealthClient::new(channel.clone());
+            let asked = health.check(HealthCheckRequest::default());
+            let asked = tokio::time::timeout(CONNECT, asked).await;
+            if matches!(&asked, Ok(Err(status)) if std::error::Error::source(status).is_some())
+                && let Ok(Some(error)) =
+                    tokio::time::timeout(CONNECT, tls_error::ask_why(endpoint.uri(), self.keys()?))
+                        .await
             {
                 return Err(error);
             }
@@ -155,16 +159,25 @@ impl ServerArgs {
         Ok((url, way))
     }
 
+    /// The files of TLS.
+    fn keys(&self) -> Result<Keys, CliError> {
+        let ca = self.ca.as_deref().map(|file| pem(file, "CERTIFICATE")).transpose()?;
+        let own = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Some((pem(cert, "CERTIFICATE")?, pem(key, "PRIVATE KEY")?)),
+            _ => None,
+        };
+        Ok(Keys { ca, own })
+    }
+
     fn tls(&self) -> Result<ClientTlsConfig, CliError> {
-        let tls = match &self.ca {
-            Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem(file, "CERTIFICATE")?)),
+        let Keys { ca, own } = self.keys()?;
+        let tls = match ca {
+            Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
             None => ClientTlsConfig::new().with_native_roots(),
         };
-        Ok(match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => {
-                tls.identity(Identity::from_pem(pem(cert, "CERTIFICATE")?, pem(key, "PRIVATE KEY")?))
-            }
-            _ => tls,
+        Ok(match own {
+            Some((certificate, key)) => tls.identity(Identity::from_pem(certificate, key)),
+            None => tls,
         })
     }
 

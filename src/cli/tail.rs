@@ -129,10 +129,7 @@ async fn follow(args: &TailArgs) -> Result<(), CliError> {
 
 impl Tail<'_> {
     /// Where to start this time.
-    async fn start(
-        &self,
-        client: &mut ResultsClient<Connection>,
-    ) -> Result<Start, CliError> {
+    async fn start(&self, client: &mut ResultsClient<Connection>) -> Result<Start, CliError> {
         if let Some(cursor) = &self.cursor {
             return Ok(Start::After(cursor.clone()));
         }

@@ -58,7 +58,11 @@ impl KeyFile {
         };
         let wanted = "write an absolute path without \"..\", or credential:NAME for a file that the unit's \
                       LoadCredential= hands over";
-        if plain { Ok(()) } else { Err(format!("{:?} cannot be found: {wanted}", self.to_string())) }
+        if plain {
+            Ok(())
+        } else {
+            Err(format!("{:?} cannot be found: {wanted}", self.to_string()))
+        }
     }
 }
 

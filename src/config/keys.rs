@@ -132,9 +132,16 @@ mod tests {
             sections(),
             ["access", "image", "journal", "log", "model", "rpc", "tls", "watch", "workers"]
         );
-        for key in
-            ["model.bundle", "model.folder", "journal.keep_for", "journal.keep_count", "rpc.drain", "rpc.socket", "tls.key", "access.file"]
-        {
+        for key in [
+            "model.bundle",
+            "model.folder",
+            "journal.keep_for",
+            "journal.keep_count",
+            "rpc.drain",
+            "rpc.socket",
+            "tls.key",
+            "access.file",
+        ] {
             assert!(find(key).is_some(), "{key}");
         }
         assert!(find("watch.folders").is_some_and(|key| key.list));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
@@ -16,6 +17,7 @@ use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
 use crate::config::files::KeyFile;
 use crate::config::settings::{ClientAuth, Settings};
+use crate::journal::{AuditEvent, Journal};
 use crate::result::Timestamp;
 use crate::rpc::transport::{ServerKeys, TlsFiles};
 
@@ -44,7 +46,7 @@ pub(super) fn open(
     settings: &Settings,
     conditions: &Conditions,
     clock: &Clock,
-) -> Result<Keys, StartError> {
+) -> Result<(Keys, LoginFailures), StartError> {
     for doubt in doubts(settings) {
         tracing::warn!("{doubt}");
     }
@@ -56,26 +58,56 @@ pub(super) fn open(
         streams: limits.max_streams,
         bytes: limits.max_bytes.0,
     });
-    let refusals = Refusals::new(clock.clone(), Arc::new(LogAlone));
+    let (tell, failures) = mpsc::channel(WAITING);
+    let refusals = Refusals::new(clock.clone(), Arc::new(ToAudit(tell)));
     let certificates = settings.tls.client_ca.is_some();
     let gate = Gate::new(rules.clone(), certificates, clock.clone(), clients, refusals);
     let gate = Arc::new(gate);
-    Ok(Keys { tls, rules, gate, conditions: conditions.clone(), clock: clock.clone() })
+    let (conditions, clock) = (conditions.clone(), clock.clone());
+    Ok((Keys { tls, rules, gate, conditions, clock }, LoginFailures(failures)))
 }
 
-/// The log has every refusal already.
-#[derive(Debug)]
-struct LogAlone;
+/// How many records of login failures wait for the journal. There is one a minute for each address and reason.
+const WAITING: usize = 256;
 
-impl Record for LogAlone {
-    fn refused(&self, _: &Refusal) {}
+/// Hands login failures to the journal's audit chain.
+#[derive(Debug)]
+struct ToAudit(mpsc::Sender<Refusal>);
+
+impl Record for ToAudit {
+    fn refused(&self, refusal: &Refusal) {
+        if refusal.is_login_failure() && self.0.try_send(refusal.clone()).is_err() {
+            tracing::error!("the journal is too slow: this login failure is in the log alone");
+        }
+    }
+}
+
+/// Login failures on their way to the audit chain.
+#[derive(Debug)]
+pub(super) struct LoginFailures(mpsc::Receiver<Refusal>);
+
+impl LoginFailures {
+    /// Stores them until the daemon ends.
+    pub(super) async fn keep(mut self, journal: Journal) {
+        while let Some(refusal) = self.0.recv().await {
+            let Refusal { peer, client, reason, message, count, .. } = refusal;
+            let reason = format!("{reason}: {message}");
+            let event = AuditEvent::LoginFailure { peer, client, reason, count };
+            if let Err(error) = journal.audit(event).await {
+                tracing::error!("a login failure is not in the audit chain: {error}");
+            }
+        }
+    }
 }
 
 fn located(key: &'static str, file: &KeyFile) -> Result<PathBuf, StartError> {
     file.locate().map_err(|message| StartError::Setting { key, message })
 }
 
-fn tls(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<ServerKeys>>, StartError> {
+fn tls(
+    settings: &Settings,
+    conditions: &Conditions,
+) -> Result<Option<Kept<ServerKeys>>, StartError> {
     let tls = &settings.tls;
     let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else { return Ok(None) };
     let files = TlsFiles {
@@ -88,9 +120,10 @@ fn tls(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<Serve
         client_required: tls.client == ClientAuth::Required,
     };
     let parse = files.clone();
-    let kept = Kept::read(files.paths(), Component::Certificate, conditions.clone(), move |contents| {
-        parse.load(contents)
-    });
+    let kept =
+        Kept::read(files.paths(), Component::Certificate, conditions.clone(), move |contents| {
+            parse.load(contents)
+        });
     kept.map(Some).map_err(|message| StartError::Setting { key: "tls.certificate", message })
 }
 
@@ -109,7 +142,8 @@ fn rules(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<Rul
 /// What works, but is hardly meant: secrets that every user may read.
 fn doubts(settings: &Settings) -> Vec<String> {
     let secrets = [("tls.key", &settings.tls.key), ("access.file", &settings.access.file)];
-    let located = secrets.into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?.locate().ok()?)));
+    let located =
+        secrets.into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?.locate().ok()?)));
     located
         .filter(|(_, path)| is_open_to_others(path))
         .map(|(key, path)| {
@@ -134,6 +168,25 @@ pub fn examine(settings: &Settings) -> Result<Vec<String>, StartError> {
     }
     rules(settings, &conditions)?;
     Ok(doubts)
+}
+
+/// How many descriptors are left to the journal, captures and all else that is no connection.
+const KEPT_BACK: u64 = 128;
+
+/// How many connections may be open: as many as are configured, and the process may have descriptors for.
+pub(super) fn connections(configured: u32) -> u32 {
+    let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
+        return configured;
+    };
+    let possible = limit.saturating_sub(KEPT_BACK).max(limit / 4);
+    let possible = u32::try_from(possible).unwrap_or(u32::MAX);
+    if possible < configured {
+        tracing::warn!(
+            "rpc.max_connections is {configured}, but only {limit} files may be open: at most {possible} connections \
+             are taken; raise LimitNOFILE= of the unit (ulimit -n of a shell) or lower the setting"
+        );
+    }
+    configured.min(possible)
 }
 
 impl Keys {
@@ -175,7 +228,10 @@ impl Keys {
                 let due = warned.is_none_or(|warned| now.0.saturating_sub(warned.0) >= DAY_MS);
                 if (0..SOON_MS).contains(&left) && due {
                     warned = Some(now);
-                    tracing::warn!("the server's certificate ends at {}: renew it", end.to_rfc3339());
+                    tracing::warn!(
+                        "the server's certificate ends at {}: renew it",
+                        end.to_rfc3339()
+                    );
                 }
             }
             tokio::select! {

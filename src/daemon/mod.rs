@@ -27,7 +27,7 @@ use crate::result::CapturePath;
 use crate::rpc::transport::Listeners;
 use crate::rpc::{self, Context, Entrance};
 
-use entrance::Keys;
+use entrance::{Keys, LoginFailures};
 use model::{Loading, ModelKeeper};
 
 pub use entrance::examine;
@@ -59,6 +59,7 @@ pub struct Daemon {
     listeners: Listeners,
     address: SocketAddr,
     keys: Keys,
+    failures: LoginFailures,
     clock: Clock,
     journal: Journal,
     ingest: IngestSettings,
@@ -104,7 +105,7 @@ pub fn build(
         conditions.clone(),
         clock.clone(),
     ));
-    let keys = entrance::open(&settings, &conditions, &clock)?;
+    let (keys, failures) = entrance::open(&settings, &conditions, &clock)?;
     let listeners = listeners.into();
     let address = match &listeners.tcp {
         Some(tcp) => tcp.local_addr()?,
@@ -117,6 +118,7 @@ pub fn build(
         listeners,
         address,
         keys,
+        failures,
         clock,
         journal,
         ingest,
@@ -157,6 +159,7 @@ impl Daemon {
             listeners,
             address,
             keys,
+            failures,
             clock,
             journal,
             ingest,
@@ -223,10 +226,18 @@ impl Daemon {
         let entrance = Entrance {
             listeners,
             keys: keys.tls.clone(),
-            max_connections: settings.rpc.max_connections,
+            max_connections: entrance::connections(settings.rpc.max_connections),
             gate: Arc::clone(&keys.gate),
         };
-        Ok(Running::start(context, entrance, (address, at), keys, keeper, captures, loading))
+        Ok(Running::start(
+            context,
+            entrance,
+            (address, at),
+            (keys, failures),
+            keeper,
+            captures,
+            loading,
+        ))
     }
 }
 

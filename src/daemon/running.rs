@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::entrance::Keys;
+use super::entrance::{Keys, LoginFailures};
 use super::feed::Feeder;
 use super::model::{Loading, ModelKeeper};
 use super::upkeep::{self, Vitals};
@@ -71,7 +71,7 @@ impl Running {
         context: Arc<Context>,
         entrance: Entrance,
         (address, place): (SocketAddr, String),
-        keys: Keys,
+        (keys, failures): (Keys, LoginFailures),
         keeper: Arc<ModelKeeper>,
         captures: Captures,
         loading: Loading,
@@ -96,6 +96,7 @@ impl Running {
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
         upkeep.spawn(keys.clone().keep(context.stop.clone()));
+        upkeep.spawn(failures.keep(context.journal.clone()));
         let again = Arc::clone(&keeper);
         upkeep.spawn(async move {
             let mut loaded = ended(tokio::task::spawn_blocking(move || loading.join()).await);

@@ -35,8 +35,8 @@ impl Classifier for ClassifierService {
         &self,
         request: Request<proto::ClassifyRequest>,
     ) -> Result<Response<proto::ClassifyResponse>, Status> {
-        let peer = Caller::of(&request).peer;
-        let image = image(request.into_inner(), peer)?;
+        let caller = Caller::of(&request);
+        let image = image(request.into_inner(), caller)?;
         let committed = self.0.pipeline.classify(image).await.map_err(|e| status::request(&e))?;
         Ok(Response::new(response(&committed, self.0.journal.epoch())))
     }
@@ -45,7 +45,7 @@ impl Classifier for ClassifierService {
         &self,
         request: Request<Streaming<proto::ClassifyRequest>>,
     ) -> Result<Response<Items>, Status> {
-        let peer = Caller::of(&request).peer;
+        let caller = Caller::of(&request);
         let context = Arc::clone(&self.0);
         let (stop, stopped) = (context.stop.clone(), context.stop.clone());
         let items = request
@@ -54,11 +54,11 @@ impl Classifier for ClassifierService {
             .take_until(stop.cancelled_owned())
             .enumerate()
             .map(move |(index, request)| {
-                let (context, peer) = (Arc::clone(&context), peer.clone());
+                let (context, caller) = (Arc::clone(&context), caller.clone());
                 async move {
                     let limit = context.limits.max_image_bytes;
                     let request = request.map_err(|status| oversize::clear(status, limit))?;
-                    item(&context, index as u64, request, peer).await
+                    item(&context, index as u64, request, caller).await
                 }
             })
             .buffered(AHEAD);
@@ -79,10 +79,10 @@ async fn item(
     context: &Context,
     index: u64,
     request: proto::ClassifyRequest,
-    peer: String,
+    caller: Caller,
 ) -> Result<proto::ClassifyStreamResponse, Status> {
     let request_id = request.request_id.clone();
-    let answered = match image(request, peer) {
+    let answered = match image(request, caller) {
         Err(status) => Err(status),
         Ok(image) => match context.pipeline.classify_in_turn(image).await {
             Ok(committed) => Ok(response(&committed, context.journal.epoch())),
@@ -108,7 +108,7 @@ fn response(committed: &Committed, epoch: &str) -> proto::ClassifyResponse {
     }
 }
 
-fn image(request: proto::ClassifyRequest, peer: String) -> Result<RequestImage, Status> {
+fn image(request: proto::ClassifyRequest, caller: Caller) -> Result<RequestImage, Status> {
     if request.image.is_empty() {
         return Err(status::field("image", "it has no bytes"));
     }
@@ -125,8 +125,8 @@ fn image(request: proto::ClassifyRequest, peer: String) -> Result<RequestImage, 
     Ok(RequestImage {
         bytes: request.image,
         ids: CellIds { specimen: request.specimen, slide: request.slide, cell: request.capture },
-        peer,
+        peer: caller.peer,
         request_id: request.request_id,
-        client: String::new(),
+        client: caller.identity,
     })
 }

@@ -28,7 +28,6 @@ const JUDGE_AGAIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Caller {
     /// `token:NAME`, `cert:NAME`, `uid:NUMBER`, or empty for somebody unknown.
-    #[allow(dead_code, reason = "stored with each result as soon as the journal has a place for it")]
     pub(super) identity: String,
     /// The address with its port, or `unix`.
     pub(super) peer: String,
@@ -94,14 +93,15 @@ where
             let answer = self.inner.call(request);
             return Box::pin(async move {
                 let response = answer.await?;
-                Ok(response.map(|body| Body::new(Leased { body, _place: place, lease, ended: false })))
+                Ok(response
+                    .map(|body| Body::new(Leased { body, _place: place, lease, ended: false })))
             });
         }
         let place = Arc::new(Mutex::new(place.place));
         let counted = Arc::clone(&place);
-        let answer = self.inner.call(
-            request.map(|body| Body::new(Counted { body, place: counted, stalled: None })),
-        );
+        let answer = self
+            .inner
+            .call(request.map(|body| Body::new(Counted { body, place: counted, stalled: None })));
         Box::pin(async move {
             let response = answer.await?;
             Ok(response.map(|body| Body::new(Held { body, _place: place })))
@@ -133,7 +133,8 @@ fn admit(gate: &Gate, request: &mut Request<Body>) -> Result<Pass, Status> {
         judged.map_err(|denied| turn_away(gate, &peer.place(), method, &denied))?;
     let client = if identity.is_empty() { peer.place() } else { identity.clone() };
     let kind = if method.streams { Kind::Stream } else { Kind::Request };
-    let place = gate.clients.begin(&client, kind).map_err(|exceeded| status::exceeded(&exceeded))?;
+    let place =
+        gate.clients.begin(&client, kind).map_err(|exceeded| status::exceeded(&exceeded))?;
     request.extensions_mut().insert(Caller { identity, peer: peer.address() });
     // No service needs the secret, and none can log it.
     request.headers_mut().remove(header::AUTHORIZATION);
@@ -171,10 +172,12 @@ async fn ends(
 }
 
 async fn changed(changes: &mut Option<tokio::sync::watch::Receiver<u64>>) {
-    match changes {
-        Some(changes) if changes.changed().await.is_ok() => {}
-        _ => std::future::pending().await,
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
     }
+    std::future::pending().await
 }
 
 async fn passed(left: Option<Duration>) {
@@ -282,5 +285,38 @@ impl<F: Future<Output = Status>> HttpBody for Leased<F> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::clients::{Allowance, Clients};
+
+    /// A body of which nothing comes.
+    struct Silent;
+
+    impl HttpBody for Silent {
+        type Data = <Body as HttpBody>::Data;
+        type Error = Status;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Framed<Self> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_stands_still_is_given_up() {
+        let clients = Clients::new(Allowance { requests: 1, streams: 1, bytes: 1 });
+        let place = Arc::new(Mutex::new(clients.begin("a", Kind::Request).unwrap()));
+        let mut counted = Counted { body: Body::new(Silent), place, stalled: None };
+        let began = tokio::time::Instant::now();
+        let frame =
+            std::future::poll_fn(|context| Pin::new(&mut counted).poll_frame(context)).await;
+        let status = frame.unwrap().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        assert!(began.elapsed() >= STALLED);
+        drop(counted);
+        assert_eq!(clients.count(), 0, "its place is free");
     }
 }

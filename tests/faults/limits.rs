@@ -24,9 +24,14 @@ fn limited(folders: &Folders, limit: &str) -> Command {
 async fn with_no_descriptor_left_it_waits_without_spinning_and_goes_on_when_there_are_some() {
     const DESCRIPTORS: usize = 80;
     let folders = Folders::new();
-    let process = Process::spawn(limited(&folders, &format!("--nofile={DESCRIPTORS}")));
+    let process = Process::serve(&folders);
     folders.drop_capture("before.bmp", &cell_of(ALL, 1));
     all_once(&process, 1).await;
+    // Lowered while it runs: one that starts with so few takes no more connections than leave some over.
+    let lowered = Command::new("prlimit")
+        .args([format!("--pid={}", process.id()), format!("--nofile={DESCRIPTORS}")])
+        .status();
+    assert!(lowered.unwrap().success());
     // More callers than it can take: the rest wait in the kernel.
     let mut callers = Vec::new();
     for _ in 0..2 * DESCRIPTORS {
@@ -46,6 +51,41 @@ async fn with_no_descriptor_left_it_waits_without_spinning_and_goes_on_when_ther
     assert!(used < before.1.elapsed() / 2, "it spins: {used:?} of {:?}", before.1.elapsed());
     drop(callers);
     all_once(&process, 21).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_do_not_take_the_descriptors_that_captures_need() {
+    const DESCRIPTORS: usize = 80;
+    let folders = Folders::new();
+    let process = Process::spawn(limited(&folders, &format!("--nofile={DESCRIPTORS}")));
+    let mut callers = Vec::new();
+    for _ in 0..2 * DESCRIPTORS {
+        callers.push(TcpStream::connect(process.address).await.unwrap());
+    }
+    for number in 0..20 {
+        folders.drop_capture(&format!("{number}.bmp"), &cell_of(ALL, number));
+    }
+    // A subscriber from elsewhere finds a place, whatever that one address does.
+    let elsewhere = tokio::net::TcpSocket::new_v4().unwrap();
+    elsewhere.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let elsewhere = elsewhere.connect(process.address).await.unwrap();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count();
+    assert!(open < DESCRIPTORS, "{open} are open");
+    let mut elsewhere = Some(elsewhere);
+    let channel = tonic::transport::Endpoint::from_static("http://leukd")
+        .connect_with_connector(tower::service_fn(move |_| {
+            let stream = elsewhere.take().ok_or_else(|| std::io::Error::other("just one"));
+            std::future::ready(stream.map(hyper_util::rt::TokioIo::new))
+        }))
+        .await
+        .unwrap();
+    let mut results = proto::results_client::ResultsClient::new(channel);
+    until("every result", async || {
+        let listed = results.list_results(proto::ListResultsRequest::default()).await.unwrap();
+        (listed.into_inner().results.len() == 20).then_some(())
+    })
+    .await;
+    drop(callers);
 }
 
 /// A control group that ends with the test. Version 1 or 2, where the superuser may make one.

@@ -129,7 +129,8 @@ impl Harness {
         let endpoint = Channel::from_shared(url).unwrap();
         // A daemon that speaks TLS, or serves its socket alone, is called over connections of the test's own.
         let plain = daemon.place().starts_with("127.") && !tls;
-        let channel = if plain { endpoint.connect().await.unwrap() } else { endpoint.connect_lazy() };
+        let channel =
+            if plain { endpoint.connect().await.unwrap() } else { endpoint.connect_lazy() };
         Self { folders, daemon, channel }
     }
 

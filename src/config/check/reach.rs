@@ -14,11 +14,13 @@ pub(super) fn check(findings: &mut Findings, settings: &Settings) {
         let apart = findings.absolute("rpc.socket", socket);
         if apart && socket.as_os_str().len() > LONGEST {
             let shown = socket.display();
-            let message = format!("{shown} is longer than the {LONGEST} bytes that a socket's path may have");
+            let message =
+                format!("{shown} is longer than the {LONGEST} bytes that a socket's path may have");
             findings.problem("rpc.socket", message);
         }
         if settings.watch.folders.iter().any(|folder| socket.starts_with(folder)) {
-            let message = "lies in a watched folder, where leukd never writes: put it into /run/leukd";
+            let message =
+                "lies in a watched folder, where leukd never writes: put it into /run/leukd";
             findings.problem("rpc.socket", message);
         }
         if rpc.socket_mode.0 & 0o007 != 0 && access.file.is_none() {
@@ -56,8 +58,11 @@ fn keys(findings: &mut Findings, tls: &Tls, access: &Access) {
         }
     }
     match (&tls.certificate, &tls.key) {
-        (Some(_), None) => findings.problem("tls.key", "is missing: the certificate is of no use without its key"),
-        (None, Some(_)) => findings.problem("tls.certificate", "is missing: the key is of no use without its certificate"),
+        (Some(_), None) => {
+            findings.problem("tls.key", "is missing: the certificate is of no use without its key")
+        }
+        (None, Some(_)) => findings
+            .problem("tls.certificate", "is missing: the key is of no use without its certificate"),
         (None, None) if tls.client_ca.is_some() => {
             findings.problem("tls.client_ca", "asks for clients' certificates, but without tls.certificate and tls.key there is no TLS");
         }

@@ -69,7 +69,10 @@ impl AsyncRead for Connection {
             if *bytes >= PREFACE_BYTES {
                 self.preface = None;
             } else if read.is_pending() && deadline.as_mut().poll(context).is_ready() {
-                let error = io::Error::new(io::ErrorKind::TimedOut, "the client did not begin to speak HTTP/2");
+                let error = io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client did not begin to speak HTTP/2",
+                );
                 return Poll::Ready(Err(error));
             }
         }

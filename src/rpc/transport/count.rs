@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn one_place_cannot_take_all_and_a_place_without_any_is_forgotten() {
         let count = Count::new(3, 2);
-        let [a, b, c] = ["10.0.0.1", "10.0.0.2", "::ffff:10.0.0.1"].map(|ip| Place::of(ip.parse().unwrap()));
+        let [a, b, c] =
+            ["10.0.0.1", "10.0.0.2", "::ffff:10.0.0.1"].map(|ip| Place::of(ip.parse().unwrap()));
         assert_eq!(a, c);
         let first = count.take(a).unwrap();
         let second = count.take(a).unwrap();
@@ -100,8 +101,8 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_place() {
-        let [a, b, c] =
-            ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"].map(|ip| Place::of(ip.parse().unwrap()));
+        let [a, b, c] = ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"]
+            .map(|ip| Place::of(ip.parse().unwrap()));
         assert_eq!(a, b);
         assert_ne!(a, c);
         assert_eq!(Place::of("::1".parse().unwrap()), Place::Net("::1".parse().unwrap()));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustls::Error as TlsError;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
@@ -30,7 +31,9 @@ const HANDSHAKES_OF_ONE: usize = 32;
 /// How many greeted connections wait for the server to take them.
 const READY: usize = 64;
 /// The pause after the system gave no connection, for want of file descriptors say.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often that is logged.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// The connections that may carry calls, as they come. Listening ends when this is dropped.
 #[derive(Debug)]
@@ -81,6 +84,7 @@ struct Door {
 
 impl Door {
     async fn accept_tcp(self, listener: TcpListener, keys: Option<Arc<Kept<ServerKeys>>>) {
+        let mut told = None;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -89,7 +93,7 @@ impl Door {
             let (tcp, address) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    self.none(&error).await;
+                    self.none(&error, &mut told).await;
                     continue;
                 }
             };
@@ -109,7 +113,9 @@ impl Door {
             };
             let Some(greeting) = self.greeting.take(place) else {
                 let peer = Peer::Tcp { address, certificate: None };
-                let message = format!("{HANDSHAKES_OF_ONE} TLS handshakes of one address, or {HANDSHAKES} of all, are under way");
+                let message = format!(
+                    "{HANDSHAKES_OF_ONE} TLS handshakes of one address, or {HANDSHAKES} of all, are under way"
+                );
                 self.refusals.note(&peer.place(), "", "TOO_MANY_HANDSHAKES", &message);
                 continue;
             };
@@ -119,6 +125,7 @@ impl Door {
     }
 
     async fn accept_unix(self, socket: UnixSocket) {
+        let mut told = None;
         loop {
             let accepted = tokio::select! {
                 accepted = socket.listener.accept() => accepted,
@@ -134,7 +141,7 @@ impl Door {
                         None => self.too_many(&peer),
                     }
                 }
-                Err(error) => self.none(&error).await,
+                Err(error) => self.none(&error, &mut told).await,
             }
         }
     }
@@ -161,7 +168,8 @@ impl Door {
                 return;
             }
             Err(_) => {
-                let message = format!("a TLS handshake did not end within {} s", HANDSHAKE.as_secs());
+                let message =
+                    format!("a TLS handshake did not end within {} s", HANDSHAKE.as_secs());
                 self.refusals.note(&place, "", "TLS_HANDSHAKE", &message);
                 return;
             }
@@ -188,11 +196,20 @@ impl Door {
         self.refusals.note(&peer.place(), "", "TOO_MANY_CONNECTIONS", message);
     }
 
-    async fn none(&self, error: &io::Error) {
+    async fn none(&self, error: &io::Error, told: &mut Option<Instant>) {
         // Whoever goes away before he is greeted is no shortage.
-        if error.kind() != io::ErrorKind::ConnectionAborted {
-            tracing::warn!("the system gives no connection: {error}");
-            tokio::time::sleep(PAUSE).await;
+        if error.kind() == io::ErrorKind::ConnectionAborted {
+            return;
+        }
+        if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            *told = Some(Instant::now());
+            tracing::error!(
+                "the system gives no connection: {error}; clients wait until it does (LimitNOFILE= of the unit)"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = self.ready.closed() => {}
         }
     }
 }
@@ -214,15 +231,19 @@ fn identity(
 fn why(error: &io::Error) -> (&'static str, String) {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     match tls {
-        Some(TlsError::NoCertificatesPresented) => {
-            ("TLS_CLIENT_CERTIFICATE", "the client showed no certificate, and tls.client requires one".to_owned())
-        }
+        Some(TlsError::NoCertificatesPresented) => (
+            "TLS_CLIENT_CERTIFICATE",
+            "the client showed no certificate, and tls.client requires one".to_owned(),
+        ),
         Some(TlsError::InvalidCertificate(what)) => {
             ("TLS_CLIENT_CERTIFICATE", format!("the client's certificate is refused: {what}"))
         }
-        Some(TlsError::AlertReceived(alert)) => {
-            ("TLS_HANDSHAKE", format!("the client refused the handshake ({alert:?}): it may not know the CA of tls.certificate"))
-        }
+        Some(TlsError::AlertReceived(alert)) => (
+            "TLS_HANDSHAKE",
+            format!(
+                "the client refused the handshake ({alert:?}): it may not know the CA of tls.certificate"
+            ),
+        ),
         Some(other) => ("TLS_HANDSHAKE", format!("no TLS handshake: {other}")),
         None => ("TLS_HANDSHAKE", format!("no TLS handshake: {error}")),
     }

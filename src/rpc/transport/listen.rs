@@ -22,7 +22,9 @@ pub enum ListenError {
         source: io::Error,
     },
     /// Somebody serves the socket.
-    #[error("{0} is in use: another leukd serves there; stop it, or choose another path with rpc.socket")]
+    #[error(
+        "{0} is in use: another leukd serves there; stop it, or choose another path with rpc.socket"
+    )]
     InUse(PathBuf),
     /// Something else has the socket's name.
     #[error("{0} is no socket: remove it, or choose another path with rpc.socket")]

@@ -59,7 +59,11 @@ impl TlsFiles {
             .map(|(_, first)| end(&first))
             .ok_or_else(|| format!("{shown}: its first certificate cannot be read"))?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-            format!("{} holds no private key that can be used: {}", self.key.display(), words(&error))
+            format!(
+                "{} holds no private key that can be used: {}",
+                self.key.display(),
+                words(&error)
+            )
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -98,7 +102,9 @@ impl TlsFiles {
 fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(content).collect();
     match found {
-        Ok(found) if found.is_empty() => Err("there is no PEM section CERTIFICATE in it".to_owned()),
+        Ok(found) if found.is_empty() => {
+            Err("there is no PEM section CERTIFICATE in it".to_owned())
+        }
         Ok(found) => Ok(found),
         Err(error) => Err(words(&error)),
     }

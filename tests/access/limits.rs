@@ -1,0 +1,149 @@
+//! What one client, or one address, may have at once.
+
+use std::time::Duration;
+
+use leukd::access::Scope;
+use leukd::config::units::Bytes;
+use leukd::rpc::proto;
+use leukd::rpc::proto::control_client::ControlClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+
+use crate::support::keys::{showing, token};
+use crate::support::refusal::{assert_retry, reason};
+use crate::support::{ALL, Harness, PATIENCE, cell_of, until};
+use crate::{guarded, known, subscribe};
+
+/// A call whose request has begun and does not end: it counts until the sender is dropped.
+async fn unfinished(
+    channel: Channel,
+    image: Option<Vec<u8>>,
+) -> tokio::task::JoinHandle<Result<(), Status>> {
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.unwrap();
+    let first = image.map(|image| proto::ClassifyRequest { image, ..Default::default() });
+    let endless = tokio_stream::StreamExt::chain(
+        tokio_stream::iter(first),
+        tokio_stream::pending::<proto::ClassifyRequest>(),
+    );
+    tokio::spawn(async move {
+        let path = "/leukd.v1.Classifier/Classify".parse().unwrap();
+        let codec = ProstCodec::<proto::ClassifyRequest, proto::ClassifyResponse>::default();
+        client.client_streaming(Request::new(endless), path, codec).await.map(|_| ())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_has_no_more_requests_under_way_than_it_may() {
+    let harness = Harness::start_with(|settings| settings.access.max_requests = 2).await;
+    let mut open =
+        [unfinished(harness.channel(), None).await, unfinished(harness.channel(), None).await];
+    let status = until("the limit", async || {
+        for call in &mut open {
+            // The question below took its place.
+            if call.is_finished() {
+                *call = unfinished(harness.channel(), None).await;
+            }
+        }
+        harness.control().get_status(proto::GetStatusRequest {}).await.err()
+    })
+    .await;
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::ResourceExhausted, "TOO_MANY_REQUESTS")
+    );
+    assert_retry(&status);
+    assert!(status.message().contains("access.max_requests"), "{}", status.message());
+    for call in open {
+        call.abort();
+    }
+    until("a place", async || harness.control().get_status(proto::GetStatusRequest {}).await.ok())
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_has_no_more_streams_open_than_it_may() {
+    let harness = Harness::start_with(|settings| settings.access.max_streams = 2).await;
+    let first = subscribe(harness.channel(), "").await.unwrap();
+    let _second = subscribe(harness.channel(), "").await.unwrap();
+    let status = subscribe(harness.channel(), "").await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::ResourceExhausted, "TOO_MANY_STREAMS")
+    );
+    assert_retry(&status);
+    drop(first);
+    until("a place", async || subscribe(harness.channel(), "").await.ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_has_no_more_bytes_under_way_than_it_may_and_hinders_no_other() {
+    let (harness, file) = guarded(|settings, _| settings.access.max_bytes = Bytes(30_000)).await;
+    let (greedy, modest) =
+        (token(&file, "greedy", &[Scope::Classify]), token(&file, "modest", &[Scope::Classify]));
+    known(&harness, &modest).await;
+    let classify = async |token: &str, bytes: usize| {
+        // What follows the picture's end is no part of it.
+        let mut image = cell_of(ALL, bytes as u64);
+        image.resize(image.len().max(bytes), 0);
+        let request = proto::ClassifyRequest { image, ..Default::default() };
+        harness.classifier().classify(showing(token, request)).await
+    };
+    let status = classify(&greedy, 40_000).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::ResourceExhausted, "TOO_MANY_BYTES")
+    );
+    assert_retry(&status);
+    for _ in 0..5 {
+        classify(&greedy, 20_000).await.unwrap();
+        classify(&modest, 20_000).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_beyond_measure_is_refused() {
+    let harness = Harness::start().await;
+    let mut request = Request::new(proto::GetStatusRequest {});
+    request.metadata_mut().insert("x-long", "x".repeat(64 * 1024).parse().unwrap());
+    let refused = tokio::time::timeout(PATIENCE, harness.control().get_status(request)).await;
+    assert!(refused.expect("an answer in time").is_err());
+    harness.status().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_take_every_connection_and_silent_ones_are_closed() {
+    let harness = Harness::start_with(|settings| settings.rpc.max_connections = 8).await;
+    let address = harness.daemon().address();
+    let elsewhere = async |from: &str| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        socket.connect(address).await.unwrap()
+    };
+    // Six are the most of one address; the seventh is closed at once, and is told nothing.
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.push(elsewhere("127.0.0.2").await);
+    }
+    let began = std::time::Instant::now();
+    let mut seventh = elsewhere("127.0.0.2").await;
+    closes(&mut seventh).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "at once, {:?}", began.elapsed());
+    harness.status().await;
+    let other =
+        Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    ControlClient::new(other).get_status(proto::GetStatusRequest {}).await.unwrap();
+    // Who never begins to speak HTTP/2 gives his place back.
+    for connection in &mut silent {
+        closes(connection).await;
+    }
+}
+
+/// Waits until the server has closed the connection.
+async fn closes(connection: &mut tokio::net::TcpStream) {
+    use tokio::io::AsyncReadExt as _;
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut bytes)).await;
+    let _ = read.expect("the connection is closed in time");
+}

@@ -1,0 +1,95 @@
+//! The Unix socket.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use leukd::config::files::FileMode;
+use leukd::rpc::proto;
+use leukd::rpc::proto::classifier_client::ClassifierClient;
+use leukd::rpc::proto::control_client::ControlClient;
+use leukd::rpc::transport::{ListenError, Listeners, UnixSocket};
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::support::{self, ALL, Harness, cell_of, until};
+
+async fn over_socket(path: &std::path::Path) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("unix:{}", path.display())).unwrap();
+    endpoint.connect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_socket_is_served_beside_the_address_or_alone() {
+    for tcp in [true, false] {
+        let folders = support::Folders::new();
+        let path = folders.root.path().join("leukd.sock");
+        let harness = Harness::start_on(folders, |settings| {
+            settings.rpc.tcp = tcp;
+            settings.rpc.socket = Some(path.clone());
+            settings.rpc.socket_mode = FileMode(0o600);
+        })
+        .await;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let request = proto::ClassifyRequest { image: cell_of(ALL, 3), ..Default::default() };
+        let channel = over_socket(&path).await;
+        let answer = ClassifierClient::new(channel).classify(request).await.unwrap().into_inner();
+        let source = answer.result.unwrap().source.unwrap().kind.unwrap();
+        let proto::source::Kind::Rpc(source) = source else { panic!("{source:?}") };
+        assert_eq!(source.peer, "unix");
+        assert_eq!(harness.daemon().address().port() != 0, tcp);
+        assert!(harness.daemon().place().contains(path.to_str().unwrap()));
+        if tcp {
+            harness.status().await;
+        }
+        harness.stop().await;
+        until("the socket to go with its daemon", async || (!path.exists()).then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_socket_the_kernel_says_who_calls() {
+    let folders = support::Folders::new();
+    let path = folders.root.path().join("leukd.sock");
+    let (harness, _file) = {
+        let file = folders.root.path().join("access.toml");
+        std::fs::write(&file, "").unwrap();
+        let harness = Harness::start_on(folders, |settings| {
+            settings.rpc.socket = Some(path.clone());
+            settings.access.file = Some(file.clone().into());
+        })
+        .await;
+        (harness, file)
+    };
+    // Our own user, which is the daemon's too.
+    let mut control = ControlClient::new(over_socket(&path).await);
+    control.get_status(proto::GetStatusRequest {}).await.unwrap();
+    let status = harness.control().get_status(proto::GetStatusRequest {}).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated, "over TCP he is nobody");
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_one_in_use_or_another_file_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leukd.sock");
+    // A listener that is dropped without ceremony leaves its file, as a killed daemon does.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let first = UnixSocket::open(&path, 0o660).await.unwrap();
+    let second = UnixSocket::open(&path, 0o660).await;
+    assert!(matches!(second, Err(ListenError::InUse(_))), "{second:?}");
+    assert!(tokio::net::UnixStream::connect(&path).await.is_ok(), "the first is left in peace");
+    // A socket that somebody else has put there meanwhile is not ours to remove.
+    std::fs::remove_file(&path).unwrap();
+    let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    drop(first);
+    assert!(path.exists());
+    drop(other);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "precious").unwrap();
+    let third = Listeners::open(None, Some((&path, 0o660))).await;
+    assert!(matches!(third, Err(ListenError::NoSocket(_))), "{third:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    let nowhere =
+        UnixSocket::open(&folder.path().join("none/leukd.sock"), 0o660).await.unwrap_err();
+    assert!(nowhere.to_string().contains("its folder must exist"), "{nowhere}");
+}
