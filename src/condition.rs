@@ -26,6 +26,8 @@ pub enum Component {
     CertificateEnd,
     /// The access file.
     Access,
+    /// The wall clock leapt ahead: retention does not go by it.
+    Clock,
 }
 
 impl Component {
@@ -40,6 +42,7 @@ impl Component {
             Self::Workers => "workers",
             Self::Certificate | Self::CertificateEnd => "certificate",
             Self::Access => "access",
+            Self::Clock => "clock",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+mod audit;
 mod bench;
 mod classify;
 mod completions;
@@ -7,6 +8,7 @@ mod demo;
 mod error;
 mod filter;
 mod images;
+mod journal;
 mod json;
 mod man;
 mod model;
@@ -18,6 +20,7 @@ mod results;
 mod serve;
 mod settings;
 mod show;
+mod state;
 mod status;
 mod tail;
 mod tls_error;
@@ -50,6 +53,8 @@ enum Command {
     Results(results::ResultsArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
+    Audit(audit::AuditArgs),
+    Journal(journal::JournalArgs),
     Check(settings::CheckArgs),
     Config(settings::ConfigArgs),
     Completions(completions::CompletionsArgs),
@@ -112,6 +117,8 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Results(args) => results::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Journal(args) => journal::run(&args),
         Command::Check(args) => settings::check(&args),
         Command::Config(args) => settings::config(&args),
         Command::Completions(args) => completions::run(&args, grammar()),

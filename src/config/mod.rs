@@ -5,6 +5,7 @@
 //! exists, the file that `--config` names, `LEUKD__SECTION__KEY` variables, flags. A list in a later layer
 //! replaces the whole list. An unknown name or a bad value in any layer is an error that says where it stands.
 
+mod audited;
 mod check;
 mod disk;
 mod error;
@@ -15,6 +16,7 @@ mod load;
 pub mod settings;
 pub mod units;
 
+pub use audited::audited;
 pub use error::{ConfigError, Origin, Problem};
 pub use load::{Flag, Loaded, SYSTEM_FILE, Sources, load};
 pub use settings::Settings;

@@ -16,10 +16,11 @@ use crate::cell::Limits;
 use crate::cell::name::NamePattern;
 use crate::clock::Clock;
 use crate::condition::Conditions;
+use crate::config::audited;
 use crate::config::settings::Settings;
 use crate::ingest::{Ingest, IngestSettings, Ledger};
 use crate::journal::types::LedgerRow;
-use crate::journal::{Journal, JournalError, Options};
+use crate::journal::{Journal, JournalError, Options, audit};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
 use crate::pipeline::{self, Pipeline, Trial};
@@ -89,15 +90,20 @@ pub fn build(
         key: "model.trusted_keys",
         message: error.to_string(),
     })?;
+    let bundle = settings.model.bundle.clone().map_or(BundleSource::Embedded, BundleSource::File);
     let options = Options {
         clock: clock.clone(),
         keep_for: settings.journal.keep_for.map(|span| span.0),
         keep_count: settings.journal.keep_count,
         disk_floor: settings.journal.disk_floor.0,
         tail: None,
+        run: Some(audit::Run {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model: model::origin(&bundle),
+            settings: audited(&settings),
+        }),
     };
     let conditions = Conditions::new(clock.clone());
-    let bundle = settings.model.bundle.clone().map_or(BundleSource::Embedded, BundleSource::File);
     let keeper = Arc::new(ModelKeeper::new(
         bundle,
         model::kind(settings.model.engine),
@@ -112,7 +118,11 @@ pub fn build(
         None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
     };
     let loading = keeper.begin()?;
-    let journal = Journal::open(&settings.journal.directory, options)?;
+    let journal = Journal::open(&settings.journal.directory, options);
+    // The load beside may be waiting for it.
+    let known = journal.as_ref().map(Journal::downgrade).unwrap_or_default();
+    let _ = keeper.journal.set(known);
+    let journal = journal?;
     Ok(Daemon {
         settings,
         listeners,
@@ -220,6 +230,7 @@ impl Daemon {
             folders = ?settings.watch.folders,
             state = %settings.journal.directory.display(),
             epoch = context.journal.epoch(),
+            audit_head = %context.journal.audit_head(),
             tls,
             "listening on {at}"
         );

@@ -9,12 +9,13 @@ use arc_swap::ArcSwapOption;
 use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
 use crate::config::settings::{self, Engine};
+use crate::journal::{AuditEvent, WeakJournal};
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
 use crate::model::gate::Limits;
 use crate::model::registry::{Admission, Registry, ReloadError};
 use crate::model::trust::{KeyError, Trust};
-use crate::result::{Digest, Timestamp};
+use crate::result::{Digest, ModelRef, Timestamp};
 use crate::rpc::Reloader;
 
 /// The setting as the engine calls it: settings stand below the model and do not know its words.
@@ -45,6 +46,8 @@ pub(super) struct ModelKeeper {
     pub(super) clock: Clock,
     pub(super) serving_since: Arc<ArcSwapOption<Timestamp>>,
     pub(super) time_to_serving: Arc<OnceLock<Duration>>,
+    /// Where the audit chain is, once it is known; empty where the journal did not open.
+    pub(super) journal: Arc<OnceLock<WeakJournal>>,
     /// True once a model is in service.
     pub(super) serves: tokio::sync::watch::Sender<bool>,
 }
@@ -68,6 +71,7 @@ impl ModelKeeper {
             clock,
             serving_since: Arc::new(ArcSwapOption::empty()),
             time_to_serving: Arc::new(OnceLock::new()),
+            journal: Arc::default(),
             serves: tokio::sync::watch::Sender::new(false),
         }
     }
@@ -81,14 +85,15 @@ impl ModelKeeper {
         self.conditions.raise(Component::Model, "the model is being loaded");
         let keeper = Arc::clone(self);
         let thread = std::thread::Builder::new().name("leukd-model".to_owned());
-        thread.spawn(move || keeper.reload(None))
+        thread.spawn(move || keeper.reload(None, "start"))
     }
 }
 
 impl Reloader for ModelKeeper {
-    fn reload(&self, file: Option<PathBuf>) -> Result<Option<Digest>, ReloadError> {
+    fn reload(&self, file: Option<PathBuf>, by: &str) -> Result<Option<Digest>, ReloadError> {
         let source = file.map_or_else(|| self.configured.clone(), BundleSource::File);
         let started = self.clock.monotonic();
+        let before = self.registry.current().map(|model| model.reference());
         match self.registry.reload(&source) {
             Ok(reloaded) => {
                 let now = self.clock.monotonic();
@@ -108,7 +113,12 @@ impl Reloader for ModelKeeper {
                     "{}",
                     if first { "serving" } else { "model reloaded" }
                 );
-                Ok(reloaded.previous.map(|model| model.digest()))
+                let to = Some(reloaded.model.reference());
+                let previous = reloaded.previous;
+                let from = previous.as_ref().map(|model| model.reference());
+                let trust = Some(reloaded.model.provenance().to_string());
+                self.record(by, &source, Told { from, to, trust, failure: None });
+                Ok(previous.map(|model| model.digest()))
             }
             Err(error) => {
                 tracing::error!("the model was not loaded: {error}");
@@ -120,9 +130,45 @@ impl Reloader for ModelKeeper {
                         ),
                     );
                 }
+                if !matches!(error, ReloadError::Busy) {
+                    let failure = Some(error.to_string());
+                    let told = Told { from: before, failure, ..Told::default() };
+                    self.record(by, &source, told);
+                }
                 Err(error)
             }
         }
+    }
+}
+
+/// How a load ended.
+#[derive(Debug, Default)]
+struct Told {
+    from: Option<ModelRef>,
+    to: Option<ModelRef>,
+    trust: Option<String>,
+    failure: Option<String>,
+}
+
+impl ModelKeeper {
+    /// Tells the audit chain of a load. The first may end before the journal is open.
+    fn record(&self, by: &str, source: &BundleSource, told: Told) {
+        let Some(journal) = self.journal.wait().upgrade() else { return };
+        let (by, origin) = (by.to_owned(), origin(source));
+        let Told { from, to, trust, failure } = told;
+        if let Err(error) =
+            journal.audit_blocking(AuditEvent::Model { by, origin, from, to, trust, failure })
+        {
+            tracing::error!(%error, "the audit chain has no record of a model's loading");
+        }
+    }
+}
+
+/// A bundle's place, in words.
+pub(super) fn origin(source: &BundleSource) -> String {
+    match source {
+        BundleSource::Embedded => "embedded".to_owned(),
+        BundleSource::File(path) => path.display().to_string(),
     }
 }
 

@@ -13,6 +13,7 @@ use super::model::{Loading, ModelKeeper};
 use super::upkeep::{self, Vitals};
 use crate::access::kept::Look;
 use crate::ingest::Captures;
+use crate::journal::AuditEvent;
 use crate::model::registry::ReloadError;
 use crate::result::Digest;
 use crate::rpc::{self, Context, Entrance, Health, Reloader as _, ServeError};
@@ -36,8 +37,8 @@ pub struct Running {
 type Loaded = Result<Option<Digest>, ReloadError>;
 
 /// Loads the configured bundle off the async threads. It ends by itself in bounded time and is never aborted.
-async fn reload(keeper: Arc<ModelKeeper>) -> Loaded {
-    ended(tokio::task::spawn_blocking(move || Ok(keeper.reload(None))).await)
+async fn reload(keeper: Arc<ModelKeeper>, by: &'static str) -> Loaded {
+    ended(tokio::task::spawn_blocking(move || Ok(keeper.reload(None, by))).await)
 }
 
 /// How a load ended that had a thread of its own.
@@ -92,7 +93,12 @@ impl Running {
             stop: context.stop.clone(),
         };
         let mut upkeep = JoinSet::new();
-        upkeep.spawn(upkeep::prune(context.journal.clone(), context.stop.clone()));
+        upkeep.spawn(upkeep::prune(
+            context.journal.clone(),
+            context.conditions.clone(),
+            context.stop.clone(),
+        ));
+        upkeep.spawn(upkeep::tell_head(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
         upkeep.spawn(keys.clone().keep(context.stop.clone()));
@@ -103,7 +109,7 @@ impl Running {
             // A reload that came first has its turn first.
             while let Err(ReloadError::Busy) = loaded {
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                loaded = reload(Arc::clone(&again)).await;
+                loaded = reload(Arc::clone(&again), "start").await;
             }
         });
         let feeder = tokio::spawn(feeder.run());
@@ -147,7 +153,7 @@ impl Running {
         let (keeper, keys) = (Arc::clone(&self.keeper), self.keys.clone());
         async move {
             let _ = tokio::task::spawn_blocking(move || keys.look(Look::Asked)).await;
-            reload(keeper).await
+            reload(keeper, "SIGHUP").await
         }
     }
 
@@ -203,6 +209,12 @@ impl Running {
         });
         let told = tokio::time::timeout(left + Duration::from_secs(1), told).await;
         let clean = in_time && joined.is_ok() && matches!(told, Ok(Ok(true)));
+        let stop = self.context.journal.audit(AuditEvent::Stop { clean });
+        match tokio::time::timeout(Duration::from_secs(1), stop).await {
+            Ok(Ok(head)) => tracing::info!(%head, "the audit chain ends here"),
+            Ok(Err(error)) => tracing::error!(%error, "the audit chain has no record of this stop"),
+            Err(_) => tracing::error!("the audit chain has no record of this stop: the disk hangs"),
+        }
         if clean {
             tracing::info!("stopped");
         } else {

@@ -6,12 +6,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::condition::Component;
-use crate::journal::Journal;
+use crate::condition::{Component, Conditions};
+use crate::config::units::Span;
+use crate::journal::{ClockDoubt, Journal};
 use crate::rpc::{Context, Health};
 
 /// How often retention removes what is too old or too many.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the log tells the head of the audit chain.
+const TELL_HEAD_EVERY: Duration = Duration::from_secs(3600);
 
 /// How often the folders are asked how they are.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,17 +25,41 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 /// Removes results that retention no longer keeps.
-pub(super) async fn prune(journal: Journal, stop: CancellationToken) {
+pub(super) async fn prune(journal: Journal, conditions: Conditions, stop: CancellationToken) {
     loop {
         match journal.prune().await {
             Ok(0) => {}
             Ok(removed) => tracing::info!("retention removed {removed} results"),
             Err(error) => tracing::warn!("retention failed and will be tried again: {error}"),
         }
+        match journal.clock_doubt() {
+            None => conditions.clear(&Component::Clock),
+            Some(ClockDoubt { ahead, left }) => {
+                let hours = |span: Duration| Span::from_secs(span.as_secs() / 3600 * 3600);
+                let message = format!(
+                    "the clock is {} ahead of the time that leukd has seen pass: set it right (timedatectl). \
+                     Nothing is removed by its age meanwhile. If it is right, leukd goes by it after {} more",
+                    hours(ahead),
+                    hours(left)
+                );
+                conditions.raise(Component::Clock, message);
+            }
+        }
         tokio::select! {
             () = tokio::time::sleep(PRUNE_EVERY) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Tells the log where the audit chain ends: whoever keeps the log elsewhere can tell a chain that was cut short.
+pub(super) async fn tell_head(journal: Journal, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TELL_HEAD_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+        tracing::info!(head = %journal.audit_head(), "the audit chain");
     }
 }
 

@@ -20,9 +20,9 @@ pub enum JournalError {
     },
     /// The file is not a journal, or is broken. It is never replaced silently.
     #[error(
-        "{} cannot be used: {what}. Move the file (with its -wal and -shm files) aside and restore it from \
-         a backup, or start without it: leukd then makes a new journal with a new epoch and classifies \
-         the folder again",
+        "{} cannot be used: {what}. `leukd journal check` tells what is wrong; `leukd journal recover` saves what can \
+         be read into a new journal, and keeps this file. Or restore it from a backup: move it aside first, with its \
+         -wal and -shm files",
         .file.display()
     )]
     Damaged {
@@ -44,6 +44,18 @@ pub enum JournalError {
         found: i64,
         /// The newest schema version of this program.
         known: i64,
+    },
+    /// An older leukd wrote the file, which had no audit chain.
+    #[error(
+        "{} has schema version {found}, which has no audit chain: this leukd's daemon begins one when it opens \
+         the journal",
+        .file.display()
+    )]
+    Unaudited {
+        /// The journal's file.
+        file: PathBuf,
+        /// Its schema version.
+        found: i64,
     },
     /// There is too little disk space to store results safely.
     #[error(

@@ -1,6 +1,7 @@
 //! One daemon for one state directory.
 
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use fs_err::OpenOptions;
@@ -15,7 +16,40 @@ const LOCK_FILE: &str = "leukd.lock";
 /// lock, the file only tells people who has it.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    _file: fs_err::File,
+    file: fs_err::File,
+    /// How far the last holder came.
+    pub(super) last: Option<HighWater>,
+}
+
+/// How far a journal came: the epoch, and the sequence that the next result was to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HighWater {
+    pub(super) epoch: String,
+    pub(super) next: u64,
+}
+
+/// Where the writer notes how far it came: below the process id in the lock's file. Without a flush: it survives the
+/// death of the process, and a power cut takes it back at the most, which finds less and nothing wrongly.
+#[derive(Debug)]
+pub(super) struct WaterMark {
+    file: std::fs::File,
+    offset: u64,
+}
+
+impl WaterMark {
+    pub(super) fn note(&self, epoch: &str, next: u64) {
+        let line = format!("{epoch} {next:020}\n");
+        if let Err(error) = self.file.write_all_at(line.as_bytes(), self.offset) {
+            tracing::debug!(%error, "how far the journal came could not be noted");
+        }
+    }
+}
+
+impl HighWater {
+    fn parse(text: &str) -> Option<Self> {
+        let (epoch, next) = text.lines().nth(1)?.split_once(' ')?;
+        Some(Self { epoch: epoch.to_owned(), next: next.parse().ok()? })
+    }
 }
 
 impl DirectoryLock {
@@ -39,16 +73,45 @@ impl DirectoryLock {
                 let _ = (&mut file).take(32).read_to_string(&mut text);
                 return Err(JournalError::Locked {
                     directory: directory.to_owned(),
-                    pid: text.trim().parse().ok(),
+                    pid: pid(&text),
                 });
             }
             Err(error) => return Err(trouble(&error.into())),
         }
+        let mut bytes = Vec::new();
+        (&mut file).take(256).read_to_end(&mut bytes).map_err(|error| trouble(&error))?;
+        let last = HighWater::parse(&String::from_utf8_lossy(&bytes));
+        let kept = last.as_ref().map(|last| format!("{} {:020}\n", last.epoch, last.next));
+        let text = format!("{}\n{}", std::process::id(), kept.unwrap_or_default());
         file.set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(|error| trouble(&error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file, last })
+    }
+
+    /// Where to note how far the journal came. It holds the directory as well.
+    pub(super) fn water_mark(&self) -> std::io::Result<WaterMark> {
+        let offset = format!("{}\n", std::process::id()).len() as u64;
+        Ok(WaterMark { file: self.file.file().try_clone()?, offset })
+    }
+}
+
+fn pid(text: &str) -> Option<u32> {
+    text.lines().next()?.trim().parse().ok()
+}
+
+/// Who has the directory now; none where nobody does, or where it cannot be told. The answer is a glimpse: nothing is
+/// held.
+pub(super) fn holder(directory: &Path) -> Option<Option<u32>> {
+    let mut file = fs_err::File::open(directory.join(LOCK_FILE)).ok()?;
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let _ = (&mut file).take(32).read_to_string(&mut text);
+            Some(pid(&text))
+        }
+        _ => None,
     }
 }
 

@@ -38,7 +38,7 @@
 use std::collections::VecDeque;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ use crate::clock::Clock;
 use crate::result::Record;
 
 pub mod audit;
+mod believed;
+pub mod check;
 pub mod crash;
 mod error;
 pub mod filter;
@@ -56,6 +58,7 @@ mod intake;
 mod lock;
 mod query;
 mod reader;
+pub mod recover;
 mod retention;
 mod row;
 mod schema;
@@ -65,6 +68,7 @@ pub mod types;
 mod writer;
 
 pub use audit::{AuditEvent, AuditHead};
+pub use believed::ClockDoubt;
 pub use error::JournalError;
 pub use follow::Follower;
 pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, MAX_SLIDES, Page, SpecimenCounts};
@@ -91,13 +95,15 @@ pub struct Options {
     pub disk_floor: u64,
     /// How many of the newest results are held in memory. None: [`TAIL`].
     pub tail: Option<usize>,
+    /// The daemon that opens it, for the audit chain. None: the chain tells of no start.
+    pub run: Option<audit::Run>,
 }
 
 impl Options {
     /// Keeps everything, without a floor.
     #[must_use]
     pub const fn new(clock: Clock) -> Self {
-        Self { clock, keep_for: None, keep_count: None, disk_floor: 0, tail: None }
+        Self { clock, keep_for: None, keep_count: None, disk_floor: 0, tail: None, run: None }
     }
 }
 
@@ -122,6 +128,18 @@ pub struct Status {
 #[derive(Debug, Clone)]
 pub struct Journal {
     inner: Arc<Inner>,
+}
+
+/// A journal that is used only as long as somebody else keeps it open.
+#[derive(Debug, Clone, Default)]
+pub struct WeakJournal(std::sync::Weak<Inner>);
+
+impl WeakJournal {
+    /// The journal, if it is still open.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Journal> {
+        self.0.upgrade().map(|inner| Journal { inner })
+    }
 }
 
 #[derive(Debug)]
@@ -158,7 +176,7 @@ impl Journal {
     /// [`JournalError::Locked`], [`JournalError::Newer`], [`JournalError::Damaged`] or
     /// [`JournalError::Storage`]. The file is never replaced.
     pub fn open(directory: &Path, options: Options) -> Result<Self, JournalError> {
-        let Options { clock, keep_for, keep_count, disk_floor, tail } = options;
+        let Options { clock, keep_for, keep_count, disk_floor, tail, run } = options;
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o750)
@@ -166,7 +184,20 @@ impl Journal {
             .map_err(|error| JournalError::io(directory, &error))?;
         let lock = lock::DirectoryLock::take(directory)?;
         let file = directory.join(FILE);
-        let (mut connection, meta) = schema::open_writer(&file, clock.wall())?;
+        let (mut connection, mut meta) = schema::open_writer(&file, clock.wall())?;
+        // An older file than the one that was written last: numbers that clients know would be given again.
+        if let Some(last) = &lock.last
+            && last.epoch == meta.epoch
+            && last.next > meta.next_sequence
+        {
+            schema::begin_epoch(&mut connection, &file, &mut meta, last.next, clock.wall())?;
+        }
+        let water_mark = lock.water_mark().map_err(|error| JournalError::io(&file, &error))?;
+        water_mark.note(&meta.epoch, meta.next_sequence);
+        if let Some(run) = run {
+            audit::announce(&mut connection, &mut meta.chain, run, clock.wall())
+                .map_err(|error| JournalError::sqlite(&file, &error))?;
+        }
         let marks = crash::Marks::open(directory, &mut connection, &file, clock.wall())?;
         let tail = load_tail(&connection, meta.next_sequence, tail.unwrap_or(TAIL))
             .map_err(|error| JournalError::sqlite(&file, &error))?;
@@ -180,15 +211,20 @@ impl Journal {
             tail: RwLock::new(tail),
             followers: follow::Followers::default(),
             audit: Mutex::new(meta.chain.head),
+            doubt: Mutex::default(),
         });
+        let believed = believed::Believed::load(&connection, clock.wall(), clock.monotonic())
+            .map_err(|error| JournalError::sqlite(&file, &error))?;
         let (queue, work) = mpsc::channel(writer::QUEUE);
         let writer = writer::Writer {
             connection,
             shared: Arc::clone(&shared),
             clock,
             keep: retention::Keep { keep_for, keep_count },
+            believed,
             next: meta.next_sequence,
             chain: meta.chain,
+            water_mark,
             unsure: false,
         };
         let thread = std::thread::Builder::new()
@@ -242,6 +278,12 @@ impl Journal {
         }
     }
 
+    /// Tells whether the wall clock leapt ahead, so that [`Journal::prune`] did not go by it the last time.
+    #[must_use]
+    pub fn clock_doubt(&self) -> Option<ClockDoubt> {
+        *self.inner.shared.doubt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn ask<T>(
         &self,
         work: impl FnOnce(writer::Reply<T>) -> writer::Work,
@@ -261,6 +303,12 @@ impl Journal {
         let (reply, answer) = oneshot::channel();
         queue.blocking_send(work(reply)).map_err(|_| JournalError::Closed)?;
         answer.blocking_recv().map_err(|_| JournalError::Closed)?
+    }
+
+    /// The same journal, without keeping it open.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakJournal {
+        WeakJournal(Arc::downgrade(&self.inner))
     }
 
     /// Which journal this is: sequences count within an epoch.

@@ -11,8 +11,17 @@ use crate::result::Timestamp;
 /// How many results one transaction removes: few enough that a commit never waits long for it.
 const BATCH: usize = 512;
 
+/// How many results are looked at for it: more, because those of senseless times tell nothing by themselves.
+const LOOK: usize = 16 * BATCH;
+
 /// Free pages that stay in the file for the results to come: 16 MiB of 4 KiB pages.
 const SPARE_PAGES: i64 = 4096;
+
+/// 2020-01-01T00:00:00Z: no leukd is older, so whatever says so was written by a clock that was not set.
+const EARLIEST: Timestamp = Timestamp(1_577_836_800_000);
+
+/// What is a day ahead of retention's own time was written by a clock that was wrong.
+const AHEAD_MS: i64 = 24 * 3600 * 1000;
 
 /// How long and how many results are kept.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,12 +43,13 @@ pub(super) struct Pruned {
     pub(super) more: bool,
 }
 
-/// Removes one batch.
+/// Removes one batch of what is past its time at `now`; `wall` is what the record of it says.
 pub(super) fn prune(
     connection: &mut Connection,
     chain: &mut Chain,
     keep: Keep,
     now: Timestamp,
+    wall: Timestamp,
 ) -> rusqlite::Result<Pruned> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let newest = transaction
@@ -49,24 +59,33 @@ pub(super) fn prune(
     let too_old = keep
         .keep_for
         .map(|span| now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
-    let past: Vec<u64> = transaction
+    let mut past: Vec<(u64, bool)> = transaction
         .prepare_cached("SELECT sequence, classified_ms FROM results ORDER BY sequence LIMIT ?1")?
-        .query_map([i64::try_from(BATCH).unwrap_or(i64::MAX)], |row| {
+        .query_map([i64::try_from(LOOK).unwrap_or(i64::MAX)], |row| {
             Ok((row::unsigned(row, 0)?, row.get::<_, i64>(1)?))
         })?
-        .take_while(|row| match row {
-            Ok((sequence, at)) => *sequence <= too_many || too_old.is_some_and(|limit| *at < limit),
-            Err(_) => true,
+        .map(|row| {
+            row.map(|(sequence, at)| {
+                let sensible = EARLIEST.0 <= at && at <= now.0.saturating_add(AHEAD_MS);
+                let goes = sequence <= too_many || too_old.is_some_and(|limit| at < limit && sensible);
+                (sequence, goes, sensible)
+            })
         })
-        .map(|row| row.map(|(sequence, _)| sequence))
+        .take_while(|row| {
+            !matches!(row, Ok((_, goes, sensible)) if !goes && (*sensible || too_old.is_none()))
+        })
+        .map(|row| row.map(|(sequence, goes, _)| (sequence, goes)))
         .collect::<rusqlite::Result<_>>()?;
+    // A time that cannot be tells nothing: such a result goes with the first one after it that is too old.
+    past.truncate(past.iter().rposition(|(_, goes)| *goes).map_or(0, |last| last + 1).min(BATCH));
+    let past: Vec<u64> = past.into_iter().map(|(sequence, _)| sequence).collect();
     if let Some(last) = past.last() {
         transaction
             .prepare_cached("DELETE FROM results WHERE sequence <= ?1")?
             .execute([last.cast_signed()])?;
         let from = past.first().copied().unwrap_or(*last);
         let told = Retention { from, to: *last, results: past.len() as u64 };
-        chain.retention(&transaction, now, &told)?;
+        chain.retention(&transaction, wall, &told)?;
         chain.store(&transaction)?;
     }
     let oldest =

@@ -168,9 +168,14 @@ pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Resu
 
 /// The digest of a row that begins with [`STORED`].
 pub(super) fn content(row: &Row<'_>) -> rusqlite::Result<blake3::Hash> {
+    content_at(row, 0)
+}
+
+/// The same where these columns begin at `first`.
+pub(super) fn content_at(row: &Row<'_>, first: usize) -> rusqlite::Result<blake3::Hash> {
     let mut values = [ValueRef::Null; STORED.len()];
     for (column, value) in values.iter_mut().enumerate() {
-        *value = row.get_ref(column)?;
+        *value = row.get_ref(first + column)?;
     }
     Ok(content::digest(values.into_iter()))
 }

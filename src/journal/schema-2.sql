@@ -7,6 +7,10 @@ ALTER TABLE results ADD COLUMN client TEXT NOT NULL DEFAULT '';
 ALTER TABLE meta ADD COLUMN audit_number INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE meta ADD COLUMN audit_hash BLOB NOT NULL DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000';
 
+-- The time that retention went by (believed.rs), and for how long the wall clock has been doubted; NULL: it is not.
+ALTER TABLE meta ADD COLUMN believed_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN doubted_ms INTEGER;
+
 -- What happened, in order. A record is never changed and never removed; it outlives the result it tells of.
 CREATE TABLE audit (
   number INTEGER PRIMARY KEY,                -- 1, 2, 3, ... without holes

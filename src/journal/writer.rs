@@ -7,9 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::audit::{AuditEvent, AuditHead, Chain};
+use super::believed::{Believed, ClockDoubt};
 use super::error::JournalError;
 use super::follow::Followers;
 use super::intake::Intake;
+use super::lock::WaterMark;
 use super::retention::{self, Keep, Pruned};
 use super::row::{self, COLUMNS};
 use super::settle::{Outcome, Trouble, settle};
@@ -45,6 +47,8 @@ pub(super) struct Shared {
     pub(super) followers: Followers,
     /// The newest record of the audit chain that is on the disk.
     pub(super) audit: Mutex<AuditHead>,
+    /// The wall clock leapt ahead, and retention does not go by it yet.
+    pub(super) doubt: Mutex<Option<ClockDoubt>>,
 }
 
 impl Shared {
@@ -78,10 +82,12 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Clock,
     pub(super) keep: Keep,
+    pub(super) believed: Believed,
     /// The sequence that the next result gets.
     pub(super) next: u64,
     /// The end of the audit chain.
     pub(super) chain: Chain,
+    pub(super) water_mark: WaterMark,
     /// A transaction ended in an error, and the disk may know better than this struct how.
     pub(super) unsure: bool,
 }
@@ -215,6 +221,7 @@ impl Writer {
     /// The chain as it is on the disk now.
     fn advance(&mut self, chain: Chain) {
         self.chain = chain;
+        self.water_mark.note(&self.shared.epoch, self.next);
         *self.shared.audit.lock().unwrap_or_else(PoisonError::into_inner) = chain.head;
     }
 
@@ -282,9 +289,12 @@ impl Writer {
             self.learn()?;
         }
         // Also below the disk floor: it is the cure.
-        let mut chain = self.chain;
-        let pruned =
-            retention::prune(&mut self.connection, &mut chain, self.keep, self.clock.wall());
+        let (wall, mut chain) = (self.clock.wall(), self.chain);
+        let now = self.believed.look(wall, self.clock.monotonic());
+        *self.shared.doubt.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.believed.doubt(wall);
+        let pruned = retention::prune(&mut self.connection, &mut chain, self.keep, now, wall)
+            .and_then(|pruned| self.believed.store(&self.connection).map(|()| pruned));
         let pruned = pruned.map_err(|error| {
             self.unsure = true;
             self.shared.trouble(&error)

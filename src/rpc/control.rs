@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::classifier::peer_of;
 use super::proto::control_server::Control;
 use super::{Context, convert, proto, status};
 use crate::condition::Component;
@@ -29,6 +30,7 @@ impl Control for ControlService {
         &self,
         request: Request<proto::ReloadModelRequest>,
     ) -> Result<Response<proto::ReloadModelResponse>, Status> {
+        let by = peer_of(&request);
         let file = request.into_inner().file;
         let source = if file.is_empty() {
             None
@@ -37,7 +39,8 @@ impl Control for ControlService {
         };
         let context = Arc::clone(&self.0);
         let started = std::time::Instant::now();
-        let swapped = tokio::task::spawn_blocking(move || context.reloader.reload(source)).await;
+        let swapped =
+            tokio::task::spawn_blocking(move || context.reloader.reload(source, &by)).await;
         let swapped = swapped.map_err(|error| status::internal(&error))?;
         let previous = swapped.map_err(|error| status::reload(&error))?;
         Ok(Response::new(proto::ReloadModelResponse {

@@ -34,12 +34,12 @@ use crate::result::{Digest, Timestamp};
 /// Loads a bundle and swaps it in: what `ReloadModel` asks of the daemon.
 pub trait Reloader: Send + Sync + std::fmt::Debug {
     /// Loads `file`, or the configured bundle again, tests it and swaps it in. Blocks. Gives the digest
-    /// of the model that served before.
+    /// of the model that served before. `by` is who asked, for the audit chain: `start`, `SIGHUP`, or the client.
     ///
     /// # Errors
     /// The bundle is missing, corrupt or fails its golden inputs, or another reload is under way; the
     /// model before stays in service.
-    fn reload(&self, file: Option<PathBuf>) -> Result<Option<Digest>, ReloadError>;
+    fn reload(&self, file: Option<PathBuf>, by: &str) -> Result<Option<Digest>, ReloadError>;
 }
 
 /// The limits of the face, from the settings.

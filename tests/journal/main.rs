@@ -1,7 +1,9 @@
 //! What the journal promises, through its public face.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod crash;
+mod damage;
 mod durability;
 mod fixtures;
 mod follow;

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use leukd::clock::Clock;
+use leukd::journal::audit::verify;
 use leukd::journal::types::Bounds;
 use leukd::journal::{Journal, Lookup, Options};
 use leukd::result::Decision::{All, Hem};
-use leukd::result::Digest;
+use leukd::result::{Digest, Timestamp};
 
-use crate::fixtures::{all, at, capture, clock, finding, known, stamp, stored};
+use crate::fixtures::{START, all, at, capture, clock, finding, known, stamp, stored};
 use leukd::journal::types::Entry;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -115,4 +117,108 @@ async fn the_file_gives_space_back() {
         tool.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).unwrap()
     };
     assert!(pages("page_count") < 1500 * 10 - 2000, "{} pages", pages("page_count"));
+}
+
+/// Results of a manual clock's present, one a day.
+async fn daily(journal: &Journal, time: &Clock, names: std::ops::Range<u32>) {
+    for index in names {
+        let path = format!("p{index}");
+        let mut finding = finding(&path, &path, All);
+        finding.classified_at = time.wall();
+        stored(journal, Entry::Capture { path: at(&path), stamp: stamp(1), finding }).await;
+        time.advance(DAY);
+        journal.prune().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_ahead_at_boot_removes_nothing_until_it_is_proven() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = |wall: Timestamp| {
+        let time = Clock::manual(wall);
+        let options = Options { keep_for: Some(30 * DAY), ..Options::new(time.clone()) };
+        (Journal::open(directory.path(), options).unwrap(), time)
+    };
+    let (journal, time) = open(START);
+    daily(&journal, &time, 0..20).await;
+    let right = time.wall();
+    drop(journal);
+
+    // The battery is empty: a year ahead at the next start.
+    let year = i64::try_from(365 * DAY.as_millis()).unwrap();
+    let (journal, time) = open(Timestamp(right.0 + year));
+    assert_eq!(journal.prune().await.unwrap(), 0);
+    let doubt = journal.clock_doubt().expect("a doubt");
+    assert!(doubt.ahead >= 360 * DAY && doubt.left == 7 * DAY, "{doubt:?}");
+    // Results of that time are stored and streamed like any other.
+    time.advance(DAY);
+    assert_eq!(journal.prune().await.unwrap(), 0);
+    daily(&journal, &time, 20..22).await;
+    drop(journal);
+
+    // Set right: everything is there, the doubt is over, and age counts as ever.
+    let (journal, time) = open(Timestamp(right.0 + i64::try_from(3 * DAY.as_millis()).unwrap()));
+    assert_eq!(journal.prune().await.unwrap(), 0);
+    assert_eq!(journal.clock_doubt(), None);
+    assert_eq!(journal.bounds(), Bounds { oldest: 1, newest: 22 });
+    daily(&journal, &time, 22..56).await;
+    // The two results from the wrong year went with the first old one after them.
+    assert!(journal.bounds().oldest > 22, "{:?}", journal.bounds());
+    assert_eq!(all(&journal).last().unwrap().sequence, 56);
+}
+
+#[tokio::test]
+async fn a_clock_that_leapt_and_is_right_is_believed_after_a_week_over_restarts() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = |wall: Timestamp| {
+        let time = Clock::manual(wall);
+        let options = Options { keep_for: Some(30 * DAY), ..Options::new(time.clone()) };
+        (Journal::open(directory.path(), options).unwrap(), time)
+    };
+    let (journal, time) = open(START);
+    daily(&journal, &time, 0..3).await;
+    drop(journal);
+    // A sabbatical; then leukd runs for a few hours a day.
+    let mut wall = Timestamp(time.wall().0 + i64::try_from(100 * DAY.as_millis()).unwrap());
+    let mut removed = 0;
+    let mut days = 0;
+    while removed == 0 {
+        assert!(days < 30, "never believed");
+        let (journal, time) = open(wall);
+        removed += journal.prune().await.unwrap();
+        for _ in 0..9 {
+            time.advance(Duration::from_secs(3600));
+            removed += journal.prune().await.unwrap();
+        }
+        wall = Timestamp(time.wall().0 + 15 * 3_600_000);
+        days += 1;
+    }
+    assert!((17..=21).contains(&days), "believed after {days} days of nine hours");
+    assert_eq!(removed, 3);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_breaks_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = clock();
+    let options = Options { keep_for: Some(30 * DAY), ..Options::new(time.clone()) };
+    let journal = Journal::open(directory.path(), options).unwrap();
+    daily(&journal, &time, 0..3).await;
+    // 1970, as a workstation without a battery has it, and then right again.
+    let right = time.wall();
+    time.set_wall(Timestamp(1_000));
+    daily(&journal, &time, 3..6).await;
+    assert_eq!(journal.bounds(), Bounds { oldest: 1, newest: 6 });
+    time.set_wall(Timestamp(right.0 + i64::try_from(3 * DAY.as_millis()).unwrap()));
+    daily(&journal, &time, 6..20).await;
+    assert_eq!(journal.clock_doubt(), None);
+    assert_eq!(
+        journal.bounds(),
+        Bounds { oldest: 1, newest: 20 },
+        "1970 is not old: it is no time"
+    );
+    let numbers: Vec<u64> = all(&journal).iter().map(|record| record.sequence).collect();
+    assert_eq!(numbers, (1..=20).collect::<Vec<_>>(), "the cursor's order is the sequence");
+    let verified = verify(&directory.path().join(leukd::journal::FILE), &[]).unwrap();
+    assert_eq!(verified.fault, None);
 }

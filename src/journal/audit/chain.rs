@@ -91,10 +91,22 @@ struct Genesis<'a> {
     next_sequence: u64,
 }
 
+/// The newest results were lost: sequences count in another epoch.
+#[derive(Serialize)]
+struct Epoch<'a> {
+    from: &'a str,
+    to: &'a str,
+    lost_from: u64,
+    lost_to: u64,
+}
+
 /// A result that was there before the chain.
 #[derive(Serialize)]
 struct Adopted {
     sequence: u64,
+    /// Its sequence in the journal that it was saved from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    was: Option<u64>,
     content: String,
 }
 
@@ -150,6 +162,48 @@ impl Chain {
         self.append(connection, now, "retention", told)
     }
 
+    pub(in crate::journal) fn epoch(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        (from, to): (&str, &str),
+        (lost_from, lost_to): (u64, u64),
+    ) -> rusqlite::Result<()> {
+        self.append(connection, now, "epoch", Epoch { from, to, lost_from, lost_to })
+    }
+
+    pub(in crate::journal) fn recovery(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        told: impl Serialize,
+    ) -> rusqlite::Result<()> {
+        self.append(connection, now, "recovery", told)
+    }
+
+    /// Takes every result that is there under the chain. `was` asks for the sequence that one had before.
+    pub(in crate::journal) fn adopt(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        was: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        let sql = format!("SELECT {} FROM results ORDER BY sequence", STORED.join(", "));
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        let mut was = was.map(|sql| connection.prepare(sql)).transpose()?;
+        while let Some(row) = rows.next()? {
+            let sequence = row::unsigned(row, 0)?;
+            let content = row::content(row)?.to_string();
+            let was = was
+                .as_mut()
+                .map(|was| was.query_row([sequence.cast_signed()], |row| row::unsigned(row, 0)))
+                .transpose()?;
+            self.append(connection, now, "adopted", Adopted { sequence, was, content })?;
+        }
+        Ok(())
+    }
+
     /// Writes the head into `meta`, inside the caller's transaction.
     pub(in crate::journal) fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection
@@ -178,14 +232,7 @@ pub(in crate::journal) fn begin(
     let results =
         connection.query_row("SELECT count(*) FROM results", [], |row| row::unsigned(row, 0))?;
     chain.append(connection, now, "genesis", Genesis { epoch, results, next_sequence })?;
-    let sql = format!("SELECT {} FROM results ORDER BY sequence", STORED.join(", "));
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let sequence = row::unsigned(row, 0)?;
-        let content = row::content(row)?.to_string();
-        chain.append(connection, now, "adopted", Adopted { sequence, content })?;
-    }
+    chain.adopt(connection, now, None)?;
     chain.store(connection)?;
     Ok(chain)
 }

@@ -18,10 +18,23 @@ use serde::Serialize;
 use super::{Journal, JournalError, writer};
 use crate::result::ModelRef;
 
+mod announce;
 mod chain;
 pub(super) mod content;
+mod export;
+mod verify;
 
-pub(super) use chain::{Chain, Retention, begin};
+pub use announce::Run;
+pub use export::{Chain as ExportedChain, Sealed};
+pub use verify::{Fault, Verified, verify};
+
+pub(super) use announce::announce;
+pub(super) use chain::{Chain, Retention, begin, seal};
+pub(super) use verify::examine;
+
+/// The events of the chain, without those that come in thousands: SQLite uses the index of these words only where
+/// a query repeats them.
+pub(super) const RARE: &str = "kind NOT IN ('result', 'rejection', 'adopted')";
 
 /// The longest text that a caller from outside puts into a record, in bytes.
 const LONGEST: usize = 256;
@@ -87,6 +100,8 @@ pub enum AuditEvent {
         from: Option<ModelRef>,
         /// What serves since; none where it was refused and `from` stays in service.
         to: Option<ModelRef>,
+        /// Who signed it, or which setting lets it in unsigned.
+        trust: Option<String>,
         /// Why it was refused.
         failure: Option<String>,
     },
@@ -146,8 +161,9 @@ impl AuditEvent {
                 reason: clipped(reason),
                 count,
             },
-            Self::Model { by, origin, from, to, failure } => {
-                Self::Model { by: clipped(by), origin, from, to, failure: failure.map(clipped) }
+            Self::Model { by, origin, from, to, trust, failure } => {
+                let (by, failure) = (clipped(by), failure.map(clipped));
+                Self::Model { by, origin, from, to, trust, failure }
             }
             other => other,
         }

@@ -1,0 +1,182 @@
+//! `leukd journal`: the journal's file, sound or not.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::error::CliError;
+use super::output::{Output, clean, remark};
+use super::state::{StateArgs, failed};
+use crate::clock::Clock;
+use crate::journal::check::{Report, check};
+use crate::journal::recover::{Recovered, recover};
+use crate::result::RESEARCH_USE_ONLY;
+
+/// Check the journal, or recover a damaged one
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct JournalArgs {
+    #[command(subcommand)]
+    command: JournalCommand,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum JournalCommand {
+    /// Read all of the journal and say what is wrong, if anything, and what to do
+    ///
+    /// Changes nothing, and may be run while a daemon works. Exit code 65 when something is wrong.
+    Check {
+        #[command(flatten)]
+        state: StateArgs,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new journal of everything that can be read of a damaged one
+    ///
+    /// The damaged file is kept. The new journal has an epoch of its own: its results are numbered anew, with the ids
+    /// that they had, and clients read it from the beginning. Captures whose results were lost are classified again
+    /// from the export folder when the daemon starts.
+    Recover {
+        #[command(flatten)]
+        state: StateArgs,
+        /// Put the new journal into this folder, which has none, and leave the damaged one where it is; without it, the
+        /// new one takes the damaged one's place
+        #[arg(long, value_name = "DIR")]
+        output: Option<PathBuf>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The journal cannot be read or is in use; [`CliError::Data`] where it is not sound.
+pub(super) fn run(args: &JournalArgs) -> Result<(), CliError> {
+    match &args.command {
+        JournalCommand::Check { state, json } => examine(&state.file()?, *json),
+        JournalCommand::Recover { state, output, json } => mend(state, output.as_deref(), *json),
+    }
+}
+
+fn examine(file: &Path, as_json: bool) -> Result<(), CliError> {
+    let report = check(file).map_err(|error| failed(&error))?;
+    let out = Output::new();
+    let sound = report.findings.is_empty();
+    if as_json {
+        out.line(&to_json(file, &report).to_string())?;
+    } else {
+        for line in in_words(file, &report) {
+            out.line(&clean(&line))?;
+        }
+    }
+    if sound {
+        return Ok(());
+    }
+    let chain_alone = report.findings.iter().all(|finding| finding.area == "audit");
+    let advice = if chain_alone {
+        "somebody may have changed it by hand. Keep the files as they are, look at them with `leukd audit verify` \
+         and tell whoever answers for it"
+    } else if report.findings.iter().all(|finding| finding.area == "schema") {
+        "start this leukd's daemon on it once"
+    } else {
+        "stop leukd (systemctl stop leukd), then run `leukd journal recover`: it saves what can be read and keeps the \
+         damaged file. Or restore the file from a backup"
+    };
+    Err(CliError::Data(format!("{} is not sound: {advice}", file.display())))
+}
+
+fn in_words(file: &Path, report: &Report) -> Vec<String> {
+    let mut lines: Vec<String> =
+        report.findings.iter().map(|found| format!("{}: {}", found.area, found.what)).collect();
+    if let Some(holder) = report.held {
+        let by = holder.map_or_else(String::new, |pid| format!(", process {pid}"));
+        lines.push(format!("a leukd has it{by}: what it stored meanwhile was not looked at"));
+    }
+    if lines.is_empty() || report.findings.is_empty() {
+        let head = report.audit.as_ref().map_or_else(String::new, |a| format!(", head {}", a.head));
+        lines.push(format!(
+            "{} is sound: {} results, {} files in the ledger, audit chain whole{head}",
+            file.display(),
+            report.results,
+            report.captures
+        ));
+    }
+    lines
+}
+
+fn to_json(file: &Path, report: &Report) -> serde_json::Value {
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|found| json!({ "area": found.area, "what": found.what }))
+        .collect();
+    json!({
+        "file": file,
+        "sound": findings.is_empty(),
+        "epoch": report.epoch,
+        "results": report.results,
+        "captures": report.captures,
+        "audit_head": report.audit.as_ref().map(|audit| audit.head.to_string()),
+        "held": report.held.is_some(),
+        "held_by": report.held.flatten(),
+        "findings": findings,
+        "notice": RESEARCH_USE_ONLY,
+    })
+}
+
+fn mend(state: &StateArgs, output: Option<&Path>, as_json: bool) -> Result<(), CliError> {
+    // The file may be unreadable, but it must be there.
+    let file = state.file()?;
+    let directory = match file.parent() {
+        Some(directory) if file.file_name().is_some_and(|name| name == crate::journal::FILE) => {
+            directory
+        }
+        _ => {
+            let file = file.display();
+            return Err(CliError::Usage(format!(
+                "{file}: name the state folder; in it the journal is called {}",
+                crate::journal::FILE
+            )));
+        }
+    };
+    let recovered = recover(directory, output, &Clock::system()).map_err(|error| failed(&error))?;
+    let out = Output::new();
+    if as_json {
+        let text = serde_json::to_string(&recovered)
+            .map_err(|error| CliError::Software(error.to_string()))?;
+        return out.line(&text);
+    }
+    for line in told(&recovered) {
+        out.line(&clean(&line))?;
+    }
+    remark("leukd: run the daemon as before; captures without a result are classified again");
+    Ok(())
+}
+
+fn told(recovered: &Recovered) -> Vec<String> {
+    let lost = match recovered.lost {
+        Some(0) => "none was lost".to_owned(),
+        Some(lost) => format!("{lost} could not be read"),
+        None => "how many there were is not known".to_owned(),
+    };
+    let altered = match recovered.altered {
+        0 => String::new(),
+        altered => format!("; {altered} were not what the audit chain says, and left out"),
+    };
+    let mut lines = vec![
+        format!("{} results saved; {lost}{altered}", recovered.results),
+        format!("{} files in the ledger", recovered.captures),
+        format!("new journal {}, epoch {}", recovered.journal.display(), recovered.epoch),
+        format!(
+            "damaged journal {}, SHA-256 {}",
+            recovered.damaged.display(),
+            recovered.damaged_sha256
+        ),
+    ];
+    if let Some(head) = &recovered.audit_head_before {
+        lines.push(format!("its audit chain can be read up to {head}"));
+    }
+    lines
+}

@@ -1,0 +1,60 @@
+//! The journal of a command that works on its file, a daemon running or not.
+
+use std::path::PathBuf;
+
+use super::error::CliError;
+use super::settings::SettingsArgs;
+use crate::journal::{self, JournalError};
+
+/// Which journal.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct StateArgs {
+    /// The state folder, or a journal's file in any folder; without it, the configured one
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+    /// Read the state folder's name from this file over /etc/leukd/leukd.toml
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+impl StateArgs {
+    /// The folder, or the file where one was named.
+    ///
+    /// # Errors
+    /// [`CliError::Config`].
+    pub(super) fn place(&self) -> Result<PathBuf, CliError> {
+        if let Some(place) = &self.state {
+            return Ok(place.clone());
+        }
+        let settings = SettingsArgs { config: self.config.clone(), ..SettingsArgs::default() };
+        Ok(settings.load()?.settings.journal.directory)
+    }
+
+    /// The journal's file, which exists.
+    ///
+    /// # Errors
+    /// [`CliError::NoInput`] where there is none; [`CliError::Config`].
+    pub(super) fn file(&self) -> Result<PathBuf, CliError> {
+        let place = self.place()?;
+        let file = if place.is_file() { place } else { place.join(journal::FILE) };
+        match fs_err::metadata(&file) {
+            Ok(found) if found.is_file() => Ok(file),
+            Ok(_) => Err(CliError::NoInput(format!("{}: this is no file", file.display()))),
+            Err(error) => Err(CliError::NoInput(format!(
+                "{error}: name the state folder with --state, and read it as a user who may"
+            ))),
+        }
+    }
+}
+
+/// What a journal's failure is for the caller of a command.
+pub(super) fn failed(error: &JournalError) -> CliError {
+    let text = error.to_string();
+    match error {
+        JournalError::Damaged { .. }
+        | JournalError::Newer { .. }
+        | JournalError::Unaudited { .. } => CliError::Data(text),
+        JournalError::Locked { .. } => CliError::Unavailable(text),
+        _ => CliError::Io(text),
+    }
+}

@@ -1,0 +1,213 @@
+//! A new journal of what can be read of a damaged one.
+//!
+//! The damaged file is copied, and only the copy is opened; the original is moved aside at the end, or left
+//! where it is. The new journal has an epoch of its own, so that every client learns by OUT_OF_RANGE that its
+//! cursor counts in another journal. What was lost leaves holes, and an epoch has none: results are numbered anew, in
+//! their order. Their `result_id` stays. A capture whose ledger row or result was lost has none, or one that fits
+//! no file: it is looked at again, and classified again where its bytes have no result.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::audit::Chain;
+use super::error::JournalError;
+use super::{FILE, lock, schema};
+use crate::clock::Clock;
+use crate::result::{Digest, Timestamp};
+
+mod rebuild;
+mod salvage;
+mod skeleton;
+
+use salvage::{Before, Wreck};
+
+/// What was saved and what was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// The new journal's file.
+    pub journal: PathBuf,
+    /// Where the damaged file is now.
+    pub damaged: PathBuf,
+    /// SHA-256 of the damaged file, in hexadecimal.
+    pub damaged_sha256: String,
+    /// The damaged journal's epoch; none where it could not be read.
+    pub epoch_before: Option<String>,
+    /// The new journal's epoch.
+    pub epoch: String,
+    /// Results that were saved.
+    pub results: u64,
+    /// Results that were there and could not be read; none where nobody knows how many there were.
+    pub lost: Option<u64>,
+    /// Results that could be read and are not what the audit chain says: they were left out.
+    pub altered: u64,
+    /// Ledger rows that were saved.
+    pub captures: u64,
+    /// The newest record of the damaged journal's audit chain that fits.
+    pub audit_head_before: Option<String>,
+    /// What is wrong with that chain; none where it was whole.
+    pub audit_fault_before: Option<String>,
+}
+
+/// Makes a new journal of what can be read of the one in `state`: in `output`, which then holds a journal and the
+/// original is not touched, or in its place, and the damaged file is kept beside it.
+///
+/// # Errors
+/// [`JournalError::Locked`] while a daemon has the journal; [`JournalError::Damaged`] where nothing can be read;
+/// [`JournalError::Storage`]. The damaged file is then where it was.
+pub fn recover(
+    state: &Path,
+    output: Option<&Path>,
+    clock: &Clock,
+) -> Result<Recovered, JournalError> {
+    let _lock = lock::DirectoryLock::take(state)?;
+    let original = state.join(FILE);
+    let place = output.unwrap_or(state);
+    let trouble = |error: &std::io::Error| JournalError::io(place, error);
+    fs_err::create_dir_all(place).map_err(|error| trouble(&error))?;
+    let target = place.join(FILE);
+    if output.is_some() && target.exists() {
+        return Err(JournalError::Storage {
+            file: target,
+            what: "there is a journal already: name an empty folder".to_owned(),
+        });
+    }
+    let work = tempfile::Builder::new()
+        .prefix("recovering-")
+        .tempdir_in(place)
+        .map_err(|error| trouble(&error))?;
+    let copy = work.path().join("damaged.sqlite");
+    let sha256 = copied(&original, &copy)?;
+    if with_suffix(&original, "-wal").exists() {
+        copied(&with_suffix(&original, "-wal"), &with_suffix(&copy, "-wal"))?;
+    }
+    let fresh = work.path().join(FILE);
+    let wreck = Wreck::open(&copy).map_err(|error| match error {
+        JournalError::Damaged { what, .. } => {
+            JournalError::Damaged { file: original.clone(), what }
+        }
+        other => other,
+    })?;
+    let mut recovered = build(&fresh, &wreck, &sha256, clock.wall())?;
+    drop(wreck);
+    recovered.damaged.clone_from(&original);
+    if output.is_none() {
+        recovered.damaged = put_aside(&original, clock.wall())?;
+    }
+    fs_err::rename(&fresh, &target).map_err(|error| trouble(&error))?;
+    fs_err::File::open(place)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| trouble(&error))?;
+    recovered.journal = target;
+    Ok(recovered)
+}
+
+/// Writes the new journal, all of it in one transaction.
+fn build(
+    fresh: &Path,
+    wreck: &Wreck,
+    sha256: &Digest,
+    now: Timestamp,
+) -> Result<Recovered, JournalError> {
+    let trouble = |error: rusqlite::Error| JournalError::sqlite(fresh, &error);
+    let (mut connection, meta) = schema::open_writer(fresh, now)?;
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(trouble)?;
+    let work = || -> rusqlite::Result<Recovered> {
+        rebuild::stage(&transaction)?;
+        let before = wreck.salvage(&transaction)?;
+        let built = rebuild::rebuild(&transaction, before.removed_to, now)?;
+        // What was there by its numbers, and is not: retention's part was removed, not lost.
+        let lost = before.next_sequence.map(|next| {
+            next.saturating_sub(1).saturating_sub(before.removed_to).saturating_sub(built.read)
+        });
+        let Before { epoch: epoch_before, head, fault, .. } = before;
+        let recovered = Recovered {
+            journal: PathBuf::new(),
+            damaged: PathBuf::new(),
+            damaged_sha256: sha256.to_string(),
+            epoch_before,
+            epoch: meta.epoch.clone(),
+            results: built.results,
+            lost,
+            altered: built.altered,
+            captures: built.captures,
+            audit_head_before: head,
+            audit_fault_before: fault,
+        };
+        let mut chain = meta.chain;
+        tell(&transaction, &mut chain, &recovered, &built, now)?;
+        rebuild::unstage(&transaction)?;
+        Ok(recovered)
+    };
+    let recovered = work().map_err(trouble)?;
+    transaction.commit().map_err(trouble)?;
+    // The log goes into the file, which is then complete by itself.
+    connection
+        .execute_batch("PRAGMA incremental_vacuum")
+        .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
+        .and_then(|()| connection.close().map_err(|(_, error)| error))
+        .map_err(trouble)?;
+    Ok(recovered)
+}
+
+/// The records of a recovery, and one of each result that was saved.
+fn tell(
+    connection: &Connection,
+    chain: &mut Chain,
+    recovered: &Recovered,
+    built: &rebuild::Built,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        next_sequence: u64,
+        #[serde(flatten)]
+        recovered: &'a Recovered,
+    }
+    chain.recovery(connection, now, Told { next_sequence: built.next, recovered })?;
+    chain.adopt(connection, now, Some("SELECT old FROM renumbered WHERE sequence = ?1"))?;
+    connection.execute("UPDATE meta SET next_sequence = ?1", [built.next.cast_signed()])?;
+    chain.store(connection)
+}
+
+/// Copies a file and gives the digest of what was copied. A part that the disk does not give back is zeros.
+fn copied(from: &Path, to: &Path) -> Result<Digest, JournalError> {
+    let (mut source, mut target) = (
+        fs_err::File::open(from).map_err(|error| JournalError::io(from, &error))?,
+        fs_err::File::create(to).map_err(|error| JournalError::io(to, &error))?,
+    );
+    let mut hasher = Sha256::new();
+    let mut part = vec![0; 1 << 20];
+    loop {
+        let read = source.read(&mut part).map_err(|error| JournalError::io(from, &error))?;
+        if read == 0 {
+            return Ok(Digest(hasher.finalize().into()));
+        }
+        hasher.update(&part[..read]);
+        target.write_all(&part[..read]).map_err(|error| JournalError::io(to, &error))?;
+    }
+}
+
+/// Moves the damaged journal's files out of the way, under names that tell when, and gives that of the main one.
+fn put_aside(original: &Path, now: Timestamp) -> Result<PathBuf, JournalError> {
+    let stamp: String = now.to_rfc3339().chars().filter(char::is_ascii_alphanumeric).collect();
+    let aside = with_suffix(original, &format!(".damaged-{stamp}"));
+    for suffix in ["-wal", "-shm", ""] {
+        let from = with_suffix(original, suffix);
+        if from.exists() {
+            let to = with_suffix(&aside, suffix);
+            fs_err::rename(&from, to).map_err(|error| JournalError::io(&from, &error))?;
+        }
+    }
+    Ok(aside)
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,446 @@
+//! The audit chain: what it holds, and what it finds.
+
+use std::path::{Path, PathBuf};
+
+use leukd::journal::audit::{AuditEvent, AuditHead, Fault, Verified, verify};
+use leukd::journal::{FILE, Journal, Options};
+use leukd::result::Decision::{All, Hem, Rejected, Review};
+use proptest::prelude::*;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use crate::fixtures::{capture, clock, known, open, request, stored};
+
+/// A closed journal with results of every kind, one of them superseded, some removed by retention.
+async fn story(directory: &Path) -> PathBuf {
+    let options = Options { keep_count: Some(7), ..Options::new(clock()) };
+    let journal = Journal::open(directory, options).unwrap();
+    stored(&journal, capture("old-1", 1, "O1", All)).await;
+    stored(&journal, capture("old-2", 1, "O2", Hem)).await;
+    stored(&journal, capture("a", 1, "A", All)).await;
+    stored(&journal, capture("b", 1, "B", Rejected)).await;
+    known(&journal, capture("copy of a", 1, "A", All)).await;
+    stored(&journal, request("R", "11", "m")).await;
+    stored(&journal, capture("b", 2, "B whole", Review)).await;
+    stored(&journal, capture("c", 1, "C", Hem)).await;
+    let failure = AuditEvent::LoginFailure {
+        peer: "127.0.0.1:9".to_owned(),
+        client: "token:nobody".to_owned(),
+        reason: "no such token".to_owned(),
+        count: 3,
+    };
+    journal.audit(failure).await.unwrap();
+    stored(&journal, capture("d", 1, "D", Hem)).await;
+    stored(&journal, capture("e", 1, "E", All)).await;
+    assert_eq!(journal.prune().await.unwrap(), 2);
+    stored(&journal, capture("f", 1, "F", All)).await;
+    directory.join(FILE)
+}
+
+fn whole(file: &Path) -> Verified {
+    let verified = verify(file, &[]).unwrap();
+    assert_eq!(verified.fault, None);
+    verified
+}
+
+fn fault(file: &Path, heads: &[AuditHead]) -> Fault {
+    verify(file, heads).unwrap().fault.expect("a fault that is found")
+}
+
+fn tool(file: &Path) -> Connection {
+    let tool = Connection::open(file).unwrap();
+    tool.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
+    tool
+}
+
+fn kinds(file: &Path) -> Vec<String> {
+    let tool = tool(file);
+    let mut kinds = tool.prepare("SELECT kind FROM audit ORDER BY number").unwrap();
+    kinds.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+fn number(file: &Path, sql: &str) -> u64 {
+    let number: i64 = tool(file).query_row(sql, [], |row| row.get(0)).unwrap();
+    number.cast_unsigned()
+}
+
+/// The number of the record that tells of a result.
+fn record_of(file: &Path, sequence: i64) -> u64 {
+    let sql = format!(
+        "SELECT number FROM audit WHERE kind IN ('result', 'rejection', 'adopted') \
+         AND record ->> 'sequence' = {sequence}"
+    );
+    number(file, &sql)
+}
+
+#[tokio::test]
+async fn every_result_rejection_removal_and_event_is_one_record_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = story(directory.path()).await;
+    let told = kinds(&file);
+    let expected = "genesis result result result rejection result result result login-failure result result \
+                    retention result";
+    assert_eq!(told, expected.split_whitespace().collect::<Vec<_>>());
+    let verified = whole(&file);
+    assert_eq!((verified.head.number, verified.compared, verified.removed), (13, 8, 2));
+    let record: String = tool(&file)
+        .query_row("SELECT record FROM audit WHERE kind = 'login-failure'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(
+        record,
+        r#"{"number":9,"at":"2026-01-01T00:00:00Z","kind":"login-failure","peer":"127.0.0.1:9","client":"token:nobody","reason":"no such token","count":3}"#
+    );
+}
+
+#[tokio::test]
+async fn a_result_without_its_record_is_never_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let before = journal.audit_head();
+    let saboteur = Connection::open(directory.path().join(FILE)).unwrap();
+    saboteur
+        .execute_batch(
+            "CREATE TRIGGER boom BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no disk'); END",
+        )
+        .unwrap();
+    journal.commit(capture("a", 1, "A", All)).await.unwrap_err();
+    assert_eq!((journal.bounds().newest, journal.audit_head()), (0, before));
+    saboteur.execute_batch("DROP TRIGGER boom").unwrap();
+    stored(&journal, capture("a", 1, "A", All)).await;
+    assert_eq!(journal.audit_head().number, before.number + 1);
+    whole(&directory.path().join(FILE));
+}
+
+#[tokio::test]
+async fn a_chain_is_verified_while_the_journal_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let file = directory.path().join(FILE);
+    for index in 0..40 {
+        stored(&journal, capture(&format!("p{index}"), 1, &format!("{index}"), All)).await;
+        let verified = whole(&file);
+        assert_eq!(verified.head, journal.audit_head());
+        assert_eq!(verified.compared, index + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_removed_record_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = story(directory.path()).await;
+    let head = whole(&file).head;
+    for gone in 1..=head.number {
+        let tool = tool(&file);
+        tool.execute_batch(&format!(
+            "CREATE TEMP TABLE kept AS SELECT * FROM audit WHERE number = {gone};
+             DELETE FROM audit WHERE number = {gone}"
+        ))
+        .unwrap();
+        let found = fault(&file, &[]);
+        assert_eq!(found.number, gone, "{found:?}");
+        tool.execute_batch("INSERT INTO audit SELECT * FROM kept").unwrap();
+    }
+    assert_eq!(whole(&file).head, head);
+}
+
+#[tokio::test]
+async fn exchanged_and_inserted_records_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = story(directory.path()).await;
+    let tool = tool(&file);
+    // Two neighbours change places, hashes and numbers included.
+    tool.execute_batch(
+        "UPDATE audit SET number = -1 WHERE number = 4; UPDATE audit SET number = 4 WHERE number = 5;
+         UPDATE audit SET number = 5 WHERE number = -1",
+    )
+    .unwrap();
+    assert_eq!(fault(&file, &[]).number, 4);
+    tool.execute_batch(
+        "UPDATE audit SET number = -1 WHERE number = 4; UPDATE audit SET number = 4 WHERE number = 5;
+         UPDATE audit SET number = 5 WHERE number = -1",
+    )
+    .unwrap();
+    whole(&file);
+    // A record comes in between, sealed as it should be, and the later ones move up.
+    let mut records: Vec<(i64, String)> = tool
+        .prepare("SELECT number, record FROM audit ORDER BY number")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    tool.execute_batch("UPDATE audit SET number = 1000 + number WHERE number >= 6").unwrap();
+    tool.execute_batch("UPDATE audit SET number = number - 999 WHERE number >= 1000").unwrap();
+    let previous: Vec<u8> =
+        tool.query_row("SELECT hash FROM audit WHERE number = 5", [], |row| row.get(0)).unwrap();
+    let forged = r#"{"number":6,"at":"2026-01-01T00:00:00Z","kind":"stop","clean":true}"#;
+    let hash = blake3::hash(&[&previous, forged.as_bytes()].concat());
+    tool.execute(
+        "INSERT INTO audit VALUES (6, 'stop', ?1, ?2)",
+        (forged, hash.as_bytes().as_slice()),
+    )
+    .unwrap();
+    assert_eq!(fault(&file, &[]).number, 7, "the one after it does not fit");
+    // A record after the last one, and one before the first.
+    tool.execute_batch("DELETE FROM audit WHERE number = 6").unwrap();
+    tool.execute_batch("UPDATE audit SET number = 1000 + number WHERE number >= 6").unwrap();
+    tool.execute_batch("UPDATE audit SET number = number - 1001 WHERE number >= 1000").unwrap();
+    let head = whole(&file).head;
+    let (last, text) = records.pop().unwrap();
+    let hash = blake3::hash(&[head.hash.as_bytes(), text.as_bytes()].concat());
+    for place in [last + 1, 0, -5] {
+        tool.execute(
+            "INSERT INTO audit VALUES (?1, 'result', ?2, ?3)",
+            (place, &text, hash.as_bytes().as_slice()),
+        )
+        .unwrap();
+        let found = fault(&file, &[]);
+        assert_eq!(found.number.cast_signed(), place, "{found:?}");
+        tool.execute("DELETE FROM audit WHERE number = ?1", [place]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_result_removed_or_inserted_by_hand_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = story(directory.path()).await;
+    let tool = tool(&file);
+    for sequence in 3..=10 {
+        tool.execute_batch(&format!(
+            "CREATE TEMP TABLE kept AS SELECT * FROM results WHERE sequence = {sequence};
+             DELETE FROM results WHERE sequence = {sequence}"
+        ))
+        .unwrap();
+        let found = fault(&file, &[]);
+        let record = record_of(&file, sequence);
+        // Another's mark of being superseded may be missed first.
+        assert!(found.number <= record && found.number >= record_of(&file, 3), "{found:?}");
+        tool.execute_batch("INSERT INTO results SELECT * FROM kept; DROP TABLE kept").unwrap();
+    }
+    whole(&file);
+    for (sequence, id) in [(11, "later"), (0, "never"), (2, "again")] {
+        tool.execute_batch(&format!(
+            "CREATE TEMP TABLE forged AS SELECT * FROM results WHERE sequence = 10;
+             UPDATE forged SET sequence = {sequence}, result_id = '{id}', sha256 = NULL;
+             INSERT INTO results SELECT * FROM forged; DROP TABLE forged"
+        ))
+        .unwrap();
+        assert!(fault(&file, &[]).what.contains(&format!("result {sequence}")), "{sequence}");
+        tool.execute("DELETE FROM results WHERE result_id = ?1", [id]).unwrap();
+    }
+    whole(&file);
+}
+
+/// The limit: whoever may write the file can cut off its end, or write all of it anew. A head that is kept
+/// elsewhere finds it.
+#[tokio::test]
+async fn a_chain_cut_short_or_written_anew_is_found_by_a_head_kept_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = story(directory.path()).await;
+    let kept = whole(&file).head;
+    assert_eq!(verify(&file, &[kept]).unwrap().fault, None);
+    let tool = tool(&file);
+    // The clumsy way: the table meta still knows.
+    tool.execute_batch(
+        "DELETE FROM audit WHERE number = 13; DELETE FROM results WHERE sequence = 10",
+    )
+    .unwrap();
+    assert_eq!(fault(&file, &[]).number, 13);
+    // The careful way.
+    tool.execute_batch(
+        "UPDATE meta SET next_sequence = 10, audit_number = 12,
+            audit_hash = (SELECT hash FROM audit WHERE number = 12)",
+    )
+    .unwrap();
+    whole(&file);
+    let found = fault(&file, &[kept]);
+    assert_eq!(found.number, 13);
+    assert!(found.what.contains("was seen"), "{found:?}");
+
+    // Written anew from the login failure on, which tells of another count.
+    let records: Vec<(i64, String)> = tool
+        .prepare("SELECT number, record FROM audit ORDER BY number")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let seen: AuditHead = tool
+        .query_row("SELECT hash FROM audit WHERE number = 11", [], |row| row.get::<_, [u8; 32]>(0))
+        .map(|hash| AuditHead { number: 11, hash: hash.into() })
+        .unwrap();
+    let mut previous = [0; 32];
+    for (number, text) in records {
+        let text = text.replace("\"count\":3", "\"count\":1");
+        previous = *blake3::hash(&[&previous, text.as_bytes()].concat()).as_bytes();
+        tool.execute(
+            "UPDATE audit SET record = ?2, hash = ?3 WHERE number = ?1",
+            (number, text, previous.as_slice()),
+        )
+        .unwrap();
+    }
+    tool.execute("UPDATE meta SET audit_hash = ?1", [previous.as_slice()]).unwrap();
+    whole(&file);
+    let found = fault(&file, &[seen]);
+    assert_eq!(found.number, 11);
+    assert!(found.what.contains("anew"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_journal_whose_chain_lost_its_end_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = story(directory.path()).await;
+    tool(&file).execute_batch("DELETE FROM audit WHERE number = 13").unwrap();
+    let refused = Journal::open(directory.path(), Options::new(clock())).unwrap_err();
+    assert!(refused.to_string().contains("audit chain"), "{refused}");
+}
+
+/// A journal as a leukd without an audit chain left it.
+fn first_schema(directory: &Path) -> PathBuf {
+    let file = directory.join(FILE);
+    let by_hand = Connection::open(&file).unwrap();
+    by_hand.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    by_hand.execute_batch(include_str!("../../src/journal/schema.sql")).unwrap();
+    by_hand
+        .execute_batch(
+            "INSERT INTO meta VALUES (1, 'an-old-epoch', 6, 0);
+             PRAGMA user_version = 1; PRAGMA application_id = 0x6c65756b",
+        )
+        .unwrap();
+    for (sequence, decision) in [(3, "all"), (4, "rejected"), (5, "hem")] {
+        by_hand
+            .execute_batch(&format!(
+                "INSERT INTO results VALUES ({sequence}, 'id-{sequence}', 'folder', '/export', 'p{sequence}', NULL,
+                    NULL, NULL, 7, '', '', '', NULL, NULL, '[]', '[]', '{decision}', '[]', '[]', NULL, NULL, 1,
+                    1, 0, 0, 0, 0, 0, NULL, NULL)"
+            ))
+            .unwrap();
+    }
+    file
+}
+
+#[tokio::test]
+async fn a_journal_from_before_the_chain_is_taken_under_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = first_schema(directory.path());
+    let refused = verify(&file, &[]).unwrap_err();
+    assert!(refused.to_string().contains("no audit chain"), "{refused}");
+
+    let journal = open(directory.path());
+    assert_eq!(stored(&journal, capture("a", 1, "A", All)).await.sequence, 6);
+    drop(journal);
+    assert_eq!(kinds(&file), ["genesis", "adopted", "adopted", "adopted", "result"]);
+    let genesis: String = tool(&file)
+        .query_row("SELECT record FROM audit WHERE number = 1", [], |row| row.get(0))
+        .unwrap();
+    assert!(
+        genesis.contains(r#""epoch":"an-old-epoch","results":3,"next_sequence":6"#),
+        "{genesis}"
+    );
+    assert_eq!(whole(&file).compared, 4);
+    tool(&file).execute_batch("UPDATE results SET decision = 'hem' WHERE sequence = 3").unwrap();
+    let found = fault(&file, &[]);
+    assert_eq!((found.number, found.kind.as_str()), (2, "adopted"));
+}
+
+#[tokio::test]
+async fn every_column_of_every_row_is_protected() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = story(directory.path()).await;
+    let tool = tool(&file);
+    for (table, key) in [("results", "sequence"), ("audit", "number")] {
+        for column in columns(&tool, table) {
+            for row in keys(&tool, table, key) {
+                try_edit(&file, &tool, table, key, row, &column, 0, 1);
+            }
+        }
+    }
+    whole(&file);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_random_edit_is_found_and_named(
+        edits in prop::collection::vec((any::<bool>(), any::<u32>(), any::<u32>(), any::<u32>(), 1u8..), 4)
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let file = runtime.block_on(story(directory.path()));
+        let tool = tool(&file);
+        for (of_result, row, column, place, flip) in edits {
+            let (table, key) = if of_result { ("results", "sequence") } else { ("audit", "number") };
+            let (columns, keys) = (columns(&tool, table), keys(&tool, table, key));
+            let column = &columns[column as usize % columns.len()];
+            let row = keys[row as usize % keys.len()];
+            try_edit(&file, &tool, table, key, row, column, place as usize, flip);
+        }
+    }
+}
+
+fn columns(tool: &Connection, table: &str) -> Vec<String> {
+    let mut columns =
+        tool.prepare(&format!("SELECT name FROM pragma_table_info('{table}')")).unwrap();
+    columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+fn keys(tool: &Connection, table: &str, key: &str) -> Vec<i64> {
+    let mut keys = tool.prepare(&format!("SELECT {key} FROM {table} ORDER BY {key}")).unwrap();
+    keys.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// Changes one cell, sees that the chain finds it and names a fitting record, and puts it back.
+#[expect(clippy::too_many_arguments, reason = "one cell and one change")]
+fn try_edit(
+    file: &Path,
+    tool: &Connection,
+    table: &str,
+    key: &str,
+    row: i64,
+    column: &str,
+    place: usize,
+    flip: u8,
+) {
+    let sql = format!("SELECT {column} FROM {table} WHERE {key} = ?1");
+    let before: Value = tool.query_row(&sql, [row], |row| row.get(0)).unwrap();
+    let after = match &before {
+        Value::Null => match column {
+            "superseded_by" | "supersedes" => Value::Integer(i64::from(flip)),
+            "sha256" => Value::Blob(vec![flip; 32]),
+            "probability" => Value::Real(f64::from(flip)),
+            _ => Value::Text("x".to_owned()),
+        },
+        // Far from every other row's number.
+        Value::Integer(number) => Value::Integer(number + 1000 * i64::from(flip)),
+        Value::Real(number) => Value::Real(number + f64::from(flip)),
+        Value::Text(text) if text.is_empty() => Value::Text("x".to_owned()),
+        Value::Text(text) => {
+            let mut chars: Vec<char> = text.chars().collect();
+            let place = place % chars.len();
+            chars[place] =
+                char::from_u32(u32::from(chars[place]) + u32::from(flip)).unwrap_or('\u{0}');
+            Value::Text(chars.into_iter().collect())
+        }
+        Value::Blob(blob) => {
+            let mut blob = blob.clone();
+            let place = place % blob.len();
+            blob[place] ^= flip;
+            Value::Blob(blob)
+        }
+    };
+    let update = format!("UPDATE {table} SET {column} = ?1 WHERE {key} = ?2");
+    let expected = if table == "audit" { row.cast_unsigned() } else { record_of(file, row) };
+    if tool.execute(&update, (&after, row)).is_err() {
+        return; // A constraint of the table refused it.
+    }
+    let found = fault(file, &[]);
+    let about = format!("{table}.{column} of {row}: {before:?} -> {after:?}: {found:?}");
+    if ["sequence", "supersedes", "superseded_by"].contains(&column) {
+        assert!(found.number <= expected, "{about}");
+    } else {
+        assert_eq!(found.number, expected, "{about}");
+    }
+    let key_now = if column == key { &after } else { &Value::Integer(row) };
+    tool.execute(&update, (&before, key_now)).unwrap();
+}
