@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::classifier::peer_of;
+use super::guard::Caller;
 use super::proto::control_server::Control;
 use super::{Context, convert, proto, status};
 use crate::condition::Component;
@@ -30,7 +30,7 @@ impl Control for ControlService {
         &self,
         request: Request<proto::ReloadModelRequest>,
     ) -> Result<Response<proto::ReloadModelResponse>, Status> {
-        let by = peer_of(&request);
+        let by = Caller::of(&request).name();
         let file = request.into_inner().file;
         let source = if file.is_empty() {
             None

@@ -38,6 +38,11 @@ impl Caller {
     pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
         request.extensions().get().cloned().unwrap_or_default()
     }
+
+    /// Who it is, as far as that is known; else where the call comes from.
+    pub(super) fn name(self) -> String {
+        if self.identity.is_empty() { self.peer } else { self.identity }
+    }
 }
 
 /// Puts the guard before the services.
