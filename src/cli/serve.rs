@@ -66,10 +66,26 @@ pub(super) async fn start(settings: Settings, clock: Clock) -> Result<Running, C
              with rpc.listen or --listen"
         ))
     })?;
-    let daemon = daemon::build(settings, listener, clock).map_err(cannot_start)?;
+    let metrics = match &settings.metrics {
+        metrics if metrics.enabled => Some(listen_for_metrics(metrics.listen).await?),
+        _ => None,
+    };
+    let mut daemon = daemon::build(settings, listener, clock).map_err(cannot_start)?;
     // The program that runs, even when a new version lies in its place by now.
-    let daemon = daemon.trying_with("/proc/self/exe".into());
+    daemon = daemon.trying_with("/proc/self/exe".into());
+    if let Some(metrics) = metrics {
+        daemon = daemon.with_metrics(metrics);
+    }
     daemon.spawn().map_err(cannot_start)
+}
+
+async fn listen_for_metrics(listen: std::net::SocketAddr) -> Result<TcpListener, CliError> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        CliError::Unavailable(format!(
+            "cannot listen on {listen} for Prometheus: {error}; choose another address with metrics.listen, or \
+             write enabled = false under [metrics]"
+        ))
+    })
 }
 
 fn cannot_start(error: StartError) -> CliError {
@@ -148,6 +164,7 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
             () = tick(&mut beat), if beat.is_some() => {
                 if vitals.are_good() {
                     notifier.alive();
+                    vitals.fed();
                 } else {
                     tracing::error!("no progress: the watchdog is not fed");
                 }

@@ -7,7 +7,7 @@ use globset::GlobBuilder;
 use minisign_verify::PublicKey;
 use tracing_subscriber::EnvFilter;
 
-use super::settings::{Image, Journal, Log, Model, Rpc, Settings, Watch, Workers};
+use super::settings::{Image, Journal, Log, Metrics, Model, Rpc, Settings, Watch, Workers};
 use super::units::{Bytes, Span};
 use crate::cell::name::NamePattern;
 
@@ -77,6 +77,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     workers(&mut findings, &settings.workers);
     journal(&mut findings, &settings.journal, &settings.watch);
     rpc(&mut findings, &settings.rpc, &settings.image);
+    metrics(&mut findings, &settings.metrics, &settings.rpc);
     log(&mut findings, &settings.log);
     findings
 }
@@ -254,6 +255,28 @@ fn rpc(findings: &mut Findings, rpc: &Rpc, image: &Image) {
                 "{} is longer than the 45s that the shipped unit gives a stop (TimeoutStopSec): raise both",
                 rpc.drain
             ),
+        );
+    }
+}
+
+fn metrics(findings: &mut Findings, metrics: &Metrics, rpc: &Rpc) {
+    if !metrics.enabled {
+        return;
+    }
+    if !metrics.listen.ip().is_loopback() && !metrics.allow_remote {
+        findings.problem(
+            "metrics.listen",
+            format!(
+                "{} can be reached from other machines, and the endpoint has neither TLS nor a password: listen on \
+                 127.0.0.1 or [::1], or write allow_remote = true where a firewall lets only your Prometheus through",
+                metrics.listen
+            ),
+        );
+    }
+    if metrics.listen == rpc.listen && metrics.listen.port() != 0 {
+        findings.problem(
+            "metrics.listen",
+            format!("{} is rpc.listen too: write another port", metrics.listen),
         );
     }
 }

@@ -113,7 +113,10 @@ mod tests {
 
     #[test]
     fn every_section_and_optional_setting_has_a_name() {
-        assert_eq!(sections(), ["image", "journal", "log", "model", "rpc", "watch", "workers"]);
+        assert_eq!(
+            sections(),
+            ["image", "journal", "log", "metrics", "model", "rpc", "watch", "workers"]
+        );
         for key in
             ["model.bundle", "model.folder", "journal.keep_for", "journal.keep_count", "rpc.drain"]
         {

@@ -23,6 +23,8 @@ pub struct Settings {
     pub journal: Journal,
     /// `[rpc]`
     pub rpc: Rpc,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[log]`
     pub log: Log,
 }
@@ -229,6 +231,28 @@ impl Default for Rpc {
             slow_after: Span::from_secs(30),
             max_subscribers: 1024,
             drain: Span::from_secs(10),
+        }
+    }
+}
+
+/// The endpoint for Prometheus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Serve `GET /metrics`.
+    pub enabled: bool,
+    /// Address and port; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Allow an address that other machines can reach: there is neither TLS nor a password on it.
+    pub allow_remote: bool,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464),
+            allow_remote: false,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::config::settings::Settings;
 use crate::ingest::{Ingest, IngestSettings, Ledger};
 use crate::journal::types::LedgerRow;
 use crate::journal::{Journal, JournalError, Options};
+use crate::measure::{Counter, Pulse};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
 use crate::pipeline::{self, Pipeline, Trial};
@@ -27,6 +28,7 @@ use crate::result::CapturePath;
 use crate::rpc::{self, Context};
 
 use model::{Loading, ModelKeeper};
+use running::Listeners;
 
 pub use running::{Drained, Running};
 pub use upkeep::Vitals;
@@ -55,6 +57,7 @@ pub struct Daemon {
     settings: Settings,
     listener: TcpListener,
     address: SocketAddr,
+    metrics: Option<TcpListener>,
     clock: Clock,
     journal: Journal,
     ingest: IngestSettings,
@@ -107,6 +110,7 @@ pub fn build(
         settings,
         listener,
         address,
+        metrics: None,
         clock,
         journal,
         ingest,
@@ -136,6 +140,13 @@ impl Daemon {
         self
     }
 
+    /// Serves figures for Prometheus on this listener too.
+    #[must_use]
+    pub fn with_metrics(mut self, listener: TcpListener) -> Self {
+        self.metrics = Some(listener);
+        self
+    }
+
     /// Starts everything else. The port answers at once; a model serves some tenths of a second later.
     /// Call it inside a tokio runtime.
     ///
@@ -146,6 +157,7 @@ impl Daemon {
             settings,
             listener,
             address,
+            metrics,
             clock,
             journal,
             ingest,
@@ -189,11 +201,14 @@ impl Daemon {
             conditions,
             limits: rpc_limits(&settings),
             started_at: clock.wall(),
+            pulse: Arc::new(Pulse::new(clock.clone())),
             clock,
             serving_since: Arc::clone(&keeper.serving_since),
             time_to_serving: Arc::clone(&keeper.time_to_serving),
             stop: CancellationToken::new(),
             places: Context::places(settings.rpc.max_subscribers),
+            calls: Arc::default(),
+            slow_dropped: Counter::default(),
         });
         tracing::info!(
             workers = threads,
@@ -202,7 +217,8 @@ impl Daemon {
             epoch = context.journal.epoch(),
             "listening on {address}"
         );
-        Ok(Running::start(context, listener, address, keeper, captures, loading))
+        let listeners = Listeners { rpc: listener, address, metrics };
+        Ok(Running::start(context, listeners, keeper, captures, loading)?)
     }
 }
 

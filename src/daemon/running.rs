@@ -12,15 +12,25 @@ use super::feed::Feeder;
 use super::model::{Loading, ModelKeeper};
 use super::upkeep::{self, Vitals};
 use crate::ingest::Captures;
+use crate::metrics;
 use crate::model::registry::ReloadError;
 use crate::result::Digest;
 use crate::rpc::{self, Context, Health, Reloader as _, ServeError};
+
+/// Where it listens.
+pub(super) struct Listeners {
+    pub(super) rpc: TcpListener,
+    /// The first one's.
+    pub(super) address: SocketAddr,
+    pub(super) metrics: Option<TcpListener>,
+}
 
 /// A daemon at work.
 #[derive(Debug)]
 pub struct Running {
     context: Arc<Context>,
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     keeper: Arc<ModelKeeper>,
     serving: watch::Receiver<bool>,
     health: watch::Receiver<Option<Health>>,
@@ -66,12 +76,13 @@ pub struct Drained {
 impl Running {
     pub(super) fn start(
         context: Arc<Context>,
-        listener: TcpListener,
-        address: SocketAddr,
+        listeners: Listeners,
         keeper: Arc<ModelKeeper>,
         captures: Captures,
         loading: Loading,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
+        let Listeners { rpc: listener, address, metrics } = listeners;
+        let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
         let serving = keeper.serves.subscribe();
         let (tell_health, health) = watch::channel(None);
         let server = tokio::spawn(rpc::serve(listener, Arc::clone(&context), move |health| {
@@ -91,6 +102,10 @@ impl Running {
         upkeep.spawn(upkeep::prune(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
+        if let (Some(listener), Some(address)) = (metrics, metrics_address) {
+            tracing::info!("figures for Prometheus at http://{address}/metrics");
+            upkeep.spawn(metrics::serve(listener, Arc::clone(&context)));
+        }
         let again = Arc::clone(&keeper);
         upkeep.spawn(async move {
             let mut loaded = ended(tokio::task::spawn_blocking(move || loading.join()).await);
@@ -101,13 +116,29 @@ impl Running {
             }
         });
         let feeder = tokio::spawn(feeder.run());
-        Self { context, address, keeper, serving, health, server, feeder, upkeep }
+        Ok(Self {
+            context,
+            address,
+            metrics_address,
+            keeper,
+            serving,
+            health,
+            server,
+            feeder,
+            upkeep,
+        })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it serves figures for Prometheus, if it does.
+    #[must_use]
+    pub const fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Signs of life, for a watchdog.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -10,6 +11,7 @@ use super::audit::{AuditEvent, AuditHead, Chain};
 use super::error::JournalError;
 use super::follow::Followers;
 use super::intake::Intake;
+use super::measured::Measured;
 use super::retention::{self, Keep, Pruned};
 use super::row::{self, COLUMNS};
 use super::settle::{Outcome, Trouble, settle};
@@ -45,6 +47,7 @@ pub(super) struct Shared {
     pub(super) followers: Followers,
     /// The newest record of the audit chain that is on the disk.
     pub(super) audit: Mutex<AuditHead>,
+    pub(super) measured: Measured,
 }
 
 impl Shared {
@@ -110,7 +113,10 @@ impl Writer {
     }
 
     fn commit(&mut self, entries: Vec<Entry>, replies: Vec<Reply<Committed>>) {
-        match self.ready().and_then(|()| self.transact(entries)) {
+        let began = Instant::now();
+        let outcomes = self.ready().and_then(|()| self.transact(entries));
+        self.shared.measured.transacted(outcomes.is_ok(), began.elapsed());
+        match outcomes {
             Ok(outcomes) => {
                 let answers: Vec<_> = outcomes
                     .into_iter()
@@ -248,6 +254,7 @@ impl Writer {
         let newest = self.shared.tail(|tail| tail.bounds().newest);
         self.shared.newest.send_if_modified(|seen| std::mem::replace(seen, newest) != newest);
         self.shared.followers.tell(records);
+        self.shared.measured.stored(records);
     }
 
     /// A COMMIT that reported an error may still have reached the disk: takes what is there for true, so

@@ -8,6 +8,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
+use super::calls::CountLayer;
 use super::classifier::ClassifierService;
 use super::control::ControlService;
 use super::oversize::ClearOversize;
@@ -134,6 +135,7 @@ pub async fn serve(
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
         .initial_stream_window_size(Some(WINDOW))
         .initial_connection_window_size(Some(2 * WINDOW))
+        .layer(CountLayer(Arc::clone(&context.calls)))
         .layer(ClearOversize::layer(context.limits.max_image_bytes))
         .add_service(health_service)
         .add_service(reflection_v1)

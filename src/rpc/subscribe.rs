@@ -80,7 +80,8 @@ pub(super) fn start(subscription: Subscription, hello: Event) -> Events {
     let (end, ended) = watch::channel(None);
     let place = subscription.place.clone();
     tokio::spawn(async move {
-        let follower = subscription.context.journal.follow(subscription.filter.clone());
+        let journal = &subscription.context.journal;
+        let follower = journal.follow(subscription.filter.clone(), subscription.cursor);
         let mut feed = Feed { subscription, follower, events, ahead: None };
         let status = feed.run(hello).await;
         // Before the sender goes, so that whoever sees the queue end sees the status too.
@@ -183,6 +184,7 @@ impl Feed {
             self.send(Event { kind: Some(event::Kind::Gap(Gap { from, to })) }).await?;
             *last_sent = Instant::now();
             self.subscription.cursor = to;
+            self.follower.reached(to);
         }
         // A long history without a match is progress too: the client learns a newer cursor.
         if last_sent.elapsed() >= self.subscription.context.limits.heartbeat {
@@ -200,6 +202,7 @@ impl Feed {
                 *last_sent = Instant::now();
             }
             self.subscription.cursor = sequence;
+            self.follower.reached(sequence);
         }
         Ok(more)
     }
@@ -236,7 +239,10 @@ impl Feed {
         match tokio::time::timeout(slow_after, self.events.send(event)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Stop::Gone),
-            Err(_) => Err(Stop::With(status::slow_reader(slow_after))),
+            Err(_) => {
+                self.subscription.context.slow_dropped.one();
+                Err(Stop::With(status::slow_reader(slow_after)))
+            }
         }
     }
 }

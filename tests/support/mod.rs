@@ -4,6 +4,7 @@
 
 pub mod process;
 pub mod refusal;
+pub mod scrape;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,6 +79,7 @@ impl Folders {
         settings.journal.disk_floor = Bytes(0);
         settings.rpc.listen = "127.0.0.1:0".parse().unwrap();
         settings.rpc.drain = Span::from_secs(5);
+        settings.metrics.enabled = false;
         settings
     }
 
@@ -293,6 +295,10 @@ async fn build(settings: Settings) -> daemon::Daemon {
     loop {
         let listener = TcpListener::bind(settings.rpc.listen).await.unwrap();
         match daemon::build(settings.clone(), listener, Clock::system()) {
+            Ok(daemon) if settings.metrics.enabled => {
+                let listener = TcpListener::bind(settings.metrics.listen).await.unwrap();
+                return daemon.with_metrics(listener);
+            }
             Ok(daemon) => return daemon,
             Err(daemon::StartError::Journal(leukd::journal::JournalError::Locked { .. }))
                 if tokio::time::Instant::now() < deadline => {}
