@@ -8,6 +8,7 @@ mod error;
 mod filter;
 mod images;
 mod json;
+mod log_level;
 mod man;
 mod model;
 mod output;
@@ -48,6 +49,7 @@ enum Command {
     Results(results::ResultsArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
+    LogLevel(log_level::LogLevelArgs),
     Check(settings::CheckArgs),
     Config(settings::ConfigArgs),
     Completions(completions::CompletionsArgs),
@@ -109,6 +111,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Results(args) => results::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::LogLevel(args) => log_level::run(&args),
         Command::Check(args) => settings::check(&args),
         Command::Config(args) => settings::config(&args),
         Command::Completions(args) => completions::run(&args, grammar()),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use globset::GlobBuilder;
 use minisign_verify::PublicKey;
-use tracing_subscriber::EnvFilter;
 
+use super::filter::filter;
 use super::settings::{Image, Journal, Log, Metrics, Model, Rpc, Settings, Watch, Workers};
 use super::units::{Bytes, Span};
 use crate::cell::name::NamePattern;
@@ -282,26 +282,8 @@ fn metrics(findings: &mut Findings, metrics: &Metrics, rpc: &Rpc) {
 }
 
 fn log(findings: &mut Findings, log: &Log) {
-    if let Err(error) = EnvFilter::builder().parse(&log.level) {
-        findings.problem(
-            "log.level",
-            format!(
-                "{:?} is no filter: {error}; write for example \"info\" or \"leukd=debug,info\"",
-                log.level
-            ),
-        );
-        return;
-    }
-    // A misspelt level is a valid filter too: it names a module, and silences all others.
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    for part in log.level.split(',').map(str::trim) {
-        let word = part.bytes().all(|byte| byte.is_ascii_alphabetic());
-        if word && !levels.contains(&part.to_ascii_lowercase().as_str()) {
-            findings.problem(
-                "log.level",
-                format!("{part:?} is no level: write off, error, warn, info, debug or trace, or module=level"),
-            );
-        }
+    if let Err(message) = filter(&log.level) {
+        findings.problem("log.level", message);
     }
 }
 

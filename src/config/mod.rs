@@ -8,6 +8,7 @@
 mod check;
 mod disk;
 mod error;
+mod filter;
 mod keys;
 mod layer;
 mod load;
@@ -15,5 +16,6 @@ pub mod settings;
 pub mod units;
 
 pub use error::{ConfigError, Origin, Problem};
+pub use filter::filter;
 pub use load::{Flag, Loaded, SYSTEM_FILE, Sources, load};
 pub use settings::Settings;

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
-use super::{Context, convert, oversize, status};
+use super::{Context, convert, oversize, peer_of, status};
 use crate::journal::types::Committed;
 use crate::pipeline::{RequestError, RequestImage};
 use crate::result::CellIds;
@@ -128,8 +128,4 @@ fn image(request: proto::ClassifyRequest, peer: String) -> Result<RequestImage, 
         request_id: request.request_id,
         client: String::new(),
     })
-}
-
-fn peer_of<T>(request: &Request<T>) -> String {
-    request.remote_addr().map_or_else(|| "unix".to_owned(), |address| address.to_string())
 }

@@ -118,3 +118,8 @@ impl Context {
         self.time_to_serving.get().copied()
     }
 }
+
+/// Where a request came from.
+fn peer_of<T>(request: &tonic::Request<T>) -> String {
+    request.remote_addr().map_or_else(|| "unix".to_owned(), |address| address.to_string())
+}
