@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
-use super::{Context, convert, oversize, peer_of, status};
+use super::{Context, convert, oversize, peer_of, status, trace};
 use crate::journal::types::Committed;
 use crate::pipeline::{RequestError, RequestImage};
 use crate::result::CellIds;
@@ -35,8 +36,10 @@ impl Classifier for ClassifierService {
         request: Request<proto::ClassifyRequest>,
     ) -> Result<Response<proto::ClassifyResponse>, Status> {
         let peer = peer_of(&request);
+        let span = trace::span("Classify", request.metadata());
         let image = image(request.into_inner(), peer)?;
-        let committed = self.0.pipeline.classify(image).await.map_err(|e| status::request(&e))?;
+        let classified = self.0.pipeline.classify(image).instrument(span).await;
+        let committed = classified.map_err(|error| status::request(&error))?;
         Ok(Response::new(response(&committed, self.0.journal.epoch())))
     }
 
@@ -45,6 +48,7 @@ impl Classifier for ClassifierService {
         request: Request<Streaming<proto::ClassifyRequest>>,
     ) -> Result<Response<Items>, Status> {
         let peer = peer_of(&request);
+        let span = trace::span("ClassifyStream", request.metadata());
         let context = Arc::clone(&self.0);
         let (stop, stopped) = (context.stop.clone(), context.stop.clone());
         let items = request
@@ -54,11 +58,12 @@ impl Classifier for ClassifierService {
             .enumerate()
             .map(move |(index, request)| {
                 let (context, peer) = (Arc::clone(&context), peer.clone());
-                async move {
+                let answer = async move {
                     let limit = context.limits.max_image_bytes;
                     let request = request.map_err(|status| oversize::clear(status, limit))?;
                     item(&context, index as u64, request, peer).await
-                }
+                };
+                answer.instrument(span.clone())
             })
             .buffered(AHEAD);
         let goodbye = futures_util::stream::once(async move { Err(status::stopping()) })

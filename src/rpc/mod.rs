@@ -11,6 +11,7 @@ mod results;
 mod server;
 mod status;
 mod subscribe;
+mod trace;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

@@ -36,6 +36,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub(super) struct Subscription {
     pub(super) context: Arc<Context>,
     pub(super) filter: Filter,
+    /// Its client's address.
+    pub(super) peer: String,
     /// Everything up to here has been dealt with.
     pub(super) cursor: u64,
     /// Held as long as the subscription lasts.
@@ -196,9 +198,16 @@ impl Feed {
         for record in batch.records {
             let sequence = record.sequence;
             if self.subscription.filter.matches(&record) {
+                // Ids are looked at only where somebody reads them.
+                let told = tracing::enabled!(tracing::Level::DEBUG)
+                    .then(|| record.finding.result_id.clone());
                 let result =
                     convert::own_result(Arc::unwrap_or_clone(record), context.journal.epoch());
                 self.send(Event { kind: Some(event::Kind::Result(result)) }).await?;
+                if let Some(result_id) = told {
+                    let subscriber = &self.subscription.peer;
+                    tracing::debug!(result_id, sequence, subscriber, "given to a subscriber");
+                }
                 *last_sent = Instant::now();
             }
             self.subscription.cursor = sequence;
