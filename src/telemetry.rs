@@ -1,6 +1,8 @@
 //! The log: `tracing` events as lines on standard error, one line an event.
 
 mod level;
+#[cfg(feature = "otlp")]
+mod otlp;
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -28,6 +30,9 @@ pub enum TelemetryError {
     /// This process has a log already.
     #[error("the log is set up already: {0}")]
     Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Spans cannot be sent.
+    #[error("log.otlp: {0}")]
+    Otlp(String),
 }
 
 /// Sends this process's events to standard error, from now on. [`set_level`] changes which.
@@ -37,17 +42,20 @@ pub enum TelemetryError {
 /// journal begin with a priority (`<3>`, sd-daemon(3)), which it takes off: `journalctl -p warning` works. Colour is for
 /// terminals only, and not where `NO_COLOR` is set.
 ///
+/// `otlp` is a collector that spans are sent to as well; then call it inside a tokio runtime.
+///
 /// # Errors
-/// The level is no filter, or the log is set up already.
-pub fn init(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
+/// The level is no filter, the log is set up already, or there is a collector and this build knows of none.
+pub fn init(level: &str, format: LogFormat, otlp: Option<&str>) -> Result<(), TelemetryError> {
     let (filter, handle) = reload::Layer::new(filter(level).map_err(TelemetryError::Level)?);
     let journal = systemd::stderr_is_journal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = !journal && !no_color && io::stderr().is_terminal();
-    let lines = lines(format, journal, ansi);
+    let mut outputs = vec![lines(format, journal, ansi)];
+    outputs.extend(otlp.map(spans).transpose().map_err(TelemetryError::Otlp)?);
     tracing_subscriber::registry()
         .with(filter)
-        .with(lines)
+        .with(outputs)
         .try_init()
         .map_err(|error| TelemetryError::Twice(Box::new(error)))?;
     level::remember(handle, level);
@@ -60,8 +68,34 @@ type Filtered = tracing_subscriber::layer::Layered<
     Registry,
 >;
 
+type Output = Box<dyn Layer<Filtered> + Send + Sync>;
+
+/// Spans to a collector.
+#[cfg(feature = "otlp")]
+fn spans(endpoint: &str) -> Result<Output, String> {
+    otlp::layer(endpoint)
+}
+
+#[cfg(not(feature = "otlp"))]
+fn spans(_: &str) -> Result<Output, String> {
+    Err("this leukd was built without the feature otlp".to_owned())
+}
+
+/// Sends what waits for a collector, if there is one: at the end of the process. Blocks for a moment.
+pub fn flush() {
+    #[cfg(feature = "otlp")]
+    otlp::flush();
+}
+
+/// Makes the span part of the trace that a W3C `traceparent` names, where spans are sent to a collector.
+#[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "spans go nowhere"))]
+pub fn join(span: &tracing::Span, traceparent: &str) {
+    #[cfg(feature = "otlp")]
+    otlp::join(span, traceparent);
+}
+
 /// Events as lines on standard error.
-fn lines(format: LogFormat, journal: bool, ansi: bool) -> Box<dyn Layer<Filtered> + Send + Sync> {
+fn lines(format: LogFormat, journal: bool, ansi: bool) -> Output {
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi);
     match format {
         LogFormat::Json => {
@@ -281,6 +315,6 @@ mod tests {
 
     #[test]
     fn a_level_that_is_no_filter_is_an_error() {
-        assert!(matches!(init("leukd=loud", LogFormat::Text), Err(TelemetryError::Level(_))));
+        assert!(matches!(init("leukd=loud", LogFormat::Text, None), Err(TelemetryError::Level(_))));
     }
 }

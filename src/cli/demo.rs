@@ -44,7 +44,7 @@ pub(super) struct DemoArgs {
 pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
     let clock = Clock::system();
     let settings = Settings::default();
-    telemetry::init("leukd=info,warn", settings.log.format)
+    telemetry::init("leukd=info,warn", settings.log.format, None)
         .map_err(|error| CliError::Software(error.to_string()))?;
     let runtime = super::serve::runtime()?;
     let ended = runtime.block_on(demo(args, settings, clock));

@@ -35,11 +35,15 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let clock = Clock::system();
     let loaded = args.settings.load()?;
     let log = &loaded.settings.log;
-    telemetry::init(&log.level, log.format)
-        .map_err(|error| CliError::Software(error.to_string()))?;
     let runtime = runtime()?;
+    // The way to a collector, where there is one, is the runtime's.
+    let entered = runtime.enter();
+    telemetry::init(&log.level, log.format, log.otlp.as_deref())
+        .map_err(|error| CliError::Software(error.to_string()))?;
+    drop(entered);
     let drain = loaded.settings.rpc.drain.0;
     let ended = runtime.block_on(serve(loaded.settings, clock));
+    telemetry::flush();
     // What was cut off at the drain's deadline is not waited for a second time.
     runtime.shutdown_timeout(drain.min(Duration::from_secs(1)));
     ended

@@ -285,6 +285,30 @@ fn log(findings: &mut Findings, log: &Log) {
     if let Err(message) = filter(&log.level) {
         findings.problem("log.level", message);
     }
+    match &log.otlp {
+        Some(_) if cfg!(not(feature = "otlp")) => findings.problem(
+            "log.otlp",
+            "this leukd was built without OpenTelemetry: build it with `cargo build --release --features otlp`, or \
+             take the setting out",
+        ),
+        Some(endpoint) if !is_here(endpoint) => findings.problem(
+            "log.otlp",
+            format!(
+                "{endpoint:?} is no collector on this machine: write http://127.0.0.1:PORT or http://[::1]:PORT. Spans name \
+                 files, and the way there is not encrypted; let a collector here pass them on"
+            ),
+        ),
+        _ => {}
+    }
+}
+
+/// Whether this is `http://` with a loopback address and a port, and nothing more.
+fn is_here(endpoint: &str) -> bool {
+    let address =
+        endpoint.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    address
+        .and_then(|address| address.parse::<std::net::SocketAddr>().ok())
+        .is_some_and(|address| address.ip().is_loopback())
 }
 
 /// How two folders lie.

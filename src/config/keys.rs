@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use super::settings::{Journal, Model, Settings};
+use super::settings::{Journal, Log, Model, Settings};
 use super::units::{Bytes, Span};
 
 /// One setting's name and shape.
@@ -35,7 +35,7 @@ pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 /// Settings with every optional one set, so that all names appear when it is written out. The structs
 /// that have optional settings are listed field by field: a new field is then a compile error here.
 fn exemplar() -> Settings {
-    let (journal, model) = (Journal::default(), Model::default());
+    let (journal, model, log) = (Journal::default(), Model::default(), Log::default());
     Settings {
         model: Model {
             bundle: Some(PathBuf::new()),
@@ -52,6 +52,7 @@ fn exemplar() -> Settings {
             keep_count: Some(1),
             disk_floor: Bytes(0),
         },
+        log: Log { level: log.level, format: log.format, otlp: Some(String::new()) },
         ..Settings::default()
     }
 }

@@ -265,6 +265,9 @@ pub struct Log {
     pub level: String,
     /// `auto` (text; without times under systemd, whose journal has its own), `text` or `json`.
     pub format: LogFormat,
+    /// An OpenTelemetry collector on this machine that spans are sent to over gRPC, `http://127.0.0.1:4317`. Absent: none. Only in
+    /// builds with the feature `otlp`.
+    pub otlp: Option<String>,
 }
 
 /// How log lines look.
@@ -281,6 +284,6 @@ pub enum LogFormat {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
+        Self { level: "info".to_owned(), format: LogFormat::Auto, otlp: None }
     }
 }

@@ -3,6 +3,8 @@
 use tonic::metadata::MetadataMap;
 use tracing::Span;
 
+use crate::telemetry;
+
 /// The longest `x-request-id` that is logged.
 const MOST: usize = 128;
 
@@ -10,13 +12,16 @@ const MOST: usize = 128;
 pub(super) fn span(method: &'static str, metadata: &MetadataMap) -> Span {
     let text = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok());
     let given = text("x-request-id").filter(|id| id.len() <= MOST);
-    let trace = text("traceparent").and_then(trace_id);
-    match (given, trace) {
-        (None, None) => Span::none(),
-        (given, trace) => {
-            tracing::error_span!("call", method, x_request_id = given, trace_id = trace)
-        }
+    let parent = text("traceparent");
+    let trace = parent.and_then(trace_id);
+    if given.is_none() && trace.is_none() {
+        return Span::none();
     }
+    let span = tracing::error_span!("call", method, x_request_id = given, trace_id = trace);
+    if let Some(parent) = parent.filter(|_| trace.is_some()) {
+        telemetry::join(&span, parent);
+    }
+    span
 }
 
 /// The trace of `00-<trace>-<parent>-<flags>`; none where it is no valid one.
