@@ -31,6 +31,9 @@ pub enum Component {
 }
 
 impl Component {
+    /// Every word of [`Component::as_str`].
+    pub const WORDS: [&str; 5] = ["folder", "model", "journal", "disk", "workers"];
+
     /// The word that the contract uses.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

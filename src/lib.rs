@@ -14,6 +14,8 @@ pub mod config;
 pub mod daemon;
 pub mod ingest;
 pub mod journal;
+pub mod measure;
+pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod result;

@@ -1,14 +1,23 @@
 //! The log: `tracing` events as lines on standard error, one line an event.
 
+mod level;
+#[cfg(feature = "otlp")]
+mod otlp;
+
 use std::fmt;
 use std::io::{self, IsTerminal};
 
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::fmt::format::{self, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+pub use level::{LONGEST, Level as LogLevel, LevelError, level, set_level};
+
+use crate::config::filter;
 use crate::config::settings::LogFormat;
 use crate::systemd;
 
@@ -17,37 +26,98 @@ use crate::systemd;
 pub enum TelemetryError {
     /// The level is no filter. A checked configuration never has one.
     #[error("log.level: {0}")]
-    Level(#[from] tracing_subscriber::filter::ParseError),
+    Level(String),
     /// This process has a log already.
     #[error("the log is set up already: {0}")]
     Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Spans cannot be sent.
+    #[error("log.otlp: {0}")]
+    Otlp(String),
 }
 
-/// Sends this process's events to standard error, from now on.
+/// Sends this process's events to standard error, from now on. [`set_level`] changes which.
 ///
 /// `level` is `tracing`'s filter syntax. With [`LogFormat::Auto`], and standard error connected to systemd's
-/// journal, lines have no time and no colour and begin with a priority (`<3>`, sd-daemon(3)), because the
-/// journal keeps time and priority itself. Colour is for terminals only, and not where `NO_COLOR` is set.
+/// journal, lines have no time and no colour, because the journal keeps the time itself. Whatever the format, lines to the
+/// journal begin with a priority (`<3>`, sd-daemon(3)), which it takes off: `journalctl -p warning` works. Colour is for
+/// terminals only, and not where `NO_COLOR` is set.
+///
+/// `otlp` is a collector that spans are sent to as well; then call it inside a tokio runtime.
 ///
 /// # Errors
-/// The level is no filter, or the log is set up already.
-pub fn init(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder().parse(level)?;
-    let journal = format == LogFormat::Auto && systemd::stderr_is_journal();
+/// The level is no filter, the log is set up already, or there is a collector and this build knows of none.
+pub fn init(level: &str, format: LogFormat, otlp: Option<&str>) -> Result<(), TelemetryError> {
+    let (filter, handle) = reload::Layer::new(filter(level).map_err(TelemetryError::Level)?);
+    let journal = systemd::stderr_is_journal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = !journal && !no_color && io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi);
+    let mut outputs = vec![lines(format, journal, ansi)];
+    outputs.extend(otlp.map(spans).transpose().map_err(TelemetryError::Otlp)?);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(outputs)
+        .try_init()
+        .map_err(|error| TelemetryError::Twice(Box::new(error)))?;
+    level::remember(handle, level);
+    Ok(())
+}
+
+/// What comes before the lines: which events there are at all.
+type Filtered = tracing_subscriber::layer::Layered<
+    reload::Layer<tracing_subscriber::EnvFilter, Registry>,
+    Registry,
+>;
+
+type Output = Box<dyn Layer<Filtered> + Send + Sync>;
+
+/// Spans to a collector.
+#[cfg(feature = "otlp")]
+fn spans(endpoint: &str) -> Result<Output, String> {
+    otlp::layer(endpoint)
+}
+
+#[cfg(not(feature = "otlp"))]
+fn spans(_: &str) -> Result<Output, String> {
+    Err("this leukd was built without the feature otlp".to_owned())
+}
+
+/// Sends what waits for a collector, if there is one: at the end of the process. Blocks for a moment.
+pub fn flush() {
+    #[cfg(feature = "otlp")]
+    otlp::flush();
+}
+
+/// Makes the span part of the trace that a W3C `traceparent` names, where spans are sent to a collector.
+#[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "spans go nowhere"))]
+pub fn join(span: &tracing::Span, traceparent: &str) {
+    #[cfg(feature = "otlp")]
+    otlp::join(span, traceparent);
+}
+
+/// Events as lines on standard error.
+fn lines(format: LogFormat, journal: bool, ansi: bool) -> Output {
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        _ if journal => {
-            builder.event_format(Prioritised(format::format().without_time())).try_init()
+        LogFormat::Json => {
+            let json = format::format().json().flatten_event(true).with_current_span(false);
+            let layer = layer.fmt_fields(JsonFields::new());
+            if journal {
+                layer.event_format(Prioritised { inner: json, plain: false }).boxed()
+            } else {
+                layer.event_format(json).boxed()
+            }
         }
-        _ => builder
-            .event_format(OneLine { inner: format::format().with_ansi(ansi), ansi })
-            .try_init(),
+        LogFormat::Auto if journal => {
+            let inner = format::format().without_time();
+            layer.event_format(Prioritised { inner, plain: true }).boxed()
+        }
+        LogFormat::Text if journal => {
+            layer.event_format(Prioritised { inner: format::format(), plain: true }).boxed()
+        }
+        LogFormat::Auto | LogFormat::Text => {
+            layer.event_format(OneLine { inner: format::format().with_ansi(ansi), ansi }).boxed()
+        }
     }
-    .map_err(TelemetryError::Twice)
 }
 
 /// One line an event, whatever a file name in it holds.
@@ -78,7 +148,11 @@ where
 }
 
 /// [`OneLine`] with the event's priority in front.
-struct Prioritised<F>(F);
+struct Prioritised<F> {
+    inner: F,
+    /// Control characters in it are not escaped yet, as they are in JSON.
+    plain: bool,
+}
 
 impl<S, N, F> FormatEvent<S, N> for Prioritised<F>
 where
@@ -93,9 +167,14 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut text = String::new();
-        self.0.format_event(context, Writer::new(&mut text), event)?;
+        self.inner.format_event(context, Writer::new(&mut text), event)?;
         write!(writer, "<{}>", priority(*event.metadata().level()))?;
-        escape_controls(&mut writer, text.trim_end_matches('\n'), false)?;
+        let line = text.trim_end_matches('\n');
+        if self.plain {
+            escape_controls(&mut writer, line, false)?;
+        } else {
+            writer.write_str(line)?;
+        }
         writer.write_char('\n')
     }
 }
@@ -139,7 +218,22 @@ mod tests {
     /// What a subscriber with this event format writes while `emit` runs.
     fn written<F>(event_format: F, emit: impl FnOnce()) -> String
     where
-        F: FormatEvent<tracing_subscriber::Registry, format::DefaultFields> + Send + Sync + 'static,
+        F: FormatEvent<Registry, format::DefaultFields> + Send + Sync + 'static,
+    {
+        written_with(format::DefaultFields::new(), event_format, emit)
+    }
+
+    fn json_written<F>(event_format: F, emit: impl FnOnce()) -> String
+    where
+        F: FormatEvent<Registry, JsonFields> + Send + Sync + 'static,
+    {
+        written_with(JsonFields::new(), event_format, emit)
+    }
+
+    fn written_with<N, F>(fields: N, event_format: F, emit: impl FnOnce()) -> String
+    where
+        N: for<'a> FormatFields<'a> + Send + Sync + 'static,
+        F: FormatEvent<Registry, N> + Send + Sync + 'static,
     {
         #[derive(Clone, Default)]
         struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -158,6 +252,7 @@ mod tests {
             .with_max_level(Level::TRACE)
             .with_writer(move || writer.clone())
             .with_ansi(false)
+            .fmt_fields(fields)
             .event_format(event_format)
             .finish();
         tracing::subscriber::with_default(subscriber, emit);
@@ -167,12 +262,13 @@ mod tests {
 
     #[test]
     fn under_systemd_each_line_begins_with_its_priority_and_has_no_time() {
-        let text = written(Prioritised(format::format().without_time()), || {
-            tracing::error!("it broke");
-            tracing::warn!("it may");
-            tracing::info!("it did not");
-            tracing::debug!("it is 4");
-        });
+        let text =
+            written(Prioritised { inner: format::format().without_time(), plain: true }, || {
+                tracing::error!("it broke");
+                tracing::warn!("it may");
+                tracing::info!("it did not");
+                tracing::debug!("it is 4");
+            });
         let starts: Vec<&str> = text.lines().map(|line| &line[..3]).collect();
         assert_eq!(starts, ["<3>", "<4>", "<6>", "<7>"]);
         assert!(text.starts_with("<3>ERROR leukd::telemetry::tests: it broke\n"), "{text}");
@@ -181,7 +277,7 @@ mod tests {
     #[test]
     fn a_file_name_cannot_forge_a_line_or_steer_a_terminal() {
         let name = "a\n<0>forged\x1b[2J.bmp";
-        let journal = Prioritised(format::format().without_time());
+        let journal = Prioritised { inner: format::format().without_time(), plain: true };
         let terminal = OneLine { inner: format::format(), ansi: false };
         let texts = [
             written(journal, || tracing::info!(file = name, "{name}")),
@@ -204,7 +300,21 @@ mod tests {
     }
 
     #[test]
+    fn json_in_the_journal_has_a_priority_and_stays_json() {
+        let json = format::format().json().flatten_event(true);
+        let text = json_written(Prioritised { inner: json, plain: false }, || {
+            let _in = tracing::info_span!("capture", result_id = "0198").entered();
+            tracing::warn!(file = "a\n\u{7f}\u{9b}2J", "it may");
+        });
+        let json = text.strip_prefix("<4>").unwrap();
+        let line: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(line["file"], "a\n\u{7f}\u{9b}2J");
+        assert_eq!(line["spans"][0]["result_id"], "0198");
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
     fn a_level_that_is_no_filter_is_an_error() {
-        assert!(matches!(init("leukd=loud", LogFormat::Text), Err(TelemetryError::Level(_))));
+        assert!(matches!(init("leukd=loud", LogFormat::Text, None), Err(TelemetryError::Level(_))));
     }
 }

@@ -128,6 +128,20 @@ impl Control for Played {
             ..proto::GetStatusResponse::default()
         }))
     }
+
+    async fn get_log_level(
+        &self,
+        _: Request<proto::GetLogLevelRequest>,
+    ) -> Result<Response<proto::GetLogLevelResponse>, Status> {
+        Err(Status::unimplemented("not played; tests/log_level.rs asks a real daemon"))
+    }
+
+    async fn set_log_level(
+        &self,
+        _: Request<proto::SetLogLevelRequest>,
+    ) -> Result<Response<proto::SetLogLevelResponse>, Status> {
+        Err(Status::unimplemented("not played; tests/log_level.rs asks a real daemon"))
+    }
 }
 
 fn event(kind: Kind) -> Item {

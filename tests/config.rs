@@ -280,6 +280,33 @@ fn another_address_takes_tls_and_somebody_who_asks_who_calls() {
 }
 
 #[test]
+fn the_metrics_endpoint_stays_on_loopback_unless_it_is_allowed_to_leave() {
+    let files = Files::new();
+    let error = files.error("metrics.listen = \"192.0.2.1:9464\"");
+    assert!(error.contains("metrics.listen: 192.0.2.1:9464 can be reached"), "{error}");
+    let both = "metrics = { listen = \"192.0.2.1:9464\", allow_remote = true }";
+    assert!(files.load(both).unwrap().settings.metrics.allow_remote);
+    let off = "metrics = { listen = \"192.0.2.1:9464\", enabled = false }";
+    assert!(!files.load(off).unwrap().settings.metrics.enabled);
+    let error = files.error("metrics.listen = \"127.0.0.1:50051\"");
+    assert!(error.contains("is rpc.listen too"), "{error}");
+}
+
+#[test]
+fn spans_go_to_a_collector_on_this_machine_and_only_from_a_build_that_can_send_them() {
+    let files = Files::new();
+    let here = files.load("log.otlp = \"http://127.0.0.1:4317\"");
+    let there = files.error("log.otlp = \"http://192.0.2.1:4317\"");
+    if cfg!(feature = "otlp") {
+        assert!(here.is_ok());
+        assert!(there.contains("log.otlp: ") && there.contains("no collector on this machine"));
+    } else {
+        let error = here.unwrap_err().to_string();
+        assert!(error.contains("log.otlp: this leukd was built without OpenTelemetry"), "{error}");
+    }
+}
+
+#[test]
 fn loopback_of_both_families_and_port_0_are_allowed() {
     for listen in ["127.0.0.1:0", "127.8.8.8:1", "[::1]:50051"] {
         assert!(env(&[("LEUKD__RPC__LISTEN", listen)]).is_ok(), "{listen}");
@@ -330,13 +357,20 @@ fn the_example_file_shows_every_setting_with_its_default() {
     // Settings that are absent by default are shown with a value; the others with their default.
     let shown: toml::Table = example.parse().unwrap();
     let mut expected = Settings::default();
-    let loaded = Files::new().load(&example).unwrap();
+    // A build without OpenTelemetry refuses that one setting.
+    let accepted = if cfg!(feature = "otlp") {
+        example
+    } else {
+        example.lines().filter(|line| !line.starts_with("otlp =")).collect::<Vec<_>>().join("\n")
+    };
+    let loaded = Files::new().load(&accepted).unwrap();
     expected.model.bundle = loaded.settings.model.bundle.clone();
     expected.model.folder = loaded.settings.model.folder.clone();
     expected.rpc.socket = loaded.settings.rpc.socket.clone();
     expected.tls = loaded.settings.tls.clone();
     assert_eq!(expected.tls.client, Default::default());
     expected.access.file = loaded.settings.access.file.clone();
+    expected.log.otlp = loaded.settings.log.otlp.clone();
     expected.journal.keep_for = loaded.settings.journal.keep_for;
     expected.journal.keep_count = loaded.settings.journal.keep_count;
     assert_eq!(loaded.settings, expected);

@@ -29,6 +29,7 @@ impl Daemon {
             settings.journal.directory = here.journal.directory;
             settings.journal.disk_floor = here.journal.disk_floor;
             settings.rpc.listen = here.rpc.listen;
+            settings.metrics.enabled = false;
         });
         let daemon = Self { process, folders };
         let mut control = daemon.process.control().await;

@@ -44,7 +44,7 @@ pub(super) struct DemoArgs {
 pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
     let clock = Clock::system();
     let settings = Settings::default();
-    telemetry::init("leukd=info,warn", settings.log.format)
+    telemetry::init("leukd=info,warn", settings.log.format, None)
         .map_err(|error| CliError::Software(error.to_string()))?;
     let runtime = super::serve::runtime()?;
     let ended = runtime.block_on(demo(args, settings, clock));
@@ -62,6 +62,7 @@ async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(
     settings.journal.disk_floor = Bytes(0);
     settings.model.engine = args.engine;
     settings.rpc.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    settings.metrics.enabled = false;
     let daemon = super::serve::start(settings, clock).await?;
     let address = daemon.address();
     remark(RESEARCH_USE_ONLY);

@@ -10,6 +10,7 @@ mod filter;
 mod images;
 mod journal;
 mod json;
+mod log_level;
 mod man;
 mod model;
 mod output;
@@ -55,6 +56,7 @@ enum Command {
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
     Journal(journal::JournalArgs),
+    LogLevel(log_level::LogLevelArgs),
     Check(settings::CheckArgs),
     Config(settings::ConfigArgs),
     Completions(completions::CompletionsArgs),
@@ -119,6 +121,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Reload(args) => reload::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Journal(args) => journal::run(&args),
+        Command::LogLevel(args) => log_level::run(&args),
         Command::Check(args) => settings::check(&args),
         Command::Config(args) => settings::config(&args),
         Command::Completions(args) => completions::run(&args, grammar()),

@@ -36,11 +36,15 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let clock = Clock::system();
     let loaded = args.settings.load()?;
     let log = &loaded.settings.log;
-    telemetry::init(&log.level, log.format)
-        .map_err(|error| CliError::Software(error.to_string()))?;
     let runtime = runtime()?;
+    // The way to a collector, where there is one, is the runtime's.
+    let entered = runtime.enter();
+    telemetry::init(&log.level, log.format, log.otlp.as_deref())
+        .map_err(|error| CliError::Software(error.to_string()))?;
+    drop(entered);
     let drain = loaded.settings.rpc.drain.0;
     let ended = runtime.block_on(serve(loaded.settings, clock));
+    telemetry::flush();
     // What was cut off at the drain's deadline is not waited for a second time.
     runtime.shutdown_timeout(drain.min(Duration::from_secs(1)));
     ended
@@ -67,10 +71,26 @@ pub(super) async fn start(settings: Settings, clock: Clock) -> Result<Running, C
         ListenError::NoSocket(_) => CliError::Data(error.to_string()),
         error => CliError::Unavailable(error.to_string()),
     })?;
-    let daemon = daemon::build(settings, listeners, clock).map_err(cannot_start)?;
+    let metrics = match &settings.metrics {
+        metrics if metrics.enabled => Some(listen_for_metrics(metrics.listen).await?),
+        _ => None,
+    };
+    let mut daemon = daemon::build(settings, listeners, clock).map_err(cannot_start)?;
     // The program that runs, even when a new version lies in its place by now.
-    let daemon = daemon.trying_with("/proc/self/exe".into());
+    daemon = daemon.trying_with("/proc/self/exe".into());
+    if let Some(metrics) = metrics {
+        daemon = daemon.with_metrics(metrics);
+    }
     daemon.spawn().map_err(cannot_start)
+}
+
+async fn listen_for_metrics(listen: std::net::SocketAddr) -> Result<TcpListener, CliError> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        CliError::Unavailable(format!(
+            "cannot listen on {listen} for Prometheus: {error}; choose another address with metrics.listen, or \
+             write enabled = false under [metrics]"
+        ))
+    })
 }
 
 /// Why a daemon does not start, as the command's error.
@@ -150,6 +170,7 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
             () = tick(&mut beat), if beat.is_some() => {
                 if vitals.are_good() {
                     notifier.alive();
+                    vitals.fed();
                 } else {
                     tracing::error!("no progress: the watchdog is not fed");
                 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use globset::GlobBuilder;
 use minisign_verify::PublicKey;
-use tracing_subscriber::EnvFilter;
 
-use super::settings::{Image, Journal, Log, Model, Rpc, Settings, Watch, Workers};
+use super::filter::filter;
+use super::settings::{Image, Journal, Log, Metrics, Model, Rpc, Settings, Watch, Workers};
 use super::units::{Bytes, Span};
 use crate::cell::name::NamePattern;
 
@@ -80,6 +80,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     journal(&mut findings, &settings.journal, &settings.watch);
     rpc(&mut findings, &settings.rpc, &settings.image);
     reach::check(&mut findings, settings);
+    metrics(&mut findings, &settings.metrics, &settings.rpc);
     log(&mut findings, &settings.log);
     findings
 }
@@ -251,28 +252,56 @@ fn rpc(findings: &mut Findings, rpc: &Rpc, image: &Image) {
     }
 }
 
-fn log(findings: &mut Findings, log: &Log) {
-    if let Err(error) = EnvFilter::builder().parse(&log.level) {
-        findings.problem(
-            "log.level",
-            format!(
-                "{:?} is no filter: {error}; write for example \"info\" or \"leukd=debug,info\"",
-                log.level
-            ),
-        );
+fn metrics(findings: &mut Findings, metrics: &Metrics, rpc: &Rpc) {
+    if !metrics.enabled {
         return;
     }
-    // A misspelt level is a valid filter too: it names a module, and silences all others.
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    for part in log.level.split(',').map(str::trim) {
-        let word = part.bytes().all(|byte| byte.is_ascii_alphabetic());
-        if word && !levels.contains(&part.to_ascii_lowercase().as_str()) {
-            findings.problem(
-                "log.level",
-                format!("{part:?} is no level: write off, error, warn, info, debug or trace, or module=level"),
-            );
-        }
+    if !metrics.listen.ip().is_loopback() && !metrics.allow_remote {
+        findings.problem(
+            "metrics.listen",
+            format!(
+                "{} can be reached from other machines, and the endpoint has neither TLS nor a password: listen on \
+                 127.0.0.1 or [::1], or write allow_remote = true where a firewall lets only your Prometheus through",
+                metrics.listen
+            ),
+        );
     }
+    if metrics.listen == rpc.listen && metrics.listen.port() != 0 {
+        findings.problem(
+            "metrics.listen",
+            format!("{} is rpc.listen too: write another port", metrics.listen),
+        );
+    }
+}
+
+fn log(findings: &mut Findings, log: &Log) {
+    if let Err(message) = filter(&log.level) {
+        findings.problem("log.level", message);
+    }
+    match &log.otlp {
+        Some(_) if cfg!(not(feature = "otlp")) => findings.problem(
+            "log.otlp",
+            "this leukd was built without OpenTelemetry: build it with `cargo build --release --features otlp`, or \
+             take the setting out",
+        ),
+        Some(endpoint) if !is_here(endpoint) => findings.problem(
+            "log.otlp",
+            format!(
+                "{endpoint:?} is no collector on this machine: write http://127.0.0.1:PORT or http://[::1]:PORT. Spans name \
+                 files, and the way there is not encrypted; let a collector here pass them on"
+            ),
+        ),
+        _ => {}
+    }
+}
+
+/// Whether this is `http://` with a loopback address and a port, and nothing more.
+fn is_here(endpoint: &str) -> bool {
+    let address =
+        endpoint.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    address
+        .and_then(|address| address.parse::<std::net::SocketAddr>().ok())
+        .is_some_and(|address| address.ip().is_loopback())
 }
 
 /// How two folders lie.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use super::files::KeyFile;
-use super::settings::{Access, ClientAuth, Journal, Model, Rpc, Settings, Tls};
+use super::settings::{Access, ClientAuth, Journal, Log, Model, Rpc, Settings, Tls};
 use super::units::{Bytes, Span};
 
 /// One setting's name and shape.
@@ -37,6 +37,7 @@ pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 /// that have optional settings are listed field by field: a new field is then a compile error here.
 fn exemplar() -> Settings {
     let (journal, model, access) = (Journal::default(), Model::default(), Access::default());
+    let log = Log::default();
     let key = || Some(KeyFile::Path(PathBuf::new()));
     Settings {
         model: Model {
@@ -67,6 +68,7 @@ fn exemplar() -> Settings {
             max_streams: access.max_streams,
             max_bytes: access.max_bytes,
         },
+        log: Log { level: log.level, format: log.format, otlp: Some(String::new()) },
         ..Settings::default()
     }
 }
@@ -130,7 +132,10 @@ mod tests {
     fn every_section_and_optional_setting_has_a_name() {
         assert_eq!(
             sections(),
-            ["access", "image", "journal", "log", "model", "rpc", "tls", "watch", "workers"]
+            [
+                "access", "image", "journal", "log", "metrics", "model", "rpc", "tls", "watch",
+                "workers"
+            ]
         );
         for key in [
             "model.bundle",

@@ -10,6 +10,7 @@ mod check;
 mod disk;
 mod error;
 pub mod files;
+mod filter;
 mod keys;
 mod layer;
 mod load;
@@ -18,5 +19,6 @@ pub mod units;
 
 pub use audited::audited;
 pub use error::{ConfigError, Origin, Problem};
+pub use filter::filter;
 pub use load::{Flag, Loaded, SYSTEM_FILE, Sources, load};
 pub use settings::Settings;

@@ -28,6 +28,8 @@ pub struct Settings {
     pub tls: Tls,
     /// `[access]`
     pub access: Access,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[log]`
     pub log: Log,
 }
@@ -295,6 +297,28 @@ impl Default for Access {
     }
 }
 
+/// The endpoint for Prometheus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Serve `GET /metrics`.
+    pub enabled: bool,
+    /// Address and port; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Allow an address that other machines can reach: there is neither TLS nor a password on it.
+    pub allow_remote: bool,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464),
+            allow_remote: false,
+        }
+    }
+}
+
 /// The log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -303,6 +327,9 @@ pub struct Log {
     pub level: String,
     /// `auto` (text; without times under systemd, whose journal has its own), `text` or `json`.
     pub format: LogFormat,
+    /// An OpenTelemetry collector on this machine that spans are sent to over gRPC, `http://127.0.0.1:4317`. Absent: none. Only in
+    /// builds with the feature `otlp`.
+    pub otlp: Option<String>,
 }
 
 /// How log lines look.
@@ -319,6 +346,6 @@ pub enum LogFormat {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
+        Self { level: "info".to_owned(), format: LogFormat::Auto, otlp: None }
     }
 }

@@ -21,6 +21,7 @@ use crate::config::settings::Settings;
 use crate::ingest::{Ingest, IngestSettings, Ledger};
 use crate::journal::types::LedgerRow;
 use crate::journal::{Journal, JournalError, Options, audit};
+use crate::measure::{Counter, Pulse};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
 use crate::pipeline::{self, Pipeline, Trial};
@@ -30,6 +31,7 @@ use crate::rpc::{self, Context, Entrance};
 
 use entrance::{Keys, LoginFailures};
 use model::{Loading, ModelKeeper};
+use running::Doors;
 
 pub use entrance::examine;
 pub use running::{Drained, Running};
@@ -61,6 +63,7 @@ pub struct Daemon {
     address: SocketAddr,
     keys: Keys,
     failures: LoginFailures,
+    metrics: Option<TcpListener>,
     clock: Clock,
     journal: Journal,
     ingest: IngestSettings,
@@ -129,6 +132,7 @@ pub fn build(
         address,
         keys,
         failures,
+        metrics: None,
         clock,
         journal,
         ingest,
@@ -158,6 +162,13 @@ impl Daemon {
         self
     }
 
+    /// Serves figures for Prometheus on this listener too.
+    #[must_use]
+    pub fn with_metrics(mut self, listener: TcpListener) -> Self {
+        self.metrics = Some(listener);
+        self
+    }
+
     /// Starts everything else. The port answers at once; a model serves some tenths of a second later.
     /// Call it inside a tokio runtime.
     ///
@@ -170,6 +181,7 @@ impl Daemon {
             address,
             keys,
             failures,
+            metrics,
             clock,
             journal,
             ingest,
@@ -213,11 +225,14 @@ impl Daemon {
             conditions,
             limits: rpc_limits(&settings),
             started_at: clock.wall(),
+            pulse: Arc::new(Pulse::new(clock.clone())),
             clock,
             serving_since: Arc::clone(&keeper.serving_since),
             time_to_serving: Arc::clone(&keeper.time_to_serving),
             stop: CancellationToken::new(),
             places: Context::places(settings.rpc.max_subscribers),
+            calls: Arc::default(),
+            slow_dropped: Counter::default(),
         });
         let tls = keys.tls.is_some();
         let at = match &listeners.unix {
@@ -242,13 +257,12 @@ impl Daemon {
         };
         Ok(Running::start(
             context,
-            entrance,
-            (address, at),
+            Doors { entrance, address, place: at, metrics },
             (keys, failures),
             keeper,
             captures,
             loading,
-        ))
+        )?)
     }
 }
 

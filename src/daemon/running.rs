@@ -14,9 +14,20 @@ use super::upkeep::{self, Vitals};
 use crate::access::kept::Look;
 use crate::ingest::Captures;
 use crate::journal::AuditEvent;
+use crate::metrics;
 use crate::model::registry::ReloadError;
 use crate::result::Digest;
 use crate::rpc::{self, Context, Entrance, Health, Reloader as _, ServeError};
+
+/// Where clients come in.
+pub(super) struct Doors {
+    pub(super) entrance: Entrance,
+    /// Of the gRPC port.
+    pub(super) address: SocketAddr,
+    /// The same for people, with the socket.
+    pub(super) place: String,
+    pub(super) metrics: Option<TcpListener>,
+}
 
 /// A daemon at work.
 #[derive(Debug)]
@@ -25,6 +36,7 @@ pub struct Running {
     address: SocketAddr,
     place: String,
     keys: Keys,
+    metrics_address: Option<SocketAddr>,
     keeper: Arc<ModelKeeper>,
     serving: watch::Receiver<bool>,
     health: watch::Receiver<Option<Health>>,
@@ -70,13 +82,14 @@ pub struct Drained {
 impl Running {
     pub(super) fn start(
         context: Arc<Context>,
-        entrance: Entrance,
-        (address, place): (SocketAddr, String),
+        doors: Doors,
         (keys, failures): (Keys, LoginFailures),
         keeper: Arc<ModelKeeper>,
         captures: Captures,
         loading: Loading,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
+        let Doors { entrance, address, place, metrics } = doors;
+        let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
         let serving = keeper.serves.subscribe();
         let (tell_health, health) = watch::channel(None);
         let server = tokio::spawn(rpc::serve(entrance, Arc::clone(&context), move |health| {
@@ -103,6 +116,10 @@ impl Running {
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
         upkeep.spawn(keys.clone().keep(context.stop.clone()));
         upkeep.spawn(failures.keep(context.journal.clone()));
+        if let (Some(listener), Some(address)) = (metrics, metrics_address) {
+            tracing::info!("figures for Prometheus at http://{address}/metrics");
+            upkeep.spawn(metrics::serve(listener, Arc::clone(&context)));
+        }
         let again = Arc::clone(&keeper);
         upkeep.spawn(async move {
             let mut loaded = ended(tokio::task::spawn_blocking(move || loading.join()).await);
@@ -113,7 +130,19 @@ impl Running {
             }
         });
         let feeder = tokio::spawn(feeder.run());
-        Self { context, address, place, keys, keeper, serving, health, server, feeder, upkeep }
+        Ok(Self {
+            context,
+            address,
+            place,
+            keys,
+            metrics_address,
+            keeper,
+            serving,
+            health,
+            server,
+            feeder,
+            upkeep,
+        })
     }
 
     /// Where it listens; port 0 when it serves the socket alone.
@@ -126,6 +155,12 @@ impl Running {
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Where it serves figures for Prometheus, if it does.
+    #[must_use]
+    pub const fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Signs of life, for a watchdog.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::condition::{Component, Conditions};
 use crate::config::units::Span;
 use crate::journal::{ClockDoubt, Journal};
+use crate::measure::Pulse;
 use crate::rpc::{Context, Health};
 
 /// How often retention removes what is too old or too many.
@@ -82,6 +83,8 @@ pub(super) async fn watch_folders(context: Arc<Context>) {
                 "the journal's writer has ended: nothing is stored until leukd is restarted";
             context.conditions.raise(Component::Journal, message);
         }
+        // Only for the sign of life that it leaves: the watchdog and `status` judge by themselves.
+        let _ = vitals.folders_move();
         if vitals.workers_move() {
             context.conditions.clear(&Component::Workers);
         } else {
@@ -142,7 +145,7 @@ impl Vitals {
     fn workers_move(&self) -> bool {
         let pool = self.context.pipeline.pool();
         let idle = pool.status().busy == 0;
-        self.moves(&self.workers, pool.progress(), idle)
+        self.moves(&self.workers, pool.progress(), idle, Pulse::workers)
     }
 
     /// A folder's thread that hangs in a system call of a dead network mount is no reason to restart: a new
@@ -150,14 +153,26 @@ impl Vitals {
     fn folders_move(&self) -> bool {
         let folders = self.context.ingest.status();
         let excused = folders.is_empty() || folders.iter().any(|folder| !folder.reachable);
-        self.moves(&self.folders, self.context.ingest.progress(), excused)
+        self.moves(&self.folders, self.context.ingest.progress(), excused, Pulse::folders)
     }
 
-    fn moves(&self, last: &Mutex<(u64, Duration)>, count: u64, excused: bool) -> bool {
+    /// The service manager's watchdog was fed.
+    pub fn fed(&self) {
+        self.context.pulse.fed();
+    }
+
+    fn moves(
+        &self,
+        last: &Mutex<(u64, Duration)>,
+        count: u64,
+        excused: bool,
+        tell: fn(&Pulse, Duration),
+    ) -> bool {
         let now = self.context.clock.monotonic();
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if excused || last.0 != count {
             *last = (count, now);
+            tell(&self.context.pulse, now);
         }
         now.saturating_sub(last.1) < STUCK_AFTER
     }

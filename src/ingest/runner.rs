@@ -282,6 +282,7 @@ impl Runner {
             }
             if let Some(taken) = lock(&self.shared.tracker).take(&path) {
                 permit.send(Settled {
+                    result_id: taken.result_id,
                     path: self.capture(path.as_ref().to_owned()),
                     stamp: taken.stamp,
                     captured_at: stamp::modified(&taken.stamp),

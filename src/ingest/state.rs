@@ -9,6 +9,8 @@ use crate::result::{CapturePath, Timestamp};
 /// A capture that stands still and waits for its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
+    /// The id of the result to come, and of every log line on the way there.
+    pub result_id: uuid::Uuid,
     /// The file.
     pub path: CapturePath,
     /// The state in which it stood still: what goes into the ledger.

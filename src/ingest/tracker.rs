@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::journal::types::FileStamp;
 use crate::result::Timestamp;
 
@@ -66,6 +68,8 @@ pub enum Looked {
 /// A file that is about to be handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
+    /// The id of the result to come, and of every log line on the way there.
+    pub result_id: Uuid,
     /// Its settled state.
     pub stamp: FileStamp,
     /// When it was first seen.
@@ -96,6 +100,8 @@ enum Stage {
 
 #[derive(Debug)]
 struct File {
+    /// From its discovery to its verdict.
+    result_id: Uuid,
     stamp: FileStamp,
     first_seen: Timestamp,
     unchanged_since: Duration,
@@ -183,7 +189,10 @@ impl Tracker {
             return Looked::NoRoom;
         }
         let key: Arc<str> = Arc::from(path);
+        let result_id = Uuid::now_v7();
+        tracing::debug!(%result_id, path, size = stamp.size, "found");
         let file = File {
+            result_id,
             stamp,
             first_seen: now.wall,
             unchanged_since: now.mono,
@@ -227,8 +236,13 @@ impl Tracker {
         if file.stage != Stage::Ready {
             return None;
         }
-        let taken =
-            Taken { stamp: file.stamp, first_seen: file.first_seen, last_chance: file.last_chance };
+        let taken = Taken {
+            result_id: file.result_id,
+            stamp: file.stamp,
+            first_seen: file.first_seen,
+            last_chance: file.last_chance,
+        };
+        tracing::debug!(result_id = %file.result_id, path, "handed over");
         self.enter(&Arc::clone(key), Stage::Handed { changed: false }, None);
         Some(taken)
     }
@@ -239,6 +253,7 @@ impl Tracker {
         let Some((key, file)) = self.files.get_key_value(path) else { return false };
         let Stage::Handed { changed } = file.stage else { return false };
         let key = Arc::clone(key);
+        tracing::debug!(result_id = %file.result_id, path, changed, ?verdict, "verdict");
         match verdict {
             Verdict::Finished => {
                 self.remove(&key);
@@ -301,6 +316,7 @@ impl Tracker {
 
     fn restamp(&mut self, key: &Arc<str>, stamp: FileStamp, now: Moment) {
         if let Some(file) = self.files.get_mut(key) {
+            tracing::debug!(result_id = %file.result_id, path = &**key, size = stamp.size, "changed");
             file.stamp = stamp;
             file.unchanged_since = now.mono;
             file.retries = 0;
@@ -322,6 +338,7 @@ impl Tracker {
             self.due.insert((at, Arc::clone(key)));
         }
         if stage == Stage::Ready {
+            tracing::debug!(result_id = %file.result_id, path = &**key, "settled");
             file.order = file.stamp.mtime_ns;
             self.ready.insert((file.order, Arc::clone(key)));
         }

@@ -37,7 +37,11 @@ fn a_file_is_ready_after_three_equal_looks_and_not_before() {
     tracker.look("a", stamp(5), at(500));
     assert_eq!(tracker.next_ready().as_deref(), Some("a"));
     let taken = tracker.take("a").unwrap();
-    assert_eq!(taken, Taken { stamp: stamp(5), first_seen: Timestamp(0), last_chance: false });
+    let result_id = taken.result_id;
+    assert_eq!(
+        taken,
+        Taken { result_id, stamp: stamp(5), first_seen: Timestamp(0), last_chance: false }
+    );
 }
 
 #[test]

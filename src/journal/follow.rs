@@ -4,6 +4,7 @@
 //! nothing of its own, would take the workers' time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -30,8 +31,8 @@ struct Row {
     wake: Arc<Notify>,
     /// Waits, and has not been woken.
     armed: bool,
-    /// Nothing from where the wait began up to here matches.
-    passed: u64,
+    /// Everything up to here has been dealt with: it was read, or came during a wait and does not match.
+    passed: Arc<AtomicU64>,
 }
 
 impl Followers {
@@ -44,14 +45,15 @@ impl Followers {
     pub(super) fn tell(&self, records: &[Arc<Record>]) {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
         for row in self.lock().rows.values_mut().filter(|row| row.armed) {
-            let behind = row.passed + 1 < first.sequence;
+            let passed = row.passed.load(Ordering::Relaxed);
+            let behind = passed + 1 < first.sequence;
             let concerns =
-                |record: &Arc<Record>| record.sequence > row.passed && row.filter.matches(record);
+                |record: &Arc<Record>| record.sequence > passed && row.filter.matches(record);
             if behind || records.iter().any(concerns) {
                 row.armed = false;
                 row.wake.notify_one();
             } else {
-                row.passed = row.passed.max(last.sequence);
+                row.passed.store(passed.max(last.sequence), Ordering::Relaxed);
             }
         }
     }
@@ -63,32 +65,67 @@ pub struct Follower {
     shared: Arc<writer::Shared>,
     number: u64,
     wake: Arc<Notify>,
+    /// The row's.
+    passed: Arc<AtomicU64>,
+}
+
+/// How far behind those are who follow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Results that the one furthest behind has not dealt with.
+    pub most: u64,
+    /// How many are behind at all.
+    pub behind: u64,
 }
 
 impl Journal {
-    /// Follows what `filter` matches.
+    /// How far behind those are who follow now.
     #[must_use]
-    pub fn follow(&self, filter: Filter) -> Follower {
+    pub fn lag(&self) -> Lag {
+        let shared = &self.inner.shared;
+        let newest = shared.tail(Tail::bounds).newest;
+        let mut lag = Lag::default();
+        for row in shared.followers.lock().rows.values() {
+            let own = newest.saturating_sub(row.passed.load(Ordering::Relaxed));
+            lag.most = lag.most.max(own);
+            lag.behind += u64::from(own > 0);
+        }
+        lag
+    }
+
+    /// Follows what `filter` matches, from `cursor` on.
+    #[must_use]
+    pub fn follow(&self, filter: Filter, cursor: u64) -> Follower {
         let (shared, wake) = (Arc::clone(&self.inner.shared), Arc::new(Notify::new()));
+        let passed = Arc::new(AtomicU64::new(cursor));
         let mut table = shared.followers.lock();
         let number = table.next;
         table.next += 1;
-        let row = Row { filter, wake: Arc::clone(&wake), armed: false, passed: 0 };
+        let row =
+            Row { filter, wake: Arc::clone(&wake), armed: false, passed: Arc::clone(&passed) };
         table.rows.insert(number, row);
         drop(table);
-        Follower { shared, number, wake }
+        Follower { shared, number, wake, passed }
     }
 }
 
 impl Follower {
     /// Begins to wait for what follows `cursor`: [`Follower::woken`] ends when something may.
     pub fn wait_after(&self, cursor: u64) {
-        self.change(|row| (row.armed, row.passed) = (true, cursor));
+        self.change(|row| {
+            row.armed = true;
+            row.passed.store(cursor, Ordering::Relaxed);
+        });
         // Only now: what was published before the row changed is found here, and what is published from now on
         // finds the row.
         if self.shared.tail(Tail::bounds).newest > cursor {
             self.wake.notify_one();
         }
+    }
+
+    /// Everything up to `cursor` has been dealt with: for [`Journal::lag`]. Not while it waits.
+    pub fn reached(&self, cursor: u64) {
+        self.passed.store(cursor, Ordering::Relaxed);
     }
 
     /// Ends when there may be a matching result after the cursor of [`Follower::wait_after`]: read to know.
@@ -100,11 +137,13 @@ impl Follower {
     /// The cursor, moved past what was published during the wait and does not match.
     #[must_use]
     pub fn passed(&self) -> u64 {
-        self.change(|row| row.passed).unwrap_or_default()
+        self.passed.load(Ordering::Relaxed)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Row) -> T) -> Option<T> {
-        self.shared.followers.lock().rows.get_mut(&self.number).map(change)
+    fn change(&self, change: impl FnOnce(&mut Row)) {
+        if let Some(row) = self.shared.followers.lock().rows.get_mut(&self.number) {
+            change(row);
+        }
     }
 }
 

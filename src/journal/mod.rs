@@ -40,7 +40,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -56,6 +56,7 @@ pub mod filter;
 mod follow;
 mod intake;
 mod lock;
+mod measured;
 mod query;
 mod reader;
 pub mod recover;
@@ -71,6 +72,7 @@ pub use audit::{AuditEvent, AuditHead};
 pub use believed::ClockDoubt;
 pub use error::JournalError;
 pub use follow::Follower;
+pub use measured::Measured;
 pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, MAX_SLIDES, Page, SpecimenCounts};
 pub use tail::Batch;
 
@@ -212,6 +214,7 @@ impl Journal {
             followers: follow::Followers::default(),
             audit: Mutex::new(meta.chain.head),
             doubt: Mutex::default(),
+            measured: Measured::default(),
         });
         let believed = believed::Believed::load(&connection, clock.wall(), clock.monotonic())
             .map_err(|error| JournalError::sqlite(&file, &error))?;
@@ -255,7 +258,9 @@ impl Journal {
             Entry::Capture { path, .. } | Entry::Alias { path, .. } => Some(path.clone()),
             Entry::Request { .. } => None,
         };
+        let began = Instant::now();
         let committed = self.ask(|reply| writer::Work::Commit(Box::new(entry), reply)).await?;
+        self.measured().commit.observe(began.elapsed());
         if let Some(path) = capture {
             self.inner.marks.acquit(&path);
         }
@@ -334,6 +339,12 @@ impl Journal {
     #[must_use]
     pub fn marks(&self) -> &crash::Marks {
         &self.inner.marks
+    }
+
+    /// What this process has stored so far, and how long that took.
+    #[must_use]
+    pub fn measured(&self) -> &Measured {
+        &self.inner.shared.measured
     }
 
     /// Whether there is disk space to store anything. A single system call.

@@ -116,6 +116,7 @@ fn capture(
             )?
             .execute([next.cast_signed(), now.0, old.cast_signed()])?;
     }
+    let finding = with_free_id(connection, finding)?;
     let record = Record { sequence: next, supersedes, finding };
     let content = row::insert(connection, &record)?;
     lead(connection, path, stamp, record.finding.sha256, &record, now)?;
@@ -135,9 +136,24 @@ fn request(connection: &Connection, finding: Finding, next: u64) -> Result<Outco
             return Ok(Outcome::Known(known));
         }
     }
+    let finding = with_free_id(connection, finding)?;
     let record = Record { sequence: next, supersedes: None, finding };
     let content = row::insert(connection, &record)?;
     Ok(Outcome::Stored(record, content))
+}
+
+/// An id is a capture's from its discovery on. When a commit reached the disk although it reported an error, and the capture
+/// then became another result, that one needs an id of its own.
+fn with_free_id(connection: &Connection, mut finding: Finding) -> rusqlite::Result<Finding> {
+    let is_taken = connection
+        .prepare_cached("SELECT 1 FROM results WHERE result_id = ?1")?
+        .exists([&finding.result_id])?;
+    if is_taken {
+        let fresh = uuid::Uuid::now_v7().to_string();
+        tracing::info!(result_id = finding.result_id, fresh, "the id is taken: it gets another");
+        finding.result_id = fresh;
+    }
+    Ok(finding)
 }
 
 /// What the tables could not hold, or could not give back as it was.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,6 +13,7 @@ use super::error::JournalError;
 use super::follow::Followers;
 use super::intake::Intake;
 use super::lock::WaterMark;
+use super::measured::Measured;
 use super::retention::{self, Keep, Pruned};
 use super::row::{self, COLUMNS};
 use super::settle::{Outcome, Trouble, settle};
@@ -49,6 +51,7 @@ pub(super) struct Shared {
     pub(super) audit: Mutex<AuditHead>,
     /// The wall clock leapt ahead, and retention does not go by it yet.
     pub(super) doubt: Mutex<Option<ClockDoubt>>,
+    pub(super) measured: Measured,
 }
 
 impl Shared {
@@ -116,7 +119,10 @@ impl Writer {
     }
 
     fn commit(&mut self, entries: Vec<Entry>, replies: Vec<Reply<Committed>>) {
-        match self.ready().and_then(|()| self.transact(entries)) {
+        let began = Instant::now();
+        let outcomes = self.ready().and_then(|()| self.transact(entries));
+        self.shared.measured.transacted(outcomes.is_ok(), began.elapsed());
+        match outcomes {
             Ok(outcomes) => {
                 let answers: Vec<_> = outcomes
                     .into_iter()
@@ -255,6 +261,7 @@ impl Writer {
         let newest = self.shared.tail(|tail| tail.bounds().newest);
         self.shared.newest.send_if_modified(|seen| std::mem::replace(seen, newest) != newest);
         self.shared.followers.tell(records);
+        self.shared.measured.stored(records);
     }
 
     /// A COMMIT that reported an error may still have reached the disk: takes what is there for true, so

@@ -10,6 +10,7 @@ use super::engine::EngineKind;
 use super::gate::Limits;
 use super::serving::{Model, ModelError};
 use super::trust::Trust;
+use crate::measure::Counter;
 
 /// The model in service. Readers never wait: a capture that has begun ends with the model it began with.
 #[derive(Debug, Default)]
@@ -19,6 +20,19 @@ pub struct Registry {
     admission: Admission,
     current: ArcSwapOption<Model>,
     reloading: Mutex<()>,
+    /// How loads have ended since the process began.
+    pub loads: Loads,
+}
+
+/// Loads by how they ended.
+#[derive(Debug, Default)]
+pub struct Loads {
+    /// The model serves, or did.
+    pub served: Counter,
+    /// The bundle was refused: it cannot be read, or failed a test.
+    pub refused: Counter,
+    /// Another load was under way.
+    pub busy: Counter,
 }
 
 /// Which bundles may serve.
@@ -109,6 +123,16 @@ impl Registry {
     ///
     /// See [`ReloadError`].
     pub fn reload(&self, source: &BundleSource) -> Result<Reloaded, ReloadError> {
+        let reloaded = self.try_reload(source);
+        match &reloaded {
+            Ok(_) => self.loads.served.one(),
+            Err(ReloadError::Busy) => self.loads.busy.one(),
+            Err(_) => self.loads.refused.one(),
+        }
+        reloaded
+    }
+
+    fn try_reload(&self, source: &BundleSource) -> Result<Reloaded, ReloadError> {
         let _one_at_a_time = match self.reloading.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::WouldBlock) => return Err(ReloadError::Busy),

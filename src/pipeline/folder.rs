@@ -5,9 +5,11 @@ use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::{Instrument as _, Span};
+
 use super::examine::{ExamineError, examine, micros};
 use super::trial::Ended;
-use super::{Known, Pipeline};
+use super::{Known, Pipeline, told};
 use crate::ingest::{Settled, Verdict, open_capture};
 use crate::journal::JournalError;
 use crate::journal::types::Entry;
@@ -51,6 +53,12 @@ impl Pipeline {
     /// Cancel-safe in this sense: a capture whose future is dropped has either its result and its
     /// ledger row, or neither, and then the next scan finds it again.
     pub async fn capture(&self, settled: Settled) -> Verdict {
+        // One id for all that is logged of a capture, whatever the level: that of its result.
+        let span = tracing::error_span!("capture", result_id = %settled.result_id);
+        self.to_verdict(settled).instrument(span).await
+    }
+
+    async fn to_verdict(&self, settled: Settled) -> Verdict {
         // Classifying what cannot be stored would only keep the workers busy.
         if self.disk_is_full() {
             return Verdict::Retry;
@@ -93,6 +101,7 @@ impl Pipeline {
                     capture = %path,
                     sequence = record.sequence,
                     decision = %record.finding.decision,
+                    stored_as = record.finding.result_id,
                     "stored"
                 );
                 Verdict::Finished
@@ -115,7 +124,10 @@ impl Pipeline {
         trust: Trust,
     ) -> Result<Outcome, PoolError> {
         let (pipeline, job, ready) = (self.clone(), Arc::clone(settled), Instant::now());
-        let examine = move |worker: &Worker| pipeline.examine_file(worker, &job, ready, trust);
+        let span = Span::current();
+        let examine = move |worker: &Worker| {
+            span.in_scope(|| pipeline.examine_file(worker, &job, ready, trust))
+        };
         self.0.pool.run(Lane::Backlog, examine).await
     }
 
@@ -202,7 +214,7 @@ impl Pipeline {
             }
         }
         let read = Instant::now();
-        let bytes = match self.read(settled) {
+        let bytes = match tracing::debug_span!("read").in_scope(|| self.read(settled)) {
             Ok(bytes) => bytes,
             Err(ReadEnd::Reject(reason)) => return self.reject(settled, known, reason, timings),
             Err(ReadEnd::Verdict(verdict)) => return Outcome::Verdict(verdict),
@@ -210,10 +222,17 @@ impl Pipeline {
         timings.read_us = micros(read, Instant::now());
         let sha256 = Digest::of(&bytes);
         known.sha256 = Some(sha256);
+        tracing::debug!(capture = %settled.path, %sha256, took_us = timings.read_us, "read");
 
         match parts.journal.known(&sha256) {
             // A rejection is worth another look: limits may have been raised since.
             Ok(Some(record)) if record.finding.decision != Decision::Rejected => {
+                tracing::debug!(
+                    capture = %settled.path,
+                    sequence = record.sequence,
+                    known_as = record.finding.result_id,
+                    "its bytes have a result already"
+                );
                 return Outcome::Store(Box::new(Entry::Alias {
                     path: settled.path.clone(),
                     stamp: settled.stamp,
@@ -237,10 +256,13 @@ impl Pipeline {
                 None
             }
         };
-        match examine(&bytes, &model, &parts.limits) {
+        let examined =
+            tracing::debug_span!("examine").in_scope(|| examine(&bytes, &model, &parts.limits));
+        match examined {
             Ok(examined) => {
                 let finding =
                     known.classified(examined, model.reference(), timings, parts.clock.wall());
+                told(&finding);
                 Outcome::Store(Box::new(Entry::Capture {
                     path: settled.path.clone(),
                     stamp: settled.stamp,
@@ -269,6 +291,7 @@ impl Pipeline {
     fn known(&self, settled: &Settled) -> Known {
         let name = settled.path.path.rsplit('/').next().unwrap_or_default();
         Known {
+            result_id: settled.result_id,
             source: Source::Folder(settled.path.clone()),
             sha256: None,
             size_bytes: settled.stamp.size,

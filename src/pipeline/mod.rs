@@ -10,6 +10,8 @@ mod trial;
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 pub use examine::{ExamineError, Examined, examine};
 pub use request::{RequestError, RequestImage};
 pub use trial::{TRIAL, Trial};
@@ -90,7 +92,8 @@ impl Pipeline {
 
     /// Makes `entry` durable and keeps health in step with whether that worked.
     async fn commit(&self, entry: Entry) -> Result<Committed, JournalError> {
-        let committed = self.0.journal.commit(entry).await;
+        let commit = self.0.journal.commit(entry);
+        let committed = commit.instrument(tracing::debug_span!("commit")).await;
         match &committed {
             Ok(_) => {
                 self.0.conditions.clear(&Component::Disk);
@@ -109,6 +112,8 @@ impl Pipeline {
 
 /// What is known of a capture before it is examined.
 struct Known {
+    /// The result's, should there be one.
+    result_id: uuid::Uuid,
     source: Source,
     sha256: Option<Digest>,
     size_bytes: u64,
@@ -148,7 +153,7 @@ impl Known {
         now: Timestamp,
     ) -> Finding {
         Finding {
-            result_id: uuid::Uuid::now_v7().to_string(),
+            result_id: self.result_id.to_string(),
             source: self.source,
             sha256: self.sha256,
             size_bytes: self.size_bytes,
@@ -164,4 +169,14 @@ impl Known {
             timings,
         }
     }
+}
+
+/// Logs what the model said.
+fn told(finding: &Finding) {
+    tracing::debug!(
+        decision = %finding.decision,
+        infer_us = finding.timings.infer_us,
+        model = finding.model.as_ref().map_or("", |model| &model.id),
+        "classified"
+    );
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::{Instrument as _, Span};
+use uuid::Uuid;
+
 use super::examine::{ExamineError, examine, micros};
-use super::{Known, Pipeline};
+use super::{Known, Pipeline, told};
 use crate::cell::Fault;
 use crate::journal::JournalError;
 use crate::journal::types::{Committed, Entry};
@@ -74,6 +77,12 @@ impl From<PoolError> for RequestError {
 /// How long a bulk stream waits before it asks for a place again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
+/// The id of the result to come, and the span that puts it into every log line on the way there.
+fn begin(image: &RequestImage) -> (Uuid, Span) {
+    let result_id = Uuid::now_v7();
+    (result_id, tracing::error_span!("request", %result_id, request_id = image.request_id))
+}
+
 enum Outcome {
     Known(Committed),
     New(Box<Finding>),
@@ -85,7 +94,8 @@ impl Pipeline {
     /// # Errors
     /// See [`RequestError`]. Nothing is stored when there is an error.
     pub async fn classify(&self, image: RequestImage) -> Result<Committed, RequestError> {
-        self.classify_once(Arc::new(image)).await
+        let (result_id, span) = begin(&image);
+        self.classify_once(Arc::new(image), result_id).instrument(span).await
     }
 
     /// The same, but waits for a place instead of being turned away: for streams, whose client is held
@@ -94,7 +104,15 @@ impl Pipeline {
     /// # Errors
     /// See [`RequestError`]; never `Busy`.
     pub async fn classify_in_turn(&self, image: RequestImage) -> Result<Committed, RequestError> {
-        let image = Arc::new(image);
+        let (result_id, span) = begin(&image);
+        self.in_turn(Arc::new(image), result_id).instrument(span).await
+    }
+
+    async fn in_turn(
+        &self,
+        image: Arc<RequestImage>,
+        result_id: Uuid,
+    ) -> Result<Committed, RequestError> {
         loop {
             // Streams leave half of the places to single requests.
             let pool = self.0.pool.status();
@@ -102,14 +120,18 @@ impl Pipeline {
                 tokio::time::sleep(ASK_AGAIN).await;
                 continue;
             }
-            match self.classify_once(Arc::clone(&image)).await {
+            match self.classify_once(Arc::clone(&image), result_id).await {
                 Err(RequestError::Busy) => tokio::time::sleep(ASK_AGAIN).await,
                 other => return other,
             }
         }
     }
 
-    async fn classify_once(&self, image: Arc<RequestImage>) -> Result<Committed, RequestError> {
+    async fn classify_once(
+        &self,
+        image: Arc<RequestImage>,
+        result_id: Uuid,
+    ) -> Result<Committed, RequestError> {
         let parts = &self.0;
         let size = image.bytes.len() as u64;
         if size > parts.max_request_bytes {
@@ -119,9 +141,11 @@ impl Pipeline {
         let arrived = parts.clock.wall();
         let queued = Instant::now();
         let (journal, limits, clock) = (parts.journal.clone(), parts.limits, parts.clock.clone());
+        let span = Span::current();
         let outcome = parts
             .pool
             .run(Lane::Interactive, move |_| -> Result<Outcome, RequestError> {
+                let _in = span.enter();
                 let queue_us = micros(queued, Instant::now());
                 let sha256 = Digest::of(&image.bytes);
                 let reference = model.reference();
@@ -131,12 +155,14 @@ impl Pipeline {
                     return Ok(Outcome::Known(Committed::Known(record)));
                 }
                 let _turn = journal.marks().share();
-                let examined =
-                    examine(&image.bytes, &model, &limits).map_err(|error| match error {
+                let examined = tracing::debug_span!("examine")
+                    .in_scope(|| examine(&image.bytes, &model, &limits))
+                    .map_err(|error| match error {
                         ExamineError::Image(fault) => RequestError::Image(fault),
                         ExamineError::Model(error) => RequestError::Model(error),
                     })?;
                 let known = Known {
+                    result_id,
                     source: Source::Rpc {
                         peer: image.peer.clone(),
                         request_id: image.request_id.clone(),
@@ -148,17 +174,22 @@ impl Pipeline {
                     captured_at: arrived,
                 };
                 let timings = Timings { queue_us, ..Timings::default() };
-                Ok(Outcome::New(Box::new(known.classified(
-                    examined,
-                    reference,
-                    timings,
-                    clock.wall(),
-                ))))
+                let finding = known.classified(examined, reference, timings, clock.wall());
+                told(&finding);
+                Ok(Outcome::New(Box::new(finding)))
             })
             .await??;
-        match outcome {
-            Outcome::Known(known) => Ok(known),
-            Outcome::New(finding) => Ok(self.commit(Entry::Request { finding: *finding }).await?),
-        }
+        let committed = match outcome {
+            Outcome::Known(known) => known,
+            Outcome::New(finding) => self.commit(Entry::Request { finding: *finding }).await?,
+        };
+        let record = committed.record();
+        tracing::debug!(
+            sequence = record.sequence,
+            decision = %record.finding.decision,
+            stored_as = record.finding.result_id,
+            "stored"
+        );
+        Ok(committed)
     }
 }

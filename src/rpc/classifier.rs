@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use super::guard::Caller;
 use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
-use super::{Context, convert, oversize, status};
+use super::{Context, convert, oversize, status, trace};
 use crate::journal::types::Committed;
 use crate::pipeline::{RequestError, RequestImage};
 use crate::result::CellIds;
@@ -36,8 +37,10 @@ impl Classifier for ClassifierService {
         request: Request<proto::ClassifyRequest>,
     ) -> Result<Response<proto::ClassifyResponse>, Status> {
         let caller = Caller::of(&request);
+        let span = trace::span("Classify", request.metadata());
         let image = image(request.into_inner(), caller)?;
-        let committed = self.0.pipeline.classify(image).await.map_err(|e| status::request(&e))?;
+        let classified = self.0.pipeline.classify(image).instrument(span).await;
+        let committed = classified.map_err(|error| status::request(&error))?;
         Ok(Response::new(response(&committed, self.0.journal.epoch())))
     }
 
@@ -46,6 +49,7 @@ impl Classifier for ClassifierService {
         request: Request<Streaming<proto::ClassifyRequest>>,
     ) -> Result<Response<Items>, Status> {
         let caller = Caller::of(&request);
+        let span = trace::span("ClassifyStream", request.metadata());
         let context = Arc::clone(&self.0);
         let (stop, stopped) = (context.stop.clone(), context.stop.clone());
         let items = request
@@ -55,11 +59,12 @@ impl Classifier for ClassifierService {
             .enumerate()
             .map(move |(index, request)| {
                 let (context, caller) = (Arc::clone(&context), caller.clone());
-                async move {
+                let answer = async move {
                     let limit = context.limits.max_image_bytes;
                     let request = request.map_err(|status| oversize::clear(status, limit))?;
                     item(&context, index as u64, request, caller).await
-                }
+                };
+                answer.instrument(span.clone())
             })
             .buffered(AHEAD);
         let goodbye = futures_util::stream::once(async move { Err(status::stopping()) })

@@ -11,6 +11,7 @@ use super::{Context, convert, proto, status};
 use crate::condition::Component;
 use crate::journal::JournalError;
 use crate::result::RESEARCH_USE_ONLY;
+use crate::telemetry;
 
 /// Model and daemon, for administrators.
 #[derive(Debug, Clone)]
@@ -48,6 +49,29 @@ impl Control for ControlService {
             previous_digest: previous.map(|digest| digest.to_string()).unwrap_or_default(),
             took: Some(convert::span(started.elapsed())),
         }))
+    }
+
+    async fn get_log_level(
+        &self,
+        _: Request<proto::GetLogLevelRequest>,
+    ) -> Result<Response<proto::GetLogLevelResponse>, Status> {
+        let level = telemetry::level().map_err(|error| status::log_level(&error))?;
+        let level = Some(convert::log_level(level));
+        Ok(Response::new(proto::GetLogLevelResponse { level }))
+    }
+
+    async fn set_log_level(
+        &self,
+        request: Request<proto::SetLogLevelRequest>,
+    ) -> Result<Response<proto::SetLogLevelResponse>, Status> {
+        let who = Caller::of(&request).name();
+        let request = request.into_inner();
+        let lasts = request.lasts.map(std::time::Duration::try_from).transpose();
+        let lasts = lasts.map_err(|_| status::field("lasts", "is no length of time"))?;
+        let level = telemetry::set_level(&request.filter, lasts, &who, &self.0.clock)
+            .map_err(|error| status::log_level(&error))?;
+        let level = Some(convert::log_level(level));
+        Ok(Response::new(proto::SetLogLevelResponse { level }))
     }
 
     async fn get_status(

@@ -32,6 +32,12 @@ fn micros(us: u64) -> Option<ProtoDuration> {
     Some(span(Duration::from_micros(us)))
 }
 
+/// What is logged.
+pub(super) fn log_level(level: crate::telemetry::LogLevel) -> proto::LogLevel {
+    let until = level.until.map(time);
+    proto::LogLevel { filter: level.filter, configured: level.configured, until }
+}
+
 /// A decision.
 pub(super) const fn decision(decision: Decision) -> proto::Decision {
     match decision {

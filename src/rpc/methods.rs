@@ -18,7 +18,7 @@ const fn method(path: &'static str, scope: Option<Scope>, streams: bool) -> Meth
 }
 
 /// Every method of every service.
-const METHODS: [Method; 13] = [
+const METHODS: [Method; 15] = [
     method("/leukd.v1.Classifier/Classify", Some(Classify), false),
     method("/leukd.v1.Classifier/ClassifyStream", Some(Classify), true),
     method("/leukd.v1.Results/Subscribe", Some(Read), true),
@@ -28,6 +28,8 @@ const METHODS: [Method; 13] = [
     method("/leukd.v1.Control/GetModel", Some(Read), false),
     method("/leukd.v1.Control/GetStatus", Some(Read), false),
     method("/leukd.v1.Control/ReloadModel", Some(Admin), false),
+    method("/leukd.v1.Control/GetLogLevel", Some(Admin), false),
+    method("/leukd.v1.Control/SetLogLevel", Some(Admin), false),
     // Whoever watches over leukd needs no secret for it, and learns nothing but whether it serves.
     method("/grpc.health.v1.Health/Check", None, false),
     method("/grpc.health.v1.Health/Watch", None, true),

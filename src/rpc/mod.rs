@@ -1,5 +1,6 @@
 //! The gRPC face. The only room that names `tonic::Status`.
 
+pub mod calls;
 mod classifier;
 mod control;
 pub mod convert;
@@ -12,6 +13,7 @@ mod results;
 mod server;
 mod status;
 mod subscribe;
+mod trace;
 pub mod transport;
 
 use std::path::PathBuf;
@@ -27,6 +29,7 @@ use crate::clock::Clock;
 use crate::condition::Conditions;
 use crate::ingest::Ingest;
 use crate::journal::Journal;
+use crate::measure::{Counter, Pulse};
 use crate::model::registry::ReloadError;
 use crate::pipeline::Pipeline;
 use crate::result::{Digest, Timestamp};
@@ -86,6 +89,12 @@ pub struct Context {
     pub stop: CancellationToken,
     /// One permit a subscription, from [`Context::places`].
     pub places: Arc<Semaphore>,
+    /// Every call, by method and code.
+    pub calls: Arc<calls::Calls>,
+    /// Subscribers that were dropped because they took nothing.
+    pub slow_dropped: Counter,
+    /// When each part last showed that it lives.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Context {
@@ -102,7 +111,9 @@ impl Context {
         Some(convert::model(&model, registry.kind(), since))
     }
 
-    fn subscribers(&self) -> u32 {
+    /// How many subscriptions are open.
+    #[must_use]
+    pub fn subscribers(&self) -> u32 {
         let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
         self.limits.max_subscribers.saturating_sub(free)
     }

@@ -73,6 +73,7 @@ impl Results for ResultsService {
         &self,
         request: Request<proto::SubscribeRequest>,
     ) -> Result<Response<Events>, Status> {
+        let peer = super::guard::Caller::of(&request).name();
         let request = request.into_inner();
         let context = &self.0;
         if context.stop.is_cancelled() {
@@ -92,8 +93,8 @@ impl Results for ResultsService {
             model: context.model_card(),
             heartbeat_interval: Some(convert::span(context.limits.heartbeat)),
         };
-        let subscription =
-            Subscription { context: Arc::clone(context), filter, cursor, place: Arc::new(place) };
+        let (context, place) = (Arc::clone(context), Arc::new(place));
+        let subscription = Subscription { context, filter, peer, cursor, place };
         let hello = proto::Event { kind: Some(event::Kind::Hello(hello)) };
         Ok(Response::new(subscribe::start(subscription, hello)))
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 
+use super::calls::CountLayer;
 use super::classifier::ClassifierService;
 use super::control::ControlService;
 use super::guard::GuardLayer;
@@ -155,7 +156,8 @@ pub async fn serve(
         .initial_stream_window_size(Some(WINDOW))
         .initial_connection_window_size(Some(2 * WINDOW))
         .http2_max_header_list_size(Some(METADATA))
-        // Outside of everything else: no service sees a call that was not judged.
+        .layer(CountLayer(Arc::clone(&context.calls)))
+        // No service sees a call that was not judged; those that are turned away are counted too.
         .layer(GuardLayer::new(gate))
         .layer(ClearOversize::layer(context.limits.max_image_bytes))
         .add_service(health_service)

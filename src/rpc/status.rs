@@ -18,6 +18,7 @@
 //! | a client has too much under way | RESOURCE_EXHAUSTED | RetryInfo, ErrorInfo |
 //! | a request stands still while it arrives | DEADLINE_EXCEEDED | RetryInfo, ErrorInfo `STALLED` |
 //! | no such method | UNIMPLEMENTED | ErrorInfo |
+//! | a log that is not leukd's own | FAILED_PRECONDITION | ErrorInfo `FOREIGN_LOG` |
 //! | a defect | INTERNAL | ErrorInfo; the log has the rest |
 
 use std::collections::HashMap;
@@ -33,6 +34,7 @@ use crate::journal::filter::FieldError;
 use crate::model::bundle::BundleError;
 use crate::model::registry::ReloadError;
 use crate::pipeline::RequestError;
+use crate::telemetry::LevelError;
 
 /// `ErrorInfo.domain` of every error.
 const DOMAIN: &str = "leukd";
@@ -229,6 +231,17 @@ pub(super) fn reload(error: &ReloadError) -> Status {
             format!("{message}; the model before stays in service"),
             info("BAD_BUNDLE", &[("reason", message.clone())]),
         ),
+    }
+}
+
+/// Why the log's filter was not changed.
+pub(super) fn log_level(error: &LevelError) -> Status {
+    match error {
+        LevelError::Filter(message) => field("filter", message.clone()),
+        LevelError::Lasts(_) => field("lasts", error.to_string()),
+        LevelError::Foreign => {
+            with(Code::FailedPrecondition, error.to_string(), info("FOREIGN_LOG", &[]))
+        }
     }
 }
 

@@ -36,6 +36,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub(super) struct Subscription {
     pub(super) context: Arc<Context>,
     pub(super) filter: Filter,
+    /// Its client's address.
+    pub(super) peer: String,
     /// Everything up to here has been dealt with.
     pub(super) cursor: u64,
     /// Held as long as the subscription lasts.
@@ -80,7 +82,8 @@ pub(super) fn start(subscription: Subscription, hello: Event) -> Events {
     let (end, ended) = watch::channel(None);
     let place = subscription.place.clone();
     tokio::spawn(async move {
-        let follower = subscription.context.journal.follow(subscription.filter.clone());
+        let journal = &subscription.context.journal;
+        let follower = journal.follow(subscription.filter.clone(), subscription.cursor);
         let mut feed = Feed { subscription, follower, events, ahead: None };
         let status = feed.run(hello).await;
         // Before the sender goes, so that whoever sees the queue end sees the status too.
@@ -183,6 +186,7 @@ impl Feed {
             self.send(Event { kind: Some(event::Kind::Gap(Gap { from, to })) }).await?;
             *last_sent = Instant::now();
             self.subscription.cursor = to;
+            self.follower.reached(to);
         }
         // A long history without a match is progress too: the client learns a newer cursor.
         if last_sent.elapsed() >= self.subscription.context.limits.heartbeat {
@@ -194,12 +198,20 @@ impl Feed {
         for record in batch.records {
             let sequence = record.sequence;
             if self.subscription.filter.matches(&record) {
+                // Ids are looked at only where somebody reads them.
+                let told = tracing::enabled!(tracing::Level::DEBUG)
+                    .then(|| record.finding.result_id.clone());
                 let result =
                     convert::own_result(Arc::unwrap_or_clone(record), context.journal.epoch());
                 self.send(Event { kind: Some(event::Kind::Result(result)) }).await?;
+                if let Some(result_id) = told {
+                    let subscriber = &self.subscription.peer;
+                    tracing::debug!(result_id, sequence, subscriber, "given to a subscriber");
+                }
                 *last_sent = Instant::now();
             }
             self.subscription.cursor = sequence;
+            self.follower.reached(sequence);
         }
         Ok(more)
     }
@@ -236,7 +248,10 @@ impl Feed {
         match tokio::time::timeout(slow_after, self.events.send(event)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Stop::Gone),
-            Err(_) => Err(Stop::With(status::slow_reader(slow_after))),
+            Err(_) => {
+                self.subscription.context.slow_dropped.one();
+                Err(Stop::With(status::slow_reader(slow_after)))
+            }
         }
     }
 }

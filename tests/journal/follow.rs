@@ -10,7 +10,7 @@ use crate::fixtures::{capture, open, request, stored};
 
 fn waiting_for(journal: &Journal, specimen: &str) -> Follower {
     let criteria = Criteria { specimen: specimen.to_owned(), ..Criteria::default() };
-    journal.follow(Filter::new(criteria).unwrap())
+    journal.follow(Filter::new(criteria).unwrap(), 0)
 }
 
 async fn is_woken(follower: &Follower) -> bool {

@@ -5,6 +5,7 @@
 pub mod keys;
 pub mod process;
 pub mod refusal;
+pub mod scrape;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,6 +84,7 @@ impl Folders {
         settings.rpc.drain = Span::from_secs(5);
         // Every client of a test calls from one address.
         settings.access.max_streams = 4096;
+        settings.metrics.enabled = false;
         settings
     }
 
@@ -305,6 +307,10 @@ async fn build(settings: Settings) -> daemon::Daemon {
         let address = settings.rpc.tcp.then_some(settings.rpc.listen);
         let listeners = Listeners::open(address, socket).await.unwrap();
         match daemon::build(settings.clone(), listeners, Clock::system()) {
+            Ok(daemon) if settings.metrics.enabled => {
+                let listener = TcpListener::bind(settings.metrics.listen).await.unwrap();
+                return daemon.with_metrics(listener);
+            }
             Ok(daemon) => return daemon,
             Err(daemon::StartError::Journal(leukd::journal::JournalError::Locked { .. }))
                 if tokio::time::Instant::now() < deadline => {}

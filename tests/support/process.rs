@@ -60,7 +60,7 @@ impl Process {
                 panic!("no port in the log:\n{}", seen.join("\n"));
             };
             if let Some((_, rest)) = line.split_once("listening on ") {
-                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                let end = rest.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(rest.len());
                 let address = rest[..end].parse().unwrap();
                 return Self { child, address, log };
             }

@@ -65,6 +65,7 @@ async fn run(model: Option<&Path>, kind: EngineKind) -> Result<DaemonFigures, Cl
     settings.journal.directory = folders.path().join("state");
     settings.journal.disk_floor = Bytes(0);
     settings.rpc.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.metrics.enabled = false;
     settings.model.bundle = model.map(std::path::absolute).transpose().map_err(io)?;
     // Who measures a bundle has named it.
     let name = model.and_then(Path::file_name).and_then(|name| name.to_str());
