@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{self, SignalKind};
 
