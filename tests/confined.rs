@@ -226,12 +226,13 @@ async fn a_reload_is_over_when_systemctl_returns_and_its_outcome_is_told() {
     machine.succeed(&["systemctl", "reload", "leukd"]);
     assert!(machine.property("StatusText").ends_with("model reloaded"), "{}", machine.log());
     // A bundle that is none: told, and the model before goes on.
-    machine.write("/etc/leukd/models/bad.onnx", 0o644, "no bundle");
-    drop_in(&machine, "Environment=LEUKD__MODEL__BUNDLE=/etc/leukd/models/now.onnx");
-    machine.copy(format!("{SOURCE}/models/default.onnx"), "/etc/leukd/models/now.onnx", 0o644);
+    let bundle = "/etc/leukd/models/now.onnx";
+    machine.copy(format!("{SOURCE}/models/default.onnx"), bundle, 0o644);
+    let settings = format!("[model]\nbundle = \"{bundle}\"\nallow_unsigned = [\"now.onnx\"]\n");
+    machine.write("/etc/leukd/leukd.toml", 0o644, settings);
     machine.succeed(&["systemctl", "restart", "leukd"]);
     serving(&machine).await;
-    machine.succeed(&["cp", "/etc/leukd/models/bad.onnx", "/etc/leukd/models/now.onnx"]);
+    machine.write(bundle, 0o644, "no bundle");
     machine.succeed(&["systemctl", "reload", "leukd"]);
     assert!(machine.property("StatusText").contains("reload failed"), "{}", machine.log());
     assert_eq!(machine.property("ActiveState"), "active");
@@ -272,4 +273,37 @@ async fn what_dies_or_hangs_is_started_again_and_what_is_misconfigured_is_not() 
     .await;
     assert_eq!(machine.property("ExecMainStatus"), "78", "{}", machine.log());
     assert!(machine.log().contains("leukd.toml"), "{}", machine.log());
+}
+
+#[tokio::test]
+async fn a_capture_in_hand_at_two_deaths_is_tried_under_the_units_limits_and_has_its_result() {
+    let Some(machine) = installed().await else { return };
+    drop_in(&machine, "SystemCallErrorNumber=kill\nRestartSec=100ms");
+    make_export(&machine);
+    machine.succeed(&["systemctl", "start", "leukd"]);
+    serving(&machine).await;
+    // So large that it is in hand for a second or more.
+    let large = image::RgbImage::from_fn(6_000, 6_000, |x, y| {
+        let inside = (2_000..4_000).contains(&x) && (2_000..4_000).contains(&y);
+        if inside { image::Rgb([140, 100, 150]) } else { image::Rgb([0; 3]) }
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    large.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    export(&machine, "large.png", bytes.get_ref());
+    for death in ["1", "2"] {
+        until("the capture in a worker's hands", || {
+            let marks = std::fs::read_dir(machine.path("/var/lib/leukd/marks")).ok()?;
+            let mut texts = marks.filter_map(|mark| std::fs::read(mark.ok()?.path()).ok());
+            texts.any(|text| text.windows(9).any(|part| part == b"large.png")).then_some(())
+        })
+        .await;
+        machine.succeed(&["systemctl", "kill", "--signal=KILL", "leukd"]);
+        until("another start", || {
+            let again = machine.property("NRestarts") == death;
+            (again && machine.property("ActiveState") == "active").then_some(())
+        })
+        .await;
+    }
+    let results = results(&machine, 1);
+    assert!(!results[0].contains("crashed"), "{results:?}\n{}", machine.log());
 }
