@@ -59,7 +59,7 @@ fn keys(findings: &mut Findings, tls: &Tls, access: &Access) {
     }
     match (&tls.certificate, &tls.key) {
         (Some(_), None) => {
-            findings.problem("tls.key", "is missing: the certificate is of no use without its key")
+            findings.problem("tls.key", "is missing: the certificate is of no use without its key");
         }
         (None, Some(_)) => findings
             .problem("tls.certificate", "is missing: the key is of no use without its certificate"),
