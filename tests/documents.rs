@@ -6,21 +6,17 @@ use std::path::Path;
 
 /// Every `` `path.rs::function` `` of a text.
 fn tests_of(text: &str) -> Vec<(&str, &str)> {
-    text.split('`')
-        .skip(1)
-        .step_by(2)
-        .filter_map(|word| word.split_once(".rs::").map(|(file, name)| (file, name)))
-        .collect()
+    text.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::")).collect()
 }
 
 fn is_test(file: &str, name: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{file}.rs"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let at = |line: &&str| {
+    let at = |line: &str| {
         line.starts_with(&format!("fn {name}(")) || line.starts_with(&format!("async fn {name}("))
     };
-    let Some(at) = lines.iter().position(|line| at(&line)) else { return false };
+    let Some(at) = lines.iter().position(|line| at(line)) else { return false };
     let above = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
     above.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
         && !above.clone().any(|line| line.starts_with("#[ignore"))

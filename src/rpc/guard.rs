@@ -182,7 +182,7 @@ async fn changed(changes: &mut Option<tokio::sync::watch::Receiver<u64>>) {
     {
         return;
     }
-    std::future::pending().await;
+    std::future::pending::<()>().await;
 }
 
 async fn passed(left: Option<Duration>) {

@@ -36,7 +36,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// Header fields as literals without indexing (RFC 7541, section 6.2.2): no table, no Huffman.
 fn fields(list: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut string = |bytes: &mut Vec<u8>, text: &str| {
+    let string = |bytes: &mut Vec<u8>, text: &str| {
         // The length as an integer with a 7-bit prefix.
         let mut length = text.len();
         if length < 127 {

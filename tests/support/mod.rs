@@ -22,6 +22,7 @@ use leukd::rpc::proto::results_client::ResultsClient;
 use leukd::rpc::proto::{self, event, subscribe_request};
 use leukd::rpc::transport::Listeners;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
