@@ -68,7 +68,7 @@ async fn keys_and_rules_that_do_not_work_at_the_start_are_refused_with_their_fil
             speak_tls(settings, &root, &Ca::new("ca"));
             match name {
                 "mixed" => {
-                    std::fs::write(root.join("server.key"), Ca::new("x").server().key).unwrap()
+                    std::fs::write(root.join("server.key"), Ca::new("x").server().key).unwrap();
                 }
                 "missing" => std::fs::remove_file(root.join("server.pem")).unwrap(),
                 "rules" => settings.access.file = Some(root.join("bad.toml").into()),

@@ -1,6 +1,6 @@
 //! A Python client made from proto/ alone gets every result just once, over many broken connections.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod support;
 

@@ -3,7 +3,7 @@
 //! Some need the superuser (mounts, control groups) or a program (strace, libfaketime); where one is missing a
 //! test says that it skips.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
 mod support;
