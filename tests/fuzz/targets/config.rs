@@ -45,7 +45,7 @@ pub fn run(bytes: &[u8]) -> String {
     let environment: Vec<(OsString, OsString)> =
         variables.map(|(name, value)| (name.into(), value.into())).collect();
     let path = FOLDER.with(|folder| {
-        let folder = folder.get_or_init(|| tempfile::tempdir().unwrap());
+        let folder = folder.get_or_init(super::ledger::folder);
         folder.path().join("leukd.toml")
     });
     std::fs::write(&path, file).unwrap();
