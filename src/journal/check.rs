@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 use super::audit::{self, Verified};
 use super::error::JournalError;
 use super::row::{self, COLUMNS};
-use super::{lock, schema};
+use super::{auditor, lock};
 
 /// How many examples of one kind of damage are told.
 const EXAMPLES: usize = 5;
@@ -62,7 +62,7 @@ pub fn check(file: &Path) -> Result<Report, JournalError> {
         report.find("file", "it does not begin as a database does: its first page is damaged, or it is another file");
         return Ok(report);
     }
-    let connection = match schema::open_auditor(file) {
+    let connection = match auditor::open_auditor(file) {
         Ok(connection) => connection,
         Err(JournalError::Damaged { what, .. }) => {
             report.find("file", what);

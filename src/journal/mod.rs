@@ -48,6 +48,7 @@ use crate::clock::Clock;
 use crate::result::Record;
 
 pub mod audit;
+mod auditor;
 mod believed;
 pub mod check;
 pub mod crash;

@@ -15,8 +15,11 @@ use crate::result::Timestamp;
 /// version. An entry is never changed once a released leukd has run it.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 
-/// The first version with an audit chain.
-const AUDITED_SINCE: i64 = 2;
+/// This program's version of the schema.
+#[must_use]
+pub(super) fn known_version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
 
 /// `leuk` in ASCII: marks the file as ours, for `file(1)` and for [`open_writer`].
 const APPLICATION_ID: i64 = 0x6c65_756b;
@@ -107,55 +110,13 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, JournalError> {
     open().map_err(|error| JournalError::sqlite(file, &error))
 }
 
-/// Opens the file for somebody who only examines it, a daemon at work on it or not.
-pub(super) fn open_auditor(file: &Path) -> Result<Connection, JournalError> {
-    let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
-    // SQLite would only say that it cannot open it.
-    fs_err::File::open(file).map_err(|error| JournalError::io(file, &error))?;
-    let connection = match open_reader(file) {
-        Ok(connection) if version_of(&connection).is_ok() => connection,
-        // In a folder that cannot be written SQLite makes no index of a write-ahead log; where there is no
-        // log, there is nothing to miss.
-        Ok(_) | Err(_) if !was_left_open(file) => open_immutable(file).map_err(|e| trouble(&e))?,
-        Ok(connection) => connection,
-        Err(error) => return Err(error),
-    };
-    refuse_foreign(&connection, file)?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let found = version_of(&connection).map_err(|error| trouble(&error))?;
-    if found > known {
-        return Err(JournalError::Newer { file: file.to_owned(), found, known });
-    }
-    if found < AUDITED_SINCE {
-        return Err(JournalError::Unaudited { file: file.to_owned(), found });
-    }
-    Ok(connection)
-}
-
-fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
+/// The schema version.
+pub(super) fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// Opens a file that nobody changes meanwhile.
-fn open_immutable(file: &Path) -> rusqlite::Result<Connection> {
-    let mut uri = "file:".to_owned();
-    for byte in file.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
-            uri.push(char::from(*byte));
-        } else {
-            uri += &format!("%{byte:02X}");
-        }
-    }
-    Connection::open_with_flags(
-        uri + "?immutable=1",
-        OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_URI,
-    )
-}
-
 /// True when the last process left a write-ahead log behind, which a clean end folds in and removes.
-fn was_left_open(file: &Path) -> bool {
+pub(super) fn was_left_open(file: &Path) -> bool {
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
     fs_err::metadata(std::path::PathBuf::from(log)).is_ok_and(|log| log.len() > 0)
@@ -191,7 +152,7 @@ pub(super) fn begin_epoch(
 }
 
 /// Refuses a database that some other program made, before a pragma changes it.
-fn refuse_foreign(connection: &Connection, file: &Path) -> Result<(), JournalError> {
+pub(super) fn refuse_foreign(connection: &Connection, file: &Path) -> Result<(), JournalError> {
     let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
     let number = |sql: &str| {
         connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| trouble(&error))

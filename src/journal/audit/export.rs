@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::OptionalExtension as _;
 
 use super::AuditHead;
-use crate::journal::{JournalError, row, schema};
+use crate::journal::{JournalError, auditor, row};
 
 /// One record as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Chain {
     /// # Errors
     /// [`JournalError`] when it cannot be read, or holds no chain yet.
     pub fn open(file: &Path) -> Result<Self, JournalError> {
-        let connection = schema::open_auditor(file)?;
+        let connection = auditor::open_auditor(file)?;
         connection.execute_batch("BEGIN").map_err(|error| JournalError::sqlite(file, &error))?;
         Ok(Self { file: file.to_owned(), connection })
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::chain::seal;
 use super::{AuditHead, RARE};
 use crate::journal::row::{self, STORED};
-use crate::journal::{JournalError, schema};
+use crate::journal::{JournalError, auditor};
 
 /// The first thing that is wrong with a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Verified {
 /// # Errors
 /// [`JournalError`] when the file cannot be read, or holds no chain yet. A broken chain is no error.
 pub fn verify(file: &Path, heads: &[AuditHead]) -> Result<Verified, JournalError> {
-    let connection = schema::open_auditor(file)?;
+    let connection = auditor::open_auditor(file)?;
     let snapshot =
         connection.unchecked_transaction().map_err(|e| JournalError::sqlite(file, &e))?;
     examine(&snapshot, heads).map_err(|error| JournalError::sqlite(file, &error))

@@ -6,7 +6,8 @@
 //! their order. Their `result_id` stays. A capture whose ledger row or result was lost has none, or one that fits
 //! no file: it is looked at again, and classified again where its bytes have no result.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -24,6 +25,10 @@ mod salvage;
 mod skeleton;
 
 use salvage::{Before, Wreck};
+
+/// How much is copied at once, and the part of it that is given up where the disk fails.
+const AT_ONCE: usize = 1 << 20;
+const PAGE: usize = 4096;
 
 /// What was saved and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,8 +61,8 @@ pub struct Recovered {
 /// original is not touched, or in its place, and the damaged file is kept beside it.
 ///
 /// # Errors
-/// [`JournalError::Locked`] while a daemon has the journal; [`JournalError::Damaged`] where nothing can be read;
-/// [`JournalError::Storage`]. The damaged file is then where it was.
+/// [`JournalError::Locked`] while a daemon has the journal; [`JournalError::Newer`] where a newer leukd wrote it;
+/// [`JournalError::Damaged`] where nothing can be read; [`JournalError::Storage`]. The damaged file is then where it was.
 pub fn recover(
     state: &Path,
     output: Option<&Path>,
@@ -91,6 +96,7 @@ pub fn recover(
         }
         other => other,
     })?;
+    wreck.refuse_newer(&original)?;
     let mut recovered = build(&fresh, &wreck, &sha256, clock.wall())?;
     drop(wreck);
     recovered.damaged.clone_from(&original);
@@ -176,20 +182,38 @@ fn tell(
 
 /// Copies a file and gives the digest of what was copied. A part that the disk does not give back is zeros.
 fn copied(from: &Path, to: &Path) -> Result<Digest, JournalError> {
-    let (mut source, mut target) = (
+    let (source, mut target) = (
         fs_err::File::open(from).map_err(|error| JournalError::io(from, &error))?,
         fs_err::File::create(to).map_err(|error| JournalError::io(to, &error))?,
     );
+    let trouble = |error: std::io::Error| JournalError::io(from, &error);
+    let length = source.metadata().map_err(trouble)?.len();
     let mut hasher = Sha256::new();
-    let mut part = vec![0; 1 << 20];
-    loop {
-        let read = source.read(&mut part).map_err(|error| JournalError::io(from, &error))?;
-        if read == 0 {
-            return Ok(Digest(hasher.finalize().into()));
-        }
+    let mut part = vec![0; AT_ONCE];
+    let (mut offset, mut wanted) = (0, AT_ONCE);
+    while offset < length {
+        let read = match source.file().read_at(&mut part[..wanted], offset) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::IO.raw_os_error()) => {
+                return Err(trouble(error));
+            }
+            Err(_) if wanted > PAGE => {
+                wanted = PAGE;
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(%error, offset, "a page of the damaged file is read as zeros");
+                part[..PAGE].fill(0);
+                usize::try_from(length - offset).unwrap_or(PAGE).min(PAGE)
+            }
+        };
         hasher.update(&part[..read]);
         target.write_all(&part[..read]).map_err(|error| JournalError::io(to, &error))?;
+        offset += read as u64;
     }
+    Ok(Digest(hasher.finalize().into()))
 }
 
 /// Moves the damaged journal's files out of the way, under names that tell when, and gives that of the main one.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use super::skeleton;
 use crate::journal::audit::seal;
 use crate::journal::row::{self, COLUMNS, STORED};
-use crate::journal::{JournalError, audit};
+use crate::journal::{JournalError, audit, schema};
 
 /// No journal has come this far; a greater number is a damaged one.
 const FARTHEST: i64 = 1 << 40;
@@ -63,6 +63,17 @@ impl Wreck {
         let whole = has("results", "sequence")? && has("captures", "sequence")?;
         let has_client = has("results", "client")?;
         whole.then_some(Self { connection, has_client })
+    }
+
+    /// A newer leukd's tables may hold what this one would leave out.
+    pub(super) fn refuse_newer(&self, file: &Path) -> Result<(), JournalError> {
+        let (found, known) = (schema::version_of(&self.connection), schema::known_version());
+        match found {
+            Ok(found) if found > known => {
+                Err(JournalError::Newer { file: file.to_owned(), found, known })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Copies the readable rows into the tables `salvaged_…` of `into`, and tells what the rest was.
@@ -153,7 +164,9 @@ impl Wreck {
             let values = (OFFSET..=OFFSET + STORED.len())
                 .map(|column| row.get::<_, rusqlite::types::Value>(column))
                 .chain([Ok(rusqlite::types::Value::Integer(altered.into()))])
-                .collect::<rusqlite::Result<Vec<_>>>()?;
+                .collect::<rusqlite::Result<Vec<_>>>();
+            // A word that no column of a result's record holds may be no text any more.
+            let Ok(values) = values else { return Ok(()) };
             // What the table's own rules refuse is no result.
             match keep.execute(rusqlite::params_from_iter(values)) {
                 Err(error) if error.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) => {

@@ -1,0 +1,54 @@
+//! Opening a journal for somebody who only examines it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::JournalError;
+use super::schema::{known_version, open_reader, refuse_foreign, version_of, was_left_open};
+
+/// The first version with an audit chain.
+const AUDITED_SINCE: i64 = 2;
+
+/// Opens the file for somebody who only examines it, a daemon at work on it or not.
+pub(super) fn open_auditor(file: &Path) -> Result<Connection, JournalError> {
+    let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
+    // SQLite would only say that it cannot open it.
+    fs_err::File::open(file).map_err(|error| JournalError::io(file, &error))?;
+    let connection = match open_reader(file) {
+        Ok(connection) if version_of(&connection).is_ok() => connection,
+        // In a folder that cannot be written SQLite makes no index of a write-ahead log; where there is no
+        // log, there is nothing to miss.
+        Ok(_) | Err(_) if !was_left_open(file) => open_immutable(file).map_err(|e| trouble(&e))?,
+        Ok(connection) => connection,
+        Err(error) => return Err(error),
+    };
+    refuse_foreign(&connection, file)?;
+    let known = known_version();
+    let found = version_of(&connection).map_err(|error| trouble(&error))?;
+    if found > known {
+        return Err(JournalError::Newer { file: file.to_owned(), found, known });
+    }
+    if found < AUDITED_SINCE {
+        return Err(JournalError::Unaudited { file: file.to_owned(), found });
+    }
+    Ok(connection)
+}
+
+/// Opens a file that nobody changes meanwhile.
+fn open_immutable(file: &Path) -> rusqlite::Result<Connection> {
+    let mut uri = "file:".to_owned();
+    for byte in file.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            uri += &format!("%{byte:02X}");
+        }
+    }
+    Connection::open_with_flags(
+        uri + "?immutable=1",
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI,
+    )
+}
