@@ -33,6 +33,9 @@ pub const LARGEST: u64 = 1 << 20;
 /// The longest name of a token or a certificate, in bytes.
 pub const LONGEST_NAME: usize = 256;
 
+/// The kernel's overflow user: what users of another user namespace look like, all of them.
+const NOBODY: u32 = 65_534;
+
 /// What the access file says.
 #[derive(Debug, Default)]
 pub struct Rules {
@@ -137,6 +140,11 @@ impl Rules {
         }
         for entry in file.user {
             let (start, entry) = (entry.span().start, entry.into_inner());
+            if entry.uid == NOBODY {
+                let what = "the user 65534 is everybody whom the kernel cannot tell apart: in the shipped unit that takes \
+                            PrivateUsers=no (systemd/examples/unix-socket.conf)";
+                return Err(at(start, what.to_owned()));
+            }
             if rules.user(entry.uid).is_some() {
                 return Err(at(start, format!("the user {} stands twice", entry.uid)));
             }
@@ -268,6 +276,7 @@ mod tests {
             (entry("a", HASH, "secret = 1"), "unknown field `secret`"),
             ("[[user]]\nuid = 7\nscopes = [\"root\"]".to_owned(), "line 3: unknown variant `root`"),
             ("[[user]]\nuid = 7\nscopes = []\n".repeat(2), "the user 7 stands twice"),
+            ("[[user]]\nuid = 65534\nscopes = []".to_owned(), "cannot tell apart"),
             ("[[certificate]]\nname = \"\"\nscopes = []".to_owned(), "is no certificate's name"),
         ] {
             let error = Rules::parse(text.as_bytes()).unwrap_err();

@@ -24,6 +24,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("69", "The daemon cannot be reached or is too busy, or another one holds the journal."),
     ("70", "A defect of leukd."),
     ("74", "Reading or writing failed."),
+    ("77", "The daemon does not know us, or does not let us: a token, a certificate or a scope is missing."),
     ("78", "The configuration is wrong; the message names file, line and key."),
 ];
 const FILES: &[(&str, &str)] = &[
@@ -34,6 +35,9 @@ const FILES: &[(&str, &str)] = &[
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("LEUKD__SECTION__KEY", "A setting, over those of the files."),
     ("LEUKD_SERVER", "The daemon that commands ask, in place of --server."),
+    ("LEUKD_TOKEN, LEUKD_TOKEN_FILE", "Our token, or a file that holds it."),
+    ("LEUKD_CA, LEUKD_CERT, LEUKD_KEY", "In place of --ca, --cert and --key."),
+    ("CREDENTIALS_DIRECTORY", "From systemd: where \"credential:NAME\" of a setting lies."),
     ("NO_COLOR", "Set and not empty: no colour."),
     ("NOTIFY_SOCKET, WATCHDOG_USEC, JOURNAL_STREAM", "From systemd; see sd_notify(3)."),
 ];
