@@ -16,7 +16,7 @@ pub const GATHER: Duration = Duration::from_secs(60);
 /// The most addresses and reasons that are told apart; the rest are told together, as [`OTHERS`].
 const MOST: usize = 1024;
 
-/// The peer of what exceeds [`MOST`].
+/// The peer of what exceeds `MOST`.
 pub const OTHERS: &str = "others";
 
 /// Refusals of one kind.
