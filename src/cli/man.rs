@@ -24,7 +24,10 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("69", "The daemon cannot be reached or is too busy, or another one holds the journal."),
     ("70", "A defect of leukd."),
     ("74", "Reading or writing failed."),
-    ("77", "The daemon does not know us, or does not let us: a token, a certificate or a scope is missing."),
+    (
+        "77",
+        "The daemon does not know us, or does not let us: a token, a certificate or a scope is missing.",
+    ),
     ("78", "The configuration is wrong; the message names file, line and key."),
 ];
 const FILES: &[(&str, &str)] = &[
