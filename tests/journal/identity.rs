@@ -187,14 +187,14 @@ async fn a_repeated_request_is_answered_with_what_is_stored() {
 async fn a_bad_entry_takes_no_neighbour_with_it() {
     let directory = tempfile::tempdir().unwrap();
     let journal = open(directory.path());
-    let first = stored(&journal, capture("a", 1, "A", ALL)).await;
-    let mut twice = finding("b", "B", ALL);
-    twice.result_id = first.finding.result_id;
+    stored(&journal, capture("a", 1, "A", ALL)).await;
+    let mut foreign = finding("b", "B", ALL);
+    foreign.label = Some("a class that it does not have".to_owned());
     let mut odd = finding("c", "C", ALL);
     odd.probabilities[0].probability = f64::NAN;
     let entries = [
         capture("x", 1, "1", ALL),
-        Entry::Capture { path: at("b"), stamp: stamp(1), finding: twice },
+        Entry::Capture { path: at("b"), stamp: stamp(1), finding: foreign },
         capture("y", 1, "2", ALL),
         Entry::Capture { path: at("c"), stamp: stamp(1), finding: odd },
         Entry::Capture { path: at("d"), stamp: stamp(1), finding: finding("e", "E", ALL) },
@@ -216,4 +216,20 @@ async fn a_bad_entry_takes_no_neighbour_with_it() {
     assert!(journal.ledger(&at("b")).unwrap().is_none(), "ledger and result change together");
     let sequences: Vec<u64> = all(&journal).iter().map(|record| record.sequence).collect();
     assert_eq!(sequences, [1, 2, 3, 4], "a refused entry leaves no hole");
+}
+
+#[tokio::test]
+async fn an_id_that_is_taken_is_not_given_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let first = stored(&journal, capture("a", 1, "A", ALL)).await;
+    let mut other = finding("b", "B", ALL);
+    other.result_id.clone_from(&first.finding.result_id);
+    let entry = Entry::Capture { path: at("b"), stamp: stamp(1), finding: other };
+    let second = stored(&journal, entry).await;
+    assert_eq!(second.sequence, 2);
+    assert_ne!(second.finding.result_id, first.finding.result_id);
+    let by = |id: &str| journal.get(&Lookup::ResultId(id.to_owned())).unwrap().unwrap().sequence;
+    assert_eq!(by(&first.finding.result_id), 1);
+    assert_eq!(by(&second.finding.result_id), 2);
 }
