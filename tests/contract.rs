@@ -452,6 +452,7 @@ async fn without_a_model_results_are_read_and_a_reload_brings_the_rest() {
     folders.drop_capture("waiting.bmp", &cell_of(HEM, 7));
     let harness = Harness::start_unready(folders, |settings| {
         settings.model.bundle = Some(bundle.clone());
+        settings.model.allow_unsigned.push("later.onnx".to_owned());
     })
     .await;
     let channel = harness.channel();
