@@ -32,7 +32,7 @@ pub enum Scope {
     Classify,
     /// Read results, the model's card and the daemon's state.
     Read,
-    /// Change what the daemon does: load a model.
+    /// Change what the daemon does: load a model, change what is logged.
     Admin,
 }
 

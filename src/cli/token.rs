@@ -32,7 +32,7 @@ enum TokenCommand {
     New {
         /// What the client is called: its calls are those of token:NAME
         name: String,
-        /// What it may do: classify (send images), read (results and state), admin (load models); may be given
+        /// What it may do: classify (send images), read (results and state), admin (load models, change the log's level); may be given
         /// several times, and none includes another
         #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
         scope: Vec<Scope>,
