@@ -70,7 +70,7 @@ fn a_wrong_command_line_ends_with_64() {
         &["tail", "--after", "1", "--earliest"],
         &["tail", "--decision", "sick"],
         &["results", "--counts"],
-        &["status", "--server", "https://127.0.0.1:1"],
+        &["status", "--server", "ftp://127.0.0.1:1"],
         &["status", "--server", "http://a b"],
         &["classify"],
         &["completions", "cmd.exe"],

@@ -24,9 +24,7 @@ use leukd_train::dataset::Cell;
 use leukd_train::export::graph;
 use leukd_train::fit::pixels;
 use leukd_train::network::{Architecture, Network, Regularisation};
-use leukd_train::quantize::{
-    Gate, Outcome, QuantizeError, QuantizeInput, Row, Settings, Verdict, run,
-};
+use leukd_train::quantize::{Gate, Outcome, QuantizeInput, Row, Settings, Verdict, run};
 use prost::Message;
 
 const FORMS: [&str; 5] = ["f16", "int8", "int8-mse", "int8-corrected", "int8-full"];
@@ -347,8 +345,7 @@ fn what_cannot_be_quantized_is_refused_with_what_to_do() {
     says(&stored, &whole, "--weights f32");
     let mut bare = ModelProto::decode(&*good).unwrap();
     bare.graph.as_mut().unwrap().initializer.clear();
-    let error = run(&bare.encode_to_vec(), &whole).unwrap_err();
-    assert!(matches!(error, QuantizeError::NoLayers { .. }), "{error}");
+    says(&bare.encode_to_vec(), &whole, "it takes \"conv.weight\", which nothing before it gives");
     let blasts: Vec<Cell> = validation.iter().filter(|cell| cell.label == 0).cloned().collect();
     says(&good, &input(&calibration, &blasts, settings), "the validation side has no hem cells");
     says(&good, &input(&[], &validation, settings), "the training side is empty");

@@ -147,10 +147,13 @@ impl Wreck {
             of(&STORED.join(", "))
         );
         let places = vec!["?"; STORED.len() + 2].join(", ");
-        let mut keep = into.prepare(&format!(
-            "INSERT OR IGNORE INTO salvaged_results (old, {}, superseded_by, altered) VALUES ({places})",
-            STORED[1..].join(", ")
-        ))?;
+        let put = |or: &str| {
+            into.prepare(&format!(
+                "INSERT OR {or} INTO salvaged_results (old, {}, superseded_by, altered) VALUES ({places})",
+                STORED[1..].join(", ")
+            ))
+        };
+        let (mut keep, mut prove) = (put("IGNORE")?, put("REPLACE")?);
         let mut told = into.prepare("SELECT content FROM salvaged_told WHERE sequence = ?1")?;
         let end = before.next_sequence.map_or(FARTHEST, u64::cast_signed);
         each(&self.connection, &sql, 0, end, &mut |sequence, row| {
@@ -160,15 +163,18 @@ impl Wreck {
             let content = row::content_at(row, OFFSET)?.to_string();
             let told: Option<String> =
                 told.query_map([sequence], |row| row.get(0))?.next().transpose()?;
-            let altered = told.is_some_and(|told| told != content);
+            let is_proven = told.as_ref() == Some(&content);
+            let altered = told.is_some() && !is_proven;
             let values = (OFFSET..=OFFSET + STORED.len())
                 .map(|column| row.get::<_, rusqlite::types::Value>(column))
                 .chain([Ok(rusqlite::types::Value::Integer(altered.into()))])
                 .collect::<rusqlite::Result<Vec<_>>>();
             // A word that no column of a result's record holds may be no text any more.
             let Ok(values) = values else { return Ok(()) };
-            // What the table's own rules refuse is no result.
-            match keep.execute(rusqlite::params_from_iter(values)) {
+            // A damaged row may bear the number of a good one: what the chain proves takes its place. What the
+            // table's own rules refuse is no result.
+            let put = if is_proven { &mut prove } else { &mut keep };
+            match put.execute(rusqlite::params_from_iter(values)) {
                 Err(error) if error.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) => {
                     Err(error)
                 }
