@@ -9,6 +9,9 @@ use crate::journal::audit::seal;
 use crate::journal::row::{self, COLUMNS, STORED};
 use crate::journal::{JournalError, audit, schema};
 
+/// Rows follow one another; between two, so many may be missing by damage that reads well.
+const LARGEST_GAP: i64 = 2;
+
 /// No journal has come this far; a greater number is a damaged one.
 const FARTHEST: i64 = 1 << 40;
 
@@ -264,16 +267,21 @@ fn each(
     let mut from = 1;
     while from < end {
         let mut rows = statement.query([from])?;
+        let mut is_first = true;
         let damaged = loop {
             match rows.next() {
                 Ok(None) => break false,
                 Ok(Some(row)) => {
                     let number: i64 = row.get(key)?;
-                    // A number out of order is a damaged one: the row is not what it seems.
-                    if (from..end).contains(&number) {
+                    if (1..end).contains(&number) {
                         take(number, row)?;
-                        from = number + 1;
                     }
+                    // A number that leaps is a damaged one, and says nothing of where the rows after it begin.
+                    let leaps = number.saturating_sub(from) > LARGEST_GAP && !is_first;
+                    if number >= from && number < end {
+                        from = if leaps { from + 1 } else { number + 1 };
+                    }
+                    is_first = false;
                 }
                 Err(error) if is_damage(&error) => break true,
                 Err(error) => return Err(error),
