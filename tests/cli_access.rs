@@ -7,7 +7,6 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
 
 use leukd::config::settings::ClientAuth;
 use support::keys::{Ca, ask_for_certificates, speak_tls};
@@ -271,8 +270,8 @@ async fn hangup_reads_keys_again_and_tells_of_bad_ones_at_once() {
     let process = Process::serve_with(&folders, |settings| speak_tls(settings, &root, &ca));
     std::fs::write(root.join("server.key"), "no key").unwrap();
     process.signal(rustix::process::Signal::HUP);
-    wait_for(&process, "holds no private key that can be used");
-    wait_for(&process, "what was read before stays in force");
+    process.line_with(&["holds no private key that can be used"]);
+    process.line_with(&["what was read before stays in force"]);
 }
 
 #[tokio::test]
@@ -344,19 +343,4 @@ async fn keys_come_from_systemds_credentials() {
     let line = tokio::time::timeout(PATIENCE, listens).await.unwrap();
     assert!(line.contains("tls=true"), "{line}");
     child.kill().await.unwrap();
-}
-
-/// Waits for a line of the log.
-fn wait_for(process: &Process, wanted: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    let mut seen = Vec::new();
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let line = process.log.recv_timeout(left.max(Duration::from_millis(1)));
-        let Ok(line) = line else { panic!("no {wanted:?} in the log:\n{}", seen.join("\n")) };
-        if line.contains(wanted) {
-            return;
-        }
-        seen.push(line);
-    }
 }

@@ -275,6 +275,59 @@ async fn what_dies_or_hangs_is_started_again_and_what_is_misconfigured_is_not() 
     assert!(machine.log().contains("leukd.toml"), "{}", machine.log());
 }
 
+/// README's own commands, under the unit: the key as a credential that only systemd can read, the access file as
+/// `leukd token new` makes it.
+#[tokio::test]
+async fn tls_and_tokens_as_readme_sets_them_up_work_with_every_other_system_call_deadly() {
+    let Some(machine) = installed().await else { return };
+    if !machine.run(&["openssl", "version"]).status.success() {
+        eprintln!("skipped: openssl is not installed");
+        return;
+    }
+    drop_in(&machine, "SystemCallErrorNumber=kill");
+    example(&machine, "credentials");
+    make_export(&machine);
+    let readme = std::fs::read_to_string(format!("{SOURCE}/README.md")).unwrap();
+    let (_, from) = readme.split_once("in four commands:\n\n```sh\n").unwrap();
+    let (commands, _) = from.split_once("```").unwrap();
+    assert_eq!(commands.lines().count(), 4);
+    let commands = commands.replace("IP:10.0.3.7", "IP:127.0.0.1");
+    let script = format!("set -e; mkdir /etc/leukd/tls; cd /etc/leukd/tls; {commands}");
+    machine.succeed(&["bash", "-c", &script]);
+    machine.succeed(&["chmod", "600", "/etc/leukd/tls/server.key"]);
+    let settings = format!(
+        "[watch]\nfolders = [\"{EXPORT}\"]\nsettle_interval = \"50ms\"\n\
+         [tls]\ncertificate = \"/etc/leukd/tls/server.pem\"\nkey = \"credential:tls.key\"\n\
+         [access]\nfile = \"/etc/leukd/access.toml\"\n"
+    );
+    machine.write("/etc/leukd/leukd.toml", 0o644, settings);
+    let token = machine.succeed(&["leukd", "token", "new", "lims", "--scope", "read,admin"]);
+    machine.write("/root/lims.token", 0o600, token);
+    machine.succeed(&["systemctl", "start", "leukd"]);
+    serving(&machine).await;
+    let ask = |what: &[&str], more: &[&str]| {
+        let server = ["--server", "https://127.0.0.1:50051", "--ca", "/etc/leukd/tls/ca.pem"];
+        machine.run(&[&["leukd"], what, &server[..], more].concat())
+    };
+    let shown = ["--token-file", "/root/lims.token"];
+    let nobody = ask(&["status"], &[]);
+    assert_eq!(nobody.status.code(), Some(77), "{}", said(&nobody));
+    export(&machine, "1.bmp", &capture(1));
+    let tail = ["tail", "--earliest", "--json", "--count", "1"];
+    for what in [&["status"][..], &tail, &["reload"], &["log-level", "info"]] {
+        let answered = ask(what, &shown);
+        assert!(answered.status.success(), "{what:?}: {}\n{}", said(&answered), machine.log());
+    }
+    machine.succeed(&["leukd", "token", "revoke", "lims"]);
+    until("the end of the token", || {
+        (ask(&["status"], &shown).status.code() == Some(77)).then_some(())
+    })
+    .await;
+    machine.succeed(&["systemctl", "stop", "leukd"]);
+    let ended = ["Result", "ExecMainStatus", "NRestarts"].map(|name| machine.property(name));
+    assert_eq!(ended, ["success", "0", "0"], "{}", machine.log());
+}
+
 #[tokio::test]
 async fn a_capture_in_hand_at_two_deaths_is_tried_under_the_units_limits_and_has_its_result() {
     let Some(machine) = installed().await else { return };

@@ -90,16 +90,7 @@ async fn a_rejection_is_logged_with_its_results_id_where_only_warnings_are() {
     folders.drop_capture("broken.bmp", b"BM");
     let result = support::next_results(&mut stream, 1).await.remove(0);
     let id = result.result_id;
-    let deadline = Instant::now() + PATIENCE;
-    let line = tokio::task::spawn_blocking(move || {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = process.log.recv_timeout(left).expect("a line with the id");
-            if line.contains(&id) {
-                return line;
-            }
-        }
-    });
+    let line = tokio::task::spawn_blocking(move || process.line_with(&[&id]));
     let line: Value = serde_json::from_str(&line.await.unwrap()).unwrap();
     assert_eq!(line["level"], "WARN");
     assert!(line["message"].as_str().unwrap().starts_with("rejected: "), "{line}");

@@ -4,29 +4,13 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use leukd::rpc::proto::{GetLogLevelRequest, GetStatusRequest, LogLevel, SetLogLevelRequest};
 use support::process::{Process, leukd, stderr, stdout};
 use support::refusal::{assert_field, info, reason};
-use support::{ALL, Folders, Harness, PATIENCE, cell_of, until};
+use support::{ALL, Folders, Harness, cell_of, until};
 use tonic::Code;
-
-/// The next line of the log that holds all of `words`.
-fn line_with(process: &Process, words: &[&str]) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    let mut seen = Vec::new();
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(line) = process.log.recv_timeout(left) else {
-            panic!("no line with {words:?}:\n{}", seen.join("\n"));
-        };
-        if words.iter().all(|word| line.contains(word)) {
-            return line;
-        }
-        seen.push(line);
-    }
-}
 
 async fn level(process: &Process) -> LogLevel {
     let answer = process.control().await.get_log_level(GetLogLevelRequest {}).await.unwrap();
@@ -76,7 +60,7 @@ async fn a_change_for_a_while_is_seen_and_goes_back_by_itself() {
     assert!(changed.until.is_some());
     assert!(tells_details(&process, &folders, 2).await);
     let (process, line) = tokio::task::spawn_blocking(move || {
-        let line = line_with(&process, &["the log's filter is \"info\" again", "leukd=debug"]);
+        let line = process.line_with(&["the log's filter is \"info\" again", "leukd=debug"]);
         (process, line)
     })
     .await
@@ -97,14 +81,14 @@ async fn a_later_change_replaces_the_earlier_one_and_its_end() {
     assert_eq!((now.filter.as_str(), now.until), ("warn", None));
     // Both lines come out whatever the two filters let through.
     let (process, _) = tokio::task::spawn_blocking(move || {
-        let line = line_with(&process, &["127.0.0.1:", "changes the log's filter to \"warn\""]);
+        let line = process.line_with(&["127.0.0.1:", "changes the log's filter to \"warn\""]);
         (process, line)
     })
     .await
     .unwrap();
     let back = set(&process, "", None).await.unwrap();
     assert_eq!(back.filter, "info");
-    tokio::task::spawn_blocking(move || line_with(&process, &["the log's filter is \"info\""]))
+    tokio::task::spawn_blocking(move || process.line_with(&["the log's filter is \"info\""]))
         .await
         .unwrap();
 }

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use support::process::{Process, config_file, leukd, stderr, stdout};
 use support::refusal::reason;
-use support::{ALL, Folders, PATIENCE, all_results, assert_gapless, cell_of, path_of, until};
+use support::{ALL, Folders, all_results, assert_gapless, cell_of, path_of, until};
 use tonic::Code;
 
 async fn newest(process: &Process) -> u64 {
@@ -200,13 +200,8 @@ async fn sighup_loads_the_bundle_again_and_a_bad_one_changes_nothing() {
     replace(&testing::golden_failing_bundle("bad", 9));
     process.signal(Signal::HUP);
     let log = tokio::task::spawn_blocking(move || {
-        let deadline = Instant::now() + PATIENCE;
-        while let Ok(line) = process.log.recv_timeout(deadline - Instant::now()) {
-            if line.contains("golden input") {
-                return (process, line);
-            }
-        }
-        panic!("the log does not tell of the bad bundle");
+        let line = process.line_with(&["golden input"]);
+        (process, line)
     });
     let (process, line) = log.await.unwrap();
     assert!(line.contains("ERROR"), "{line}");

@@ -49,13 +49,14 @@ pub enum EditError {
     },
 }
 
-/// Adds a token. A file that is not there yet is made.
+/// Adds a token. A file that is not there yet is made; `group` is then whose members may read it, where the caller has
+/// the right to give it to them.
 ///
 /// # Errors
 /// See [`EditError`]; the file is as it was then.
-pub fn add(file: &Path, entry: &Entry<'_>) -> Result<(), EditError> {
+pub fn add(file: &Path, entry: &Entry<'_>, group: Option<u32>) -> Result<(), EditError> {
     check_name(entry.name).map_err(EditError::Content)?;
-    edit(file, true, |document| {
+    edit(file, Missing::Make { group }, |document| {
         let tokens = document.entry("token").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
         let tokens = tokens.as_array_of_tables_mut().ok_or_else(|| {
             EditError::Content("`token` is written as a list: write [[token]] sections".to_owned())
@@ -82,7 +83,7 @@ pub fn text(entry: &Entry<'_>) -> Result<String, EditError> {
 /// # Errors
 /// See [`EditError`]; the file is as it was then.
 pub fn revoke(file: &Path, name: &str) -> Result<(), EditError> {
-    edit(file, false, |document| {
+    edit(file, Missing::Refuse, |document| {
         let tokens = document.get_mut("token").and_then(Item::as_array_of_tables_mut);
         let named = |table: &Table| table.get("name").and_then(Item::as_str) == Some(name);
         let none =
@@ -115,9 +116,16 @@ fn table(entry: &Entry<'_>) -> Result<Table, EditError> {
     Ok(table)
 }
 
+/// What becomes of a file that is not there.
+#[derive(Clone, Copy)]
+enum Missing {
+    Refuse,
+    Make { group: Option<u32> },
+}
+
 fn edit(
     file: &Path,
-    may_be_missing: bool,
+    missing: Missing,
     change: impl FnOnce(&mut DocumentMut) -> Result<(), EditError>,
 ) -> Result<(), EditError> {
     let shown = file.display();
@@ -133,7 +141,12 @@ fn edit(
             let metadata = std::fs::metadata(file).map_err(io)?;
             Some((kept::content(file).map_err(EditError::Io)?, metadata))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_be_missing => None,
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound
+                && matches!(missing, Missing::Make { .. }) =>
+        {
+            None
+        }
         Err(error) => return Err(io(error)),
     };
     let content = |what: String| EditError::Content(format!("{shown}: {what}"));
@@ -155,6 +168,9 @@ fn edit(
     if let Some((_, metadata)) = &before {
         std::os::unix::fs::fchown(new.as_file(), Some(metadata.uid()), Some(metadata.gid()))
             .map_err(io)?;
+    } else if let Missing::Make { group } = missing {
+        // Without the right to it the file stays the caller's own, who is told that leukd must be able to read it.
+        let _ = std::os::unix::fs::fchown(new.as_file(), None, group);
     }
     new.as_file().sync_all().map_err(io)?;
     new.persist(&target).map_err(|error| io(error.error))?;
@@ -181,14 +197,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("access.toml");
         let (one, two) = (Token::new().unwrap(), Token::new().unwrap());
-        add(&file, &entry("one", one.hash())).unwrap();
+        add(&file, &entry("one", one.hash()), None).unwrap();
         assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, MODE);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let remark =
             "# the microscope in room 3\n[[user]]\nuid = 7\nscopes = [\"read\"] # reads\n\n";
         let text = format!("{remark}{}", std::fs::read_to_string(&file).unwrap());
         std::fs::write(&file, &text).unwrap();
-        add(&file, &entry("two", two.hash())).unwrap();
+        add(&file, &entry("two", two.hash()), None).unwrap();
         let both = std::fs::read_to_string(&file).unwrap();
         assert!(both.starts_with(&text), "{both}");
         assert!(!both.contains(one.reveal()) && !both.contains(two.reveal()), "{both}");
@@ -196,7 +212,7 @@ mod tests {
         assert_eq!(rules.token(&two.hash()).unwrap().name, "two");
         assert_eq!(rules.token(&one.hash()).unwrap().created, Timestamp(1_764_169_200_000));
         assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
-        let again = add(&file, &entry("two", Token::new().unwrap().hash())).unwrap_err();
+        let again = add(&file, &entry("two", Token::new().unwrap().hash()), None).unwrap_err();
         assert!(again.to_string().contains("two tokens named \"two\""), "{again}");
         revoke(&file, "two").unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap().trim_end(), text.trim_end());
@@ -210,7 +226,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("leukd.toml");
         std::fs::write(&file, "[rpc]\n").unwrap();
-        let error = add(&file, &entry("one", Token::new().unwrap().hash())).unwrap_err();
+        let error = add(&file, &entry("one", Token::new().unwrap().hash()), None).unwrap_err();
         assert!(error.to_string().contains("leukd.toml: line 1"), "{error}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "[rpc]\n");
     }

@@ -1,6 +1,7 @@
 //! `leukd token`: makes tokens, lists them, takes them back.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -78,18 +79,25 @@ struct FileArgs {
 
 impl FileArgs {
     fn path(&self) -> Result<PathBuf, CliError> {
+        self.place().map(|(path, _)| path)
+    }
+
+    /// The file, and the group that must be able to read it: the one that the daemon's state belongs to.
+    fn place(&self) -> Result<(PathBuf, Option<u32>), CliError> {
         if let Some(file) = &self.file {
-            return Ok(file.clone());
+            return Ok((file.clone(), None));
         }
         let settings = SettingsArgs { config: self.config.clone(), ..SettingsArgs::default() };
-        let file = settings.load()?.settings.access.file.ok_or_else(|| {
+        let settings = settings.load()?.settings;
+        let group = std::fs::metadata(&settings.journal.directory).map(|state| state.gid()).ok();
+        let file = settings.access.file.ok_or_else(|| {
             CliError::Usage(
                 "the configuration names no access file: set access.file there, for example \
                  \"/etc/leukd/access.toml\", or name a file with --file"
                     .to_owned(),
             )
         })?;
-        file.locate().map_err(CliError::Usage)
+        Ok((file.locate().map_err(CliError::Usage)?, group))
     }
 
     fn read(&self) -> Result<Rules, CliError> {
@@ -106,8 +114,8 @@ impl FileArgs {
 pub(super) fn run(args: &TokenArgs) -> Result<(), CliError> {
     match &args.command {
         TokenCommand::New { name, scope, expires, print, json, file } => {
-            let path = if *print { None } else { Some(file.path()?) };
-            new(name, scope, *expires, path.as_deref(), *json)
+            let place = if *print { None } else { Some(file.place()?) };
+            new(name, scope, *expires, place, *json)
         }
         TokenCommand::List { json, file } => list(&file.read()?, *json),
         TokenCommand::Revoke { name, file } => {
@@ -131,7 +139,7 @@ fn new(
     name: &str,
     scopes: &[Scope],
     expires: Option<Span>,
-    path: Option<&Path>,
+    place: Option<(PathBuf, Option<u32>)>,
     as_json: bool,
 ) -> Result<(), CliError> {
     check_name(name).map_err(CliError::Usage)?;
@@ -144,8 +152,8 @@ fn new(
     let scopes: Vec<Scope> = set.iter().collect();
     let entry = Entry { name, scopes: &scopes, hash: token.hash(), created, expires };
     let text = edit::text(&entry).map_err(failed)?;
-    if let Some(path) = path {
-        edit::add(path, &entry).map_err(failed)?;
+    if let Some((path, group)) = &place {
+        edit::add(path, &entry, *group).map_err(failed)?;
     }
     let out = Output::new();
     if as_json {
@@ -155,14 +163,14 @@ fn new(
             "token": token.reveal(),
             "expires": expires.map(Timestamp::to_rfc3339),
         });
-        if path.is_none() {
+        if place.is_none() {
             object["entry"] = text.into();
         }
         return out.line(&object.to_string());
     }
     out.line(token.reveal())?;
-    match path {
-        Some(path) => {
+    match place {
+        Some((path, _)) => {
             let shown = path.display();
             remark(&format!(
                 "leukd: the line above is the token of {name}; it is not shown again. Its hash is in {shown}, which \

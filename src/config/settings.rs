@@ -210,7 +210,7 @@ impl Default for Journal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rpc {
-    /// Address and port; port 0 takes any free one. Loopback only, as long as there is no TLS.
+    /// Address and port; port 0 takes any free one. What other machines reach takes `[tls]`, and somebody who asks who calls.
     pub listen: SocketAddr,
     /// Serve on `listen`. Off: the socket alone.
     pub tcp: bool,

@@ -21,10 +21,12 @@ pub const TRIAL: &str = "try-capture";
 /// Decoding the largest picture that is allowed takes seconds.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Tries captures in processes of their own.
-#[derive(Debug, Clone)]
+/// Tries captures in processes of their own, one after another: together they would take as much memory as all workers
+/// and be killed for that.
+#[derive(Debug)]
 pub struct Trial {
     program: PathBuf,
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// How the other process ended.
@@ -41,12 +43,13 @@ pub(super) enum Ended {
 impl Trial {
     /// With this program, which is leukd itself.
     #[must_use]
-    pub const fn with(program: PathBuf) -> Self {
-        Self { program }
+    pub fn with(program: PathBuf) -> Self {
+        Self { program, turn: tokio::sync::Mutex::default() }
     }
 
     /// Lets the other process decode an open file. Dropped, it takes the process with it.
     pub(super) async fn of(&self, file: File, limits: &Limits) -> Ended {
+        let _turn = self.turn.lock().await;
         let mut child = Command::new(&self.program);
         child
             .arg(TRIAL)

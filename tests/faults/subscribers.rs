@@ -1,5 +1,7 @@
 //! A thousand subscribers, of which a hundred never read.
 
+use std::net::SocketAddr;
+
 use leukd::config::units::Span;
 use leukd::rpc::proto::results_client::ResultsClient;
 use leukd::rpc::proto::{self, event, subscribe_request};
@@ -8,10 +10,11 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::ready::{all_once, resident};
 use crate::support::process::Process;
-use crate::support::{ALL, Folders, cell_of, next, next_results};
+use crate::support::scrape::samples;
+use crate::support::{ALL, Folders, PATIENCE, cell_of, next, next_results, until};
 
-const READERS: usize = 900;
-const DEAF: usize = 100;
+const READERS: u32 = 900;
+const DEAF: u32 = 100;
 /// More than one window and buffer of a subscriber hold.
 const RESULTS: u64 = 400;
 
@@ -36,7 +39,12 @@ async fn a_hundred_subscribers_that_never_read_cost_the_nine_hundred_others_noth
         settings.rpc.slow_after = Span::from_secs(2);
         settings.rpc.subscriber_buffer = 16;
         settings.rpc.max_subscribers = 1_000;
+        settings.metrics.enabled = true;
+        settings.metrics.listen = "127.0.0.1:0".parse().unwrap();
     });
+    let line = process.line_with(&["http://", "/metrics"]);
+    let (_, metrics) = line.split_once("http://").unwrap();
+    let metrics: SocketAddr = metrics.split_once('/').unwrap().0.parse().unwrap();
     folders.drop_capture("first.bmp", &cell_of(ALL, RESULTS));
     all_once(&process, 1).await;
     let (mut deaf, mut readers) = (Vec::new(), JoinSet::new());
@@ -70,15 +78,23 @@ async fn a_hundred_subscribers_that_never_read_cost_the_nine_hundred_others_noth
     let grown = resident(&process).saturating_sub(before);
     println!("{} MB more with {} subscribers and {RESULTS} results", grown >> 20, READERS + DEAF);
     assert!(grown < 64 << 20, "{grown} bytes more");
-    // The deaf ones are told when they listen at last.
+    until("all the deaf given up", async || {
+        let dropped = samples(metrics).await.one("leukd_subscribers_dropped_total", &[]);
+        (dropped == f64::from(DEAF)).then_some(())
+    })
+    .await;
+    // They are told when they listen at last.
     for mut stream in deaf {
-        let status = loop {
-            match tokio::time::timeout(crate::support::PATIENCE, stream.message()).await.unwrap() {
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("an end without a status"),
-                Err(status) => break status,
+        let told = async {
+            loop {
+                match stream.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("an end without a status"),
+                    Err(status) => return status,
+                }
             }
         };
+        let status = tokio::time::timeout(PATIENCE, told).await.expect("an end");
         assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status:?}");
     }
     // And their places are free again.

@@ -131,7 +131,7 @@ pub fn token_until(
     let token = Token::new().unwrap();
     let created = Clock::system().wall();
     let entry = Entry { name, scopes, hash: token.hash(), created, expires };
-    edit::add(file, &entry).unwrap();
+    edit::add(file, &entry, None).unwrap();
     token.reveal().to_owned()
 }
 

@@ -68,6 +68,22 @@ impl Process {
         }
     }
 
+    /// The next line of its log that holds all of `words`, in bounded time.
+    pub fn line_with(&self, words: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.log.recv_timeout(left) else {
+                panic!("no line with {words:?}:\n{}", seen.join("\n"));
+            };
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+            seen.push(line);
+        }
+    }
+
     pub async fn results(&self) -> ResultsClient<Channel> {
         ResultsClient::connect(format!("http://{}", self.address)).await.unwrap()
     }
