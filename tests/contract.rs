@@ -524,8 +524,13 @@ async fn a_stop_is_seen_by_who_watches_health_and_is_not_held_up_by_it() {
     );
 }
 
-const SERVICES: [&str; 4] =
-    ["grpc.health.v1.Health", "leukd.v1.Classifier", "leukd.v1.Control", "leukd.v1.Results"];
+const SERVICES: [&str; 5] = [
+    "grpc.health.v1.Health",
+    "leukd.v1.Classifier",
+    "leukd.v1.Control",
+    "leukd.v1.Explainer",
+    "leukd.v1.Results",
+];
 
 /// The two versions of the protocol have the same messages under two names.
 macro_rules! reflects {

@@ -31,7 +31,7 @@ fn agreed(network: &ModelProto, size: u32) -> Fusion {
         let picture = synthetic::cell(seed, Kind::Blast);
         let input: InputTensor = preprocessing.tensor(&picture).unwrap();
         let [one, other] = [&fused, &stock].map(|engine| engine.run(&input).unwrap());
-        for (one, other) in one.iter().zip(&other) {
+        for (one, other) in one.outputs.iter().zip(&other.outputs) {
             let apart = (one - other).abs() / other.abs().max(1.0);
             assert!(apart < 2e-5, "size {size}, seed {seed}: {one} and {other}");
         }

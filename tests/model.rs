@@ -595,7 +595,7 @@ fn inner_tensors_can_be_looked_at_by_name() {
         assert!((mean - channel.iter().sum::<f32>() / 256.0).abs() < 1e-4);
     }
     let engine = Engine::compile(&network, preprocessing.shape(), 2, EngineKind::Fused).unwrap();
-    for (seen, served) in seen[1].values.iter().zip(engine.run(&input).unwrap()) {
+    for (seen, served) in seen[1].values.iter().zip(engine.run(&input).unwrap().outputs) {
         assert!((seen - served).abs() < 1e-4);
     }
     let error = compile(&["nothing"]).unwrap_err();

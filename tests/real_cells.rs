@@ -8,11 +8,9 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use image::{Rgb, RgbImage};
-use leukd::cell::{Limits, decode, synthetic};
+use leukd::cell::{Limits, decode};
 use leukd::model::bundle::Bundle;
 use leukd::model::engine::EngineKind;
 use leukd::model::serving::Model;
@@ -20,6 +18,7 @@ use leukd::result::Digest;
 use leukd::rpc::proto::get_result_request::By;
 use leukd::rpc::proto::{self, Decision};
 use serde_json::Value;
+use support::cnmc::{NO_CELLS, choose, data, index, restore};
 use support::process::{leukd, stderr, stdout};
 use support::{Folders, Harness, assert_gapless, path_of};
 
@@ -28,76 +27,6 @@ const CELLS: usize = 200;
 
 /// Cells on which the two engines are compared.
 const COMPARED: usize = 500;
-
-/// Width and height of C-NMC's pictures.
-const SIDE: u32 = 450;
-
-fn data() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("shared/data");
-    let folder = std::env::var_os("LEUKD_DATA").map_or_else(beside, PathBuf::from);
-    folder.join("cnmc/fold_1_index.csv").exists().then(|| folder.join("cnmc"))
-}
-
-/// A row of fold_1_index.csv.
-struct Row {
-    file: String,
-    label: String,
-    at: (u32, u32),
-    sha256: String,
-    /// The file whose crop this one shares: it is its byte-identical twin.
-    stored: String,
-    has_twin: bool,
-}
-
-fn index(folder: &Path) -> Vec<Row> {
-    let text = std::fs::read_to_string(folder.join("fold_1_index.csv")).unwrap();
-    let mut lines = text.lines();
-    let names: Vec<_> = lines.next().unwrap().split(',').collect();
-    let rows = lines.map(|line| {
-        let row: BTreeMap<_, _> = names.iter().copied().zip(line.split(',')).collect();
-        let twin = row["duplicate_of"];
-        Row {
-            file: row["file"].to_owned(),
-            label: row["label"].to_owned(),
-            at: (row["x0"].parse().unwrap(), row["y0"].parse().unwrap()),
-            sha256: row["sha256_bmp"].to_owned(),
-            stored: if twin.is_empty() { row["file"] } else { twin }.to_owned(),
-            has_twin: !twin.is_empty(),
-        }
-    });
-    rows.collect()
-}
-
-/// Every twin with its original, and of the others as many as make it `count`, evenly from the whole fold.
-fn choose(rows: &[Row], count: usize) -> Vec<&Row> {
-    let twins: BTreeSet<_> =
-        rows.iter().filter(|row| row.has_twin).map(|row| &row.stored).collect();
-    let (twins, others): (Vec<_>, Vec<_>) =
-        rows.iter().partition(|row| twins.contains(&row.stored));
-    let left = count - twins.len();
-    let step = others.len() / left;
-    twins.into_iter().chain(others.into_iter().step_by(step).take(left)).collect()
-}
-
-/// The original file's bytes: the crop at its place on black, as a BMP.
-fn restore(folder: &Path, row: &Row) -> Vec<u8> {
-    let name = Path::new(&row.stored).with_extension("webp");
-    let bytes = std::fs::read(folder.join("fold_1").join(&row.label).join(name)).unwrap();
-    let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).unwrap();
-    let (width, height) = decoder.dimensions();
-    let mut pixels = vec![0; decoder.output_buffer_size().unwrap()];
-    decoder.read_image(&mut pixels).unwrap();
-    let channels = if decoder.has_alpha() { 4 } else { 3 };
-    let mut picture = RgbImage::new(SIDE, SIDE);
-    for y in 0..height {
-        for x in 0..width {
-            let at = (y * width + x) as usize * channels;
-            let pixel = Rgb([pixels[at], pixels[at + 1], pixels[at + 2]]);
-            picture.put_pixel(row.at.0 + x, row.at.1 + y, pixel);
-        }
-    }
-    synthetic::bmp(&picture)
-}
 
 /// P(all) of every file in a folder, by `leukd classify`, with the digest of the model that gave it.
 async fn classify(folder: &Path) -> BTreeMap<String, (f64, String)> {
@@ -118,7 +47,7 @@ async fn classify(folder: &Path) -> BTreeMap<String, (f64, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn real_cells_get_one_result_each_with_the_probabilities_of_leukd_classify() {
     let Some(data) = data() else {
-        println!("skipped: no C-NMC cells in LEUKD_DATA or ../shared/data");
+        println!("{NO_CELLS}");
         return;
     };
     // File name → digest of its bytes.
@@ -187,7 +116,7 @@ async fn real_cells_get_one_result_each_with_the_probabilities_of_leukd_classify
 #[test]
 fn on_real_cells_the_fused_engine_flips_no_label_and_moves_no_probability_by_a_ten_thousandth() {
     let Some(data) = data() else {
-        println!("skipped: no C-NMC cells in LEUKD_DATA or ../shared/data");
+        println!("{NO_CELLS}");
         return;
     };
     let [fused, stock] = [EngineKind::Fused, EngineKind::Stock]

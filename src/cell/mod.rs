@@ -5,6 +5,7 @@ pub mod decode;
 pub mod fault;
 pub mod luminance;
 pub mod name;
+pub mod overlay;
 pub mod preprocess;
 pub mod quality;
 pub mod scratch;

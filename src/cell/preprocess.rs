@@ -80,6 +80,21 @@ pub struct InputTensor {
     pub data: Vec<f32>,
 }
 
+/// The square of a picture that the network sees, in the picture's own pixels.
+///
+/// A point at the shares `(u, v)` of the network's input, or of a map over it, counted from its upper left corner, lies at
+/// `(left + u · side, top + v · side)` of the picture. Both may be negative: the square is wider than the picture then, and
+/// black beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Columns from the picture's left edge to the square's.
+    pub left: i64,
+    /// Rows from the picture's upper edge to the square's.
+    pub top: i64,
+    /// The square's side.
+    pub side: u32,
+}
+
 impl Preprocessing {
     /// The largest `size` that is served.
     pub const MOST_SIZE: u32 = 2048;
@@ -114,6 +129,15 @@ impl Preprocessing {
             Layout::Nchw => [1, 3, size, size],
             Layout::Nhwc => [1, size, size, 3],
         }
+    }
+
+    /// Which square of a picture of `width` × `height` pixels [`Preprocessing::square`] takes.
+    #[must_use]
+    pub fn placement(&self, width: u32, height: u32) -> Placement {
+        let side = self.window.unwrap_or(width.max(height));
+        // Rounded towards zero, as the middle is cut and as it is padded.
+        let edge = |length: u32| (i64::from(length) - i64::from(side)) / 2;
+        Placement { left: edge(width), top: edge(height), side }
     }
 
     /// Pixels to the network's input: [`Preprocessing::square`], then [`Preprocessing::numbers`].

@@ -13,7 +13,7 @@ use crate::config::settings::Settings;
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
-use crate::pipeline::examine;
+use crate::pipeline::{examine, explain};
 use crate::result::{
     CapturePath, Decision, Digest, Finding, RESEARCH_USE_ONLY, Record, Source, Timings,
 };
@@ -34,6 +34,10 @@ pub(super) struct ClassifyArgs {
     /// Run the network on these operators
     #[arg(long, value_enum, default_value_t)]
     pub(super) engine: EngineKind,
+    /// Write a heat map of each image into this folder: NAME.heatmap.png, the picture with the map over it, and
+    /// NAME.heatmap.json, its numbers (HeatMap)
+    #[arg(long, value_name = "DIR")]
+    pub(super) heatmap: Option<PathBuf>,
     /// One JSON object a line (Result)
     #[arg(long)]
     pub(super) json: bool,
@@ -55,11 +59,23 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
         max_side: settings.image.max_side,
         max_memory: settings.image.max_memory.0,
     };
+    if let Some(folder) = &args.heatmap {
+        prepare(folder, &files, &model)?;
+    }
     let bar = progress::bar(files.len() as u64);
     let out = Output::new();
     let mut rejected = 0_usize;
-    let classify = |file: &Path| classify(file, &model, &limits, &names);
-    in_order(&files, &classify, |result| {
+    let classify = |file: &Path| {
+        let result = classify(file, &model, &limits, &names);
+        let is_judged = result.decision() != proto::Decision::Rejected;
+        let mapped = match &args.heatmap {
+            Some(folder) if is_judged => write_map(folder, file, &model, &limits),
+            _ => Ok(()),
+        };
+        (result, mapped)
+    };
+    in_order(&files, &classify, |(result, mapped)| {
+        mapped?;
         bar.inc(1);
         rejected += usize::from(result.decision() == proto::Decision::Rejected);
         let line = if args.json { json::line(&result)? } else { show::result_line(&result, &out) };
@@ -73,6 +89,36 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     Err(CliError::Data(format!(
         "{count} of {all} images could not be classified; their reasons stand above"
     )))
+}
+
+/// Makes the folder of heat maps, and sees to it that no two images would share one.
+fn prepare(folder: &Path, files: &[PathBuf], model: &Model) -> Result<(), CliError> {
+    if let Err(unknown) = model.head() {
+        return Err(CliError::Data(format!("of this model no map can be made: {unknown}")));
+    }
+    let mut names = std::collections::HashSet::new();
+    if let Some(twice) = files.iter().find(|file| !names.insert(file.file_name())) {
+        let message = "another image has the same name, and their heat maps would have too: give them in two runs, with \
+                       two folders";
+        return Err(CliError::Usage(format!("{}: {message}", twice.display())));
+    }
+    fs_err::create_dir_all(folder).map_err(|error| CliError::Io(error.to_string()))
+}
+
+/// Writes one image's heat map.
+fn write_map(folder: &Path, file: &Path, model: &Model, limits: &Limits) -> Result<(), CliError> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let data = |message: String| CliError::Data(format!("{}: {message}", file.display()));
+    let bytes = read_limited(file, limits.max_bytes).map_err(|reason| data(reason.message))?;
+    let explained =
+        explain(&bytes, model, limits, true).map_err(|error| data(error.to_string()))?;
+    let numbers = json::line(&convert::heat_map(&explained))?;
+    let write = |ending: &str, bytes: &[u8]| {
+        fs_err::write(folder.join(format!("{name}.heatmap.{ending}")), bytes)
+            .map_err(|error| CliError::Io(error.to_string()))
+    };
+    write("json", numbers.as_bytes())?;
+    write("png", explained.overlay.as_deref().unwrap_or_default())
 }
 
 /// One file's result, as the daemon would give it, without a place in a journal.

@@ -27,7 +27,16 @@ macro_rules! named {
     )+};
 }
 
-named!(Event, Result, Model, GetStatusResponse, ReloadModelResponse, GetSpecimenResponse, LogLevel);
+named!(
+    HeatMap,
+    Event,
+    Result,
+    Model,
+    GetStatusResponse,
+    ReloadModelResponse,
+    GetSpecimenResponse,
+    LogLevel
+);
 
 static POOL: LazyLock<Result<DescriptorPool, String>> = LazyLock::new(|| {
     DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).map_err(|error| error.to_string())

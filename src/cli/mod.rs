@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod error;
 mod filter;
+mod heatmap;
 mod images;
 mod journal;
 mod json;
@@ -52,6 +53,7 @@ enum Command {
     Tail(tail::TailArgs),
     Status(status::StatusArgs),
     Results(results::ResultsArgs),
+    Heatmap(heatmap::HeatMapArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
@@ -117,6 +119,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Tail(args) => tail::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Heatmap(args) => heatmap::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Audit(args) => audit::run(&args),

@@ -5,6 +5,8 @@ mod embedded;
 pub mod engine;
 pub mod file;
 pub mod gate;
+pub mod head;
+pub mod heatmap;
 mod kernels;
 pub mod manifest;
 pub mod pool;

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::bundle::Bundle;
-use super::engine::{Engine, EngineError, EngineKind, Fusion};
+use super::engine::{Activation, Engine, EngineError, EngineKind, Fusion};
+use super::head::{Head, NoHead};
 use super::manifest::{Calibration, GOLDEN_TOLERANCE, Golden, Manifest, Output};
 use super::onnx::ModelProto;
 use super::trust::Provenance;
@@ -16,6 +17,7 @@ use crate::result::{Decision, Digest, ModelRef, Reason};
 #[derive(Debug)]
 pub struct Model {
     engine: Engine,
+    head: Result<Head, NoHead>,
     manifest: Manifest,
     digest: Digest,
     origin: String,
@@ -51,6 +53,16 @@ pub enum ModelError {
     },
 }
 
+/// What one run of the network gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Logits in the order of the manifest's labels, before calibration: of a network that gives probabilities, their
+    /// natural logarithms.
+    pub logits: Vec<f64>,
+    /// The last activation before global pooling; none where the network has no head that leukd knows.
+    pub activation: Option<Activation>,
+}
+
 /// What the model's calibration makes of one cell's probabilities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
@@ -80,9 +92,10 @@ impl Model {
     pub fn load_on(bundle: Bundle, kind: EngineKind) -> Result<Self, ModelError> {
         let (network, manifest, digest, origin, provenance) = bundle.into_parts();
         let shape = manifest.preprocessing.shape();
-        let engine = Engine::compile(&network, shape, manifest.labels.len(), kind)?;
-        let model = Self { engine, manifest, digest, origin, provenance };
+        let (engine, head) = compiled(&network, shape, manifest.labels.len(), kind)?;
+        let mut model = Self { engine, head, manifest, digest, origin, provenance };
         model.manifest.golden.iter().try_for_each(|golden| model.check(golden))?;
+        model.check_head()?;
         Ok(model)
     }
 
@@ -93,7 +106,7 @@ impl Model {
     ///
     /// [`ModelError::Engine`].
     pub fn run(&self, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
-        Ok(softmax(&self.logits(input)?, self.manifest.calibration.temperature))
+        Ok(self.probabilities(&self.logits(input)?))
     }
 
     /// Label and decision for the probabilities that [`Model::run`] gave.
@@ -148,14 +161,67 @@ impl Model {
         self.engine.fusion()
     }
 
-    /// One cell's logits in the order of the manifest's labels, before calibration: of a network that gives
-    /// probabilities, their natural logarithms.
+    /// One cell's logits: [`Seen::logits`].
     ///
     /// # Errors
     ///
     /// [`ModelError::Engine`].
     pub fn logits(&self, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
-        logits(&self.engine, self.manifest.output, input)
+        self.look(input).map(|seen| seen.logits)
+    }
+
+    /// One cell through the network, with what it is led by.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Engine`].
+    pub fn look(&self, input: &InputTensor) -> Result<Seen, ModelError> {
+        look(&self.engine, self.manifest.output, input)
+    }
+
+    /// Calibrated probabilities of these logits, in their order.
+    #[must_use]
+    pub fn probabilities(&self, logits: &[f64]) -> Vec<f64> {
+        softmax(logits, self.manifest.calibration.temperature)
+    }
+
+    /// What lies behind the last activation, or why it is not known.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHead`], which is no defect of the network: it serves all the same.
+    pub const fn head(&self) -> Result<&Head, &NoHead> {
+        self.head.as_ref()
+    }
+
+    /// Holds the head against the network's own outputs on the golden inputs: one that was misread explains nothing.
+    fn check_head(&mut self) -> Result<(), ModelError> {
+        let Ok(head) = &self.head else { return Ok(()) };
+        let labels = self.manifest.labels.len();
+        for golden in &self.manifest.golden {
+            let Seen { logits, activation } = self.look(&golden_input(&self.manifest, golden)?)?;
+            let activation = activation.filter(|activation| {
+                activation.values.len() == head.channels() * activation.height * activation.width
+            });
+            let own = activation.map(|activation| head.logits(&head.features(&activation)));
+            let same = own.is_some_and(|own| {
+                let (own, seen) = (softmax(&own, 1.0), softmax(&logits, 1.0));
+                own.len() == labels
+                    && own
+                        .iter()
+                        .zip(&seen)
+                        .all(|(own, seen)| (own - seen).abs() <= GOLDEN_TOLERANCE)
+            });
+            if !same {
+                let what = format!(
+                    "what follows its last activation gives other outputs than the network for golden input {:?}",
+                    golden.name
+                );
+                self.head = Err(NoHead(what));
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, golden: &Golden) -> Result<(), ModelError> {
@@ -190,24 +256,49 @@ pub fn golden_outputs(
     manifest.golden.iter().map(answered).collect()
 }
 
+/// The engine, with the last activation as a second output where the head is known.
+fn compiled(
+    network: &ModelProto,
+    shape: [usize; 4],
+    labels: usize,
+    kind: EngineKind,
+) -> Result<(Engine, Result<Head, NoHead>), ModelError> {
+    let plain = || Engine::compile(network, shape, labels, kind);
+    let head = match Head::of(network) {
+        Ok(head) => head,
+        Err(unknown) => return Ok((plain()?, Err(unknown))),
+    };
+    match Engine::compile_with(network, head.activation(), shape, labels, kind) {
+        Ok(engine) => Ok((engine, Ok(head))),
+        // It may serve without.
+        Err(error) => Ok((plain()?, Err(NoHead(error.to_string())))),
+    }
+}
+
 /// A golden input's probabilities at temperature 1.
 fn answer(engine: &Engine, manifest: &Manifest, golden: &Golden) -> Result<Vec<f64>, ModelError> {
+    let input = golden_input(manifest, golden)?;
+    Ok(softmax(&look(engine, manifest.output, &input)?.logits, 1.0))
+}
+
+fn golden_input(manifest: &Manifest, golden: &Golden) -> Result<InputTensor, ModelError> {
     let unreadable = |problem| ModelError::GoldenInput { name: golden.name.clone(), problem };
     let png = BASE64.decode(&golden.png).map_err(|error| unreadable(error.to_string()))?;
     let fault = |fault: Fault| unreadable(fault.to_string());
     let picture = decode(&png, &Limits::default()).map_err(fault)?;
-    let input = manifest.preprocessing.tensor(&picture).map_err(fault)?;
-    Ok(softmax(&logits(engine, manifest.output, &input)?, 1.0))
+    manifest.preprocessing.tensor(&picture).map_err(fault)
 }
 
-fn logits(engine: &Engine, output: Output, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
+fn look(engine: &Engine, output: Output, input: &InputTensor) -> Result<Seen, ModelError> {
     // Below this a probability's logarithm would only say how far rounding went.
     const LEAST: f64 = 1e-12;
-    let outputs = engine.run(input)?.into_iter().map(f64::from);
-    Ok(match output {
+    let answer = engine.run(input)?;
+    let outputs = answer.outputs.into_iter().map(f64::from);
+    let logits = match output {
         Output::Logits => outputs.collect(),
         Output::Probabilities => outputs.map(|share| share.clamp(LEAST, 1.0).ln()).collect(),
-    })
+    };
+    Ok(Seen { logits, activation: answer.activation })
 }
 
 /// The softmax of `logits / temperature`.

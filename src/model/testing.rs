@@ -112,7 +112,7 @@ fn with_golden(network: &ModelProto, mut manifest: Manifest) -> Manifest {
     for (seed, kind) in [(7, Kind::Blast), (8, Kind::Normal)] {
         let picture = synthetic::cell(seed, kind);
         let input = manifest.preprocessing.tensor(&picture).expect("the picture fits");
-        let logits = engine.run(&input).expect("the network runs");
+        let logits = engine.run(&input).expect("the network runs").outputs;
         let powers: Vec<f64> = logits.iter().map(|logit| f64::from(*logit).exp()).collect();
         let sum: f64 = powers.iter().sum();
         manifest.golden.push(Golden {

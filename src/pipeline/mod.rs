@@ -4,6 +4,7 @@
 //! only after that does anyone hear of it.
 
 mod examine;
+mod explain;
 mod folder;
 mod request;
 mod trial;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 pub use examine::{ExamineError, Examined, examine};
+pub use explain::{ExplainError, Explained, explain};
 pub use request::{RequestError, RequestImage};
 pub use trial::{TRIAL, Trial};
 

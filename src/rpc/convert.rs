@@ -9,6 +9,7 @@ use crate::journal::filter::{Criteria, Filter};
 use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
 use crate::model::trust::Provenance;
+use crate::pipeline::Explained;
 use crate::result::{Decision, RESEARCH_USE_ONLY, Record, Source, Timestamp};
 
 /// A time.
@@ -103,6 +104,31 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
             infer: micros(finding.timings.infer_us),
         }),
         supersedes: record.supersedes.unwrap_or(0),
+    }
+}
+
+/// A heat map.
+#[must_use]
+pub fn heat_map(explained: &Explained) -> proto::HeatMap {
+    let map = &explained.map;
+    // A map has some dozens of places.
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    proto::HeatMap {
+        model: Some(proto::ModelRef {
+            id: explained.model.id.clone(),
+            digest: explained.model.digest.clone(),
+        }),
+        rows: count(map.rows),
+        columns: count(map.columns),
+        contributions: map.contributions.clone(),
+        grad_cam: map.grad_cam.clone(),
+        constant: map.constant,
+        difference: map.difference,
+        left: map.placement.left as f64,
+        top: map.placement.top as f64,
+        side: map.placement.side.into(),
+        image_width: explained.width,
+        image_height: explained.height,
     }
 }
 

@@ -18,13 +18,14 @@ const fn method(path: &'static str, scope: Option<Scope>, streams: bool) -> Meth
 }
 
 /// Every method of every service.
-const METHODS: [Method; 15] = [
+const METHODS: [Method; 16] = [
     method("/leukd.v1.Classifier/Classify", Some(Classify), false),
     method("/leukd.v1.Classifier/ClassifyStream", Some(Classify), true),
     method("/leukd.v1.Results/Subscribe", Some(Read), true),
     method("/leukd.v1.Results/GetResult", Some(Read), false),
     method("/leukd.v1.Results/ListResults", Some(Read), false),
     method("/leukd.v1.Results/GetSpecimen", Some(Read), false),
+    method("/leukd.v1.Explainer/GetHeatMap", Some(Read), false),
     method("/leukd.v1.Control/GetModel", Some(Read), false),
     method("/leukd.v1.Control/GetStatus", Some(Read), false),
     method("/leukd.v1.Control/ReloadModel", Some(Admin), false),

@@ -4,6 +4,7 @@ pub mod calls;
 mod classifier;
 mod control;
 pub mod convert;
+mod explainer;
 mod guard;
 mod methods;
 mod oversize;
@@ -28,7 +29,7 @@ pub use server::{Entrance, Health, ServeError, serve};
 use crate::clock::Clock;
 use crate::condition::Conditions;
 use crate::ingest::Ingest;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::measure::{Counter, Pulse};
 use crate::model::registry::ReloadError;
 use crate::pipeline::Pipeline;
@@ -116,6 +117,18 @@ impl Context {
     pub fn subscribers(&self) -> u32 {
         let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
         self.limits.max_subscribers.saturating_sub(free)
+    }
+
+    /// Reads the journal off the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, tonic::Status> {
+        let journal = self.journal.clone();
+        match tokio::task::spawn_blocking(move || read(&journal)).await {
+            Ok(result) => result.map_err(|error| status::journal(&error)),
+            Err(error) => Err(status::internal(&error)),
+        }
     }
 
     fn time_to_serving(&self) -> Option<Duration> {

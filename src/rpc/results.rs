@@ -9,7 +9,7 @@ use super::proto::{self, event, get_result_request, subscribe_request};
 use super::subscribe::{self, Events, Subscription};
 use super::{Context, convert, page, status};
 use crate::journal::types::Bounds;
-use crate::journal::{Journal, JournalError, ListQuery, Lookup, SpecimenCounts};
+use crate::journal::{ListQuery, Lookup, SpecimenCounts};
 use crate::result::CapturePath;
 
 /// Results a page when the client does not say.
@@ -19,25 +19,13 @@ const DEFAULT_PAGE: u32 = 100;
 const MAX_PAGE: u32 = 1000;
 
 /// The longest text that names one thing: an id, a path.
-const MAX_NAME: usize = 4096;
+pub(super) const MAX_NAME: usize = 4096;
 
 /// Reads the journal for clients.
 #[derive(Debug, Clone)]
 pub(super) struct ResultsService(pub(super) Arc<Context>);
 
 impl ResultsService {
-    /// Reads the journal off the async threads.
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
-    ) -> Result<T, Status> {
-        let journal = self.0.journal.clone();
-        match tokio::task::spawn_blocking(move || read(&journal)).await {
-            Ok(result) => result.map_err(|error| status::journal(&error)),
-            Err(error) => Err(status::internal(&error)),
-        }
-    }
-
     /// Where a subscription starts: everything up to the answer counts as dealt with.
     fn start(
         &self,
@@ -120,7 +108,7 @@ impl Results for ResultsService {
                 path: bounded("path.path", path.path)?,
             }),
         };
-        let found = self.read(move |journal| journal.get(&lookup)).await?;
+        let found = self.0.read(move |journal| journal.get(&lookup)).await?;
         let record = found.ok_or_else(|| {
             status::not_found("there is no such result, or retention has removed it", "NO_RESULT")
         })?;
@@ -148,7 +136,7 @@ impl Results for ResultsService {
             newest_first: request.newest_first,
             filter: convert::filter(request.filter)?,
         };
-        let page = self.read(move |journal| journal.list(&query)).await?;
+        let page = self.0.read(move |journal| journal.list(&query)).await?;
         let epoch = self.0.journal.epoch();
         let own = |record| convert::own_result(Arc::unwrap_or_clone(record), epoch);
         Ok(Response::new(proto::ListResultsResponse {
@@ -167,7 +155,7 @@ impl Results for ResultsService {
             return Err(status::field("specimen", message));
         }
         let wanted = specimen.clone();
-        let counts = self.read(move |journal| journal.specimen(&wanted)).await?;
+        let counts = self.0.read(move |journal| journal.specimen(&wanted)).await?;
         let counts = counts.ok_or_else(|| {
             status::not_found(format!("no result names the specimen {specimen:?}"), "NO_SPECIMEN")
         })?;

@@ -9,10 +9,12 @@ use tonic_health::server::HealthReporter;
 use super::calls::CountLayer;
 use super::classifier::ClassifierService;
 use super::control::ControlService;
+use super::explainer::ExplainerService;
 use super::guard::GuardLayer;
 use super::oversize::ClearOversize;
 use super::proto::classifier_server::ClassifierServer;
 use super::proto::control_server::ControlServer;
+use super::proto::explainer_server::ExplainerServer;
 use super::proto::results_server::ResultsServer;
 use super::results::ResultsService;
 use super::transport::{Incoming, Listeners, ServerKeys};
@@ -55,10 +57,10 @@ pub enum ServeError {
 const WINDOW: u32 = 1 << 20;
 
 /// The services whose health is told one by one.
-const MODEL_SERVICES: [&str; 1] = ["leukd.v1.Classifier"];
+const MODEL_SERVICES: [&str; 2] = ["leukd.v1.Classifier", "leukd.v1.Explainer"];
 const OTHER_SERVICES: [&str; 2] = ["leukd.v1.Results", "leukd.v1.Control"];
 
-/// Health as clients see it: `Results` and `Control` serve from the start, `Classifier` and the whole
+/// Health as clients see it: `Results` and `Control` serve from the start, `Classifier`, `Explainer` and the whole
 /// (the empty name) once a model does.
 #[derive(Clone)]
 pub struct Health(HealthReporter);
@@ -170,6 +172,10 @@ pub async fn serve(
         .add_service(
             ResultsServer::new(ResultsService(Arc::clone(&context)))
                 .max_decoding_message_size(SMALL),
+        )
+        .add_service(
+            ExplainerServer::new(ExplainerService(Arc::clone(&context)))
+                .max_decoding_message_size(image_limit),
         )
         .add_service(ControlServer::new(ControlService(context)).max_decoding_message_size(SMALL))
         .serve_with_incoming_shutdown(incoming, async move {

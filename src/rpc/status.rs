@@ -19,6 +19,7 @@
 //! | a request stands still while it arrives | DEADLINE_EXCEEDED | RetryInfo, ErrorInfo `STALLED` |
 //! | no such method | UNIMPLEMENTED | ErrorInfo |
 //! | a log that is not leukd's own | FAILED_PRECONDITION | ErrorInfo `FOREIGN_LOG` |
+//! | no heat map of this result | FAILED_PRECONDITION | ErrorInfo `REJECTED`, `OTHER_MODEL`, `NO_IMAGE`, `OTHER_BYTES`, `NO_HEAD` |
 //! | a defect | INTERNAL | ErrorInfo; the log has the rest |
 
 use std::collections::HashMap;
@@ -29,11 +30,13 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::access::clients::Exceeded;
 use crate::access::gate::Denied;
+use crate::cell::Fault;
 use crate::journal::JournalError;
 use crate::journal::filter::FieldError;
 use crate::model::bundle::BundleError;
+use crate::model::pool::PoolError;
 use crate::model::registry::ReloadError;
-use crate::pipeline::RequestError;
+use crate::pipeline::{ExplainError, RequestError};
 use crate::telemetry::LevelError;
 
 /// `ErrorInfo.domain` of every error.
@@ -185,6 +188,34 @@ pub(super) fn journal(error: &JournalError) -> Status {
     }
 }
 
+/// Bytes that are no usable picture.
+fn image(fault: &Fault) -> Status {
+    let message = fault.to_string();
+    let mut details = info(fault.code(), &[]);
+    details.add_bad_request_violation("image", message.clone());
+    with(Code::InvalidArgument, message, details)
+}
+
+/// Why a result has no heat map.
+pub(super) fn explain(error: &ExplainError) -> Status {
+    let unmet = |reason: &str| with(Code::FailedPrecondition, error.to_string(), info(reason, &[]));
+    match error {
+        ExplainError::Rejected(_) => unmet("REJECTED"),
+        ExplainError::OtherModel { .. } => unmet("OTHER_MODEL"),
+        ExplainError::NotKept(_) | ExplainError::Gone(_) => unmet("NO_IMAGE"),
+        ExplainError::OtherBytes(_) => unmet("OTHER_BYTES"),
+        ExplainError::NoHead(_) => unmet("NO_HEAD"),
+        ExplainError::Image(fault) => image(fault),
+        ExplainError::NoModel => no_model(),
+        ExplainError::Model(error) => internal(error),
+        ExplainError::Pool(PoolError::Full) => {
+            retry(Code::ResourceExhausted, error.to_string(), "QUEUE_FULL")
+        }
+        ExplainError::Pool(PoolError::Stopped) => stopping(),
+        ExplainError::Pool(PoolError::Panicked(what)) => internal(what),
+    }
+}
+
 /// Why one image has no result.
 pub(super) fn request(error: &RequestError) -> Status {
     let message = error.to_string();
@@ -194,11 +225,7 @@ pub(super) fn request(error: &RequestError) -> Status {
             message,
             info("IMAGE_TOO_LARGE", &[("max_image_bytes", limit.to_string())]),
         ),
-        RequestError::Image(fault) => {
-            let mut details = info(fault.code(), &[]);
-            details.add_bad_request_violation("image", message.clone());
-            with(Code::InvalidArgument, message, details)
-        }
+        RequestError::Image(fault) => image(fault),
         RequestError::NoModel => no_model(),
         RequestError::Busy => retry(Code::ResourceExhausted, message, "QUEUE_FULL"),
         RequestError::Stopped => stopping(),

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+pub mod cnmc;
 pub mod keys;
 pub mod process;
 pub mod refusal;

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use image::RgbImage;
+
 use crate::cell::preprocess::{InputTensor, Preprocessing};
 use crate::cell::synthetic::{self, Kind};
 use crate::cell::{Limits, decode};
@@ -32,6 +34,17 @@ pub(super) fn drawn(seed: u64) -> Vec<u8> {
     synthetic::bmp(&synthetic::cell(seed, kind))
 }
 
+/// Their pixels.
+///
+/// # Errors
+/// An image that cannot be decoded.
+pub(super) fn pictures(cells: &[Vec<u8>]) -> Result<Vec<RgbImage>, CliError> {
+    let limits = Limits::default();
+    let picture =
+        |bytes: &Vec<u8>| decode(bytes, &limits).map_err(|fault| CliError::Data(fault.to_string()));
+    cells.iter().map(picture).collect()
+}
+
 /// The network's inputs for them.
 ///
 /// # Errors
@@ -40,13 +53,10 @@ pub(super) fn inputs(
     cells: &[Vec<u8>],
     preprocessing: &Preprocessing,
 ) -> Result<Vec<InputTensor>, CliError> {
-    let limits = Limits::default();
-    let input = |bytes: &Vec<u8>| {
-        decode(bytes, &limits)
-            .and_then(|picture| preprocessing.tensor(&picture))
-            .map_err(|fault| CliError::Data(fault.to_string()))
+    let input = |picture: &RgbImage| {
+        preprocessing.tensor(picture).map_err(|fault| CliError::Data(fault.to_string()))
     };
-    cells.iter().map(input).collect()
+    pictures(cells)?.iter().map(input).collect()
 }
 
 /// Writes them as one NumPy array of f32 (format 1.0), the cells along its first axis.

@@ -3,6 +3,7 @@
 mod cells;
 mod daemon;
 mod machine;
+mod meaning;
 mod network;
 mod ratio;
 mod report;
@@ -74,6 +75,8 @@ enum Part {
     Network,
     /// From the bytes of an image to the network's input
     WayIn,
+    /// Quality measures and heat map, beside the network
+    Meaning,
     /// A daemon: from folder to event, and a request's way
     Daemon,
     /// A process: until it serves, and its peak memory
@@ -127,6 +130,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), CliError> {
         report.way_in = Some(way_in::measure(&cells, &bundle.manifest().preprocessing)?);
     }
     let engine = args.engine.unwrap_or_default();
+    if wanted(Part::Meaning) {
+        remark("quality measures and heat map, in turns with the network");
+        let model = load(&bundle, engine)?.model;
+        report.meaning = Some(meaning::measure(&model, &cells::pictures(&cells)?, &inputs)?);
+    }
     if wanted(Part::Daemon) {
         remark("a daemon: captures dropped one by one, then requests");
         report.daemon = Some(daemon::measure(args.model.as_deref(), engine)?);

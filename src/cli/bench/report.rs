@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::BenchArgs;
 use super::daemon::DaemonFigures;
 use super::machine::Machine;
+use super::meaning::Meaning;
 use super::network::Run;
 use super::start::StartFigures;
 use super::way_in::WayIn;
@@ -59,6 +60,8 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) way_in: Option<WayIn>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) meaning: Option<Meaning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) daemon: Option<DaemonFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) start: Option<StartFigures>,
@@ -78,6 +81,7 @@ impl Report {
             network: Vec::new(),
             fused_to_stock: None,
             way_in: None,
+            meaning: None,
             daemon: None,
             start: None,
             notice: RESEARCH_USE_ONLY,
@@ -139,6 +143,14 @@ impl Report {
             lines.push(format!(
                 "\nBefore the network: decode {:.0} µs, resize {:.0} µs, tensor {:.0} µs",
                 way_in.decode_us, way_in.resize_us, way_in.tensor_us
+            ));
+        }
+        if let Some(meaning) = &self.meaning {
+            let map = meaning.heat_map_us.map_or("none".to_owned(), |time| format!("{time:.0} µs"));
+            lines.push(format!(
+                "\nBeside the network: quality {:.0} µs, heat map {map}; together {:.2} % of the network's time",
+                meaning.quality_us,
+                meaning.share_of_network * 100.0
             ));
         }
         if let Some(daemon) = &self.daemon {

@@ -33,7 +33,28 @@ pub struct Engine {
     plan: Arc<TypedSimplePlan>,
     shape: [usize; 4],
     outputs: usize,
+    looks_inside: bool,
     fusion: Fusion,
+}
+
+/// What a network gives for one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Its outputs.
+    pub outputs: Vec<f32>,
+    /// The inner tensor that [`Engine::compile_with`] was asked for; none where it was asked for none.
+    pub activation: Option<Activation>,
+}
+
+/// A tensor `[1, channels, height, width]` as a run left it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activation {
+    /// Channel by channel, row-major.
+    pub values: Vec<f32>,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
 }
 
 /// Why a network cannot be compiled or run.
@@ -67,8 +88,26 @@ impl Engine {
         outputs: usize,
         kind: EngineKind,
     ) -> Result<Self, EngineError> {
-        let (plan, fusion) = guarded(|| plan(network, shape, outputs, kind))?;
-        Ok(Self { plan, shape, outputs, fusion })
+        let (plan, fusion) = guarded(|| plan(network, shape, outputs, false, kind))?;
+        Ok(Self { plan, shape, outputs, looks_inside: false, fusion })
+    }
+
+    /// [`Engine::compile`], with the tensor `activation` as a second output.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::compile`], and [`EngineError::Shape`] where that tensor is not f32 of shape `[1, channels, height,
+    /// width]`.
+    pub fn compile_with(
+        network: &onnx::ModelProto,
+        activation: &str,
+        shape: [usize; 4],
+        outputs: usize,
+        kind: EngineKind,
+    ) -> Result<Self, EngineError> {
+        let network = network_with(network, &[activation.to_owned()])?;
+        let (plan, fusion) = guarded(|| plan(&network, shape, outputs, true, kind))?;
+        Ok(Self { plan, shape, outputs, looks_inside: true, fusion })
     }
 
     /// What of the network runs on leukd's own operators.
@@ -83,7 +122,7 @@ impl Engine {
     ///
     /// [`EngineError::Shape`] for an input of another shape, [`EngineError::Run`] and
     /// [`EngineError::NotFinite`].
-    pub fn run(&self, input: &InputTensor) -> Result<Vec<f32>, EngineError> {
+    pub fn run(&self, input: &InputTensor) -> Result<Answer, EngineError> {
         check_input(input, self.shape)?;
         let failed = |error: TractError| EngineError::Run(format!("{error:#}"));
         let results = results(&self.plan, input)?;
@@ -97,11 +136,20 @@ impl Engine {
         }
         let view = output.to_plain_array_view::<f32>().map_err(failed)?;
         let values: Vec<f32> = view.iter().copied().collect();
-        if values.iter().all(|value| value.is_finite()) {
-            Ok(values)
-        } else {
-            Err(EngineError::NotFinite(values))
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(EngineError::NotFinite(values));
         }
+        let activation = match results.get(1).filter(|_| self.looks_inside) {
+            Some(tensor) => {
+                let Observed { shape, values } = observed("the last activation", tensor)?;
+                let [1, _, height, width] = shape[..] else {
+                    return Err(EngineError::Shape(wrong_activation(&format!("{shape:?}"))));
+                };
+                Some(Activation { values, height, width })
+            }
+            None => None,
+        };
+        Ok(Answer { outputs: values, activation })
     }
 }
 
@@ -144,17 +192,9 @@ impl Observer {
         shape: [usize; 4],
         names: Vec<String>,
     ) -> Result<Self, EngineError> {
-        let mut network = network.clone();
+        let mut network = network_with(network, &names)?;
         if let Some(graph) = &mut network.graph {
-            let known: std::collections::HashSet<&str> =
-                graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
-            if let Some(unknown) = names.iter().find(|name| !known.contains(name.as_str())) {
-                return Err(EngineError::Compile(format!("no node gives {unknown:?}")));
-            }
-            graph.output = names
-                .iter()
-                .map(|name| onnx::ValueInfoProto { name: name.clone(), ..Default::default() })
-                .collect();
+            graph.output.drain(..graph.output.len() - names.len());
         }
         let plan = guarded(|| {
             let model = parsed(&network)?;
@@ -178,6 +218,25 @@ impl Observer {
         let tensors = results(&self.plan, input)?;
         self.names.iter().zip(tensors).map(|(name, tensor)| observed(name, &tensor)).collect()
     }
+}
+
+/// `network` with these inner tensors as further outputs, behind its own.
+fn network_with(
+    network: &onnx::ModelProto,
+    names: &[String],
+) -> Result<onnx::ModelProto, EngineError> {
+    let mut network = network.clone();
+    if let Some(graph) = &mut network.graph {
+        let known: std::collections::HashSet<&str> =
+            graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(name.as_str())) {
+            return Err(EngineError::Compile(format!("no node gives {unknown:?}")));
+        }
+        let output =
+            |name: &String| onnx::ValueInfoProto { name: name.clone(), ..Default::default() };
+        graph.output.extend(names.iter().map(output));
+    }
+    Ok(network)
 }
 
 fn observed(name: &str, tensor: &Tensor) -> Result<Observed, EngineError> {
@@ -260,16 +319,23 @@ fn plan(
     network: &onnx::ModelProto,
     shape: [usize; 4],
     outputs: usize,
+    inside: bool,
     kind: EngineKind,
 ) -> Result<(Arc<TypedSimplePlan>, Fusion), EngineError> {
     let model = parsed(network)?;
-    let (found_inputs, found_outputs) = (model.inputs.len(), model.outputs.len());
-    if (found_inputs, found_outputs) != (1, 1) {
-        let what =
-            format!("it has {found_inputs} inputs and {found_outputs} outputs, not one each");
+    let own = model.outputs.len() - usize::from(inside);
+    if (model.inputs.len(), own) != (1, 1) {
+        let what = format!("it has {} inputs and {own} outputs, not one each", model.inputs.len());
         return Err(EngineError::Shape(what));
     }
     let (optimized, mut fusion) = optimized(model, shape, kind)?;
+    if inside {
+        let fact = optimized.output_fact(1).map_err(uncompiled)?;
+        let is_picture = fact.shape.as_concrete().is_some_and(|sides| sides.len() == 4);
+        if !is_picture || fact.datum_type != f32::datum_type() {
+            return Err(EngineError::Shape(wrong_activation(&format!("{fact:?}"))));
+        }
+    }
     let fact = optimized.output_fact(0).map_err(uncompiled)?;
     let fits =
         fact.shape.as_concrete() == Some(&[1, outputs]) && fact.datum_type == f32::datum_type();
@@ -285,4 +351,8 @@ fn plan(
 
 fn wrong_output(found: &str, outputs: usize) -> String {
     format!("its output is {found}, not f32 of shape [1, {outputs}]")
+}
+
+fn wrong_activation(found: &str) -> String {
+    format!("its last activation is {found}, not f32 of shape [1, channels, height, width]")
 }

@@ -1,0 +1,71 @@
+//! What a result's meaning costs beside the network: the quality measures and the heat map.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use image::RgbImage;
+use serde::Serialize;
+
+use super::statistics::median;
+use crate::cell::preprocess::InputTensor;
+use crate::cell::quality;
+use crate::cli::error::CliError;
+use crate::model::heatmap::HeatMap;
+use crate::model::serving::Model;
+
+/// How often each cell is measured.
+const ROUNDS: usize = 40;
+
+/// Medians over all cells and rounds; the network's were taken in turns with the others'.
+#[derive(Debug, Serialize)]
+pub(super) struct Meaning {
+    /// The network, on the engine that serves, in microseconds a cell.
+    network_us: f64,
+    /// The quality measures of the picture.
+    pub(super) quality_us: f64,
+    /// The heat map with Grad-CAM, from what the network's one run left; none where the model's head has no map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) heat_map_us: Option<f64>,
+    /// The median over cells and rounds of all of these by the network's time.
+    pub(super) share_of_network: f64,
+}
+
+/// Measures on the pictures, whose inputs these are.
+///
+/// # Errors
+/// A run that fails.
+pub(super) fn measure(
+    model: &Model,
+    pictures: &[RgbImage],
+    inputs: &[InputTensor],
+) -> Result<Meaning, CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::Software(error.to_string());
+    let (mut network, mut assessed, mut mapped, mut shares) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        for (picture, input) in pictures.iter().zip(inputs) {
+            let started = Instant::now();
+            let seen = model.look(input).map_err(|error| failed(&error))?;
+            let looked = Instant::now();
+            black_box(quality::assess(picture));
+            let judged = Instant::now();
+            if model.head().is_ok() {
+                let (width, height) = picture.dimensions();
+                black_box(HeatMap::of(model, &seen, width, height))
+                    .map_err(|error| failed(&error))?;
+            }
+            let [run, quality, map] = [looked - started, judged - looked, judged.elapsed()]
+                .map(|t| t.as_secs_f64() * 1e6);
+            network.push(run);
+            assessed.push(quality);
+            mapped.push(map);
+            shares.push((quality + map) / run);
+        }
+    }
+    Ok(Meaning {
+        network_us: median(&network),
+        quality_us: median(&assessed),
+        heat_map_us: model.head().is_ok().then(|| median(&mapped)),
+        share_of_network: median(&shares),
+    })
+}

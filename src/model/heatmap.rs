@@ -1,0 +1,66 @@
+//! Where in the picture a network's answer comes from.
+//!
+//! A map of the last activation's places, in logits, of what spoke for `all` (positive) and what for `hem` (negative). It
+//! comes from the same run as the probabilities, in closed form ([`Head`]), and adds up: all places together with
+//! [`HeatMap::constant`] are the difference of the two logits, before calibration. It says what the network looked at,
+//! not whether it was right.
+
+#[cfg(doc)]
+use super::head::Head;
+use super::head::NoHead;
+use super::serving::{Model, Seen};
+use crate::cell::preprocess::Placement;
+
+/// A map of one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeatMap {
+    /// Rows of the map.
+    pub rows: usize,
+    /// Columns of the map.
+    pub columns: usize,
+    /// Row-major, `rows · columns` numbers: each place's part of `logit(all) − logit(hem)`.
+    pub contributions: Vec<f64>,
+    /// Row-major, 0 or more, without a unit: Grad-CAM for `logit(all) − logit(hem)` ([`Head::grad_cam`]).
+    pub grad_cam: Vec<f64>,
+    /// What the head gives of itself: `contributions` and it add up to `difference`.
+    pub constant: f64,
+    /// `logit(all) − logit(hem)`, before the calibration's temperature.
+    pub difference: f64,
+    /// Which part of the picture the map covers.
+    pub placement: Placement,
+}
+
+impl HeatMap {
+    /// The map of what `model` saw in a picture of `width` × `height` pixels.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHead`] where the network's head is none that leukd knows.
+    pub fn of(model: &Model, seen: &Seen, width: u32, height: u32) -> Result<Self, NoHead> {
+        let head = model.head().map_err(Clone::clone)?;
+        let Some(activation) = &seen.activation else {
+            return Err(NoHead("its last activation was not kept".to_owned()));
+        };
+        let direction: Vec<f64> = model
+            .manifest()
+            .labels
+            .iter()
+            .map(|label| if label == "all" { 1.0 } else { -1.0 })
+            .collect();
+        let features = head.features(activation);
+        let gradient = head.gradient(&features, &direction);
+        let contributions = head.contributions(activation, &gradient);
+        let difference =
+            head.logits(&features).iter().zip(&direction).map(|(logit, sign)| logit * sign).sum();
+        let constant = head.constant(&features, &direction);
+        Ok(Self {
+            rows: activation.height,
+            columns: activation.width,
+            grad_cam: head.grad_cam(activation, &gradient),
+            contributions,
+            constant,
+            difference,
+            placement: model.manifest().preprocessing.placement(width, height),
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! Where in the picture a stored result came from: the picture once more through the model that gave it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::sync::Arc;
+
+use super::Pipeline;
+use crate::cell::{Fault, Limits, decode, overlay, synthetic};
+use crate::ingest::open_capture;
+use crate::model::head::NoHead;
+use crate::model::heatmap::HeatMap;
+use crate::model::pool::{Lane, PoolError};
+use crate::model::serving::{Model, ModelError};
+use crate::result::{CapturePath, Digest, ModelRef, Record, Source};
+
+/// A heat map with the picture that it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// The map.
+    pub map: HeatMap,
+    /// The model that it explains.
+    pub model: ModelRef,
+    /// The picture's width in pixels.
+    pub width: u32,
+    /// The picture's height in pixels.
+    pub height: u32,
+    /// The map drawn over the picture, as PNG, where that was asked for.
+    pub overlay: Option<Vec<u8>>,
+}
+
+/// Why there is no heat map.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// No model has judged the capture.
+    #[error("result {0} was rejected: no model has judged it")]
+    Rejected(u64),
+    /// Another model than the one in service gave the result.
+    #[error(
+        "result {sequence} was given by the model {given}, and {serving} is in service: a map of another model would \
+         not explain it"
+    )]
+    OtherModel {
+        /// The result.
+        sequence: u64,
+        /// What it was given by, as `id (digest)`.
+        given: String,
+        /// What is in service, likewise.
+        serving: String,
+    },
+    /// A request brought the image, and leukd keeps none.
+    #[error("result {0} came with a request, and leukd keeps no images: send the image again")]
+    NotKept(u64),
+    /// The file cannot be read any more.
+    #[error("the capture cannot be read again ({0}): send the image itself")]
+    Gone(String),
+    /// Other bytes than those that the result is of.
+    #[error("{0} holds other bytes than those that the result is of")]
+    OtherBytes(String),
+    /// The network's head is none that leukd knows.
+    #[error("of this model no map can be made: {0}")]
+    NoHead(#[from] NoHead),
+    /// The bytes are no usable picture.
+    #[error("{0}")]
+    Image(#[from] Fault),
+    /// No model is in service.
+    #[error("no model is in service; GetStatus tells why")]
+    NoModel,
+    /// The network failed.
+    #[error("{0}")]
+    Model(#[from] ModelError),
+    /// The workers did not take it, or one failed on it.
+    #[error("{0}")]
+    Pool(#[from] PoolError),
+}
+
+impl Pipeline {
+    /// The heat map of a stored result: from `image`, or else from the file that it was made from. The bytes must be those
+    /// that the result is of, and the model the one that gave it.
+    ///
+    /// # Errors
+    /// See [`ExplainError`].
+    pub async fn explain(
+        &self,
+        record: Arc<Record>,
+        image: Option<Vec<u8>>,
+        with_overlay: bool,
+    ) -> Result<Explained, ExplainError> {
+        let parts = &self.0;
+        let sequence = record.sequence;
+        let Some(given) = &record.finding.model else {
+            return Err(ExplainError::Rejected(sequence));
+        };
+        let model = parts.registry.current().ok_or(ExplainError::NoModel)?;
+        let serving = model.reference();
+        if *given != serving {
+            let shown = |model: &ModelRef| format!("{} ({:.12})", model.id, model.digest);
+            let (given, serving) = (shown(given), shown(&serving));
+            return Err(ExplainError::OtherModel { sequence, given, serving });
+        }
+        let (journal, limits) = (parts.journal.clone(), parts.limits);
+        let explain = move |_: &_| {
+            let _turn = journal.marks().share();
+            let (bytes, name) = match (image, &record.finding.source) {
+                (Some(image), _) => (image, "the image".to_owned()),
+                (None, Source::Folder(path)) => (read(path, &limits)?, path.to_string()),
+                (None, Source::Rpc { .. }) => return Err(ExplainError::NotKept(sequence)),
+            };
+            if Some(Digest::of(&bytes)) != record.finding.sha256 {
+                return Err(ExplainError::OtherBytes(name));
+            }
+            explain(&bytes, &model, &limits, with_overlay)
+        };
+        parts.pool.run(Lane::Interactive, explain).await?
+    }
+}
+
+/// The heat map of a picture, without a journal.
+///
+/// # Errors
+/// [`ExplainError::Image`], [`ExplainError::Model`] and [`ExplainError::NoHead`].
+pub fn explain(
+    bytes: &[u8],
+    model: &Model,
+    limits: &Limits,
+    with_overlay: bool,
+) -> Result<Explained, ExplainError> {
+    let picture = decode(bytes, limits)?;
+    let input = model.manifest().preprocessing.tensor(&picture)?;
+    let seen = model.look(&input)?;
+    let (width, height) = picture.dimensions();
+    let map = HeatMap::of(model, &seen, width, height)?;
+    let drawn = with_overlay.then(|| {
+        let drawn =
+            overlay::overlay(&picture, &map.contributions, map.rows, map.columns, map.placement);
+        synthetic::png(&drawn)
+    });
+    Ok(Explained { map, model: model.reference(), width, height, overlay: drawn })
+}
+
+/// The file's bytes, as far as a capture may have them.
+fn read(path: &CapturePath, limits: &Limits) -> Result<Vec<u8>, ExplainError> {
+    let gone = |error: std::io::Error| ExplainError::Gone(error.to_string());
+    let file: File = open_capture(path).map_err(gone)?;
+    let mut bytes = Vec::new();
+    // One byte more than is allowed is told by the decoder.
+    file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(gone)?;
+    Ok(bytes)
+}
