@@ -31,29 +31,45 @@ fn embedded() -> Model {
     Model::load(Bundle::embedded().unwrap()).unwrap()
 }
 
-fn map_of(model: &Model, seed: u64, kind: Kind) -> (HeatMap, Vec<f64>) {
+fn map_of(model: &Model, seed: u64, kind: Kind) -> HeatMap {
     let picture = synthetic::cell(seed, kind);
     let input = model.manifest().preprocessing.tensor(&picture).unwrap();
     let seen = model.look(&input).unwrap();
-    (HeatMap::of(model, &seen, picture.width(), picture.height()).unwrap(), seen.logits)
+    HeatMap::of(model, &seen, picture.width(), picture.height()).unwrap()
 }
 
 #[test]
 fn a_map_adds_up_to_the_difference_of_the_logits() {
     let model = embedded();
-    assert_eq!(model.head().unwrap().pooling(), Pooling::Max);
+    let head = model.head().unwrap();
+    assert_eq!(head.pooling(), Pooling::Max);
     for seed in 0..12 {
         for kind in [Kind::Blast, Kind::Normal] {
-            let (map, logits) = map_of(&model, seed, kind);
+            let picture = synthetic::cell(seed, kind);
+            let seen =
+                model.look(&model.manifest().preprocessing.tensor(&picture).unwrap()).unwrap();
+            let map = HeatMap::of(&model, &seen, picture.width(), picture.height()).unwrap();
             assert_eq!(map.contributions.len(), map.rows * map.columns);
-            let sum: f64 = map.contributions.iter().sum::<f64>() + map.constant;
-            // The network's own logits, which leukd's reading of the head has no part in.
-            let difference = logits[0] - logits[1];
+            let features = head.features(seen.activation.as_ref().unwrap());
+            // Along the line from the features towards nothing, as far as no ReLU bends, the logits change by the map alone.
+            let least = 1.0 / 4096.0;
+            let nearer: Vec<f32> = features.iter().map(|value| value * (1.0 - least)).collect();
+            let difference = |features: &[f32]| {
+                let logits = head.logits(features);
+                logits[0] - logits[1]
+            };
+            let slope = (difference(&features) - difference(&nearer)) / f64::from(least);
+            let sum: f64 = map.contributions.iter().sum();
             let scale: f64 = map.contributions.iter().map(|part| part.abs()).sum();
-            for (what, value) in [("the map's own", map.difference), ("the engine's", difference)] {
+            assert!((sum - slope).abs() <= 1e-3 * scale.max(1.0), "{seed} {kind:?}: {sum} {slope}");
+            // The network's own logits, and those of leukd's reading of the head.
+            let engine = seen.logits[0] - seen.logits[1];
+            for value in [engine, difference(&features)] {
+                let off = (sum + map.constant - value).abs();
                 assert!(
-                    (sum - value).abs() <= 1e-3 * scale.max(1.0),
-                    "{seed} {kind:?}: {sum}, {what} {value}"
+                    off <= 1e-3 * scale.max(1.0),
+                    "{seed} {kind:?}: {sum} + {} and {value}",
+                    map.constant
                 );
             }
         }
@@ -67,14 +83,20 @@ fn the_gradient_is_what_finite_differences_give() {
     let picture = synthetic::cell(3, Kind::Blast);
     let seen = model.look(&model.manifest().preprocessing.tensor(&picture).unwrap()).unwrap();
     let features = head.features(seen.activation.as_ref().unwrap());
-    let direction = [1.0, -1.0];
-    let gradient = head.gradient(&features, &direction);
+    // What the engine says went into the ReLUs is what goes into them.
+    for (own, seen) in head.bends_at(&features).iter().zip(&seen.bends) {
+        assert!(
+            own.iter().zip(seen).all(|(own, seen)| (own - seen).abs() < 1e-3),
+            "{own:?} {seen:?}"
+        );
+    }
+    let gradient = head.gradient(&seen.bends, &[1.0, -1.0]).unwrap();
     let value = |features: &[f32]| {
         let logits = head.logits(features);
         logits[0] - logits[1]
     };
     let mut dice = ChaCha8Rng::seed_from_u64(4);
-    let largest = gradient.iter().fold(0.0_f64, |most, part| most.max(part.abs()));
+    let largest = gradient.iter().fold(0.0_f32, |most, part| most.max(part.abs()));
     assert!(largest > 0.0);
     for _ in 0..200 {
         let channel = dice.random_range(0..features.len());
@@ -87,11 +109,8 @@ fn the_gradient_is_what_finite_differences_give() {
         };
         let ((above, right), (below, left)) = (at(step), at(-step));
         let slope = (above - below) / (right - left);
-        assert!(
-            (slope - gradient[channel]).abs() <= 1e-3 * largest,
-            "{channel}: {slope} {}",
-            gradient[channel]
-        );
+        let off = (slope - f64::from(gradient[channel])).abs();
+        assert!(off <= 1e-3 * f64::from(largest), "{channel}: {slope} {}", gradient[channel]);
     }
 }
 
@@ -101,11 +120,12 @@ fn raw_map(network: &ModelProto, model: &Model, seed: u64) -> Vec<f64> {
     let preprocessing = &model.manifest().preprocessing;
     let shape = preprocessing.shape();
     let engine =
-        Engine::compile_with(network, head.activation(), shape, 2, EngineKind::Fused).unwrap();
+        Engine::compile_with(network, head.activation(), head.bends(), shape, 2, EngineKind::Fused)
+            .unwrap();
     let input = preprocessing.tensor(&synthetic::cell(seed, Kind::Blast)).unwrap();
-    let activation = engine.run(&input).unwrap().activation.unwrap();
-    let gradient = head.gradient(&head.features(&activation), &[1.0, -1.0]);
-    head.contributions(&activation, &gradient)
+    let answer = engine.run(&input).unwrap();
+    let gradient = head.gradient(&answer.bends, &[1.0, -1.0]).unwrap();
+    head.contributions(&answer.activation.unwrap(), &gradient)
 }
 
 /// The sanity check of Adebayo et al. 2018: an explanation that does not depend on the weights explains nothing.
@@ -154,7 +174,7 @@ fn what_speaks_for_a_blast_lies_where_the_cell_is() {
         Model::load(Bundle::from_bytes(&testing::tiny_bundle("tiny", 1), "tiny").unwrap()).unwrap();
     for seed in 0..20 {
         let picture = synthetic::cell(seed, Kind::Blast);
-        let (map, _) = map_of(&model, seed, Kind::Blast);
+        let map = map_of(&model, seed, Kind::Blast);
         let share = inside(&map, &picture);
         assert!(share > 0.95, "seed {seed}: {share}");
     }

@@ -41,18 +41,16 @@ impl HeatMap {
         let Some(activation) = &seen.activation else {
             return Err(NoHead("its last activation was not kept".to_owned()));
         };
-        let direction: Vec<f64> = model
-            .manifest()
-            .labels
-            .iter()
-            .map(|label| if label == "all" { 1.0 } else { -1.0 })
-            .collect();
-        let features = head.features(activation);
-        let gradient = head.gradient(&features, &direction);
+        let labels = &model.manifest().labels;
+        let direction: Vec<f32> =
+            labels.iter().map(|label| if label == "all" { 1.0 } else { -1.0 }).collect();
+        let gradient = head
+            .gradient(&seen.bends, &direction)
+            .ok_or_else(|| NoHead("what went into its ReLUs was not kept".to_owned()))?;
         let contributions = head.contributions(activation, &gradient);
-        let difference =
-            head.logits(&features).iter().zip(&direction).map(|(logit, sign)| logit * sign).sum();
-        let constant = head.constant(&features, &direction);
+        let difference: f64 =
+            seen.logits.iter().zip(&direction).map(|(logit, sign)| logit * f64::from(*sign)).sum();
+        let constant = difference - contributions.iter().sum::<f64>();
         Ok(Self {
             rows: activation.height,
             columns: activation.width,

@@ -61,6 +61,8 @@ pub struct Seen {
     pub logits: Vec<f64>,
     /// The last activation before global pooling; none where the network has no head that leukd knows.
     pub activation: Option<Activation>,
+    /// What went into each ReLU behind it ([`Head::bends`]).
+    pub bends: Vec<Vec<f32>>,
 }
 
 /// What the model's calibration makes of one cell's probabilities.
@@ -199,7 +201,8 @@ impl Model {
         let Ok(head) = &self.head else { return Ok(()) };
         let labels = self.manifest.labels.len();
         for golden in &self.manifest.golden {
-            let Seen { logits, activation } = self.look(&golden_input(&self.manifest, golden)?)?;
+            let Seen { logits, activation, .. } =
+                self.look(&golden_input(&self.manifest, golden)?)?;
             let activation = activation.filter(|activation| {
                 activation.values.len() == head.channels() * activation.height * activation.width
             });
@@ -268,7 +271,8 @@ fn compiled(
         Ok(head) => head,
         Err(unknown) => return Ok((plain()?, Err(unknown))),
     };
-    match Engine::compile_with(network, head.activation(), shape, labels, kind) {
+    let (activation, bends) = (head.activation(), head.bends());
+    match Engine::compile_with(network, activation, bends, shape, labels, kind) {
         Ok(engine) => Ok((engine, Ok(head))),
         // It may serve without.
         Err(error) => Ok((plain()?, Err(NoHead(error.to_string())))),
@@ -298,7 +302,7 @@ fn look(engine: &Engine, output: Output, input: &InputTensor) -> Result<Seen, Mo
         Output::Logits => outputs.collect(),
         Output::Probabilities => outputs.map(|share| share.clamp(LEAST, 1.0).ln()).collect(),
     };
-    Ok(Seen { logits, activation: answer.activation })
+    Ok(Seen { logits, activation: answer.activation, bends: answer.bends })
 }
 
 /// The softmax of `logits / temperature`.

@@ -33,6 +33,7 @@ pub struct Engine {
     plan: Arc<TypedSimplePlan>,
     shape: [usize; 4],
     outputs: usize,
+    bends: Vec<String>,
     looks_inside: bool,
     fusion: Fusion,
 }
@@ -44,6 +45,8 @@ pub struct Answer {
     pub outputs: Vec<f32>,
     /// The inner tensor that [`Engine::compile_with`] was asked for; none where it was asked for none.
     pub activation: Option<Activation>,
+    /// The further tensors that it was asked for, in that order.
+    pub bends: Vec<Vec<f32>>,
 }
 
 /// A tensor `[1, channels, height, width]` as a run left it.
@@ -88,11 +91,11 @@ impl Engine {
         outputs: usize,
         kind: EngineKind,
     ) -> Result<Self, EngineError> {
-        let (plan, fusion) = guarded(|| plan(network, shape, outputs, false, kind))?;
-        Ok(Self { plan, shape, outputs, looks_inside: false, fusion })
+        let (plan, fusion) = guarded(|| plan(network, shape, outputs, 0, kind))?;
+        Ok(Self { plan, shape, outputs, bends: Vec::new(), looks_inside: false, fusion })
     }
 
-    /// [`Engine::compile`], with the tensor `activation` as a second output.
+    /// [`Engine::compile`], with the tensor `activation` and those named in `bends` as further outputs.
     ///
     /// # Errors
     ///
@@ -101,13 +104,14 @@ impl Engine {
     pub fn compile_with(
         network: &onnx::ModelProto,
         activation: &str,
+        bends: &[String],
         shape: [usize; 4],
         outputs: usize,
         kind: EngineKind,
     ) -> Result<Self, EngineError> {
-        let network = network_with(network, &[activation.to_owned()])?;
-        let (plan, fusion) = guarded(|| plan(&network, shape, outputs, true, kind))?;
-        Ok(Self { plan, shape, outputs, looks_inside: true, fusion })
+        let network = network_with(network, &[&[activation.to_owned()], bends].concat())?;
+        let (plan, fusion) = guarded(|| plan(&network, shape, outputs, 1 + bends.len(), kind))?;
+        Ok(Self { plan, shape, outputs, bends: bends.to_vec(), looks_inside: true, fusion })
     }
 
     /// What of the network runs on leukd's own operators.
@@ -149,7 +153,11 @@ impl Engine {
             }
             None => None,
         };
-        Ok(Answer { outputs: values, activation })
+        let inner = self.bends.iter().zip(results.iter().skip(2));
+        let bends = inner
+            .map(|(name, tensor)| observed(name, tensor).map(|seen| seen.values))
+            .collect::<Result<_, _>>()?;
+        Ok(Answer { outputs: values, activation, bends })
     }
 }
 
@@ -319,17 +327,17 @@ fn plan(
     network: &onnx::ModelProto,
     shape: [usize; 4],
     outputs: usize,
-    inside: bool,
+    inside: usize,
     kind: EngineKind,
 ) -> Result<(Arc<TypedSimplePlan>, Fusion), EngineError> {
     let model = parsed(network)?;
-    let own = model.outputs.len() - usize::from(inside);
+    let own = model.outputs.len() - inside;
     if (model.inputs.len(), own) != (1, 1) {
         let what = format!("it has {} inputs and {own} outputs, not one each", model.inputs.len());
         return Err(EngineError::Shape(what));
     }
     let (optimized, mut fusion) = optimized(model, shape, kind)?;
-    if inside {
+    if inside > 0 {
         let fact = optimized.output_fact(1).map_err(uncompiled)?;
         let is_picture = fact.shape.as_concrete().is_some_and(|sides| sides.len() == 4);
         if !is_picture || fact.datum_type != f32::datum_type() {

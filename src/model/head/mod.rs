@@ -14,6 +14,8 @@ use super::engine::Activation;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     activation: String,
+    /// The tensors that go into each ReLU, in the order of the layers.
+    bends: Vec<String>,
     pooling: Pooling,
     channels: usize,
     layers: Vec<Layer>,
@@ -32,55 +34,29 @@ pub enum Pooling {
 #[derive(Debug, Clone, PartialEq)]
 enum Layer {
     /// `x · factor + shift`, each number for itself: batch normalisation as it serves.
-    Scale { factor: Vec<f64>, shift: Vec<f64> },
+    Scale { factor: Vec<f32>, shift: Vec<f32> },
     /// `W x + b`; row-major, one row an output.
-    Dense { weights: Vec<f64>, bias: Vec<f64> },
+    Dense { weights: Vec<f32>, bias: Vec<f32> },
     /// `max(x, 0)`.
     Relu,
 }
 
 impl Layer {
     fn forward(&self, x: &[f64]) -> Vec<f64> {
+        let wide = |number: &f32| f64::from(*number);
         match self {
-            Self::Scale { factor, shift } => x
-                .iter()
-                .zip(factor)
-                .zip(shift)
-                .map(|((x, factor), shift)| x * factor + shift)
-                .collect(),
-            Self::Dense { weights, bias } => weights
-                .chunks_exact(x.len())
-                .zip(bias)
-                .map(|(row, bias)| {
-                    row.iter().zip(x).map(|(weight, x)| weight * x).sum::<f64>() + bias
-                })
-                .collect(),
+            Self::Scale { factor, shift } => {
+                let parts = x.iter().zip(factor).zip(shift);
+                parts.map(|((x, factor), shift)| x * wide(factor) + wide(shift)).collect()
+            }
+            Self::Dense { weights, bias } => {
+                let rows = weights.chunks_exact(x.len()).zip(bias);
+                let product = |row: &[f32]| {
+                    row.iter().zip(x).map(|(weight, x)| wide(weight) * x).sum::<f64>()
+                };
+                rows.map(|(row, bias)| product(row) + wide(bias)).collect()
+            }
             Self::Relu => x.iter().map(|x| x.max(0.0)).collect(),
-        }
-    }
-
-    /// The gradient with respect to the layer's input `x` of whatever has the gradient `after` with respect to its
-    /// output. ReLU's at 0 is 0, as Keras and PyTorch have it.
-    fn backward(&self, x: &[f64], after: &[f64]) -> Vec<f64> {
-        match self {
-            Self::Scale { factor, .. } => {
-                after.iter().zip(factor).map(|(after, factor)| after * factor).collect()
-            }
-            Self::Dense { weights, .. } => {
-                let mut before = vec![0.0; x.len()];
-                for (row, after) in weights.chunks_exact(x.len()).zip(after) {
-                    if *after != 0.0 {
-                        before
-                            .iter_mut()
-                            .zip(row)
-                            .for_each(|(before, weight)| *before += weight * after);
-                    }
-                }
-                before
-            }
-            Self::Relu => {
-                x.iter().zip(after).map(|(x, after)| if *x > 0.0 { *after } else { 0.0 }).collect()
-            }
         }
     }
 }
@@ -131,43 +107,79 @@ impl Head {
         x
     }
 
-    /// The gradient of `Σ direction · logits` with respect to the pooled features.
+    /// The names of the tensors that go into each ReLU, in the order of computing: [`Head::gradient`] takes their values.
     #[must_use]
-    pub fn gradient(&self, features: &[f32], direction: &[f64]) -> Vec<f64> {
-        let mut x: Vec<f64> = features.iter().copied().map(f64::from).collect();
-        let mut inputs = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            let next = layer.forward(&x);
-            inputs.push(std::mem::replace(&mut x, next));
-        }
+    pub fn bends(&self) -> &[String] {
+        &self.bends
+    }
+
+    /// The gradient of `Σ direction · logits` with respect to the pooled features, where `bends` went into the ReLUs.
+    /// ReLU's own at 0 is 0, as Keras and PyTorch have it. None where `bends` are not those of this head.
+    #[must_use]
+    pub fn gradient(&self, bends: &[Vec<f32>], direction: &[f32]) -> Option<Vec<f32>> {
         let mut gradient = direction.to_vec();
-        for (layer, x) in self.layers.iter().zip(&inputs).rev() {
-            gradient = layer.backward(x, &gradient);
+        let mut bends = bends.iter().rev();
+        for layer in self.layers.iter().rev() {
+            match layer {
+                Layer::Scale { factor, .. } => {
+                    gradient.iter_mut().zip(factor).for_each(|(part, factor)| *part *= factor);
+                }
+                Layer::Dense { weights, bias } => {
+                    let width = weights.len().checked_div(bias.len())?;
+                    let mut before = vec![0.0; width];
+                    // Most of a hidden layer is silent behind its ReLU: those rows are passed over.
+                    let rows = weights.chunks_exact(width).zip(&gradient);
+                    for (row, part) in rows.filter(|(_, part)| **part != 0.0) {
+                        before.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight * part);
+                    }
+                    gradient = before;
+                }
+                Layer::Relu => {
+                    let bend = bends.next().filter(|bend| bend.len() == gradient.len())?;
+                    for (part, x) in gradient.iter_mut().zip(bend) {
+                        *part = if *x > 0.0 { *part } else { 0.0 };
+                    }
+                }
+            }
         }
-        gradient
+        (gradient.len() == self.channels).then_some(gradient)
+    }
+
+    /// What goes into each ReLU at these features: what the engine gives as [`Head::bends`], computed anew.
+    #[must_use]
+    pub fn bends_at(&self, features: &[f32]) -> Vec<Vec<f32>> {
+        let mut x: Vec<f64> = features.iter().copied().map(f64::from).collect();
+        let mut bends = Vec::new();
+        for layer in &self.layers {
+            if *layer == Layer::Relu {
+                bends.push(x.iter().map(|x| *x as f32).collect());
+            }
+            x = layer.forward(&x);
+        }
+        bends
     }
 
     /// Which places of an activation spoke for `Σ direction · logits`, in logits: row-major, `height · width` numbers.
     ///
     /// A channel's share is its gradient times its pooled value. It lies where the channel's greatest number is, or
     /// over all places by what each gave to the mean. So the map adds up to `gradient · features`: the logits' sum less
-    /// what the head gives of itself ([`Head::constant`]), exactly, because the head is linear between two bends.
+    /// what the head gives of itself, its biases and shifts, because the head is linear between two bends.
     #[must_use]
-    pub fn contributions(&self, activation: &Activation, gradient: &[f64]) -> Vec<f64> {
+    pub fn contributions(&self, activation: &Activation, gradient: &[f32]) -> Vec<f64> {
         let pixels = activation.height * activation.width;
         let mut map = vec![0.0; pixels];
         for (channel, gradient) in activation.values.chunks_exact(pixels.max(1)).zip(gradient) {
             match self.pooling {
                 Pooling::Max => {
                     let (place, value) = greatest(channel);
-                    map[place] += gradient * f64::from(value);
+                    map[place] += f64::from(*gradient) * f64::from(value);
                 }
                 #[expect(
                     clippy::cast_precision_loss,
                     reason = "an activation has thousands of places at the most"
                 )]
                 Pooling::Mean => {
-                    let each = gradient / pixels as f64;
+                    let each = f64::from(*gradient) / pixels as f64;
                     map.iter_mut()
                         .zip(channel)
                         .for_each(|(map, value)| *map += each * f64::from(*value));
@@ -177,25 +189,10 @@ impl Head {
         map
     }
 
-    /// What is left of `Σ direction · logits` when [`Head::contributions`] are taken off: biases and shifts, through
-    /// the bends as they stand at these features.
-    #[must_use]
-    pub fn constant(&self, features: &[f32], direction: &[f64]) -> f64 {
-        let whole: f64 =
-            self.logits(features).iter().zip(direction).map(|(logit, share)| logit * share).sum();
-        let gradient = self.gradient(features, direction);
-        let linear: f64 = gradient
-            .iter()
-            .zip(features)
-            .map(|(gradient, value)| gradient * f64::from(*value))
-            .sum();
-        whole - linear
-    }
-
     /// Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     /// Localization"): `ReLU(Σ α · A)` with α a channel's gradient, averaged over the places. Row-major.
     #[must_use]
-    pub fn grad_cam(&self, activation: &Activation, gradient: &[f64]) -> Vec<f64> {
+    pub fn grad_cam(&self, activation: &Activation, gradient: &[f32]) -> Vec<f64> {
         let pixels = activation.height * activation.width;
         // Of the mean's gradient each place holds its part, of the greatest number's one place all: the average is one.
         #[expect(
@@ -205,7 +202,7 @@ impl Head {
         let share = 1.0 / pixels.max(1) as f64;
         let mut map = vec![0.0; pixels];
         for (channel, gradient) in activation.values.chunks_exact(pixels.max(1)).zip(gradient) {
-            let weight = gradient * share;
+            let weight = f64::from(*gradient) * share;
             map.iter_mut().zip(channel).for_each(|(map, value)| *map += weight * f64::from(*value));
         }
         map.iter_mut().for_each(|value| *value = value.max(0.0));

@@ -43,8 +43,8 @@ enum Step {
     Layer(Layer),
     /// One number for all.
     Even {
-        factor: f64,
-        shift: f64,
+        factor: f32,
+        shift: f32,
     },
 }
 
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
             return Err(NoHead("it has not one output".to_owned()));
         };
         let mut at = output.name.as_str();
-        let mut steps = Vec::new();
+        let (mut steps, mut bends) = (Vec::new(), Vec::new());
         for _ in 0..MOST_STEPS {
             let node = *self.makers.get(at).ok_or_else(|| {
                 NoHead("between its input and its output there is no global pooling".to_owned())
@@ -75,9 +75,14 @@ impl<'a> Reader<'a> {
                 let Some((channels, layers)) = joined(steps) else {
                     return Err(NoHead("its layers do not fit each other".to_owned()));
                 };
-                return Ok(Head { activation, pooling, channels, layers });
+                bends.reverse();
+                return Ok(Head { activation, bends, pooling, channels, layers });
             }
-            at = self.step(node, at, output.name == at, &mut steps)?;
+            let from = self.step(node, at, output.name == at, &mut steps)?;
+            if node.op_type == "Relu" {
+                bends.push(from.to_owned());
+            }
+            at = from;
         }
         Err(NoHead(format!("its head has more than {MOST_STEPS} steps")))
     }
@@ -189,16 +194,13 @@ impl<'a> Reader<'a> {
         let [gamma, beta, mean, variance] = [1, 2, 3, 4].map(|at| self.values(node.input.get(at)));
         let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
         // ONNX's own default.
-        let epsilon = node
-            .attribute
-            .iter()
-            .find(|own| own.name == "epsilon")
-            .map_or(1e-5, |own| f64::from(own.f));
+        let epsilon =
+            node.attribute.iter().find(|own| own.name == "epsilon").map_or(1e-5, |own| own.f);
         let same = [&beta, &mean, &variance].iter().all(|part| part.len() == gamma.len());
         if !same {
             return None;
         }
-        let factor: Vec<f64> = gamma
+        let factor: Vec<f32> = gamma
             .iter()
             .zip(&variance)
             .map(|(gamma, variance)| gamma / (variance + epsilon).sqrt())
@@ -213,7 +215,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The computed and the stored input of a node that has one of each.
-    fn with_constant(&self, node: &'a NodeProto) -> Option<(&'a str, Vec<f64>)> {
+    fn with_constant(&self, node: &'a NodeProto) -> Option<(&'a str, Vec<f32>)> {
         let [one, other] = &node.input[..] else { return None };
         match (self.values(Some(one)), self.values(Some(other))) {
             (None, Some(by)) => Some((one, by)),
@@ -223,16 +225,16 @@ impl<'a> Reader<'a> {
     }
 
     /// A stored tensor's numbers, if they are f32 and not too many.
-    fn values(&self, name: Option<&String>) -> Option<Vec<f64>> {
+    fn values(&self, name: Option<&String>) -> Option<Vec<f32>> {
         let tensor = *self.stored.get(name?.as_str())?;
         if weights::verify(tensor).ok()? != DataType::Float {
             return None;
         }
-        let values: Vec<f64> = if tensor.raw_data.is_empty() {
-            tensor.float_data.iter().copied().map(f64::from).collect()
+        let values: Vec<f32> = if tensor.raw_data.is_empty() {
+            tensor.float_data.clone()
         } else {
             let numbers = tensor.raw_data.as_chunks::<4>().0.iter();
-            numbers.map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect()
+            numbers.map(|bytes| f32::from_le_bytes(*bytes)).collect()
         };
         (values.len() <= MOST_NUMBERS && values.iter().all(|value| value.is_finite()))
             .then_some(values)
@@ -252,7 +254,7 @@ fn input(node: &NodeProto, at: usize) -> Result<&str, NoHead> {
 }
 
 /// `[inputs, outputs]` to one row an output.
-fn transposed(weights: &[f64], columns: usize) -> Vec<f64> {
+fn transposed(weights: &[f32], columns: usize) -> Vec<f32> {
     (0..columns)
         .flat_map(|column| weights.iter().skip(column).step_by(columns.max(1)).copied())
         .collect()
