@@ -366,6 +366,7 @@ fn the_example_file_shows_every_setting_with_its_default() {
     let loaded = Files::new().load(&accepted).unwrap();
     expected.model.bundle = loaded.settings.model.bundle.clone();
     expected.model.folder = loaded.settings.model.folder.clone();
+    expected.decision.review = loaded.settings.decision.review;
     expected.rpc.socket = loaded.settings.rpc.socket.clone();
     expected.tls = loaded.settings.tls.clone();
     assert_eq!(expected.tls.client, Default::default());

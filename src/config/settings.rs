@@ -18,6 +18,8 @@ pub struct Settings {
     pub image: Image,
     /// `[model]`
     pub model: Model,
+    /// `[decision]`
+    pub decision: Decision,
     /// `[workers]`
     pub workers: Workers,
     /// `[journal]`
@@ -161,6 +163,15 @@ pub enum Engine {
     Fused,
     /// tract's operators alone
     Stock,
+}
+
+/// What is left to a person.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decision {
+    /// A band `[lower, upper)` of P(all) whose cells a person looks at, besides the model's own: the hull of both is in
+    /// force. It contains the model's threshold. Absent: the model's band alone.
+    pub review: Option<(f64, f64)>,
 }
 
 /// The threads that run the network.

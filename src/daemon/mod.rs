@@ -112,6 +112,7 @@ pub fn build(
         bundle,
         model::kind(settings.model.engine),
         admission,
+        settings.decision.review,
         conditions.clone(),
         clock.clone(),
     ));

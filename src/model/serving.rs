@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::band::{Band, BandError};
 use super::bundle::Bundle;
 use super::engine::{Engine, EngineError, EngineKind, Fusion};
-use super::manifest::{Calibration, GOLDEN_TOLERANCE, Golden, Manifest, Output};
+use super::manifest::{GOLDEN_TOLERANCE, Golden, Manifest, Output};
 use super::onnx::ModelProto;
 use super::trust::Provenance;
 use crate::cell::preprocess::InputTensor;
@@ -17,6 +18,7 @@ use crate::result::{Decision, Digest, ModelRef, Reason};
 pub struct Model {
     engine: Engine,
     manifest: Manifest,
+    band: Band,
     digest: Digest,
     origin: String,
     provenance: Provenance,
@@ -49,6 +51,9 @@ pub enum ModelError {
         /// The engine's.
         got: Vec<f64>,
     },
+    /// The configured review band does not fit this model.
+    #[error(transparent)]
+    Band(#[from] BandError),
 }
 
 /// What the model's calibration makes of one cell's probabilities.
@@ -81,9 +86,21 @@ impl Model {
         let (network, manifest, digest, origin, provenance) = bundle.into_parts();
         let shape = manifest.preprocessing.shape();
         let engine = Engine::compile(&network, shape, manifest.labels.len(), kind)?;
-        let model = Self { engine, manifest, digest, origin, provenance };
+        let band = Band::own(manifest.calibration);
+        let model = Self { engine, manifest, band, digest, origin, provenance };
         model.manifest.golden.iter().try_for_each(|golden| model.check(golden))?;
         Ok(model)
+    }
+
+    /// The same model with what the configuration says of its review band (`decision.review`): from now on
+    /// [`Model::judge`] goes by the hull of both.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Band`].
+    pub fn deciding(self, review: Option<(f64, f64)>) -> Result<Self, ModelError> {
+        let band = Band::with(self.manifest.calibration, review)?;
+        Ok(Self { band, ..self })
     }
 
     /// One cell through the network: calibrated probabilities in the order of the manifest's labels. They add
@@ -99,7 +116,7 @@ impl Model {
     /// Label and decision for the probabilities that [`Model::run`] gave.
     ///
     /// The label is the likeliest class, `all` where both are equally likely. The decision goes by P(all): `review`
-    /// inside the calibration's band, else `all` at or above its threshold, else `hem`.
+    /// inside the [band in force](Model::band), else `all` at or above the model's threshold, else `hem`.
     #[must_use]
     pub fn judge(&self, probabilities: &[f64]) -> Judgement {
         let all = self
@@ -109,7 +126,7 @@ impl Model {
             .zip(probabilities)
             .find_map(|(label, probability)| (label == "all").then_some(*probability))
             .unwrap_or_default();
-        judge(&self.manifest.calibration, all)
+        judge(&self.band, all)
     }
 
     /// Which model this is, as results name it.
@@ -122,6 +139,12 @@ impl Model {
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The review band in force.
+    #[must_use]
+    pub const fn band(&self) -> &Band {
+        &self.band
     }
 
     /// SHA-256 of the bundle's bytes.
@@ -220,16 +243,20 @@ fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-fn judge(calibration: &Calibration, all: f64) -> Judgement {
+fn judge(band: &Band, all: f64) -> Judgement {
     let label = if all >= 0.5 { "all" } else { "hem" }.to_owned();
-    let decision = calibration.decide(all);
+    let decision = band.decide(all);
     if decision != Decision::Review {
         return Judgement { label, decision, reasons: Vec::new() };
     }
-    let (lower, upper) = calibration.review;
+    let (lower, upper) = band.in_force();
+    let whose = if band.is_by_configuration(all) {
+        "which the configuration leaves to a person (decision.review)"
+    } else {
+        "where the model is not sure"
+    };
     let message = format!(
-        "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, where the model is not sure: \
-         a person should look at this cell"
+        "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, {whose}: a person should look at this cell"
     );
     let reasons = vec![Reason::new("low-confidence", message)];
     Judgement { label, decision, reasons }
