@@ -21,6 +21,7 @@ mod results;
 mod serve;
 mod settings;
 mod show;
+mod specimen;
 mod state;
 mod status;
 mod tail;
@@ -52,6 +53,7 @@ enum Command {
     Tail(tail::TailArgs),
     Status(status::StatusArgs),
     Results(results::ResultsArgs),
+    Specimen(specimen::SpecimenArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
@@ -117,6 +119,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Tail(args) => tail::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Specimen(args) => specimen::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Audit(args) => audit::run(&args),

@@ -134,8 +134,8 @@ mod tests {
         assert_eq!(
             sections(),
             [
-                "access", "decision", "image", "journal", "log", "metrics", "model", "rpc", "tls",
-                "watch", "workers"
+                "access", "decision", "image", "journal", "log", "metrics", "model", "rpc",
+                "specimen", "tls", "watch", "workers"
             ]
         );
         for key in [

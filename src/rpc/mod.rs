@@ -11,6 +11,7 @@ mod page;
 pub mod proto;
 mod results;
 mod server;
+mod specimen;
 mod status;
 mod subscribe;
 mod trace;
@@ -60,6 +61,8 @@ pub struct Limits {
     pub max_subscribers: u32,
     /// The folder that `ReloadModel` may load from.
     pub model_folder: Option<PathBuf>,
+    /// Fractions, ascending, beside which a specimen's blast fraction is told to stand.
+    pub specimen_flags: Vec<f64>,
 }
 
 /// What the services work with.
