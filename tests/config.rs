@@ -135,6 +135,21 @@ fn an_error_names_file_line_and_key() {
         ),
         ("[watch]\nfolders = \"/export\"\n", "write a list of texts"),
         ("[rpc]\nlisten = \"localhost:50051\"\n", "write an IP address and a port"),
+        (
+            "[decision]\nreview = [0.7, 0.3]\n",
+            "leukd.toml:2: decision.review: [0.7, 0.3] is no band",
+        ),
+        (
+            "[decision]\nreview = [0.3, 1.5]\n",
+            "leukd.toml:2: decision.review: [0.3, 1.5] is no band",
+        ),
+        ("[decision]\nreview = [0.3]\n", "write two numbers, for example [0.3, 0.7]"),
+        (
+            "[specimen]\nflags = [0.25, 0.2]\n",
+            "leukd.toml:2: specimen.flags: [0.25, 0.2] are no fractions",
+        ),
+        ("[specimen]\nflags = [0.0]\n", "leukd.toml:2: specimen.flags: [0.0] are no fractions"),
+        ("[specimen]\nflags = [\"a\"]\n", "write a list of numbers, for example [0.2, 0.25]"),
         ("[watch]\nfolders = [\n", "leukd.toml:2: is not TOML"),
         ("[log]\nlevel = \"info\"\nlevel = \"warn\"\n", "leukd.toml:3: is not TOML: duplicate key"),
     ] {
@@ -366,6 +381,7 @@ fn the_example_file_shows_every_setting_with_its_default() {
     let loaded = Files::new().load(&accepted).unwrap();
     expected.model.bundle = loaded.settings.model.bundle.clone();
     expected.model.folder = loaded.settings.model.folder.clone();
+    expected.decision.review = loaded.settings.decision.review;
     expected.rpc.socket = loaded.settings.rpc.socket.clone();
     expected.tls = loaded.settings.tls.clone();
     assert_eq!(expected.tls.client, Default::default());

@@ -373,7 +373,7 @@ async fn a_specimen_is_counted_with_its_interval_and_without_what_was_superseded
     harness.drop_capture("UID_8_1_1_x.bmp", &cell_of(ALL, 100));
     harness.wait_results(8).await;
     let count = async |specimen: &str| {
-        let request = proto::GetSpecimenRequest { specimen: specimen.to_owned() };
+        let request = proto::GetSpecimenRequest { specimen: specimen.to_owned(), slide: None };
         harness.results().get_specimen(request).await.map(tonic::Response::into_inner)
     };
     let counts = count("H9").await.unwrap();

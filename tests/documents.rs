@@ -57,3 +57,38 @@ fn every_row_of_the_fault_table_names_a_test_that_exists() {
 fn every_row_of_the_threat_model_names_a_test_that_exists() {
     every_row_names_a_test("docs/threat-model.md");
 }
+
+/// Every word in double quotes that follows one of `marks` in a source file.
+fn words_after(source: &str, marks: &[&str]) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let after = |mark: &&str| {
+        let pieces: Vec<&str> = text.split(mark).skip(1).collect();
+        pieces
+            .into_iter()
+            .filter_map(|piece| Some(piece.split_once('"')?.0.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let squeezed = |word: &String| !word.is_empty() && !word.contains(' ');
+    marks.iter().flat_map(after).filter(squeezed).collect()
+}
+
+#[test]
+fn the_integrators_page_names_every_stable_word() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/integrator.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for (source, marks, least) in [
+        ("src/specimen.rs", &["missing(\"", "missing(\n            \"", "code: \""][..], 7),
+        ("src/cell/fault.rs", &["=> \""], 6),
+        ("src/cell/quality.rs", &["&str = \""], 3),
+        ("src/pipeline/folder.rs", &["Reason::new(\""], 3),
+        ("src/pipeline/examine.rs", &["Reason::new(\""], 1),
+        ("src/model/serving.rs", &["Reason::new(\""], 1),
+    ] {
+        let words = words_after(source, marks);
+        assert!(words.len() >= least, "{source}: {words:?}");
+        for word in words {
+            assert!(page.contains(&format!("`{word}`")), "{source}: {word:?} is not in the page");
+        }
+    }
+}

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use super::error::CliError;
 use super::images::{files, in_order, read_limited};
 use super::output::{Output, remark};
+use super::settings::SettingsArgs;
 use super::{json, progress, show};
 use crate::cell::Limits;
 use crate::cell::name::NamePattern;
 use crate::clock::{Clock, timestamp};
-use crate::config::settings::Settings;
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
@@ -21,8 +21,8 @@ use crate::rpc::{convert, proto};
 
 /// Classify image files here and now, without the daemon; nothing is stored
 ///
-/// The limits and the file-name pattern are the built-in ones, and so is the model unless --model names another:
-/// no configuration is read.
+/// Limits, the file-name pattern and the review band are the daemon's: they come from /etc/leukd/leukd.toml, --config and
+/// variables named LEUKD__SECTION__KEY. The model is the one inside the binary unless --model names another.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClassifyArgs {
     /// Images, or folders of images
@@ -31,6 +31,9 @@ pub(super) struct ClassifyArgs {
     /// Classify with this bundle instead of the one inside the binary
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    /// Read this file over /etc/leukd/leukd.toml
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
     /// Run the network on these operators
     #[arg(long, value_enum, default_value_t)]
     pub(super) engine: EngineKind,
@@ -46,13 +49,13 @@ pub(super) struct ClassifyArgs {
 /// Runs it. One bad image does not stop the others.
 ///
 /// # Errors
-/// No such file; a bundle that does not work; after all others, images that could not be classified.
+/// The configuration; no such file; a bundle that does not work; after all others, images that could not be classified.
 pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
+    let settings = SettingsArgs::of_file(args.config.as_ref())?;
     let source = args.model.clone().map_or(BundleSource::Embedded, BundleSource::File);
-    let model = super::model::load(&source, args.engine)?;
+    let model = super::model::load(&source, args.engine, settings.decision.review)?;
     let files = files(&args.paths)?;
-    let settings = Settings::default();
     let names = NamePattern::new(&settings.watch.name_pattern).map_err(CliError::Software)?;
     let limits = Limits {
         max_bytes: settings.image.max_file.0,

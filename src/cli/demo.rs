@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use super::error::CliError;
 use super::output::{Output, remark};
-use super::{json, show};
+use super::{json, show, specimen};
 use crate::cell::synthetic::{self, Kind};
 use crate::clock::Clock;
 use crate::config::settings::{Engine, Settings};
 use crate::config::units::Bytes;
 use crate::result::RESEARCH_USE_ONLY;
 use crate::rpc::proto::results_client::ResultsClient;
-use crate::rpc::proto::{SubscribeRequest, event, subscribe_request};
+use crate::rpc::proto::{GetSpecimenRequest, SubscribeRequest, event, subscribe_request};
 use crate::telemetry;
 
 /// The demo gives up when the daemon is silent for so long, or idle for so many heartbeats.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_HEARTBEATS: u32 = 4;
+
+/// The first of the three specimens that are drawn; its counts end the demo.
+const SPECIMEN: u32 = 900;
 
 /// Show leukd at work on synthetic cells: a temporary export folder, a daemon, a client
 #[derive(Debug, Clone, clap::Args)]
@@ -84,7 +87,8 @@ async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(
 fn drop_capture(export: &Path, seed: u64, index: u32) -> std::io::Result<()> {
     let kind = if index.is_multiple_of(2) { Kind::Blast } else { Kind::Normal };
     let cell = synthetic::cell(seed.wrapping_add(u64::from(index)), kind);
-    let name = format!("UID_{}_{}_{}_drawn.bmp", 900 + index % 3, index / 4 + 1, index % 4 + 1);
+    let name =
+        format!("UID_{}_{}_{}_drawn.bmp", SPECIMEN + index % 3, index / 4 + 1, index % 4 + 1);
     fs_err::write(export.join(name), synthetic::bmp(&cell))
 }
 
@@ -121,5 +125,10 @@ async fn show_results(args: &DemoArgs, address: SocketAddr) -> Result<(), CliErr
         }
     }
     remark(&format!("{shown} captures, {shown} durable results, in order and without holes"));
-    Ok(())
+    if args.json {
+        return Ok(());
+    }
+    let request = GetSpecimenRequest { specimen: SPECIMEN.to_string(), slide: None };
+    let counts = client.get_specimen(request).await.map_err(|e| lost(&e.message()))?.into_inner();
+    specimen::lines(&counts).iter().try_for_each(|line| out.line(line))
 }

@@ -22,6 +22,7 @@ mod results;
 mod serve;
 mod settings;
 mod show;
+mod specimen;
 mod state;
 mod status;
 mod tail;
@@ -54,6 +55,7 @@ enum Command {
     Status(status::StatusArgs),
     Results(results::ResultsArgs),
     Heatmap(heatmap::HeatMapArgs),
+    Specimen(specimen::SpecimenArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
@@ -120,6 +122,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Status(args) => status::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Heatmap(args) => heatmap::run(&args),
+        Command::Specimen(args) => specimen::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Audit(args) => audit::run(&args),

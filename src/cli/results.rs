@@ -7,13 +7,12 @@ use super::error::CliError;
 use super::filter::FilterArgs;
 use super::output::{Output, Table, clean, remark};
 use super::remote::{self, Connection, ServerArgs};
-use super::{json, show, status};
+use super::{json, show, specimen, status};
 use crate::result::RESEARCH_USE_ONLY;
 use crate::rpc::proto::get_result_request::By;
 use crate::rpc::proto::results_client::ResultsClient;
 use crate::rpc::proto::{
-    self, FolderSource, GetResultRequest, GetSpecimenRequest, GetSpecimenResponse,
-    ListResultsRequest,
+    self, FolderSource, GetResultRequest, GetSpecimenRequest, ListResultsRequest,
 };
 
 /// How long one page may take.
@@ -41,7 +40,7 @@ pub(super) struct ResultsArgs {
     /// The result with this id
     #[arg(long, value_name = "UUID", group = "one")]
     id: Option<String>,
-    /// How many cells of each kind the specimen has, and its blast fraction
+    /// How many cells of each kind the specimen has, and its blast fraction, as `leukd specimen`
     #[arg(long, group = "one", requires = "specimen")]
     counts: bool,
     /// One JSON object a line (Result; with --counts, GetSpecimenResponse)
@@ -65,7 +64,9 @@ async fn answer(args: &ResultsArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
     let mut client = ResultsClient::new(args.server.connect().await?);
     if args.counts {
-        return counts(args, &mut client, &out).await;
+        let specimen = args.filter.specimen.clone().unwrap_or_default();
+        let request = GetSpecimenRequest { specimen, slide: args.filter.slide.clone() };
+        return specimen::print(&mut client, &args.server, request, args.json, &out).await;
     }
     let by = if let Some(path) = &args.path {
         Some(By::Path(folder_source(&args.server, path).await?))
@@ -130,40 +131,6 @@ fn print(results: &[proto::Result], args: &ResultsArgs, out: &Output) -> Result<
         return Ok(());
     }
     table.print(out)
-}
-
-async fn counts(
-    args: &ResultsArgs,
-    client: &mut ResultsClient<Connection>,
-    out: &Output,
-) -> Result<(), CliError> {
-    let specimen = args.filter.specimen.clone().unwrap_or_default();
-    let response =
-        client.get_specimen(remote::request(GetSpecimenRequest { specimen }, LIMIT)).await;
-    let counts = response.map_err(|s| args.server.refused(s.code(), s.message()))?.into_inner();
-    if args.json { out.line(&json::line(&counts)?) } else { out.line(&in_words(&counts)) }
-}
-
-fn in_words(counts: &GetSpecimenResponse) -> String {
-    let fraction = counts.blast_fraction.as_ref().map_or_else(
-        || "no cell was decided".to_owned(),
-        |share| {
-            format!(
-                "blast fraction {:.4} (95 % interval {:.4} to {:.4})",
-                share.value, share.lower, share.upper
-            )
-        },
-    );
-    format!(
-        "specimen {}: {} all, {} hem, {} review, {} rejected on {} slides; {fraction}; as of sequence {}",
-        clean(&counts.specimen),
-        counts.all,
-        counts.hem,
-        counts.review,
-        counts.rejected,
-        counts.slides.len(),
-        counts.as_of_sequence
-    )
 }
 
 /// The watched folder that a file lies in, and its path below it.

@@ -8,9 +8,12 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::output::{Output, clean, remark};
-use crate::config::settings::Engine;
+use crate::config::settings::{Engine, Settings};
 use crate::config::{ConfigError, Flag, Loaded, Origin, Problem, Sources, load};
+use crate::model::band::Band;
+use crate::model::bundle::Bundle;
 use crate::model::file::BundleFile;
+use crate::model::gate::Limits;
 use crate::model::trust::{Trust, TrustError};
 
 /// Where settings come from, besides the environment (`LEUKD__SECTION__KEY`).
@@ -55,6 +58,15 @@ impl SettingsArgs {
             remark(&format!("leukd: warning: {}", clean(warning)));
         }
         Ok(loaded)
+    }
+
+    /// The same of the file, the environment and the system's file alone: for commands that have no flags for settings.
+    ///
+    /// # Errors
+    /// As [`SettingsArgs::load`].
+    pub(super) fn of_file(config: Option<&PathBuf>) -> Result<Settings, CliError> {
+        let args = Self { config: config.cloned(), ..Self::default() };
+        Ok(args.load()?.settings)
     }
 
     fn flags(&self) -> Result<Vec<Flag>, CliError> {
@@ -122,7 +134,8 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     Output::new().line("the configuration works")
 }
 
-/// Whether the configured bundle would be let in: its signature, not its contents.
+/// Whether the configured bundle would be let in: its signature, and of its contents what the settings' review band must
+/// fit.
 ///
 /// # Errors
 /// [`CliError::Config`] that names the setting.
@@ -138,12 +151,32 @@ fn bundle_may_serve(loaded: &Loaded) -> Result<(), CliError> {
     if let Some(error) = trust.keys().1.first() {
         return Err(problem("model.trusted_keys", error.to_string()));
     }
-    let Some(path) = &model.bundle else { return Ok(()) };
-    let file = BundleFile::read(path, model.max_file.0)
-        .map_err(|error| problem("model.bundle", error.to_string()))?;
+    let file = match &model.bundle {
+        Some(path) => BundleFile::read(path, model.max_file.0)
+            .map_err(|error| problem("model.bundle", error.to_string()))?,
+        None => BundleFile::embedded(),
+    };
     let refused =
-        |error: TrustError| problem("model.bundle", format!("{}: {error}", path.display()));
-    trust.admit(&file).map(drop).map_err(refused)
+        |error: TrustError| problem("model.bundle", format!("{}: {error}", file.origin()));
+    let provenance = trust.admit(&file).map_err(refused)?;
+    // What the file holds matters for what is said of its band, and for nothing else here.
+    let Some(review) = loaded.settings.decision.review else { return Ok(()) };
+    let limits = match &model.bundle {
+        Some(_) => Limits { max_bytes: model.max_file.0, max_memory: model.max_memory.0 },
+        None => Limits::default(),
+    };
+    let bundle = Bundle::of(&file, provenance, &limits)
+        .map_err(|error| problem("model.bundle", error.to_string()))?;
+    let band = Band::with(bundle.manifest().calibration, Some(review)).map_err(|error| {
+        let message = error.to_string();
+        let message = message.strip_prefix("decision.review: ").unwrap_or(&message);
+        problem("decision.review", message.to_owned())
+    })?;
+    if let Some(warning) = band.warning() {
+        remark(&format!("leukd: warning: {}", clean(&warning)));
+    }
+    let (lower, upper) = band.in_force();
+    Output::new().line(&format!("a person looks at cells with {lower} ≤ P(all) < {upper}"))
 }
 
 /// Show the settings

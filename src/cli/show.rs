@@ -112,6 +112,15 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
     if model.review_lower < model.review_upper {
         lines.push(format!("review     {} ≤ P(all) < {}", model.review_lower, model.review_upper));
     }
+    if !model.review_reason.is_empty() {
+        let (lower, upper) = (model.bundle_review_lower, model.bundle_review_upper);
+        let own = if lower < upper {
+            format!("the model's own: {lower} ≤ P(all) < {upper}; ")
+        } else {
+            String::new()
+        };
+        lines.push(format!("           {own}{}", clean(&model.review_reason)));
+    }
     if model.serving_since.is_some() {
         lines.push(format!("serving    since {}", time(model.serving_since.as_ref())));
     }

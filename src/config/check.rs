@@ -9,7 +9,9 @@ use globset::GlobBuilder;
 use minisign_verify::PublicKey;
 
 use super::filter::filter;
-use super::settings::{Image, Journal, Log, Metrics, Model, Rpc, Settings, Watch, Workers};
+use super::settings::{
+    Decision, Image, Journal, Log, Metrics, Model, Rpc, Settings, Specimen, Watch, Workers,
+};
 use super::units::{Bytes, Span};
 use crate::cell::name::NamePattern;
 
@@ -76,6 +78,8 @@ pub(super) fn check(settings: &Settings) -> Findings {
     watch(&mut findings, &settings.watch);
     image(&mut findings, &settings.image);
     model(&mut findings, &settings.model);
+    decision(&mut findings, &settings.decision);
+    specimen(&mut findings, &settings.specimen);
     workers(&mut findings, &settings.workers);
     journal(&mut findings, &settings.journal, &settings.watch);
     rpc(&mut findings, &settings.rpc, &settings.image);
@@ -184,6 +188,32 @@ fn model(findings: &mut Findings, model: &Model) {
     }
     findings.bytes("model.max_file", model.max_file, Bytes(1024), Bytes::mib(4096));
     findings.bytes("model.max_memory", model.max_memory, Bytes::mib(1), Bytes::mib(65_536));
+}
+
+fn decision(findings: &mut Findings, decision: &Decision) {
+    let Some((lower, upper)) = decision.review else { return };
+    // No comparison holds for what is no number.
+    if !(0.0 <= lower && lower < upper && upper <= 1.0) {
+        findings.problem(
+            "decision.review",
+            format!("[{lower}, {upper}] is no band of P(all): write [lower, upper] with 0 ≤ lower < upper ≤ 1"),
+        );
+    }
+}
+
+fn specimen(findings: &mut Findings, specimen: &Specimen) {
+    const MOST: usize = 8;
+    let flags = &specimen.flags;
+    if flags.len() > MOST {
+        findings.problem("specimen.flags", format!("{} flags; write at most {MOST}", flags.len()));
+    }
+    // No comparison holds for what is no number.
+    if !flags.iter().all(|&flag| 0.0 < flag && flag < 1.0) || !flags.is_sorted_by(|a, b| a < b) {
+        findings.problem(
+            "specimen.flags",
+            format!("{flags:?} are no fractions above 0 and below 1 that ascend: write for example [0.2, 0.25]"),
+        );
+    }
 }
 
 fn workers(findings: &mut Findings, workers: &Workers) {

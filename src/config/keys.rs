@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use super::files::KeyFile;
-use super::settings::{Access, ClientAuth, Journal, Log, Model, Rpc, Settings, Tls};
+use super::settings::{Access, ClientAuth, Decision, Journal, Log, Model, Rpc, Settings, Tls};
 use super::units::{Bytes, Span};
 
 /// One setting's name and shape.
@@ -49,6 +49,7 @@ fn exemplar() -> Settings {
             max_file: model.max_file,
             max_memory: model.max_memory,
         },
+        decision: Decision { review: Some((0.0, 1.0)) },
         journal: Journal {
             directory: journal.directory,
             keep_for: Some(Span::from_secs(1)),
@@ -133,8 +134,8 @@ mod tests {
         assert_eq!(
             sections(),
             [
-                "access", "image", "journal", "log", "metrics", "model", "rpc", "tls", "watch",
-                "workers"
+                "access", "decision", "image", "journal", "log", "metrics", "model", "rpc",
+                "specimen", "tls", "watch", "workers"
             ]
         );
         for key in [

@@ -161,6 +161,8 @@ fn try_value(key: &Key, value: Value) -> Result<(), String> {
     outer.try_into::<Settings>().map(drop).map_err(|error| {
         let hint = match key.path.as_str() {
             "rpc.listen" => "; write an IP address and a port, for example \"127.0.0.1:50051\"",
+            "decision.review" => "; write two numbers, for example [0.3, 0.7]",
+            "specimen.flags" => "; write a list of numbers, for example [0.2, 0.25]",
             _ if key.list => "; write a list of texts, for example [\"a\", \"b\"]",
             _ => "",
         };

@@ -18,6 +18,10 @@ pub struct Settings {
     pub image: Image,
     /// `[model]`
     pub model: Model,
+    /// `[decision]`
+    pub decision: Decision,
+    /// `[specimen]`
+    pub specimen: Specimen,
     /// `[workers]`
     pub workers: Workers,
     /// `[journal]`
@@ -161,6 +165,30 @@ pub enum Engine {
     Fused,
     /// tract's operators alone
     Stock,
+}
+
+/// What is left to a person.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decision {
+    /// A band `[lower, upper)` of P(all) whose cells a person looks at, besides the model's own: the hull of both is in
+    /// force. It contains the model's threshold. Absent: the model's band alone.
+    pub review: Option<(f64, f64)>,
+}
+
+/// What is said of a specimen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Specimen {
+    /// Blast fractions, each above 0 and below 1, ascending, at most 8: `GetSpecimen` tells for each whether the specimen's
+    /// interval lies above it, below it or around it.
+    pub flags: Vec<f64>,
+}
+
+impl Default for Specimen {
+    fn default() -> Self {
+        Self { flags: vec![0.2, 0.25] }
+    }
 }
 
 /// The threads that run the network.

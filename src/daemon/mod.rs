@@ -112,6 +112,7 @@ pub fn build(
         bundle,
         model::kind(settings.model.engine),
         admission,
+        settings.decision.review,
         conditions.clone(),
         clock.clone(),
     ));
@@ -276,5 +277,6 @@ fn rpc_limits(settings: &Settings) -> rpc::Limits {
         slow_after: settings.rpc.slow_after.0,
         max_subscribers: settings.rpc.max_subscribers,
         model_folder: settings.model.folder.clone().or_else(own_folder),
+        specimen_flags: settings.specimen.flags.clone(),
     }
 }

@@ -56,16 +56,18 @@ pub(super) struct ModelKeeper {
 pub(super) type Loading = std::thread::JoinHandle<Result<Option<Digest>, ReloadError>>;
 
 impl ModelKeeper {
-    /// Without a model; `configured` is loaded, on this engine, unless a reload names another.
+    /// Without a model; `configured` is loaded, on this engine, unless a reload names another. `review` is what the settings
+    /// say of every model's review band.
     pub(super) fn new(
         configured: BundleSource,
         engine: EngineKind,
         admission: Admission,
+        review: Option<(f64, f64)>,
         conditions: Conditions,
         clock: Clock,
     ) -> Self {
         Self {
-            registry: Arc::new(Registry::on(engine).admitting(admission)),
+            registry: Arc::new(Registry::on(engine).admitting(admission).deciding(review)),
             configured,
             conditions,
             clock,
@@ -108,11 +110,15 @@ impl Reloader for ModelKeeper {
                     trust = %reloaded.model.provenance(),
                     engine = %self.registry.kind(),
                     fusion = %reloaded.model.fusion(),
+                    review = ?reloaded.model.band().in_force(),
                     load_ms = millis(now.saturating_sub(started)),
                     since_start_ms = millis(now),
                     "{}",
                     if first { "serving" } else { "model reloaded" }
                 );
+                if let Some(warning) = reloaded.model.band().warning() {
+                    tracing::warn!("{warning}");
+                }
                 let to = Some(reloaded.model.reference());
                 let previous = reloaded.previous;
                 let from = previous.as_ref().map(|model| model.reference());

@@ -65,6 +65,7 @@ mod retention;
 mod row;
 mod schema;
 mod settle;
+mod specimen;
 mod tail;
 pub mod types;
 mod writer;
@@ -74,7 +75,8 @@ pub use believed::ClockDoubt;
 pub use error::JournalError;
 pub use follow::Follower;
 pub use measured::Measured;
-pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, MAX_SLIDES, Page, SpecimenCounts};
+pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, Page};
+pub use specimen::{MAX_SLIDES, SlideCounts, SpecimenCounts, SpecimenQuery, Tally};
 pub use tail::Batch;
 
 use types::{Bounds, Committed, Entry};

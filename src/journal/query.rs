@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::filter::Filter;
 use super::row::{self, COLUMNS, PATH_COLUMN};
 use super::tail::{self, Batch};
 use super::types::{FileStamp, LedgerRow};
 use super::{Journal, JournalError, crash, settle};
-use crate::result::{CapturePath, CellIds, Decision, Digest, Record, Timestamp};
+use crate::result::{CapturePath, CellIds, Digest, Record};
 
 /// How many rows one statement of a listing with a glob walks along before it lets go of its snapshot.
 const STRIDE: usize = 4096;
@@ -23,9 +23,6 @@ const MOST_STRIDES: usize = 16;
 
 /// The most results that one read gives, whatever its limit: nobody holds the journal in memory.
 pub const MAX_READ: usize = 4096;
-
-/// The most slides that [`SpecimenCounts`] names.
-pub const MAX_SLIDES: usize = 1000;
 
 /// Which one result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,27 +55,6 @@ pub struct Page {
     pub records: Vec<Arc<Record>>,
     /// Where the next page goes on; none when this is the last one.
     pub next: Option<u64>,
-}
-
-/// The live results of one specimen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SpecimenCounts {
-    /// Decided as blast.
-    pub all: u64,
-    /// Decided as normal.
-    pub hem: u64,
-    /// For a person to look at.
-    pub review: u64,
-    /// Not classified.
-    pub rejected: u64,
-    /// In order of their first result; at most [`MAX_SLIDES`].
-    pub slides: Vec<String>,
-    /// The earliest of `classified_at`; none when all results are superseded.
-    pub first_classified_at: Option<Timestamp>,
-    /// The latest of `classified_at`.
-    pub last_classified_at: Option<Timestamp>,
-    /// Everything up to this sequence is counted, and nothing after it.
-    pub as_of_sequence: u64,
 }
 
 /// The ledger of one folder, in numbers.
@@ -252,59 +228,6 @@ impl Journal {
         Ok(Page { records, next })
     }
 
-    /// What is known of one specimen; none when no result names it. Results that name no specimen belong to
-    /// the one with the empty name.
-    ///
-    /// # Errors
-    /// [`JournalError`] when the file cannot be read.
-    pub fn specimen(&self, specimen: &str) -> Result<Option<SpecimenCounts>, JournalError> {
-        let newest = self.bounds().newest;
-        self.read(|connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            let up_to = params![specimen, newest.cast_signed()];
-            let named = "FROM results WHERE specimen = ?1 AND sequence <= ?2";
-            if !snapshot.prepare_cached(&format!("SELECT 1 {named} LIMIT 1"))?.exists(up_to)? {
-                return Ok(None);
-            }
-            let live = format!("{named} AND (superseded_by IS NULL OR superseded_by > ?2)");
-            let mut counts = SpecimenCounts { as_of_sequence: newest, ..SpecimenCounts::default() };
-            let mut by_decision = snapshot.prepare_cached(&format!(
-                "SELECT decision, count(*), min(classified_ms), max(classified_ms) {live}
-                 GROUP BY decision"
-            ))?;
-            let mut rows = by_decision.query(up_to)?;
-            while let Some(row) = rows.next()? {
-                let count = row::unsigned(row, 1)?;
-                match row.get_ref(0)?.as_str()?.parse() {
-                    Ok(Decision::All) => counts.all = count,
-                    Ok(Decision::Hem) => counts.hem = count,
-                    Ok(Decision::Review) => counts.review = count,
-                    Ok(Decision::Rejected) => counts.rejected = count,
-                    Err(_) => {
-                        let name = "decision".to_owned();
-                        return Err(rusqlite::Error::InvalidColumnType(
-                            0,
-                            name,
-                            rusqlite::types::Type::Text,
-                        ));
-                    }
-                }
-                let (first, last) = (Timestamp(row.get(2)?), Timestamp(row.get(3)?));
-                let earliest = counts.first_classified_at.map_or(first, |known| known.min(first));
-                counts.first_classified_at = Some(earliest);
-                counts.last_classified_at = counts.last_classified_at.max(Some(last));
-            }
-            counts.slides = snapshot
-                .prepare_cached(&format!(
-                    "SELECT slide {live} AND slide <> '' GROUP BY slide
-                     ORDER BY min(sequence) LIMIT {MAX_SLIDES}"
-                ))?
-                .query_map(up_to, |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            Ok(Some(counts))
-        })
-    }
-
     /// The ledger of one watched folder, in numbers.
     ///
     /// # Errors
@@ -326,7 +249,7 @@ impl Journal {
         })
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {

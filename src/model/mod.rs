@@ -1,5 +1,6 @@
 //! What classifies: bundle, engine, workers.
 
+pub mod band;
 pub mod bundle;
 mod embedded;
 pub mod engine;

@@ -18,6 +18,7 @@ pub struct Registry {
     /// The engine of every model that is loaded here.
     kind: EngineKind,
     admission: Admission,
+    review: Option<(f64, f64)>,
     current: ArcSwapOption<Model>,
     reloading: Mutex<()>,
     /// How loads have ended since the process began.
@@ -99,6 +100,12 @@ impl Registry {
         Self { admission, ..self }
     }
 
+    /// The same; models that come decide by the hull of their own review band and this one, `[lower, upper)` of P(all).
+    #[must_use]
+    pub fn deciding(self, review: Option<(f64, f64)>) -> Self {
+        Self { review, ..self }
+    }
+
     /// The engine that models are loaded on.
     #[must_use]
     pub const fn kind(&self) -> EngineKind {
@@ -151,6 +158,7 @@ impl Registry {
             let bundle = Bundle::of(&file, provenance, &limits)?;
             let origin = origin.clone();
             Model::load_on(bundle, self.kind)
+                .and_then(|model| model.deciding(self.review))
                 .map_err(|source| ReloadError::Model { origin, source })
         })?;
         let model = Arc::new(model);

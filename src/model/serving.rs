@@ -3,10 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::band::{Band, BandError};
 use super::bundle::Bundle;
 use super::engine::{Activation, Engine, EngineError, EngineKind, Fusion};
 use super::head::{Head, NoHead};
-use super::manifest::{Calibration, GOLDEN_TOLERANCE, Golden, Manifest, Output};
+use super::manifest::{GOLDEN_TOLERANCE, Golden, Manifest, Output};
 use super::onnx::ModelProto;
 use super::trust::Provenance;
 use crate::cell::preprocess::InputTensor;
@@ -19,6 +20,7 @@ pub struct Model {
     engine: Engine,
     head: Result<Head, NoHead>,
     manifest: Manifest,
+    band: Band,
     digest: Digest,
     origin: String,
     provenance: Provenance,
@@ -51,6 +53,9 @@ pub enum ModelError {
         /// The engine's.
         got: Vec<f64>,
     },
+    /// The configured review band does not fit this model.
+    #[error(transparent)]
+    Band(#[from] BandError),
 }
 
 /// What one run of the network gives.
@@ -95,10 +100,22 @@ impl Model {
         let (network, manifest, digest, origin, provenance) = bundle.into_parts();
         let shape = manifest.preprocessing.shape();
         let (engine, head) = compiled(&network, shape, manifest.labels.len(), kind)?;
-        let mut model = Self { engine, head, manifest, digest, origin, provenance };
+        let band = Band::own(manifest.calibration);
+        let mut model = Self { engine, head, manifest, band, digest, origin, provenance };
         model.manifest.golden.iter().try_for_each(|golden| model.check(golden))?;
         model.check_head()?;
         Ok(model)
+    }
+
+    /// The same model with what the configuration says of its review band (`decision.review`): from now on
+    /// [`Model::judge`] goes by the hull of both.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Band`].
+    pub fn deciding(self, review: Option<(f64, f64)>) -> Result<Self, ModelError> {
+        let band = Band::with(self.manifest.calibration, review)?;
+        Ok(Self { band, ..self })
     }
 
     /// One cell through the network: calibrated probabilities in the order of the manifest's labels. They add
@@ -114,7 +131,7 @@ impl Model {
     /// Label and decision for the probabilities that [`Model::run`] gave.
     ///
     /// The label is the likeliest class, `all` where both are equally likely. The decision goes by P(all): `review`
-    /// inside the calibration's band, else `all` at or above its threshold, else `hem`.
+    /// inside the [band in force](Model::band), else `all` at or above the model's threshold, else `hem`.
     #[must_use]
     pub fn judge(&self, probabilities: &[f64]) -> Judgement {
         let all = self
@@ -124,7 +141,7 @@ impl Model {
             .zip(probabilities)
             .find_map(|(label, probability)| (label == "all").then_some(*probability))
             .unwrap_or_default();
-        judge(&self.manifest.calibration, all)
+        judge(&self.band, all)
     }
 
     /// Which model this is, as results name it.
@@ -137,6 +154,12 @@ impl Model {
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The review band in force.
+    #[must_use]
+    pub const fn band(&self) -> &Band {
+        &self.band
     }
 
     /// SHA-256 of the bundle's bytes.
@@ -315,16 +338,20 @@ fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-fn judge(calibration: &Calibration, all: f64) -> Judgement {
+fn judge(band: &Band, all: f64) -> Judgement {
     let label = if all >= 0.5 { "all" } else { "hem" }.to_owned();
-    let decision = calibration.decide(all);
+    let decision = band.decide(all);
     if decision != Decision::Review {
         return Judgement { label, decision, reasons: Vec::new() };
     }
-    let (lower, upper) = calibration.review;
+    let (lower, upper) = band.in_force();
+    let whose = if band.is_by_configuration(all) {
+        "which the configuration leaves to a person (decision.review)"
+    } else {
+        "where the model is not sure"
+    };
     let message = format!(
-        "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, where the model is not sure: \
-         a person should look at this cell"
+        "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, {whose}: a person should look at this cell"
     );
     let reasons = vec![Reason::new("low-confidence", message)];
     Judgement { label, decision, reasons }

@@ -143,7 +143,11 @@ pub fn model(model: &Model, kind: EngineKind, since: Option<Timestamp>) -> proto
         Provenance::Allowed { by } => ("allowed", String::new(), "", by.as_str()),
         Provenance::Unasked => ("", String::new(), "", ""),
     };
+    let (review_lower, review_upper) = model.band().in_force();
     proto::Model {
+        review_lower,
+        review_upper,
+        review_reason: model.band().why().unwrap_or_default(),
         trust: trust.to_owned(),
         signed_by,
         trusted_comment: trusted_comment.to_owned(),
@@ -198,6 +202,8 @@ pub fn card(manifest: &crate::model::manifest::Manifest) -> proto::Model {
         threshold: manifest.calibration.threshold,
         review_lower: manifest.calibration.review.0,
         review_upper: manifest.calibration.review.1,
+        bundle_review_lower: manifest.calibration.review.0,
+        bundle_review_upper: manifest.calibration.review.1,
         card: manifest.card.clone(),
         notice: RESEARCH_USE_ONLY.to_owned(),
         quantization: manifest.quantization.as_ref().map(|quantization| proto::Quantization {

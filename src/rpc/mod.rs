@@ -12,6 +12,7 @@ mod page;
 pub mod proto;
 mod results;
 mod server;
+mod specimen;
 mod status;
 mod subscribe;
 mod trace;
@@ -61,6 +62,8 @@ pub struct Limits {
     pub max_subscribers: u32,
     /// The folder that `ReloadModel` may load from.
     pub model_folder: Option<PathBuf>,
+    /// Fractions, ascending, beside which a specimen's blast fraction is told to stand.
+    pub specimen_flags: Vec<f64>,
 }
 
 /// What the services work with.

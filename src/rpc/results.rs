@@ -9,7 +9,7 @@ use super::proto::{self, event, get_result_request, subscribe_request};
 use super::subscribe::{self, Events, Subscription};
 use super::{Context, convert, page, status};
 use crate::journal::types::Bounds;
-use crate::journal::{ListQuery, Lookup, SpecimenCounts};
+use crate::journal::{ListQuery, Lookup, SpecimenQuery};
 use crate::result::CapturePath;
 
 /// Results a page when the client does not say.
@@ -149,76 +149,29 @@ impl Results for ResultsService {
         &self,
         request: Request<proto::GetSpecimenRequest>,
     ) -> Result<Response<proto::GetSpecimenResponse>, Status> {
-        let specimen = request.into_inner().specimen;
+        let proto::GetSpecimenRequest { specimen, slide } = request.into_inner();
         if specimen.is_empty() || specimen.len() > MAX_NAME {
             let message = format!("give the specimen's id, 1 to {MAX_NAME} bytes");
             return Err(status::field("specimen", message));
         }
-        let wanted = specimen.clone();
-        let counts = self.0.read(move |journal| journal.specimen(&wanted)).await?;
-        let counts = counts.ok_or_else(|| {
-            status::not_found(format!("no result names the specimen {specimen:?}"), "NO_SPECIMEN")
-        })?;
-        Ok(Response::new(specimen_response(specimen, counts)))
-    }
-}
-
-fn specimen_response(specimen: String, counts: SpecimenCounts) -> proto::GetSpecimenResponse {
-    let fraction = wilson(counts.all, counts.all + counts.hem);
-    proto::GetSpecimenResponse {
-        specimen,
-        all: counts.all,
-        hem: counts.hem,
-        review: counts.review,
-        rejected: counts.rejected,
-        blast_fraction: fraction.map(|(value, lower, upper)| proto::Fraction {
-            value,
-            lower,
-            upper,
-        }),
-        slides: counts.slides,
-        first_classified_at: counts.first_classified_at.map(convert::time),
-        last_classified_at: counts.last_classified_at.map(convert::time),
-        as_of_sequence: counts.as_of_sequence,
-    }
-}
-
-/// A share with its 95 % score interval (Wilson 1927, "Probable Inference, the Law of Succession, and
-/// Statistical Inference", without continuity correction). None when there is nothing to count.
-fn wilson(hits: u64, of: u64) -> Option<(f64, f64, f64)> {
-    /// The 97.5 % quantile of the standard normal distribution.
-    const Z: f64 = 1.959_963_984_540_054;
-    if of == 0 {
-        return None;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "counts of cells are far below 2^52")]
-    let (hits, n) = (hits as f64, of as f64);
-    let share = hits / n;
-    let scale = 1.0 + Z * Z / n;
-    let middle = (share + Z * Z / (2.0 * n)) / scale;
-    let half = Z / scale * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    Some((share, (middle - half).max(0.0), (middle + half).min(1.0)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wilson_gives_the_published_intervals() {
-        // Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.
-        for (hits, of, lower, upper) in [
-            (81, 263, 0.2553, 0.3662),
-            (15, 148, 0.0624, 0.1605),
-            (0, 20, 0.0, 0.1611),
-            (1, 29, 0.0061, 0.1718),
-        ] {
-            let (_, low, high) = wilson(hits, of).unwrap();
-            assert!(
-                (low - lower).abs() < 5e-5 && (high - upper).abs() < 5e-5,
-                "{hits}/{of}: {low} {high}"
-            );
+        if slide.as_ref().is_some_and(|slide| slide.len() > MAX_NAME) {
+            return Err(status::field("slide", format!("at most {MAX_NAME} bytes")));
         }
-        assert!(wilson(0, 0).is_none());
+        // Once: the cells are counted at the threshold of the model whose errors they are corrected for.
+        let model = self.0.pipeline.registry().current();
+        let threshold = model.as_ref().map(|model| model.manifest().calibration.threshold);
+        let query = SpecimenQuery { specimen, slide, threshold };
+        let wanted = query.clone();
+        let counts = self.0.read(move |journal| journal.specimen(&wanted)).await?;
+        let SpecimenQuery { specimen, slide, .. } = query;
+        let counts = counts.ok_or_else(|| {
+            let on = slide.as_ref().map(|slide| format!(" and the slide {slide:?}"));
+            let message =
+                format!("no result names the specimen {specimen:?}{}", on.unwrap_or_default());
+            status::not_found(message, "NO_SPECIMEN")
+        })?;
+        let flags = &self.0.limits.specimen_flags;
+        let answer = super::specimen::answer(counts, model.as_deref(), flags);
+        Ok(Response::new(proto::GetSpecimenResponse { specimen, slide, ..answer }))
     }
 }

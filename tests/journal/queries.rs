@@ -2,7 +2,7 @@
 
 use leukd::journal::filter::{Criteria, Filter};
 use leukd::journal::types::Entry;
-use leukd::journal::{FolderCounts, Journal, ListQuery, Lookup, Options};
+use leukd::journal::{FolderCounts, Journal, ListQuery, Lookup, Options, SpecimenQuery, Tally};
 use leukd::result::{CellIds, Decision, Source, Timestamp};
 use proptest::prelude::*;
 
@@ -170,7 +170,12 @@ async fn a_specimen_counts_its_live_results() {
         finding.classified_at = Timestamp(moment);
         Entry::Capture { path: at(path), stamp: stamp(moment), finding }
     };
-    assert!(journal.specimen("S1").unwrap().is_none());
+    let query = |slide: Option<&str>, threshold| SpecimenQuery {
+        specimen: "S1".to_owned(),
+        slide: slide.map(str::to_owned),
+        threshold,
+    };
+    assert!(journal.specimen(&query(None, None)).unwrap().is_none());
     stored(&journal, put("a", 10, "A", "L2", Decision::All)).await;
     stored(&journal, put("b", 20, "B", "L1", Decision::Hem)).await;
     stored(&journal, put("c", 30, "C", "L2", Decision::Review)).await;
@@ -178,12 +183,24 @@ async fn a_specimen_counts_its_live_results() {
     known(&journal, put("e", 50, "A", "L3", Decision::All)).await;
     stored(&journal, put("b", 60, "B2", "L1", Decision::All)).await;
     stored(&journal, capture("other", 1, "O", Decision::All)).await;
-    let counts = journal.specimen("S1").unwrap().unwrap();
-    assert_eq!((counts.all, counts.hem, counts.review, counts.rejected), (2, 0, 1, 1));
-    assert_eq!(counts.slides, ["L2", "L1"], "in order of the first live result");
+    let counts = journal.specimen(&query(None, None)).unwrap().unwrap();
+    let tally = |all, hem, review, rejected| Tally { all, hem, review, rejected };
+    assert_eq!(counts.tally, tally(2, 0, 1, 1));
+    let slides: Vec<_> = counts.slides.iter().map(|s| (s.slide.as_str(), s.tally)).collect();
+    let expected = [("L2", tally(1, 0, 1, 0)), ("", tally(0, 0, 0, 1)), ("L1", tally(1, 0, 0, 0))];
+    assert_eq!(slides, expected, "in order of the first live result");
+    assert_eq!((counts.at_or_above, counts.models.len()), (0, 1));
     assert_eq!(counts.first_classified_at, Some(Timestamp(10)));
     assert_eq!(counts.last_classified_at, Some(Timestamp(60)));
     assert_eq!(counts.as_of_sequence, 6);
+    // Of one slide, at a threshold: by P(all), whatever was decided.
+    let above = |slide, threshold| {
+        let counts = journal.specimen(&query(slide, Some(threshold))).unwrap().unwrap();
+        (counts.tally.classified(), counts.at_or_above)
+    };
+    assert_eq!((above(None, 0.0), above(None, 1.0)), ((3, 3), (3, 0)));
+    assert_eq!((above(Some("L2"), 0.7), above(Some(""), 0.0)), ((2, 1), (0, 0)));
+    assert!(journal.specimen(&query(Some("L3"), None)).unwrap().is_none());
     let folder = journal.folder_counts("/export").unwrap();
     assert_eq!(folder, FolderCounts { done: 4, duplicates: 1, rejected: 1 });
     assert_eq!(journal.folder_counts("/elsewhere").unwrap(), FolderCounts::default());

@@ -10,6 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::images::{files, in_order, read_limited};
 use crate::cli::output::{Output, Table, clean, remark};
 use crate::cli::progress;
+use crate::cli::settings::SettingsArgs;
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
@@ -25,7 +26,8 @@ const CAUTION: &str = "If either model was trained on these files, its figures a
 /// Compare two bundles on a folder of images: agreement, flips, and figures where the truth is known
 ///
 /// Every image of the folder and of those below goes through both bundles. An image in a folder named `all` or
-/// `hem`, as in C-NMC, has that as its truth. Images that cannot be read are listed and left out.
+/// `hem`, as in C-NMC, has that as its truth. Images that cannot be read are listed and left out. Decisions go by the
+/// configured review band too (decision.review).
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DiffArgs {
     /// The first bundle: the one in service now
@@ -34,6 +36,9 @@ pub(super) struct DiffArgs {
     b: PathBuf,
     /// Images, also in folders below
     folder: PathBuf,
+    /// Read this file over /etc/leukd/leukd.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Run both networks on these operators
     #[arg(long, value_enum, default_value_t)]
     engine: EngineKind,
@@ -74,10 +79,11 @@ struct Report<'a> {
 /// Runs it.
 ///
 /// # Errors
-/// A bundle that does not work; a folder that is not there or has no images; no image that could be read at all.
+/// The configuration; a bundle that does not work; a folder that is not there or has no images; no image that could be read at all.
 pub(super) fn run(args: &DiffArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
-    let load = |path: &PathBuf| super::load(&BundleSource::File(path.clone()), args.engine);
+    let review = SettingsArgs::of_file(args.config.as_ref())?.decision.review;
+    let load = |path: &PathBuf| super::load(&BundleSource::File(path.clone()), args.engine, review);
     let models = [&args.a, &args.b].map(load);
     let [a, b] = models;
     let models = [a?, b?];

@@ -65,14 +65,19 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CliError> {
     }
 }
 
-/// Reads and compiles a bundle and runs its golden inputs.
+/// Reads and compiles a bundle and runs its golden inputs. It decides by its own review band and the configured one.
 ///
 /// # Errors
-/// [`CliError::NoInput`] where there is no such file, [`CliError::Data`] where it does not work.
-pub(super) fn load(source: &BundleSource, kind: EngineKind) -> Result<Model, CliError> {
+/// [`CliError::NoInput`] where there is no such file, [`CliError::Data`] where it does not work, or not with that band.
+pub(super) fn load(
+    source: &BundleSource,
+    kind: EngineKind,
+    review: Option<(f64, f64)>,
+) -> Result<Model, CliError> {
     let bundle = source.read().map_err(unusable)?;
     let origin = bundle.origin().to_owned();
-    Model::load_on(bundle, kind).map_err(|error| CliError::Data(format!("{origin}: {error}")))
+    let loaded = Model::load_on(bundle, kind).and_then(|model| model.deciding(review));
+    loaded.map_err(|error| CliError::Data(format!("{origin}: {error}")))
 }
 
 /// What a bundle that cannot be read means for the command.

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use leukd::fraction;
 use leukd::model::manifest::Calibration;
 use leukd::result::Decision;
 use serde::{Deserialize, Serialize};
 
 use super::Prediction;
 use crate::dataset::LABELS;
-
-/// The standard normal distribution's 97.5 % point.
-const Z: f64 = 1.959_963_984_540_054;
 
 /// One subject's cells of one class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,15 +63,5 @@ pub fn subject_table(predictions: &[Prediction], calibration: &Calibration) -> V
 /// The 95 % score interval of `right` out of `cells` (Wilson 1927); (0, 1) without cells.
 #[must_use]
 pub fn wilson(right: u64, cells: u64) -> (f64, f64) {
-    if cells == 0 {
-        return (0.0, 1.0);
-    }
-    let (n, share) = (cells as f64, right as f64 / cells as f64);
-    let square = Z * Z;
-    let middle = (share + square / (2.0 * n)) / (1.0 + square / n);
-    let half = Z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
-    // At the ends the formula gives 0 and 1 but for rounding.
-    let lower = if right == 0 { 0.0 } else { middle - half };
-    let upper = if right == cells { 1.0 } else { middle + half };
-    (lower, upper)
+    fraction::wilson(right, cells).map_or((0.0, 1.0), |share| (share.lower, share.upper))
 }

@@ -1,0 +1,83 @@
+//! A specimen's figures as clients see them.
+
+use super::{convert, proto};
+use crate::fraction::{Share, Standing};
+use crate::journal::{SlideCounts, SpecimenCounts};
+use crate::model::serving::Model;
+use crate::result::RESEARCH_USE_ONLY;
+use crate::specimen::{Correction, Flag, Served, blast_fraction, flags};
+
+/// Everything but the specimen's and the slide's name. `counts` was counted at the threshold of `model`.
+pub(super) fn answer(
+    counts: SpecimenCounts,
+    model: Option<&Model>,
+    flagged: &[f64],
+) -> proto::GetSpecimenResponse {
+    let digest = model.map(|model| model.digest().to_string()).unwrap_or_default();
+    let served = model.map(|model| Served { digest: &digest, metrics: &model.manifest().metrics });
+    let correction = Correction::of(&counts, served.as_ref());
+    let share = blast_fraction(&counts.tally);
+    let flags = flags(flagged, share.as_ref(), &correction).into_iter().map(flag).collect();
+    let named = counts.slides.iter().filter(|slide| !slide.slide.is_empty());
+    proto::GetSpecimenResponse {
+        all: counts.tally.all,
+        hem: counts.tally.hem,
+        review: counts.tally.review,
+        rejected: counts.tally.rejected,
+        blast_fraction: share.map(fraction),
+        slides: named.map(|slide| slide.slide.clone()).collect(),
+        corrected_fraction: Some(corrected(&counts, &correction)),
+        flags,
+        first_classified_at: counts.first_classified_at.map(convert::time),
+        last_classified_at: counts.last_classified_at.map(convert::time),
+        as_of_sequence: counts.as_of_sequence,
+        per_slide: counts.slides.into_iter().map(slide).collect(),
+        notice: RESEARCH_USE_ONLY.to_owned(),
+        ..proto::GetSpecimenResponse::default()
+    }
+}
+
+const fn fraction(share: Share) -> proto::Fraction {
+    proto::Fraction { value: share.value, lower: share.lower, upper: share.upper }
+}
+
+fn slide(counts: SlideCounts) -> proto::SlideCounts {
+    let SlideCounts { slide, tally } = counts;
+    proto::SlideCounts {
+        slide,
+        all: tally.all,
+        hem: tally.hem,
+        review: tally.review,
+        rejected: tally.rejected,
+        blast_fraction: blast_fraction(&tally).map(fraction),
+    }
+}
+
+fn corrected(counts: &SpecimenCounts, correction: &Correction) -> proto::CorrectedFraction {
+    let interval = correction.fraction.and_then(|fraction| fraction.interval);
+    // Without a value nothing was counted at a threshold that anybody could use.
+    let counted = correction.fraction.map(|_| (counts.at_or_above, counts.tally.classified()));
+    let (at_or_above, classified) = counted.unwrap_or_default();
+    proto::CorrectedFraction {
+        value: correction.fraction.map(|fraction| fraction.value),
+        lower: interval.map(|(lower, _)| lower),
+        upper: interval.map(|(_, upper)| upper),
+        reason: correction.missing.as_ref().map(|missing| proto::Reason {
+            code: missing.code.to_owned(),
+            message: missing.message.clone(),
+        }),
+        at_or_above,
+        classified,
+        sensitivity: correction.rates.map(|(sensitivity, _)| sensitivity.value),
+        specificity: correction.rates.map(|(_, specificity)| specificity.value),
+    }
+}
+
+fn flag(flag: Flag) -> proto::FractionFlag {
+    let word = |standing: Option<Standing>| standing.map_or("", Standing::as_str).to_owned();
+    proto::FractionFlag {
+        fraction: flag.fraction,
+        blast_fraction: word(flag.counted),
+        corrected_fraction: word(flag.corrected),
+    }
+}
