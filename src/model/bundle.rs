@@ -266,6 +266,23 @@ pub fn write(mut network: onnx::ModelProto, manifest: &Manifest) -> Result<Vec<u
     Ok(bytes)
 }
 
+/// The bundle `bytes` with its manifest changed; the network is stored as it was.
+///
+/// # Errors
+///
+/// See [`Bundle::from_bytes`] and [`write`].
+pub fn rewritten(bytes: &[u8], change: impl FnOnce(&mut Manifest)) -> Result<Vec<u8>, BundleError> {
+    let origin = "the bundle";
+    let mut manifest = Bundle::from_bytes(bytes, origin)?.manifest().clone();
+    change(&mut manifest);
+    // Read once more: a bundle's own network has its weights expanded.
+    let stored = onnx::ModelProto::decode(bytes).map_err(|error| BundleError::NotOnnx {
+        origin: origin.to_owned(),
+        detail: error.to_string(),
+    })?;
+    write(stored, &manifest)
+}
+
 fn manifest_of(network: &onnx::ModelProto, origin: &str) -> Result<Manifest, BundleError> {
     let origin = || origin.to_owned();
     let wrong = |source| BundleError::Manifest { origin: origin(), source };

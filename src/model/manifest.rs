@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reference::Reference;
 use crate::cell::preprocess::Preprocessing;
 use crate::result::Decision;
 
@@ -10,9 +11,9 @@ pub const MANIFEST_KEY: &str = "leukd.manifest";
 
 /// The manifest version that this leukd writes and the newest that it reads.
 ///
-/// 1: the first. 2: `quantization`. 3: `preprocessing.standardise`, and `siblings` of a metric. A leukd that knows only
+/// 1: the first. 2: `quantization`. 3: `preprocessing.standardise`, and `siblings` of a metric. 4: `reference`. A leukd that knows only
 /// the versions before refuses such a bundle and asks for an update.
-pub const MANIFEST_VERSION: u32 = 3;
+pub const MANIFEST_VERSION: u32 = 4;
 
 /// Everything that a bundle says about its network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct Manifest {
     pub training: Training,
     /// What it was measured at, on data it did not train on.
     pub metrics: Vec<Metric>,
+    /// What its training cells are like, so that others are not judged as if they were of their kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
     /// Inputs with the outputs that the trainer saw (of a quantized network: see [`Quantization`]): at least one.
     pub golden: Vec<Golden>,
     /// Intended use, limits, caveats: plain text for people.
@@ -229,6 +233,9 @@ impl Manifest {
         self.calibration.check()?;
         if let Some(quantization) = &self.quantization {
             quantization.check()?;
+        }
+        if let Some(reference) = &self.reference {
+            reference.check()?;
         }
         if self.metrics.len() > MOST_METRICS {
             let problem = format!("{} figures; at most {MOST_METRICS}", self.metrics.len());

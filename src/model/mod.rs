@@ -11,6 +11,7 @@ pub mod heatmap;
 mod kernels;
 pub mod manifest;
 pub mod pool;
+pub mod reference;
 pub mod registry;
 pub mod serving;
 #[doc(hidden)]

@@ -7,18 +7,21 @@ use super::band::{Band, BandError};
 use super::bundle::Bundle;
 use super::engine::{Activation, Engine, EngineError, EngineKind, Fusion};
 use super::head::{Head, NoHead};
-use super::manifest::{GOLDEN_TOLERANCE, Golden, Manifest, Output};
+use super::manifest::{GOLDEN_TOLERANCE, Golden, Manifest, ManifestError, Output};
 use super::onnx::ModelProto;
+use super::reference::{self, Space};
 use super::trust::Provenance;
 use crate::cell::preprocess::InputTensor;
-use crate::cell::{Fault, Limits, decode};
+use crate::cell::{Fault, Limits, Measures, decode};
 use crate::result::{Decision, Digest, ModelRef, Reason};
+use image::RgbImage;
 
 /// A model that may serve. `Send` and `Sync`: one for all workers.
 #[derive(Debug)]
 pub struct Model {
     engine: Engine,
     head: Result<Head, NoHead>,
+    space: Option<Space>,
     manifest: Manifest,
     band: Band,
     digest: Digest,
@@ -53,6 +56,9 @@ pub enum ModelError {
         /// The engine's.
         got: Vec<f64>,
     },
+    /// What the bundle says of its training cells does not fit its network.
+    #[error("{0}")]
+    Reference(ManifestError),
     /// The configured review band does not fit this model.
     #[error(transparent)]
     Band(#[from] BandError),
@@ -81,6 +87,19 @@ pub struct Judgement {
     pub reasons: Vec<Reason>,
 }
 
+impl Judgement {
+    /// The same for a capture that may be none of the kind that the model was trained on: `review`, with these reasons first.
+    /// Without a doubt nothing changes.
+    #[must_use]
+    pub fn doubted(self, doubts: Vec<Reason>) -> Self {
+        if doubts.is_empty() {
+            return self;
+        }
+        let reasons = [doubts, self.reasons].concat();
+        Self { decision: Decision::Review, reasons, ..self }
+    }
+}
+
 impl Model {
     /// [`Model::load_on`] the fused engine.
     ///
@@ -101,9 +120,11 @@ impl Model {
         let shape = manifest.preprocessing.shape();
         let (engine, head) = compiled(&network, shape, manifest.labels.len(), kind)?;
         let band = Band::own(manifest.calibration);
-        let mut model = Self { engine, head, manifest, band, digest, origin, provenance };
+        let space = None;
+        let mut model = Self { engine, head, space, manifest, band, digest, origin, provenance };
         model.manifest.golden.iter().try_for_each(|golden| model.check(golden))?;
         model.check_head()?;
+        model.space = model.fitting_space()?;
         Ok(model)
     }
 
@@ -126,6 +147,29 @@ impl Model {
     /// [`ModelError::Engine`].
     pub fn run(&self, input: &InputTensor) -> Result<Vec<f64>, ModelError> {
         Ok(self.probabilities(&self.logits(input)?))
+    }
+
+    /// Pooled features; none where the network's head is not known.
+    #[must_use]
+    pub fn features(&self, seen: &Seen) -> Option<Vec<f32>> {
+        let (head, activation) = (self.head().ok()?, seen.activation.as_ref()?);
+        Some(head.features(activation))
+    }
+
+    /// Why a capture may be none of the kind that the model was trained on, most important first; empty where nothing speaks for
+    /// that, or where the bundle says nothing of its training cells.
+    #[must_use]
+    pub fn doubts(&self, picture: &RgbImage, seen: &Seen) -> Vec<Reason> {
+        let Some(reference) = &self.manifest.reference else { return Vec::new() };
+        let mut doubts = reference.doubts_of_measures(Measures::of(picture).as_ref());
+        let distance = self
+            .space
+            .as_ref()
+            .and_then(|space| Some((space.distance(&self.features(seen)?)?, space.limit)));
+        if let Some((distance, limit)) = distance.filter(|(distance, limit)| distance > limit) {
+            doubts.insert(0, reference::far(distance, limit));
+        }
+        doubts
     }
 
     /// Label and decision for the probabilities that [`Model::run`] gave.
@@ -217,6 +261,27 @@ impl Model {
     /// [`NoHead`], which is no defect of the network: it serves all the same.
     pub const fn head(&self) -> Result<&Head, &NoHead> {
         self.head.as_ref()
+    }
+
+    /// The training cells' features, where the network's can be held against them.
+    fn fitting_space(&self) -> Result<Option<Space>, ModelError> {
+        let Some(features) = self.manifest.reference.as_ref().and_then(|own| own.features.as_ref())
+        else {
+            return Ok(None);
+        };
+        let wrong = |problem: String| {
+            ModelError::Reference(ManifestError::new("reference.features", problem))
+        };
+        let space = features.unpack().map_err(ModelError::Reference)?;
+        match self.head() {
+            Ok(head) if head.channels() == space.features() => Ok(Some(space)),
+            Ok(head) => Err(wrong(format!(
+                "they are of {} features, and the network has {}",
+                space.features(),
+                head.channels()
+            ))),
+            Err(unknown) => Err(wrong(format!("the network's features are not known: {unknown}"))),
+        }
     }
 
     /// Holds the head against the network's own outputs on the golden inputs: one that was misread explains nothing.

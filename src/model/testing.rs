@@ -94,6 +94,7 @@ pub fn tiny_manifest(id: &str, precision: Precision) -> Manifest {
             recipe: std::collections::BTreeMap::new(),
         },
         metrics: Vec::new(),
+        reference: None,
         golden: Vec::new(),
         card: "A network for tests. It measures nothing but area.".to_owned(),
     }

@@ -63,10 +63,12 @@ fn examine_in(
     let decoded = Instant::now();
     let tensor = scratch.tensor(&model.manifest().preprocessing, &picture)?;
     let prepared = Instant::now();
-    let probabilities = model.run(&tensor)?;
+    let seen = model.look(&tensor)?;
     let inferred = Instant::now();
+    let doubts = model.doubts(&picture, &seen);
     scratch.take_back(picture, tensor);
-    let judgement = model.judge(&probabilities);
+    let probabilities = model.probabilities(&seen.logits);
+    let judgement = model.judge(&probabilities).doubted(doubts);
     Ok(Examined {
         probabilities: model
             .manifest()

@@ -129,11 +129,14 @@ fn answers(file: &Path, models: &[Model; 2], limits: &Limits) -> Result<[Answer;
     let answer = |model: &Model| {
         let manifest = model.manifest();
         let input = manifest.preprocessing.tensor(&picture).map_err(|fault| fault.to_string())?;
-        let probabilities = model.run(&input).map_err(|error| error.to_string())?;
+        let seen = model.look(&input).map_err(|error| error.to_string())?;
+        let probabilities = model.probabilities(&seen.logits);
         let place = manifest.labels.iter().position(|label| label == "all").unwrap_or_default();
         let all = probabilities.get(place).copied().unwrap_or_default();
         let blast = all >= manifest.calibration.threshold;
-        Ok::<_, String>(Answer { all, blast, decision: model.judge(&probabilities).decision })
+        let judged = model.judge(&probabilities).doubted(model.doubts(&picture, &seen));
+        let decision = judged.decision;
+        Ok::<_, String>(Answer { all, blast, decision })
     };
     Ok([answer(&models[0])?, answer(&models[1])?])
 }

@@ -2,6 +2,7 @@
 
 mod diff;
 mod key;
+mod reference;
 mod side;
 mod sign;
 mod verify;
@@ -46,6 +47,7 @@ enum ModelCommand {
     Diff(diff::DiffArgs),
     Keygen(key::KeygenArgs),
     Sign(sign::SignArgs),
+    Reference(reference::ReferenceArgs),
 }
 
 /// Runs it.
@@ -62,6 +64,7 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CliError> {
         ModelCommand::Diff(args) => diff::run(args),
         ModelCommand::Keygen(args) => key::keygen(args),
         ModelCommand::Sign(args) => sign::run(args),
+        ModelCommand::Reference(args) => reference::run(args),
     }
 }
 

@@ -73,6 +73,7 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
             recipe: recipe(state, facts.kept),
         },
         metrics,
+        reference: None,
         golden,
         card: card(facts) + &figures,
     }

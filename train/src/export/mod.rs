@@ -13,9 +13,7 @@ use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::{self, Bundle, BundleError};
 use leukd::model::manifest::{GOLDEN_TOLERANCE, Manifest, Precision};
-use leukd::model::onnx::ModelProto;
 use leukd::model::serving::{Model, ModelError};
-use prost::Message as _;
 
 pub use graph::graph;
 pub(crate) use manifest::{CALIBRATION, FIGURES, with_paragraph};
@@ -56,9 +54,6 @@ pub enum ExportError {
     /// The bundle cannot be written or read back.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// The bytes are no ONNX file.
-    #[error("the bundle is no ONNX file: {0}")]
-    NotOnnx(String),
     /// The daemon would refuse the bundle.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -204,12 +199,7 @@ pub fn with_figures(bytes: &[u8], evaluation: &Evaluation) -> Result<Vec<u8>, Ex
 ///
 /// Where `bytes` are no bundle, or would be none with such a manifest.
 pub fn rewritten(bytes: &[u8], change: impl FnOnce(&mut Manifest)) -> Result<Vec<u8>, ExportError> {
-    let mut manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
-    change(&mut manifest);
-    // Read once more: a bundle's own network has its weights expanded.
-    let stored =
-        ModelProto::decode(bytes).map_err(|error| ExportError::NotOnnx(error.to_string()))?;
-    Ok(bundle::write(stored, &manifest)?)
+    Ok(bundle::rewritten(bytes, change)?)
 }
 
 /// Writes `bytes` to `path`, whole or not at all.
