@@ -69,7 +69,10 @@ async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(
     let daemon = super::serve::start(settings, clock).await?;
     let address = daemon.address();
     remark(RESEARCH_USE_ONLY);
-    remark(&format!("a daemon watches {}; these cells are drawn, not real", export.display()));
+    remark(&format!(
+        "a daemon watches {}; these cells are drawn, not real: the model leaves them to a person",
+        export.display()
+    ));
     let (cells, seed) = (args.cells, args.seed);
     let dropping = tokio::task::spawn_blocking(move || {
         (0..cells).try_for_each(|index| drop_capture(&export, seed, index))

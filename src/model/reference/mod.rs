@@ -118,8 +118,15 @@ fn doubt(name: &str, is_low: bool, value: f64, (lower, upper): (f64, f64)) -> Re
             "unusual-texture",
             "the picture is grainier than nearly all that the model was trained on",
         ),
-        ("brightness" | "contrast", _) => {
+        ("brightness", _) => {
             ("unusual-light", "it is lit otherwise than nearly all that the model was trained on")
+        }
+        ("contrast", _) => (
+            "unusual-contrast",
+            "its contrast is not that of nearly all that the model was trained on",
+        ),
+        ("hue", _) => {
+            ("unusual-hue", "it has another hue than nearly all that the model was trained on")
         }
         _ => (
             "unusual-stain",
