@@ -5,6 +5,7 @@ mod classifier;
 mod control;
 pub mod convert;
 mod guard;
+mod meter;
 mod methods;
 mod oversize;
 mod page;
