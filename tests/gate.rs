@@ -329,6 +329,31 @@ fn a_network_that_needs_too_much_memory_is_refused_before_it_takes_any() {
     });
 }
 
+/// A pool that leaves one number a label of the picture's first two channels.
+fn pooled(graph: &mut GraphProto, kernel: i64, stride: i64) {
+    let mut pool = node("MaxPool", &["image"], "logits");
+    let auto = AttributeProto {
+        name: "auto_pad".to_owned(),
+        r#type: AttributeType::String as i32,
+        s: b"SAME_UPPER".to_vec(),
+        ..AttributeProto::default()
+    };
+    pool.attribute = vec![ints("kernel_shape", &[kernel; 2]), ints("strides", &[stride; 2]), auto];
+    only(graph, vec![pool], Vec::new());
+}
+
+#[test]
+fn a_window_whose_tables_would_fill_the_memory_is_refused() {
+    // One place, in which the window is a billion times as large as the picture.
+    assert_graph_refused(&["MaxPool", "window", "model.max_memory"], |graph| {
+        pooled(graph, 60_000, 1 << 16);
+    });
+    // A window that sticks out differently at each of its places.
+    assert_graph_refused(&["MaxPool", "window", "model.max_memory"], |graph| pooled(graph, 127, 1));
+    // One of a usual size is only stopped by what comes out of it.
+    assert_graph_refused(&["output \"logits\"", "not [1, 2]"], |graph| pooled(graph, 7, 1));
+}
+
 #[test]
 fn less_memory_may_be_allowed_by_the_settings() {
     let network = sound();

@@ -54,7 +54,8 @@ pub struct Limits {
     /// The most bytes of the file.
     pub max_bytes: u64,
     /// The most bytes of memory that the network may need: three copies of its weights as f32 (as read, as the engine
-    /// keeps them, as the kernels pack them) and what is alive at once of one picture's activations.
+    /// keeps them, as the kernels pack them), as many of what the engine lays out for each window, and what is alive at once
+    /// of one picture's activations.
     pub max_memory: u64,
 }
 

@@ -13,17 +13,19 @@ pub(super) struct Outcome {
     pub(super) outputs: Vec<Value>,
     /// Multiplications, or what takes as long.
     pub(super) products: u64,
+    /// Bytes of what the engine lays out for it once, besides weights.
+    pub(super) tables: u64,
 }
 
 impl Outcome {
     /// One output, computed element by element.
     fn of(value: Value) -> Self {
-        Self { products: value.elements(), outputs: vec![value] }
+        Self { products: value.elements(), outputs: vec![value], tables: 0 }
     }
 
     /// One output that takes so many multiplications.
     fn worth(value: Value, products: u64) -> Self {
-        Self { outputs: vec![value], products }
+        Self { outputs: vec![value], products, tables: 0 }
     }
 }
 
