@@ -355,6 +355,27 @@ fn a_window_whose_tables_would_fill_the_memory_is_refused() {
 }
 
 #[test]
+fn a_sum_counts_as_the_chain_that_the_engine_makes_of_it() {
+    let many = |kind: &str, count: usize| node(kind, &vec!["image"; count], "logits");
+    for kind in ["Sum", "Mean", "Min", "Max"] {
+        assert_graph_refused(&["5000 nodes; at most 4096"], |graph| {
+            only(graph, vec![many(kind, 5001)], Vec::new());
+        });
+        // 16 million numbers, once and 4,000 times.
+        for (count, refused) in [(2, "its shape is [4000, 4000]"), (4_000, "multiplications")] {
+            assert_graph_refused(&[refused], |graph| {
+                let add = node("Add", &["row", "column"], "table");
+                let side = |name: &str, dims: &[i64]| {
+                    tensor(name, DataType::Float, dims, vec![0; 4 * 4_000])
+                };
+                let stored = vec![side("row", &[1, 4_000]), side("column", &[4_000, 1])];
+                only(graph, vec![add, node(kind, &vec!["table"; count], "logits")], stored);
+            });
+        }
+    }
+}
+
+#[test]
 fn less_memory_may_be_allowed_by_the_settings() {
     let network = sound();
     let bundle = Bundle::from_bytes(&network.encode_to_vec(), "x").unwrap();

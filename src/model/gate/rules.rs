@@ -50,7 +50,10 @@ pub(super) fn apply(node: &NodeProto, inputs: &Inputs<'_>) -> Result<Outcome, St
         "QuantizeLinear" | "DequantizeLinear" => by_axis(inputs),
         "LayerNormalization" | "PRelu" => spread_over(inputs),
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" => {
-            Ok(Outcome::of(Value::of(broadcast(inputs)?)))
+            // The engine takes them two by two.
+            let value = Value::of(broadcast(inputs)?);
+            let products = value.elements().saturating_mul(inputs.len().max(2) as u64 - 1);
+            Ok(Outcome::worth(value, products))
         }
         "Gemm" => gemm(node, inputs),
         "MatMul" => product(inputs),
