@@ -12,7 +12,7 @@ use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response, header};
 use tower::{Layer, Service};
 
-use super::meter::{Counted, Framed, Meter, SharedMeter};
+use super::meter::{Counted, Framed, SharedMeter};
 use super::methods::{self, Method};
 use super::status;
 use crate::access::clients::{Kind, Place};
@@ -89,7 +89,7 @@ where
             Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
         };
         let Pass { method, place: Taken { place, peer }, credential } = pass;
-        let meter = Meter::new(place, method.streams);
+        let meter = SharedMeter::new(place, method.streams);
         let counted = meter.clone();
         let answer = self.inner.call(request.map(|body| Body::new(Counted::new(body, counted))));
         let lease = method.streams.then(|| ends(Arc::clone(&self.gate), method, credential, peer));

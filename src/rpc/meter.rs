@@ -77,7 +77,7 @@ impl Framing {
 
 /// One call's bytes.
 #[derive(Debug)]
-pub(super) struct Meter {
+struct Meter {
     place: Place,
     streams: bool,
     arriving: Framing,
@@ -92,13 +92,6 @@ pub(super) struct Meter {
 pub(super) struct SharedMeter(Arc<Mutex<Meter>>);
 
 impl Meter {
-    /// For a call at this place.
-    pub(super) fn new(place: Place, streams: bool) -> SharedMeter {
-        let (arriving, leaving) = (Framing::default(), Framing::default());
-        let meter = Self { place, streams, arriving, leaving, unanswered: VecDeque::new() };
-        SharedMeter(Arc::new(Mutex::new(meter)))
-    }
-
     /// Nothing may be waited for any longer: the one request, or the rest of a stream's message.
     const fn is_waited_for(&self) -> bool {
         !self.streams || self.arriving.is_inside()
@@ -106,6 +99,13 @@ impl Meter {
 }
 
 impl SharedMeter {
+    /// For a call at this place.
+    pub(super) fn new(place: Place, streams: bool) -> Self {
+        let (arriving, leaving) = (Framing::default(), Framing::default());
+        let meter = Meter { place, streams, arriving, leaving, unanswered: VecDeque::new() };
+        Self(Arc::new(Mutex::new(meter)))
+    }
+
     fn with<T>(&self, look: impl FnOnce(&mut Meter) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn counted(clients: &Clients, kind: Kind, parts: &[&[u8]]) -> (SharedMeter, Counted) {
-        let meter = Meter::new(clients.begin("a", kind).unwrap(), kind == Kind::Stream);
+        let meter = SharedMeter::new(clients.begin("a", kind).unwrap(), kind == Kind::Stream);
         let body = Body::new(Begun(parts.iter().map(|part| part.to_vec()).collect()));
         (meter.clone(), Counted::new(body, meter))
     }
