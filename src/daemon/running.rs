@@ -115,6 +115,7 @@ impl Running {
         upkeep.spawn(upkeep::tell_head(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
+        upkeep.spawn(upkeep::settle(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(keys.clone().keep(context.stop.clone()));
         upkeep.spawn(failures.keep(context.journal.clone()));
         if let (Some(listener), Some(address)) = (metrics, metrics_address) {
