@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::clients::Clients;
 use super::kept::Kept;
+use super::place::Place;
 use super::refusals::Refusals;
 use super::rules::Rules;
 use super::token::{self, TokenHash};
@@ -54,9 +55,10 @@ impl Peer {
     #[must_use]
     pub fn place(&self) -> String {
         match self {
-            Self::Tcp { address, .. } => address.ip().to_canonical().to_string(),
-            Self::Unix { uid } => format!("unix uid:{uid}"),
+            Self::Tcp { address, .. } => Place::of(address.ip()),
+            Self::Unix { uid } => Place::User(*uid),
         }
+        .to_string()
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn open(
         bytes: limits.max_bytes.0,
     });
     let (tell, failures) = mpsc::channel(WAITING);
-    let refusals = Refusals::new(clock.clone(), Arc::new(ToAudit(tell)));
+    let refusals = Refusals::new(clock.clone(), Arc::new(ToAudit(tell, conditions.clone())));
     let certificates = settings.tls.client_ca.is_some();
     let gate = Gate::new(rules.clone(), certificates, clock.clone(), clients, refusals);
     let gate = Arc::new(gate);
@@ -67,18 +67,22 @@ pub(super) fn open(
     Ok((Keys { tls, rules, gate, conditions, clock }, LoginFailures(failures)))
 }
 
-/// How many records of login failures wait for the journal. There is one a minute for each address and reason.
+/// How many records of login failures wait for the journal: more than are ever told at once.
 const WAITING: usize = 256;
 
 /// Hands login failures to the journal's audit chain.
 #[derive(Debug)]
-struct ToAudit(mpsc::Sender<Refusal>);
+struct ToAudit(mpsc::Sender<Refusal>, Conditions);
 
 impl Record for ToAudit {
     fn refused(&self, refusal: &Refusal) {
         if refusal.is_login_failure() && self.0.try_send(refusal.clone()).is_err() {
             tracing::error!("the journal is too slow: this login failure is in the log alone");
         }
+    }
+
+    fn has_room(&self) -> bool {
+        !self.1.holds(&Component::Disk)
     }
 }
 

@@ -275,3 +275,41 @@ async fn what_happened_on_a_full_disk_is_told_when_there_is_space() {
     assert_eq!(failures[0]["count"], 1);
     assert_chain_is_whole(&folders).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_on_a_disk_below_its_floor_are_counted_and_told_when_there_is_space() {
+    if !is_root() {
+        return skip("only the superuser may mount a small disk");
+    }
+    let folders = Folders::new();
+    let access = folders.root.path().join("access.toml");
+    fs::write(&access, "").unwrap();
+    let reader = token(&access, "reader", &[Scope::Read]);
+    let _disk = Mount::memory(&folders.state, DISK);
+    let process = Process::serve_with(&folders, |settings| {
+        settings.access.file = Some(access.clone().into());
+        settings.journal.disk_floor = Bytes(3 << 20);
+    });
+    fill(&folders.state, 1 << 20);
+    let mut control = process.control().await;
+    until("a degraded disk", async || {
+        let status = control.get_status(showing(&reader, proto::GetStatusRequest {})).await;
+        let degraded = status.unwrap().into_inner().degraded;
+        degraded.iter().any(|what| what.component == "disk").then_some(())
+    })
+    .await;
+    for _ in 0..40 {
+        let guess = showing("leukd_guess", proto::GetStatusRequest {});
+        let refused = control.get_status(guess).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    }
+    // Longer than refusals wait for their turn.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(records(&folders, "login-failure").await.is_empty(), "strangers fill no disk");
+    make_room(&folders.state);
+    let told = until("the count", async || {
+        Some(records(&folders, "login-failure").await).filter(|told| !told.is_empty())
+    })
+    .await;
+    assert_eq!((told.len(), &told[0]["count"]), (1, &40.into()));
+}
