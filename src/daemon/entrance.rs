@@ -1,7 +1,8 @@
 //! Keys, rules and limits → the way in; and what keeps them in step with their files.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
 use crate::config::files::KeyFile;
 use crate::config::settings::{ClientAuth, Settings};
-use crate::journal::{AuditEvent, Journal};
+use crate::journal::{AuditEvent, Journal, WeakJournal};
 use crate::result::Timestamp;
 use crate::rpc::transport::{ServerKeys, TlsFiles};
 
@@ -36,6 +37,8 @@ pub(super) struct Keys {
     pub(super) gate: Arc<Gate>,
     conditions: Conditions,
     clock: Clock,
+    /// Where the audit chain is, once the daemon runs.
+    journal: Arc<OnceLock<WeakJournal>>,
 }
 
 /// Reads keys and rules. Blocks.
@@ -64,7 +67,8 @@ pub(super) fn open(
     let gate = Gate::new(rules.clone(), certificates, clock.clone(), clients, refusals);
     let gate = Arc::new(gate);
     let (conditions, clock) = (conditions.clone(), clock.clone());
-    Ok((Keys { tls, rules, gate, conditions, clock }, LoginFailures(failures)))
+    let journal = Arc::default();
+    Ok((Keys { tls, rules, gate, conditions, clock, journal }, LoginFailures(failures)))
 }
 
 /// How many records of login failures wait for the journal: more than are ever told at once.
@@ -98,7 +102,7 @@ impl LoginFailures {
             let reason = format!("{reason}: {message}");
             let event = AuditEvent::LoginFailure { peer, client, reason, count };
             if let Err(error) = journal.audit(event).await {
-                tracing::error!("a login failure is not in the audit chain: {error}");
+                tracing::error!("a login failure is not in the audit chain yet: {error}");
             }
         }
     }
@@ -193,15 +197,51 @@ pub(super) fn connections(configured: u32) -> u32 {
     configured.min(possible)
 }
 
+fn keys_event(keys: &ServerKeys) -> AuditEvent {
+    let all: Vec<String> = keys.client_cas.iter().map(ToString::to_string).collect();
+    let mut told = serde_json::Map::new();
+    told.insert("certificate".to_owned(), keys.fingerprint.to_string().into());
+    told.insert("client_ca".to_owned(), all.into());
+    AuditEvent::Keys { changed: BTreeMap::new(), keys: told }
+}
+
+fn access_event(rules: &Rules) -> AuditEvent {
+    let (digest, changed) = (String::new(), BTreeMap::new());
+    AuditEvent::Access { digest, changed, entries: rules.told() }
+}
+
 impl Keys {
     /// Reads what has changed. Blocks.
     pub(super) fn look(&self, look: Look) {
         if let Some(tls) = &self.tls {
-            tls.look(look);
+            if tls.look(look) {
+                self.audit(&keys_event(&tls.current()));
+            }
             self.tell_of_its_end(tls.current().not_after);
         }
+        if let Some(rules) = &self.rules
+            && rules.look(look)
+        {
+            self.audit(&access_event(&rules.current()));
+        }
+    }
+
+    /// Tells the audit chain of every change from now on, and of what has changed since it was told last.
+    pub(super) fn begin_to_tell(&self, journal: WeakJournal) {
+        let _ = self.journal.set(journal);
+        if let Some(tls) = &self.tls {
+            self.audit(&keys_event(&tls.current()));
+        }
         if let Some(rules) = &self.rules {
-            rules.look(look);
+            self.audit(&access_event(&rules.current()));
+        }
+    }
+
+    /// Blocks.
+    fn audit(&self, event: &AuditEvent) {
+        let Some(journal) = self.journal.get().and_then(WeakJournal::upgrade) else { return };
+        if let Err(error) = journal.audit_blocking(event.clone()) {
+            tracing::error!(%error, "the audit chain has no record yet of changed keys or rights");
         }
     }
 
@@ -219,8 +259,10 @@ impl Keys {
     }
 
     /// Looks at the files, and hands on who was turned away, until the daemon stops.
-    pub(super) async fn keep(self, stop: CancellationToken) {
+    pub(super) async fn keep(self, journal: WeakJournal, stop: CancellationToken) {
         let mut warned: Option<Timestamp> = None;
+        let keys = self.clone();
+        let _ = tokio::task::spawn_blocking(move || keys.begin_to_tell(journal)).await;
         loop {
             let keys = self.clone();
             // A key on a network mount that hangs holds up this loop alone.

@@ -116,7 +116,7 @@ impl Running {
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::settle(context.journal.clone(), context.stop.clone()));
-        upkeep.spawn(keys.clone().keep(context.stop.clone()));
+        upkeep.spawn(keys.clone().keep(context.journal.downgrade(), context.stop.clone()));
         upkeep.spawn(failures.keep(context.journal.clone()));
         if let (Some(listener), Some(address)) = (metrics, metrics_address) {
             tracing::info!("figures for Prometheus at http://{address}/metrics");
