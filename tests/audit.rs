@@ -15,6 +15,7 @@ use serde_json::Value;
 use support::keys::{Ca, ask_for_certificates, connect, showing, speak_tls, token};
 use support::process::{Process, leukd, stderr, stdout};
 use support::{ALL, Folders, PATIENCE, capture, cell_of, until};
+use tonic::Code;
 
 /// Waits until a daemon has stored so many results.
 async fn stored(daemon: &Process, count: u64) -> String {
@@ -251,6 +252,27 @@ fn serve_again(root: &std::path::Path) -> std::process::Command {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_leukd"));
     command.args(["serve", "--config"]).arg(root.join("leukd.toml"));
     command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn login_failures_of_the_last_minute_are_told_before_the_stop() {
+    let folders = Folders::new();
+    let access = folders.root.path().join("access.toml");
+    std::fs::write(&access, "").unwrap();
+    let daemon = Process::serve_with(&folders, |settings| {
+        settings.access.file = Some(access.clone().into());
+    });
+    let mut control = daemon.control().await;
+    for _ in 0..7 {
+        let guess = showing("leukd_guess", GetStatusRequest {});
+        assert_eq!(control.get_status(guess).await.unwrap_err().code(), Code::Unauthenticated);
+    }
+    stop(daemon).await;
+    let records = exported(&folders).await;
+    let failures = records.iter().filter(|record| record["kind"] == "login-failure");
+    let count: u64 = failures.map(|record| record["count"].as_u64().unwrap()).sum();
+    assert_eq!(count, 7);
+    assert_eq!(records.last().unwrap()["kind"], "stop");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -95,9 +95,15 @@ impl Record for ToAudit {
 pub(super) struct LoginFailures(mpsc::Receiver<Refusal>);
 
 impl LoginFailures {
-    /// Stores them until the daemon ends.
-    pub(super) async fn keep(mut self, journal: Journal) {
-        while let Some(refusal) = self.0.recv().await {
+    /// Stores them until there are no more and `last` says that no more will come.
+    pub(super) async fn keep(mut self, journal: Journal, last: CancellationToken) {
+        loop {
+            let refusal = tokio::select! {
+                biased;
+                refusal = self.0.recv() => refusal,
+                () = last.cancelled() => None,
+            };
+            let Some(refusal) = refusal else { return };
             let Refusal { peer, client, reason, message, count, .. } = refusal;
             let reason = format!("{reason}: {message}");
             let event = AuditEvent::LoginFailure { peer, client, reason, count };
@@ -282,10 +288,7 @@ impl Keys {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = stop.cancelled() => {
-                    self.gate.refusals.flush(true);
-                    return;
-                }
+                () = stop.cancelled() => return,
             }
         }
     }
