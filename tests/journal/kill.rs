@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use leukd::journal::Lookup;
+use leukd::journal::{Lookup, audit};
 use leukd::result::Decision;
 
 use crate::fixtures::{all, at, capture, open};
@@ -45,6 +45,7 @@ fn child() {
 fn a_killed_process_leaves_ledger_and_results_in_agreement() {
     let directory = tempfile::tempdir().unwrap();
     let mut promised: BTreeMap<u64, String> = BTreeMap::new();
+    let mut head = None;
     for answers in [40, 150, 90] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "kill::child", "--nocapture", "--test-threads=1"])
@@ -64,8 +65,14 @@ fn a_killed_process_leaves_ledger_and_results_in_agreement() {
         child.wait().unwrap();
         promised.extend(lines.filter_map(answered));
 
+        // Before anything opens it: as the dead process left it.
+        let file = directory.path().join(leukd::journal::FILE);
+        let verified = audit::verify(&file, head.as_slice()).unwrap();
+        assert_eq!(verified.fault, None, "the audit chain");
+        head = Some(verified.head);
         let journal = open(directory.path());
         let records = all(&journal);
+        assert_eq!(verified.compared, records.len() as u64, "each result has its record");
         let numbers: Vec<u64> = records.iter().map(|record| record.sequence).collect();
         assert_eq!(numbers, (1..=journal.bounds().newest).collect::<Vec<_>>(), "no holes");
         for (sequence, path) in &promised {
