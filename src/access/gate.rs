@@ -314,9 +314,10 @@ mod tests {
         let conditions = Conditions::new(clock.clone());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), rules_text()).unwrap();
-        let rules = Kept::read(vec![file.path().to_owned()], Component::Access, conditions, |c| {
-            Rules::parse(&c[0])
-        });
+        let rules =
+            Kept::read(vec![file.path().to_owned()], Component::Access, conditions, |c, _| {
+                Rules::parse(&c[0])
+            });
         let clients = Clients::new(Allowance { requests: 1, streams: 1, bytes: 1 });
         let refusals = Refusals::new(clock.clone(), Arc::new(Nowhere));
         let rules = with_rules.then(|| Arc::new(rules.unwrap()));

@@ -53,7 +53,7 @@ pub(super) fn open(
     for doubt in doubts(settings) {
         tracing::warn!("{doubt}");
     }
-    let tls = tls(settings, conditions)?.map(Arc::new);
+    let tls = tls(settings, conditions, clock)?.map(Arc::new);
     let rules = rules(settings, conditions)?.map(Arc::new);
     let limits = &settings.access;
     let clients = Clients::new(Allowance {
@@ -121,6 +121,7 @@ fn located(key: &'static str, file: &KeyFile) -> Result<PathBuf, StartError> {
 fn tls(
     settings: &Settings,
     conditions: &Conditions,
+    clock: &Clock,
 ) -> Result<Option<Kept<ServerKeys>>, StartError> {
     let tls = &settings.tls;
     let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else { return Ok(None) };
@@ -133,11 +134,18 @@ fn tls(
         },
         client_required: tls.client == ClientAuth::Required,
     };
-    let parse = files.clone();
-    let kept =
-        Kept::read(files.paths(), Component::Certificate, conditions.clone(), move |contents| {
-            parse.load(contents)
-        });
+    let (paths, clock) = (files.paths(), clock.clone());
+    let parse = move |contents: &[Vec<u8>], before: Option<&ServerKeys>| {
+        let keys = files.load(contents)?;
+        // At a start there is nothing better.
+        if let Some(before) = before {
+            keys.may_replace(before, clock.wall()).map_err(|what| {
+                format!("the certificate in {} {what}", files.certificate.display())
+            })?;
+        }
+        Ok(keys)
+    };
+    let kept = Kept::read(paths, Component::Certificate, conditions.clone(), parse);
     kept.map(Some).map_err(|message| StartError::Setting { key: "tls.certificate", message })
 }
 
@@ -145,7 +153,7 @@ fn rules(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<Rul
     let Some(file) = &settings.access.file else { return Ok(None) };
     let path = located("access.file", file)?;
     let shown = path.display().to_string();
-    let parse = move |contents: &[Vec<u8>]| {
+    let parse = move |contents: &[Vec<u8>], _: Option<&Rules>| {
         let content = contents.first().map_or(&[][..], Vec::as_slice);
         Rules::parse(content).map_err(|what| format!("{shown}: {what}"))
     };
@@ -174,7 +182,7 @@ pub fn examine(settings: &Settings) -> Result<Vec<String>, StartError> {
     let clock = Clock::system();
     let conditions = Conditions::new(clock.clone());
     let mut doubts = doubts(settings);
-    if let Some(keys) = tls(settings, &conditions)? {
+    if let Some(keys) = tls(settings, &conditions, &clock)? {
         let end = keys.current().not_after;
         if clock.wall().0 > end.0.saturating_sub(SOON_MS) {
             doubts.push(format!("tls.certificate: ends at {}: renew it", end.to_rfc3339()));
