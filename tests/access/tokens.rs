@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::support::keys::{showing, token, token_until};
 use crate::support::refusal::reason;
-use crate::support::{self, ALL, Harness, cell_of, until};
+use crate::support::{self, ALL, Harness, cell_of, in_time, until};
 use crate::{guarded, known, subscribe};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +86,8 @@ async fn a_result_tells_who_asked_for_it() {
     let more = proto::ClassifyRequest { image: cell_of(ALL, 2), ..Default::default() };
     let stream = showing(&lims, tokio_stream::iter([more]));
     let mut answers = harness.classifier().classify_stream(stream).await.unwrap().into_inner();
-    let answer = answers.message().await.unwrap().unwrap().outcome.unwrap();
+    let answer = in_time("an answer", answers.message()).await.unwrap().unwrap();
+    let answer = answer.outcome.unwrap();
     let proto::classify_stream_response::Outcome::Classified(answer) = answer else {
         panic!("{answer:?}")
     };

@@ -18,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use rusqlite::Connection;
 
 use crate::ready::{newest, settled};
+use crate::support::bounded::InTime as _;
 use crate::support::process::{Process, serve_command};
 use crate::support::{Folders, all_results, assert_gapless, cell_of, path_of, until};
 
@@ -239,7 +240,7 @@ async fn one_daemon(seed: u64, kills: u32) -> (u64, u64) {
         microscope.export(&folders);
         tokio::time::sleep(life / 2).await;
         victim.child.kill().unwrap();
-        victim.child.wait().unwrap();
+        victim.child.in_time();
         loading.abort();
         if let Err(error) = loading.await {
             assert!(error.is_cancelled(), "{error}");

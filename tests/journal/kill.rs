@@ -1,13 +1,13 @@
 //! A process that is killed while it commits.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use leukd::journal::{Lookup, audit};
 use leukd::result::Decision;
 
+use crate::bounded::{self, InTime as _};
 use crate::fixtures::{all, at, capture, open};
 
 const DIRECTORY: &str = "LEUKD_TEST_KILLED_DIRECTORY";
@@ -54,15 +54,14 @@ fn a_killed_process_leaves_ledger_and_results_in_agreement() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let answered = |line: std::io::Result<String>| {
-            let line = line.unwrap();
+        let mut lines = bounded::lines(child.stdout.take().unwrap());
+        let answered = |line: String| {
             let mut words = line.strip_prefix("stored ")?.split(' ');
             Some((words.next()?.parse::<u64>().ok()?, words.next()?.to_owned()))
         };
         promised.extend(lines.by_ref().filter_map(answered).take(answers));
         child.kill().unwrap();
-        child.wait().unwrap();
+        child.in_time();
         promised.extend(lines.filter_map(answered));
 
         // Before anything opens it: as the dead process left it.
