@@ -97,6 +97,12 @@ impl Conditions {
         }
     }
 
+    /// Whether `component` is degraded.
+    #[must_use]
+    pub fn holds(&self, component: &Component) -> bool {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).contains_key(component)
+    }
+
     /// Everything that is wrong now.
     #[must_use]
     pub fn list(&self) -> Vec<Degradation> {

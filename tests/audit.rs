@@ -3,11 +3,19 @@
 
 mod support;
 
+use leukd::access::Scope;
+use leukd::config::settings::ClientAuth;
 use leukd::journal::FILE;
-use leukd::rpc::proto::{GetStatusRequest, ReloadModelRequest};
+use leukd::rpc::proto::classifier_client::ClassifierClient;
+use leukd::rpc::proto::control_client::ControlClient;
+use leukd::rpc::proto::{
+    ClassifyRequest, GetStatusRequest, ReloadModelRequest, SetLogLevelRequest,
+};
 use serde_json::Value;
+use support::keys::{Ca, ask_for_certificates, connect, showing, speak_tls, token};
 use support::process::{Process, leukd, stderr, stdout};
-use support::{Folders, PATIENCE, capture, until};
+use support::{ALL, Folders, PATIENCE, capture, cell_of, until};
+use tonic::Code;
 
 /// Waits until a daemon has stored so many results.
 async fn stored(daemon: &Process, count: u64) -> String {
@@ -136,6 +144,135 @@ async fn a_changed_setting_a_stop_and_their_head_are_told() {
     assert_eq!(records[4]["clean"], true);
     let verified = leukd(&["audit", "verify", "--state", state, "--head", &head]).await;
     assert!(verified.status.success(), "an older head is in the chain: {}", stderr(&verified));
+}
+
+/// The chain as it is exported now.
+async fn exported(folders: &Folders) -> Vec<Value> {
+    let state = folders.state.to_str().unwrap();
+    let export = leukd(&["audit", "export", "--state", state]).await;
+    assert!(export.status.success(), "{}", stderr(&export));
+    verify_alone(&stdout(&export)).1
+}
+
+/// Waits for a record.
+async fn record(folders: &Folders, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    until(what, async || exported(folders).await.into_iter().rev().find(&is_it)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asked_and_who_changed_rights_keys_and_the_log_is_in_the_exported_chain() {
+    let folders = Folders::new();
+    let root = folders.root.path().to_owned();
+    let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
+    let access = root.join("access.toml");
+    let own = "[[certificate]]\nname = \"scanner.example\"\nscopes = [\"classify\"]\n";
+    std::fs::write(&access, own).unwrap();
+    let root_token = token(&access, "root", &[Scope::Admin]);
+    let daemon = Process::serve_with(&folders, |settings| {
+        speak_tls(settings, &root, &ca);
+        ask_for_certificates(settings, &root, &clients);
+        settings.tls.client = ClientAuth::Optional;
+        settings.access.file = Some(access.clone().into());
+    });
+    // What stands at the first start.
+    let first = record(&folders, "the rights", |record| record["kind"] == "access").await;
+    assert_eq!(first["changed"]["token:root"]["old"], Value::Null);
+    assert_eq!(first["entries"]["token:root"]["scopes"], serde_json::json!(["admin"]));
+    assert_eq!(first["entries"]["cert:scanner.example"]["scopes"][0], "classify");
+    let keys = record(&folders, "the keys", |record| record["kind"] == "keys").await;
+    assert_eq!(keys["keys"]["client_ca"].as_array().unwrap().len(), 1);
+
+    // A right is given, and one taken.
+    let lims = token(&access, "lims", &[Scope::Classify, Scope::Read]);
+    let given = |record: &Value| record["changed"].get("token:lims").is_some();
+    let given = record(&folders, "the new token", given).await;
+    assert_eq!(given["changed"].as_object().unwrap().len(), 1, "{given}");
+    let new = &given["changed"]["token:lims"]["new"];
+    assert_eq!(new["scopes"], serde_json::json!(["classify", "read"]));
+    assert_ne!(given["digest"], first["digest"]);
+    assert!(!given.to_string().contains(&lims), "no secret is stored");
+
+    // Who asks, by a token and by a certificate.
+    let channel = connect(daemon.address, &ca, None).await.unwrap();
+    let scanner = clients.client("scanner.example");
+    let scans = connect(daemon.address, &ca, Some(&scanner)).await.unwrap();
+    for (channel, token, seed) in [(channel.clone(), lims.as_str(), 1), (scans, "", 2)] {
+        let image = cell_of(ALL, seed);
+        let request = ClassifyRequest { image, ..Default::default() };
+        let mut classifier = ClassifierClient::new(channel);
+        until("a result", async || classifier.classify(showing(token, request.clone())).await.ok())
+            .await;
+    }
+    let mut control = ControlClient::new(channel);
+    control.reload_model(showing(&root_token, ReloadModelRequest::default())).await.unwrap();
+    let filter = "leukd=debug,info".to_owned();
+    let level = SetLogLevelRequest { filter: filter.clone(), lasts: None };
+    control.set_log_level(showing(&root_token, level)).await.unwrap();
+
+    // The keys are others, and the token is gone.
+    ca.server().write(&root, "server");
+    let replaced = record(&folders, "the new certificate", |record| {
+        record["kind"] == "keys" && record["number"] != keys["number"]
+    })
+    .await;
+    assert_eq!(
+        replaced["changed"],
+        serde_json::json!({"certificate": {
+            "old": keys["keys"]["certificate"], "new": replaced["keys"]["certificate"]
+        }})
+    );
+    leukd::access::edit::revoke(&access, "lims").unwrap();
+    let gone = |record: &Value| record["changed"]["token:lims"].get("new") == Some(&Value::Null);
+    record(&folders, "the revocation", gone).await;
+
+    let records = exported(&folders).await;
+    let of = |kind: &str| records.iter().filter(|r| r["kind"] == kind).collect::<Vec<_>>();
+    let clients: Vec<&Value> = of("result").iter().map(|record| &record["client"]).collect();
+    assert_eq!(clients, ["token:lims", "cert:scanner.example"]);
+    assert_eq!(of("model").last().unwrap()["by"], "token:root");
+    let level = of("log-level")[0];
+    assert_eq!((&level["by"], &level["from"]), (&"token:root".into(), &"info".into()));
+    assert_eq!(level["to"], filter.as_str());
+    assert_eq!(of("access").len(), 3);
+    stop(daemon).await;
+    // What is as it was is told no second time; what changed meanwhile is.
+    std::fs::write(&access, own).unwrap();
+    let daemon = Process::spawn(serve_again(&root));
+    let meanwhile = record(&folders, "the change", |record| {
+        record["changed"]["token:root"].get("new") == Some(&Value::Null)
+    })
+    .await;
+    assert_eq!(meanwhile["kind"], "access");
+    assert_eq!(exported(&folders).await.iter().filter(|r| r["kind"] == "keys").count(), 2);
+    stop(daemon).await;
+}
+
+/// `leukd serve` with the configuration that is there.
+fn serve_again(root: &std::path::Path) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_leukd"));
+    command.args(["serve", "--config"]).arg(root.join("leukd.toml"));
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn login_failures_of_the_last_minute_are_told_before_the_stop() {
+    let folders = Folders::new();
+    let access = folders.root.path().join("access.toml");
+    std::fs::write(&access, "").unwrap();
+    let daemon = Process::serve_with(&folders, |settings| {
+        settings.access.file = Some(access.clone().into());
+    });
+    let mut control = daemon.control().await;
+    for _ in 0..7 {
+        let guess = showing("leukd_guess", GetStatusRequest {});
+        assert_eq!(control.get_status(guess).await.unwrap_err().code(), Code::Unauthenticated);
+    }
+    stop(daemon).await;
+    let records = exported(&folders).await;
+    let failures = records.iter().filter(|record| record["kind"] == "login-failure");
+    let count: u64 = failures.map(|record| record["count"].as_u64().unwrap()).sum();
+    assert_eq!(count, 7);
+    assert_eq!(records.last().unwrap()["kind"], "stop");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,10 +1,15 @@
 //! What `leukd bench` promises: figures that a program can read, rounds on request, and a ratio that is held to.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use bounded::InTime as _;
 
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::testing;
@@ -32,7 +37,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 fn bench(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().unwrap()
+    command(folder, arguments).in_time().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -127,8 +132,8 @@ fn rounds_and_outputs_come_on_request() {
         .spawn()
         .unwrap();
     let mut input = child.stdin.take().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut line = || lines.next().unwrap().unwrap();
+    let mut lines = bounded::lines(child.stdout.take().unwrap());
+    let mut line = || lines.next().unwrap();
     assert!(line().starts_with("ready fused: "));
     writeln!(input, "round 5").unwrap();
     assert!(line().parse::<f64>().unwrap() > 0.0);
@@ -137,7 +142,7 @@ fn rounds_and_outputs_come_on_request() {
     assert_eq!(outputs.len(), 2);
     assert!(outputs.iter().all(|[all, hem]| (all + hem - 1.0).abs() < 1e-9));
     writeln!(input, "round none").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(64));
+    assert_eq!(child.in_time().code(), Some(64));
 }
 
 #[test]
@@ -214,7 +219,7 @@ fn the_file_that_is_checked_in_can_be_read() {
     let folder = lab();
     let output = command(folder.path(), &["--model", "tiny.onnx", "--seconds", "0.3", "--check"])
         .arg(file)
-        .output()
+        .in_time()
         .unwrap();
     // What it says is of the embedded model: here the tiny one may be slower.
     assert!(matches!(output.status.code(), Some(0 | 70)), "{}", stderr(&output));

@@ -125,6 +125,23 @@ async fn a_token_is_shown_once_listed_without_its_secret_and_revoked() {
     assert!(!std::fs::read_to_string(file).unwrap().contains("lims"));
 }
 
+/// Whoever may read the folder may lock it, and the access file where he may read that.
+#[tokio::test]
+async fn a_local_user_who_locks_what_he_can_read_holds_no_revocation_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.toml");
+    let made = leukd(&["token", "new", "lims", "--scope", "read", "--file", text(&file)]).await;
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let locks = [folder.path(), &file].map(|path| std::fs::File::open(path).unwrap());
+    for lock in &locks {
+        rustix::fs::flock(lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    }
+    let revoked = leukd(&["token", "revoke", "lims", "--file", text(&file)]).await;
+    assert_eq!(code(&revoked), 0, "{}", stderr(&revoked));
+    let lock = std::fs::metadata(folder.path().join(".access.toml.lock")).unwrap();
+    assert_eq!(lock.permissions().mode() & 0o777, 0o600, "nobody else can open it");
+}
+
 #[tokio::test]
 async fn the_program_shows_its_token_from_a_file_or_a_variable_and_says_what_is_missing() {
     let folders = Folders::new();

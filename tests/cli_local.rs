@@ -1,10 +1,15 @@
 //! What the command line promises without a daemon: help, exit codes, configuration, completions, train.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
+
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use bounded::InTime as _;
 
 use leukd::model::manifest::{Metric, Precision, Quantization};
 use leukd::model::testing;
@@ -21,7 +26,7 @@ fn leukd(folder: &Path) -> Command {
 
 fn run(arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    leukd(folder.path()).args(arguments).output().unwrap()
+    leukd(folder.path()).args(arguments).in_time().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -89,7 +94,7 @@ fn an_unknown_key_is_named_with_file_and_line_and_ends_with_78() {
     fs::write(&file, "[watch]\nsettle_looks = 3\nfolder = [\"/export\"]\n").unwrap();
     for command in [&["check"][..], &["config", "show"], &["serve"]] {
         let output =
-            leukd(folder.path()).args(command).args(["--config", "lab.toml"]).output().unwrap();
+            leukd(folder.path()).args(command).args(["--config", "lab.toml"]).in_time().unwrap();
         assert_eq!(output.status.code(), Some(78), "{command:?}");
         let expected = "lab.toml:3: watch.folder: no such setting; did you mean `folders`?";
         assert!(stderr(&output).contains(expected), "{command:?}: {}", stderr(&output));
@@ -106,7 +111,7 @@ fn a_bad_value_is_named_with_its_file_variable_or_flag() {
         .arg("check")
         .args(["--listen", "0.0.0.0:1"])
         .env("LEUKD__IMAGE__MAX_SIDE", "wide")
-        .output()
+        .in_time()
         .unwrap();
     assert_eq!(output.status.code(), Some(78));
     let text = stderr(&output);
@@ -116,7 +121,7 @@ fn a_bad_value_is_named_with_its_file_variable_or_flag() {
     );
     assert!(text.contains("LEUKD__IMAGE__MAX_SIDE: invalid type"), "{text}");
     fs::write(&file, "").unwrap();
-    let output = leukd(folder.path()).args(["check", "--listen", "0.0.0.0:1"]).output().unwrap();
+    let output = leukd(folder.path()).args(["check", "--listen", "0.0.0.0:1"]).in_time().unwrap();
     assert!(stderr(&output).contains("--listen: 0.0.0.0:1 can be reached from other machines"));
 }
 
@@ -125,7 +130,7 @@ fn check_tells_of_a_working_configuration_and_of_a_missing_folder() {
     let folder = tempfile::tempdir().unwrap();
     let output = leukd(folder.path())
         .args(["check", "--watch", "absent", "--state", "state"])
-        .output()
+        .in_time()
         .unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("the configuration works"));
@@ -140,7 +145,7 @@ fn check_finds_folders_that_meet_by_a_symbolic_link() {
     std::os::unix::fs::symlink("export", folder.path().join("state")).unwrap();
     let output = leukd(folder.path())
         .args(["check", "--watch", "export", "--state", "state/journal"])
-        .output()
+        .in_time()
         .unwrap();
     assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
     assert!(stderr(&output).contains("by way of symbolic links"), "{}", stderr(&output));
@@ -161,7 +166,7 @@ fn config_show_lists_origins_and_reads_back_the_same() {
     let output = leukd(folder.path())
         .args(["config", "show", "--listen", "127.0.0.1:7"])
         .env("LEUKD__JOURNAL__KEEP_FOR", "30d")
-        .output()
+        .in_time()
         .unwrap();
     let text = stdout(&output);
     assert!(text.contains(&format!("settle_looks = 4 # from {}:2\n", file.display())), "{text}");
@@ -176,7 +181,7 @@ fn config_show_lists_origins_and_reads_back_the_same() {
         let output = leukd(folder.path())
             .args(["config", "show", "--json"])
             .args(arguments)
-            .output()
+            .in_time()
             .unwrap();
         serde_json::from_str(&stdout(&output)).unwrap()
     };
@@ -201,14 +206,14 @@ fn the_card_of_a_quantized_bundle_says_what_that_cost() {
     });
     let bytes = testing::bundle_of(testing::tiny_network(1, Precision::Int8), manifest);
     fs::write(folder.path().join("small.onnx"), bytes).unwrap();
-    let output = leukd(folder.path()).args(["model", "show", "small.onnx"]).output().unwrap();
+    let output = leukd(folder.path()).args(["model", "show", "small.onnx"]).in_time().unwrap();
     let expected = format!(
         "quantized  int8-mse of {}: accuracy -0.25 points, sensitivity +0.50 points, 3 of 400 cells decided otherwise",
         "ab".repeat(32)
     );
     assert!(stdout(&output).contains(&expected), "{}", stdout(&output));
     let output =
-        leukd(folder.path()).args(["model", "show", "small.onnx", "--json"]).output().unwrap();
+        leukd(folder.path()).args(["model", "show", "small.onnx", "--json"]).in_time().unwrap();
     let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(json["quantization"]["flips"], "3");
 }
@@ -231,8 +236,11 @@ fn the_card_says_which_figures_are_cross_validated_over_how_many_models() {
     let bytes = testing::bundle_of(testing::tiny_network(1, Precision::F32), manifest);
     fs::write(folder.path().join("model.onnx"), bytes).unwrap();
     let show = |more: &[&str]| {
-        let output =
-            leukd(folder.path()).args(["model", "show", "model.onnx"]).args(more).output().unwrap();
+        let output = leukd(folder.path())
+            .args(["model", "show", "model.onnx"])
+            .args(more)
+            .in_time()
+            .unwrap();
         stdout(&output)
     };
     let text = show(&[]);
@@ -267,7 +275,7 @@ fn a_closed_output_ends_quietly() {
         .spawn()
         .unwrap();
     drop(child.stdout.take());
-    let status = child.wait().unwrap();
+    let status = child.in_time();
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!((status.code(), said.as_str()), (Some(0), ""));
@@ -284,7 +292,7 @@ fn train_hands_every_argument_over() {
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
     fs::set_permissions(&train, mode).unwrap();
     let output =
-        Command::new(&own).args(["train", "fit", "--epochs", "3", "--help"]).output().unwrap();
+        Command::new(&own).args(["train", "fit", "--epochs", "3", "--help"]).in_time().unwrap();
     assert_eq!(stdout(&output), "fit --epochs 3 --help\n");
     assert_eq!(output.status.code(), Some(7));
 }
@@ -294,7 +302,7 @@ fn train_without_its_program_says_how_to_build_it() {
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("leukd");
     fs::copy(LEUKD, &own).unwrap();
-    let output = Command::new(&own).arg("train").env("PATH", folder.path()).output().unwrap();
+    let output = Command::new(&own).arg("train").env("PATH", folder.path()).in_time().unwrap();
     assert_eq!(output.status.code(), Some(69));
     assert!(
         stderr(&output).contains("cargo build --release -p leukd-train"),
@@ -310,7 +318,7 @@ fn a_daemon_that_is_not_there_is_named_with_how_to_start_it() {
     let url = format!("http://127.0.0.1:{port}");
     for command in ["status", "tail", "results", "reload"] {
         let folder = tempfile::tempdir().unwrap();
-        let output = leukd(folder.path()).arg(command).env("LEUKD_SERVER", &url).output().unwrap();
+        let output = leukd(folder.path()).arg(command).env("LEUKD_SERVER", &url).in_time().unwrap();
         assert_eq!(output.status.code(), Some(69), "{command}");
         let text = stderr(&output);
         assert!(text.contains(&format!("no leukd answers at {url}")), "{text}");

@@ -10,6 +10,8 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
+use machine::bounded::{InTime as _, PATIENCE};
+
 use leukd::cell::synthetic::{self, Kind};
 use leukd::rpc::proto::ClassifyRequest;
 use leukd::rpc::proto::classifier_client::ClassifierClient;
@@ -122,7 +124,7 @@ async fn the_daemon_does_all_its_work_with_every_other_system_call_deadly() {
     let asked = machine
         .in_its_network(&std::env::current_exe().unwrap())
         .args(["--exact", "child_asks_for_classifications", "--ignored"])
-        .output()
+        .in_time()
         .unwrap();
     assert!(asked.status.success(), "{}\n{}", said(&asked), machine.log());
     for command in [
@@ -144,13 +146,18 @@ async fn the_daemon_does_all_its_work_with_every_other_system_call_deadly() {
 async fn child_asks_for_classifications() {
     let mut client = ClassifierClient::connect("http://127.0.0.1:50051").await.unwrap();
     let request = |seed| ClassifyRequest { image: capture(seed), ..Default::default() };
-    client.classify(request(100)).await.unwrap();
+    let one = tokio::time::timeout(PATIENCE, client.classify(request(100))).await;
+    one.expect("an answer in time").unwrap();
     let requests = tokio_stream::iter((101..109).map(request));
     let mut answers = client.classify_stream(requests).await.unwrap().into_inner();
-    let mut count = 0;
-    while answers.message().await.unwrap().is_some() {
-        count += 1;
-    }
+    let all = async {
+        let mut count = 0;
+        while answers.message().await.unwrap().is_some() {
+            count += 1;
+        }
+        count
+    };
+    let count = tokio::time::timeout(PATIENCE, all).await.expect("the stream ends in time");
     assert_eq!(count, 8);
 }
 

@@ -12,7 +12,9 @@ use leukd::rpc::proto::classify_stream_response::Outcome;
 use leukd::rpc::proto::get_result_request::By;
 use leukd::rpc::proto::{self, Decision, Filter};
 use support::refusal::{assert_field, assert_retry, info, item, reason};
-use support::{ALL, Folders, HEM, Harness, REVIEW, assert_gapless, cell_of, path_of, until};
+use support::{
+    ALL, Folders, HEM, Harness, REVIEW, assert_gapless, cell_of, in_time, path_of, until,
+};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -489,7 +491,10 @@ async fn without_a_model_results_are_read_and_a_reload_brings_the_rest() {
 
     let request = HealthCheckRequest { service: "leukd.v1.Classifier".to_owned() };
     let mut watch = HealthClient::new(channel.clone()).watch(request).await.unwrap().into_inner();
-    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(
+        in_time("health", watch.message()).await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
     std::fs::write(&bundle, testing::tiny_bundle("later", 3)).unwrap();
     let reloaded = harness.control().reload_model(reload()).await.unwrap().into_inner();
     assert_eq!(reloaded.model.unwrap().id, "later");
@@ -513,11 +518,14 @@ async fn a_stop_is_seen_by_who_watches_health_and_is_not_held_up_by_it() {
     let request = HealthCheckRequest { service: "leukd.v1.Results".to_owned() };
     let watch = HealthClient::new(harness.channel()).watch(request).await;
     let mut watch = watch.unwrap().into_inner();
-    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    assert_eq!(
+        in_time("health", watch.message()).await.unwrap().unwrap().status(),
+        ServingStatus::Serving
+    );
     let began = Instant::now();
     let drained = harness.drain(Duration::from_secs(8)).await;
     assert!(drained.clean && began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-    let change = watch.message().await;
+    let change = in_time("a change", watch.message()).await;
     assert!(
         matches!(&change, Ok(Some(change)) if change.status() == ServingStatus::NotServing),
         "{change:?}"
@@ -553,7 +561,7 @@ macro_rules! reflects {
                     .await
                     .unwrap()
                     .into_inner();
-                answers.message().await.unwrap().unwrap().message_response.unwrap()
+                in_time("an answer", answers.message()).await.unwrap().unwrap().message_response.unwrap()
             };
             let listed = ask(MessageRequest::ListServices(String::new())).await;
             let MessageResponse::ListServicesResponse(listed) = listed else {

@@ -3,10 +3,15 @@
 //! Skipped where there is no Python 3.11. `.ci/run` holds the bill against CycloneDX's own schema.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use bounded::InTime as _;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +20,7 @@ const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Runs packaging/dependencies.py; the bill of materials, and both files' bytes.
 fn bill() -> Option<(Value, Vec<u8>)> {
-    let old = Command::new("python3").args(["-c", "import tomllib"]).output();
+    let old = Command::new("python3").args(["-c", "import tomllib"]).in_time();
     if !old.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: there is no Python 3.11 here");
         return None;
@@ -24,7 +29,7 @@ fn bill() -> Option<(Value, Vec<u8>)> {
     let output = Command::new("python3")
         .arg(format!("{SOURCE}/packaging/dependencies.py"))
         .arg(folder.path())
-        .output()
+        .in_time()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut bytes = fs::read(folder.path().join("leukd.cdx.json")).unwrap();

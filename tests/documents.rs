@@ -26,12 +26,18 @@ fn is_test(file: &str, name: &str) -> bool {
 fn every_row_names_a_test(document: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let text = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
     let mut rows = 0;
     let mut table = None;
-    for line in text.lines() {
+    for (index, line) in lines.iter().enumerate() {
         if !line.starts_with('|') {
             table = None;
             continue;
+        }
+        if table.is_none() {
+            // A header is what a line of dashes follows; without both it is no table, however much it looks like one.
+            let ruled = lines.get(index + 1).is_some_and(|next| next.starts_with("|---"));
+            assert!(ruled, "{document}: no header above the row {line:?}");
         }
         let has_tests = *table.get_or_insert(line.ends_with("| test |"));
         if !has_tests || line.ends_with("| test |") || line.starts_with("|---") {

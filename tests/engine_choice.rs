@@ -5,6 +5,7 @@ mod support;
 
 use std::path::Path;
 use std::process::{Command, Output};
+use support::bounded::InTime as _;
 
 use leukd::config::settings::Engine;
 use leukd::model::testing;
@@ -14,7 +15,7 @@ use support::Harness;
 fn leukd(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leukd"));
     command.env_clear().env("CONFIGURATION_DIRECTORY", folder).current_dir(folder);
-    command.args(arguments).output().unwrap()
+    command.args(arguments).in_time().unwrap()
 }
 
 fn stdout(output: &Output) -> String {

@@ -329,6 +329,52 @@ fn a_network_that_needs_too_much_memory_is_refused_before_it_takes_any() {
     });
 }
 
+/// A pool that leaves one number a label of the picture's first two channels.
+fn pooled(graph: &mut GraphProto, kernel: i64, stride: i64) {
+    let mut pool = node("MaxPool", &["image"], "logits");
+    let auto = AttributeProto {
+        name: "auto_pad".to_owned(),
+        r#type: AttributeType::String as i32,
+        s: b"SAME_UPPER".to_vec(),
+        ..AttributeProto::default()
+    };
+    pool.attribute = vec![ints("kernel_shape", &[kernel; 2]), ints("strides", &[stride; 2]), auto];
+    only(graph, vec![pool], Vec::new());
+}
+
+#[test]
+fn a_window_whose_tables_would_fill_the_memory_is_refused() {
+    // One place, in which the window is a billion times as large as the picture.
+    assert_graph_refused(&["MaxPool", "window", "model.max_memory"], |graph| {
+        pooled(graph, 60_000, 1 << 16);
+    });
+    // A window that sticks out differently at each of its places.
+    assert_graph_refused(&["MaxPool", "window", "model.max_memory"], |graph| pooled(graph, 127, 1));
+    // One of a usual size is only stopped by what comes out of it.
+    assert_graph_refused(&["output \"logits\"", "not [1, 2]"], |graph| pooled(graph, 7, 1));
+}
+
+#[test]
+fn a_sum_counts_as_the_chain_that_the_engine_makes_of_it() {
+    let many = |kind: &str, count: usize| node(kind, &vec!["image"; count], "logits");
+    for kind in ["Sum", "Mean", "Min", "Max"] {
+        assert_graph_refused(&["5000 nodes; at most 4096"], |graph| {
+            only(graph, vec![many(kind, 5001)], Vec::new());
+        });
+        // 16 million numbers, once and 4,000 times.
+        for (count, refused) in [(2, "its shape is [4000, 4000]"), (4_000, "multiplications")] {
+            assert_graph_refused(&[refused], |graph| {
+                let add = node("Add", &["row", "column"], "table");
+                let side = |name: &str, dims: &[i64]| {
+                    tensor(name, DataType::Float, dims, vec![0; 4 * 4_000])
+                };
+                let stored = vec![side("row", &[1, 4_000]), side("column", &[4_000, 1])];
+                only(graph, vec![add, node(kind, &vec!["table"; count], "logits")], stored);
+            });
+        }
+    }
+}
+
 #[test]
 fn less_memory_may_be_allowed_by_the_settings() {
     let network = sound();

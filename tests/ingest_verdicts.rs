@@ -189,6 +189,6 @@ async fn no_folder_means_no_captures() {
     let settings = IngestSettings::new(&Watch::default(), 8).unwrap();
     let rows = Arc::new(Rows::default());
     let (ingest, mut captures) = Ingest::spawn(&settings, rows, Clock::system()).unwrap();
-    assert_eq!(captures.recv().await, None);
+    assert_eq!(timeout(DEADLINE, captures.recv()).await.unwrap(), None);
     assert!(ingest.status().is_empty());
 }

@@ -1,10 +1,15 @@
 //! The manual pages: each command and each setting has its place there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use bounded::InTime as _;
 
 const LEUKD: &str = env!("CARGO_BIN_EXE_leukd");
 const NOTICE: &str = "For Research Use Only. Not for use in diagnostic procedures.";
@@ -12,7 +17,7 @@ const NOTICE: &str = "For Research Use Only. Not for use in diagnostic procedure
 fn pages() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("man");
-    let output = Command::new(LEUKD).args(["man", "--out"]).arg(&out).output().unwrap();
+    let output = Command::new(LEUKD).args(["man", "--out"]).arg(&out).in_time().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     folder
 }
@@ -23,7 +28,7 @@ fn page(folder: &Path, name: &str) -> String {
 
 /// The commands that a help lists, but for "help" itself.
 fn commands(path: &[String]) -> Vec<String> {
-    let output = Command::new(LEUKD).args(path).arg("--help").output().unwrap();
+    let output = Command::new(LEUKD).args(path).arg("--help").in_time().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let names = listed

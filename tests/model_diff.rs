@@ -1,9 +1,14 @@
 //! What `leukd model diff` promises before one bundle takes another's place.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use bounded::InTime as _;
 
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::manifest::Precision;
@@ -65,7 +70,7 @@ fn diff(at: &Path, images: &str, more: &[&str]) -> Output {
         .current_dir(at)
         .args(["model", "diff", "a.onnx", "b.onnx", images])
         .args(more)
-        .output()
+        .in_time()
         .unwrap()
 }
 

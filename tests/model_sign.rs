@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
+
+use bounded::InTime as _;
 
 use leukd::model::testing;
 use serde_json::Value;
@@ -34,7 +39,7 @@ impl Lab {
     }
 
     fn leukd(&self, arguments: &[&str]) -> Output {
-        self.command(env!("CARGO_BIN_EXE_leukd")).args(arguments).output().unwrap()
+        self.command(env!("CARGO_BIN_EXE_leukd")).args(arguments).in_time().unwrap()
     }
 
     /// Standard output of a command that works.
@@ -195,7 +200,7 @@ fn a_locked_key_takes_its_password_from_the_variable_or_a_file_and_no_other() {
     lab.good(&[&sign[..], &["--password-file", "password"]].concat());
     let mut command = lab.command(env!("CARGO_BIN_EXE_leukd"));
     command.args(sign).env("LEUKD_KEY_PASSWORD", "correct horse");
-    assert!(command.output().unwrap().status.success());
+    assert!(command.in_time().unwrap().status.success());
     lab.good(&["model", "verify", "b3.onnx", "--public-key", "locked.key.pub"]);
 }
 
@@ -257,7 +262,7 @@ fn settings_that_name_no_key_and_no_bundle_are_refused_with_their_line() {
 #[test]
 fn minisign_verifies_what_leukd_signs_and_leukd_what_minisign_signs() {
     let lab = Lab::new();
-    let minisign = |arguments: &[&str]| lab.command("/usr/bin/minisign").args(arguments).output();
+    let minisign = |arguments: &[&str]| lab.command("/usr/bin/minisign").args(arguments).in_time();
     if minisign(&["-v"]).is_err() {
         eprintln!("skipped: minisign is not installed");
         return;

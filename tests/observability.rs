@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use bounded::InTime as _;
 
 use leukd::metrics::{Definition, Kind, METRICS};
 use regex::Regex;
@@ -124,7 +129,7 @@ fn every_alert_names_metrics_that_exist_and_says_what_to_do() {
 #[test]
 fn promtool_takes_the_rules() {
     let Ok(output) =
-        Command::new("promtool").args(["check", "rules"]).arg(file("leukd.rules.yml")).output()
+        Command::new("promtool").args(["check", "rules"]).arg(file("leukd.rules.yml")).in_time()
     else {
         eprintln!("skipped: there is no promtool here");
         return;

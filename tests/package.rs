@@ -7,21 +7,27 @@ mod machine;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use machine::bounded::InTime as _;
 
 use leukd::cell::synthetic::{self, Kind};
 use machine::{Machine, SOURCE, said};
+
+/// A package takes minutes where nothing of it is built yet.
+const BUILT: Duration = Duration::from_secs(1200);
 
 const EXPORT: &str = "/srv/microscope/export";
 
 /// The package as it is; none where it cannot be built here.
 fn package(folder: &Path) -> Option<PathBuf> {
-    let tool = Command::new("cargo").args(["deb", "--version"]).output();
+    let tool = Command::new("cargo").args(["deb", "--version"]).in_time();
     if !tool.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: cargo-deb is not installed");
         return None;
     }
     let script = format!("{SOURCE}/packaging/deb.sh");
-    let built = Command::new(script).arg("--fast").arg(folder).output().unwrap();
+    let built = Command::new(script).arg("--fast").arg(folder).within(BUILT).unwrap();
     assert!(built.status.success(), "{}", said(&built));
     let text = String::from_utf8(built.stdout).unwrap();
     Some(PathBuf::from(text.lines().last().unwrap().trim()))
@@ -31,7 +37,7 @@ fn package(folder: &Path) -> Option<PathBuf> {
 fn repacked(package: &Path, version: &str, folder: &Path) -> PathBuf {
     let (tree, file) = (folder.join(version), folder.join(format!("{version}.deb")));
     let run = |command: &mut Command| {
-        let output = command.output().unwrap();
+        let output = command.in_time().unwrap();
         assert!(output.status.success(), "{}", said(&output));
     };
     run(Command::new("dpkg-deb").arg("--raw-extract").args([package, &tree]));

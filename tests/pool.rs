@@ -12,6 +12,9 @@ use leukd::model::pool::{INTERACTIVE_IN_A_ROW, Lane, Pool, PoolError};
 
 const LONG: Duration = Duration::from_secs(30);
 
+/// No test waits longer for a job to begin.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Polls once: the job is queued, or its caller waits for a place.
 fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -56,7 +59,7 @@ async fn a_full_interactive_lane_turns_away_at_once_and_a_full_backlog_waits() {
     let (release, released) = channel();
     let mut running = pin!(pool.run(Lane::Interactive, hold(released, began)));
     assert!(poll(running.as_mut()).is_pending());
-    begins.recv().unwrap();
+    begins.recv_timeout(PATIENCE).unwrap();
     let mut queued = pin!(pool.run(Lane::Interactive, |_| 1));
     assert!(poll(queued.as_mut()).is_pending());
     assert_eq!(pool.run(Lane::Interactive, |_| 2).await, Err(PoolError::Full));
@@ -78,7 +81,7 @@ async fn a_backlog_caller_that_gives_up_takes_no_place_with_it() {
     let (release, released) = channel();
     let mut running = pin!(pool.run(Lane::Interactive, hold(released, began)));
     assert!(poll(running.as_mut()).is_pending());
-    begins.recv().unwrap();
+    begins.recv_timeout(PATIENCE).unwrap();
     let ran = Arc::new(Mutex::new(Vec::new()));
     let note = |number: u32| {
         let ran = Arc::clone(&ran);
@@ -103,7 +106,7 @@ async fn neither_lane_starves_the_other() {
     let (release, released) = channel();
     let mut running = pin!(pool.run(Lane::Backlog, hold(released, began)));
     assert!(poll(running.as_mut()).is_pending());
-    begins.recv().unwrap();
+    begins.recv_timeout(PATIENCE).unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut waiting = Vec::new();
     for lane in [Lane::Backlog, Lane::Interactive].into_iter().cycle().take(24) {
@@ -144,7 +147,7 @@ async fn a_stop_ends_requests_throws_the_backlog_away_and_takes_nothing_new() {
     let (release, released) = channel();
     let mut running = pin!(pool.run(Lane::Interactive, hold(released, began)));
     assert!(poll(running.as_mut()).is_pending());
-    begins.recv().unwrap();
+    begins.recv_timeout(PATIENCE).unwrap();
     let mut request = pin!(pool.run(Lane::Interactive, |_| 1));
     let mut capture = pin!(pool.run(Lane::Backlog, |_| 2));
     assert!(poll(request.as_mut()).is_pending());
@@ -168,7 +171,7 @@ async fn a_stop_does_not_wait_beyond_its_deadline() {
     let (release, released) = channel();
     let mut running = pin!(pool.run(Lane::Interactive, hold(released, began)));
     assert!(poll(running.as_mut()).is_pending());
-    begins.recv().unwrap();
+    begins.recv_timeout(PATIENCE).unwrap();
     let mut request = pin!(pool.run(Lane::Interactive, |_| 1));
     assert!(poll(request.as_mut()).is_pending());
     assert!(!pool.shutdown(Duration::ZERO));

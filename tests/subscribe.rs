@@ -13,7 +13,8 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use support::refusal::{assert_field, assert_retry, info, reason};
 use support::{
-    ALL, HEM, Harness, REVIEW, WEAK_ALL, cell_of, next, next_results, path_of, probability, until,
+    ALL, HEM, Harness, REVIEW, WEAK_ALL, cell_of, in_time, next, next_results, path_of,
+    probability, until,
 };
 use tonic::{Code, Status, Streaming};
 
@@ -290,25 +291,28 @@ async fn filters_let_through_what_matches_and_heartbeats_move_the_cursor_past_th
 
 /// The results of a stream until a heartbeat says that everything up to `newest` was seen.
 async fn up_to(stream: &mut Streaming<proto::Event>, newest: u64) -> Vec<proto::Result> {
-    let mut results = Vec::new();
-    let mut seen = 0;
-    loop {
-        match next(stream).await.kind.unwrap() {
-            event::Kind::Hello(_) => {}
-            event::Kind::Result(result) => {
-                seen = result.sequence;
-                results.push(result);
-            }
-            event::Kind::Heartbeat(heartbeat) => {
-                assert!(heartbeat.sequence >= seen && heartbeat.at.is_some());
-                seen = heartbeat.sequence;
-                if seen >= newest {
-                    return results;
+    let seen_all = async {
+        let mut results = Vec::new();
+        let mut seen = 0;
+        loop {
+            match next(stream).await.kind.unwrap() {
+                event::Kind::Hello(_) => {}
+                event::Kind::Result(result) => {
+                    seen = result.sequence;
+                    results.push(result);
                 }
+                event::Kind::Heartbeat(heartbeat) => {
+                    assert!(heartbeat.sequence >= seen && heartbeat.at.is_some());
+                    seen = heartbeat.sequence;
+                    if seen >= newest {
+                        return results;
+                    }
+                }
+                event::Kind::Gap(gap) => panic!("{gap:?}"),
             }
-            event::Kind::Gap(gap) => panic!("{gap:?}"),
         }
-    }
+    };
+    in_time("all results", seen_all).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

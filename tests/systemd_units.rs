@@ -1,10 +1,15 @@
 //! The shipped unit works with the shipped settings and passes systemd's own check.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
+
+use bounded::InTime as _;
 
 use leukd::config::Settings;
 use leukd::config::units::Span;
@@ -90,7 +95,7 @@ fn analyze(arguments: &[&str], with: Option<&Path>) -> Option<Output> {
         fs::create_dir(&drop_ins).unwrap();
         fs::copy(file, drop_ins.join(file.file_name().unwrap())).unwrap();
     }
-    let output = Command::new("systemd-analyze").args(arguments).arg(&copy).output();
+    let output = Command::new("systemd-analyze").args(arguments).arg(&copy).in_time();
     if output.is_err() {
         eprintln!("skipped: there is no systemd-analyze here");
     }

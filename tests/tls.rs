@@ -194,6 +194,26 @@ async fn a_replacement_that_does_not_work_keeps_the_old_certificate_and_is_told_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_that_has_ended_or_not_begun_does_not_displace_a_certificate_in_its_time() {
+    let ca = Ca::new("ca");
+    let harness = start(&ca, None).await;
+    let root = harness.folders.root.path().to_owned();
+    // Over a connection of its own each time: clients take the old certificate still.
+    let degraded = async || status(&harness, &ca, None).await.unwrap().unwrap().degraded;
+    for (pair, says) in [
+        (ca.ended_server(), "server.pem ended at 2021-01-01T00:00:00Z"),
+        (ca.future_server(), "server.pem is valid only from 2090-01-01T00:00:00Z on"),
+    ] {
+        pair.write(&root, "server");
+        let told = until("a degradation", async || degraded().await.into_iter().next()).await;
+        assert_eq!(told.component, "certificate");
+        assert!(told.message.contains(says), "{}", told.message);
+        ca.server().write(&root, "server");
+        until("the recovery", async || degraded().await.is_empty().then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_ended_certificate_is_told_and_the_folder_is_served_all_the_same() {
     let ca = Ca::new("ca");
     let folders = Folders::new();

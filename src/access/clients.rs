@@ -14,8 +14,8 @@ pub struct Allowance {
     pub requests: u32,
     /// Calls that stream.
     pub streams: u32,
-    /// Bytes of requests that have arrived and are not answered yet. Those of a stream do not count: it holds a
-    /// few images at a time, and its client is held back by flow control.
+    /// Bytes of requests, and of messages of streams, that have arrived and are not answered yet. One that is still
+    /// arriving counts as far as it has come.
     pub bytes: u64,
 }
 
@@ -124,6 +124,16 @@ impl Place {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Gives back so many of the bytes that were counted: they are answered.
+    pub fn release(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        let mut usage = self.clients.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(usage) = usage.get_mut(&self.client) {
+            usage.bytes = usage.bytes.saturating_sub(bytes);
+        }
+    }
 }
 
 impl Drop for Place {
@@ -157,6 +167,8 @@ mod tests {
         first.add(7).unwrap();
         assert_eq!(first.add(4), Err(Exceeded::Bytes(10)));
         first.add(3).unwrap();
+        first.release(5);
+        first.add(5).unwrap();
         other.add(10).unwrap();
         drop(first);
         let mut third = clients.begin("a", Kind::Request).unwrap();

@@ -3,7 +3,10 @@
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::process::Uid;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::Scope;
@@ -132,10 +135,10 @@ fn edit(
     let io = |error: std::io::Error| EditError::Io(format!("{shown} cannot be changed: {error}"));
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
-    // Two who edit at once take turns, so that neither's change is lost.
-    let turn = std::fs::File::open(folder).map_err(io)?;
-    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive)
-        .map_err(|error| io(error.into()))?;
+    if matches!(missing, Missing::Refuse) {
+        std::fs::symlink_metadata(file).map_err(io)?;
+    }
+    let _turn = Turn::take(file, folder)?;
     let before = match std::fs::symlink_metadata(file) {
         Ok(_) => {
             let metadata = std::fs::metadata(file).map_err(io)?;
@@ -174,7 +177,58 @@ fn edit(
     }
     new.as_file().sync_all().map_err(io)?;
     new.persist(&target).map_err(|error| io(error.error))?;
-    turn.sync_all().map_err(io)
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+/// How long somebody waits for another who edits the same file.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Two who edit at once take turns, so that neither's change is lost. The lock is on a file of its own beside the access
+/// file, which only who may write that one can open: on the folder, or the access file itself, whoever may read it could
+/// hold everybody up. It stays there: removed, it could be another's by then.
+struct Turn(#[expect(dead_code, reason = "held, not read")] std::fs::File);
+
+impl Turn {
+    fn take(file: &Path, folder: &Path) -> Result<Self, EditError> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.join(format!(".{name}.lock"));
+        let shown = path.display();
+        let io = |error: rustix::io::Errno| {
+            EditError::Io(format!("{shown} cannot be locked: {}", std::io::Error::from(error)))
+        };
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lock = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(io)?;
+        let own = rustix::process::geteuid().as_raw();
+        let stat = rustix::fs::fstat(&lock).map_err(io)?;
+        let owner = std::fs::metadata(file).ok().map(|metadata| metadata.uid());
+        if stat.st_uid != own && stat.st_uid != 0 && Some(stat.st_uid) != owner {
+            let what = format!("{shown} is the user {}'s: remove it, whoever that is", stat.st_uid);
+            return Err(EditError::Io(what));
+        }
+        // Whatever made it: nobody else is to open it from now on, and its file's owner is.
+        rustix::fs::fchmod(&lock, Mode::RUSR | Mode::WUSR).map_err(io)?;
+        if let Some(owner) = owner.filter(|owner| own == 0 && *owner != stat.st_uid) {
+            rustix::fs::fchown(&lock, Some(Uid::from_raw(owner)), None).map_err(io)?;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self(lock.into())),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(EditError::Io(format!(
+                        "{} is being changed by another leukd for {} s now, which has {shown} locked (`fuser` names \
+                         it): try again when that has ended",
+                        file.display(),
+                        PATIENCE.as_secs()
+                    )));
+                }
+                Err(error) => return Err(io(error)),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +272,27 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&file).unwrap().trim_end(), text.trim_end());
         assert!(matches!(revoke(&file, "two"), Err(EditError::NoToken { .. })));
         assert!(matches!(revoke(&folder.path().join("none"), "x"), Err(EditError::Io(_))));
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        left.sort();
+        let lock = folder.path().join(".access.toml.lock");
+        assert_eq!(left, [lock.clone(), file], "nothing is left over but the lock");
+        assert_eq!(std::fs::metadata(lock).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn nobody_is_waited_for_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("access.toml");
+        add(&file, &entry("one", Token::new().unwrap().hash()), None).unwrap();
+        let lock = std::fs::File::open(folder.path().join(".access.toml.lock")).unwrap();
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+        let began = Instant::now();
+        let error = revoke(&file, "one").unwrap_err();
+        assert!((PATIENCE..3 * PATIENCE).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert!(error.to_string().contains("by another leukd for 5 s now"), "{error}");
+        drop(lock);
+        revoke(&file, "one").unwrap();
     }
 
     #[test]

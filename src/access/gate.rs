@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::clients::Clients;
 use super::kept::Kept;
+use super::place::Place;
 use super::refusals::Refusals;
 use super::rules::Rules;
 use super::token::{self, TokenHash};
@@ -54,9 +55,10 @@ impl Peer {
     #[must_use]
     pub fn place(&self) -> String {
         match self {
-            Self::Tcp { address, .. } => address.ip().to_canonical().to_string(),
-            Self::Unix { uid } => format!("unix uid:{uid}"),
+            Self::Tcp { address, .. } => Place::of(address.ip()),
+            Self::Unix { uid } => Place::User(*uid),
         }
+        .to_string()
     }
 }
 
@@ -312,9 +314,10 @@ mod tests {
         let conditions = Conditions::new(clock.clone());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), rules_text()).unwrap();
-        let rules = Kept::read(vec![file.path().to_owned()], Component::Access, conditions, |c| {
-            Rules::parse(&c[0])
-        });
+        let rules =
+            Kept::read(vec![file.path().to_owned()], Component::Access, conditions, |c, _| {
+                Rules::parse(&c[0])
+            });
         let clients = Clients::new(Allowance { requests: 1, streams: 1, bytes: 1 });
         let refusals = Refusals::new(clock.clone(), Arc::new(Nowhere));
         let rules = with_rules.then(|| Arc::new(rules.unwrap()));

@@ -15,7 +15,8 @@ use crate::result::Digest;
 /// The largest file that is read, in bytes: far above any certificate chain or list of tokens.
 const LARGEST: u64 = 1 << 20;
 
-type Parse<T> = Box<dyn Fn(&[Vec<u8>]) -> Result<T, String> + Send + Sync>;
+/// Takes the files' contents, and what counts now.
+type Parse<T> = Box<dyn Fn(&[Vec<u8>], Option<&T>) -> Result<T, String> + Send + Sync>;
 
 /// What some files say, kept in step with them.
 pub struct Kept<T> {
@@ -55,7 +56,7 @@ impl<T> fmt::Debug for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// Reads `files` for the first time. Blocks.
+    /// Reads `files` for the first time. Blocks. `parse` takes their contents and, later, what counts until then.
     ///
     /// # Errors
     /// They cannot be read, or `parse` does not take them: one sentence.
@@ -63,10 +64,10 @@ impl<T> Kept<T> {
         files: Vec<PathBuf>,
         component: Component,
         conditions: Conditions,
-        parse: impl Fn(&[Vec<u8>]) -> Result<T, String> + Send + Sync + 'static,
+        parse: impl Fn(&[Vec<u8>], Option<&T>) -> Result<T, String> + Send + Sync + 'static,
     ) -> Result<Self, String> {
         let contents = contents(&files)?;
-        let value = parse(&contents)?;
+        let value = parse(&contents, None)?;
         let seen = Seen { good: digest(&Ok(contents)), bad: None, told: false };
         Ok(Self {
             current: ArcSwap::from_pointee(value),
@@ -103,7 +104,8 @@ impl<T> Kept<T> {
             }
             return false;
         }
-        let error = match found.and_then(|contents| (self.parse)(&contents)) {
+        let error = match found.and_then(|contents| (self.parse)(&contents, Some(&*self.current())))
+        {
             Ok(value) => {
                 self.current.store(Arc::new(value));
                 *seen = Seen { good: now, bad: None, told: false };
@@ -183,7 +185,7 @@ mod tests {
 
     fn kept(file: &Path) -> (Kept<u32>, Conditions) {
         let conditions = Conditions::new(Clock::manual(Timestamp(0)));
-        let parse = |contents: &[Vec<u8>]| {
+        let parse = |contents: &[Vec<u8>], _: Option<&u32>| {
             let text = String::from_utf8(contents[0].clone()).map_err(|e| e.to_string())?;
             text.parse::<u32>().map_err(|error| format!("{text:?}: {error}"))
         };

@@ -9,12 +9,14 @@
 //! | `edit.rs` | adds to the access file and takes away, with the administrator's remarks left in place |
 //! | `kept.rs` | a file that is read again when it changes; the last good one counts |
 //! | `clients.rs` | what each client has under way, and how much it may |
+//! | `place.rs` | where a caller comes from, as he is counted |
 //! | `refusals.rs` | who was turned away, told once a minute |
 
 pub mod clients;
 pub mod edit;
 pub mod gate;
 pub mod kept;
+pub mod place;
 pub mod refusals;
 pub mod rules;
 pub mod token;

@@ -1,6 +1,6 @@
-//! Who was turned away. Each is told once: the first of a kind at once, those that follow within a minute
-//! together. A flood of them is one record a minute for each address and reason, and the map of addresses is
-//! bounded.
+//! Who was turned away. Each is told once: the first of a kind at once, those that follow within a minute together, and no
+//! more than so many a minute whatever their kinds. Whoever may not come in must not be able to fill the disk: what is too
+//! much for a minute, or comes while the disk is full, is counted and told later. The map of kinds is bounded.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,8 +13,11 @@ use crate::result::Timestamp;
 /// How long refusals of one kind are gathered.
 pub const GATHER: Duration = Duration::from_secs(60);
 
-/// The most addresses and reasons that are told apart; the rest are told together, as [`OTHERS`].
-const MOST: usize = 1024;
+/// The most places and reasons that are told apart; the rest are told together, as [`OTHERS`].
+const MOST: usize = 64;
+
+/// The most that is told in a minute: some 16 kB of the audit chain.
+const A_MINUTE: u32 = 16;
 
 /// The peer of what exceeds `MOST`.
 pub const OTHERS: &str = "others";
@@ -24,7 +27,7 @@ pub const OTHERS: &str = "others";
 pub struct Refusal {
     /// When the last of them was.
     pub at: Timestamp,
-    /// From where: an IP address, `unix` with the user, or [`OTHERS`].
+    /// From where: a [`Place`](super::place::Place), or [`OTHERS`].
     pub peer: String,
     /// Who it was, as far as that is known: the last of them; else empty.
     pub client: String,
@@ -51,6 +54,11 @@ impl Refusal {
 pub trait Record: Send + Sync + fmt::Debug {
     /// Takes down refusals of one kind.
     fn refused(&self, refusal: &Refusal);
+
+    /// Whether there is room for more than what must be told.
+    fn has_room(&self) -> bool {
+        true
+    }
 }
 
 /// Refusals on their way to be recorded. Cheap to clone; every clone is the same.
@@ -58,12 +66,33 @@ pub trait Record: Send + Sync + fmt::Debug {
 pub struct Refusals {
     clock: Clock,
     record: Arc<dyn Record>,
-    gathered: Arc<Mutex<HashMap<(String, &'static str), Gathered>>>,
+    gathered: Arc<Mutex<Kinds>>,
+}
+
+#[derive(Debug, Default)]
+struct Kinds {
+    of: HashMap<(String, &'static str), Gathered>,
+    /// When the minute began in which `told` were told.
+    minute: Duration,
+    told: u32,
+}
+
+impl Kinds {
+    /// Whether one more may be told; that one counts.
+    fn may_tell(&mut self, now: Duration) -> bool {
+        if now.saturating_sub(self.minute) >= GATHER {
+            (self.minute, self.told) = (now, 0);
+        }
+        let may = self.told < A_MINUTE;
+        self.told += u32::from(may);
+        may
+    }
 }
 
 #[derive(Debug)]
 struct Gathered {
-    since: Duration,
+    /// When it was told last; none where it never was.
+    told: Option<Duration>,
     at: Timestamp,
     client: String,
     message: String,
@@ -80,52 +109,61 @@ impl Refusals {
     /// Notes that somebody was turned away.
     pub fn note(&self, peer: &str, client: &str, reason: &'static str, message: &str) {
         let (at, now) = (self.clock.wall(), self.clock.monotonic());
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (peer.to_owned(), reason);
-        if gathered.len() >= MOST && !gathered.contains_key(&key) {
+        if kinds.of.len() >= MOST && !kinds.of.contains_key(&key) {
             OTHERS.clone_into(&mut key.0);
         }
-        if let Some(gathered) = gathered.get_mut(&key) {
+        if let Some(gathered) = kinds.of.get_mut(&key) {
             gathered.count += 1;
             gathered.at = at;
             client.clone_into(&mut gathered.client);
             message.clone_into(&mut gathered.message);
             return;
         }
-        let peer = key.0.clone();
-        let (none, count) = (String::new(), 0);
-        gathered
-            .insert(key, Gathered { since: now, at, client: none.clone(), message: none, count });
-        drop(gathered);
-        let (client, message) = (client.to_owned(), message.to_owned());
-        self.tell(&Refusal { at, peer, client, reason, message, count: 1 });
+        let (peer, client, message) = (key.0.clone(), client.to_owned(), message.to_owned());
+        let at_once = self.record.has_room() && kinds.may_tell(now);
+        let (told, count) = if at_once { (Some(now), 0) } else { (None, 1) };
+        let gathered =
+            Gathered { told, at, client: client.clone(), message: message.clone(), count };
+        kinds.of.insert(key, gathered);
+        drop(kinds);
+        if at_once {
+            self.tell(&Refusal { at, peer, client, reason, message, count: 1 });
+        }
     }
 
-    /// Records what was gathered long enough; all of it when the daemon stops. Call it every few seconds.
+    /// Records what was gathered long enough, as far as there is room; all of it when the daemon stops. Call it every few
+    /// seconds.
     pub fn flush(&self, all: bool) {
         let now = self.clock.monotonic();
-        let mut due = Vec::new();
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        gathered.retain(|(peer, reason), kind| {
-            if !all && now.saturating_sub(kind.since) < GATHER {
-                return true;
+        let may_tell = all || self.record.has_room();
+        let mut kinds = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over =
+            |kind: &Gathered| kind.told.is_none_or(|told| now.saturating_sub(told) >= GATHER);
+        kinds.of.retain(|_, kind| kind.count > 0 || !is_over(kind));
+        let due = kinds.of.iter().filter(|(_, kind)| kind.count > 0 && (all || is_over(kind)));
+        let mut due: Vec<_> = due.map(|(key, kind)| (kind.told, kind.at, key.clone())).collect();
+        // Whoever waits longest is first.
+        due.sort();
+        let mut refusals = Vec::new();
+        for (_, _, key) in due {
+            if !(all || may_tell && kinds.may_tell(now)) {
+                break;
             }
-            if kind.count == 0 {
-                return false;
-            }
-            due.push(Refusal {
+            let Some(kind) = kinds.of.get_mut(&key) else { continue };
+            kind.told = Some(now);
+            refusals.push(Refusal {
                 at: kind.at,
-                peer: peer.clone(),
+                peer: key.0,
                 client: std::mem::take(&mut kind.client),
-                reason,
+                reason: key.1,
                 message: std::mem::take(&mut kind.message),
                 count: std::mem::take(&mut kind.count),
             });
-            kind.since = now;
-            true
-        });
-        drop(gathered);
-        for refusal in &due {
+        }
+        drop(kinds);
+        for refusal in &refusals {
             self.tell(refusal);
         }
     }
@@ -175,18 +213,55 @@ mod tests {
     }
 
     #[test]
-    fn a_million_addresses_fill_no_map() {
+    fn a_million_addresses_fill_no_map_and_no_disk() {
         let clock = Clock::manual(Timestamp(0));
         let book = Arc::new(Book::default());
         let refusals = Refusals::new(clock.clone(), Arc::clone(&book) as Arc<dyn Record>);
+        let told = || book.0.lock().unwrap().len();
         for number in 0..20_000 {
             refusals.note(&format!("10.0.0.{number}"), "", "BAD_TOKEN", "");
         }
-        assert_eq!(refusals.gathered.lock().unwrap().len(), MOST + 1);
-        clock.advance(GATHER);
+        assert_eq!(refusals.gathered.lock().unwrap().of.len(), MOST + 1);
         refusals.flush(false);
+        assert_eq!(told(), A_MINUTE as usize);
+        for minute in 2..=10 {
+            let before = told();
+            clock.advance(GATHER);
+            refusals.flush(false);
+            assert!(told() - before <= A_MINUTE as usize, "minute {minute}");
+        }
         let counted: u64 = book.0.lock().unwrap().iter().map(|line| line.2).sum();
-        assert_eq!(counted, 20_000);
-        assert!(book.0.lock().unwrap().len() <= MOST + 2);
+        assert_eq!(counted, 20_000, "late, and not one is missing");
+        assert!(refusals.gathered.lock().unwrap().of.is_empty());
+    }
+
+    #[derive(Debug, Default)]
+    struct Full(Book, std::sync::atomic::AtomicBool);
+
+    impl Record for Full {
+        fn refused(&self, refusal: &Refusal) {
+            self.0.refused(refusal);
+        }
+
+        fn has_room(&self) -> bool {
+            !self.1.load(std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_while_there_is_no_room_and_all_of_it_later() {
+        let clock = Clock::manual(Timestamp(0));
+        let book = Arc::new(Full::default());
+        book.1.store(true, std::sync::atomic::Ordering::Relaxed);
+        let refusals = Refusals::new(clock.clone(), Arc::clone(&book) as Arc<dyn Record>);
+        for _ in 0..100 {
+            refusals.note("10.0.0.1", "", "BAD_TOKEN", "");
+            clock.advance(GATHER);
+            refusals.flush(false);
+        }
+        assert!(book.0.0.lock().unwrap().is_empty());
+        book.1.store(false, std::sync::atomic::Ordering::Relaxed);
+        refusals.flush(false);
+        assert_eq!(*book.0.0.lock().unwrap(), [("10.0.0.1".to_owned(), "BAD_TOKEN", 100)]);
     }
 }

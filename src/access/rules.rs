@@ -20,6 +20,7 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use toml::Spanned;
 use toml::value::Datetime;
 
@@ -175,6 +176,26 @@ impl Rules {
     #[must_use]
     pub fn user(&self, uid: u32) -> Option<Scopes> {
         self.users.iter().find(|(known, _)| *known == uid).map(|(_, scopes)| *scopes)
+    }
+
+    /// Every entry for the audit chain: who, with his scopes; of a token the beginning of its digest, by which two of one
+    /// name are told apart, and when it ends.
+    #[must_use]
+    pub fn told(&self) -> Map<String, Value> {
+        let scopes = |scopes: Scopes| scopes.iter().map(Scope::as_str).collect::<Vec<_>>();
+        let tokens = self.tokens.iter().map(|rule| {
+            let mut told =
+                json!({"scopes": scopes(rule.scopes), "sha256": &rule.hash.to_hex()[..16]});
+            if let Some(expires) = rule.expires {
+                told["expires"] = expires.to_rfc3339().into();
+            }
+            (format!("token:{}", rule.name), told)
+        });
+        let certificates =
+            self.certificates.iter().map(|(name, own)| (format!("cert:{name}"), own));
+        let users = self.users.iter().map(|(uid, own)| (format!("uid:{uid}"), own));
+        let others = certificates.chain(users);
+        tokens.chain(others.map(|(who, own)| (who, json!({"scopes": scopes(*own)})))).collect()
     }
 
     /// Every token.

@@ -1,5 +1,6 @@
 //! `leukd serve`: the daemon.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -128,6 +129,26 @@ async fn tick(beat: &mut Option<tokio::time::Interval>) {
     }
 }
 
+/// With less free space than this a journal may not open: SQLite wants 32 KiB beside the file before it reads anything, a
+/// new or older one some more.
+const ROOM: u64 = 1 << 20;
+
+fn is_full(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory)
+        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM)
+}
+
+/// Waits until there is space, however long that takes: a process that ended would be started again a few times and then
+/// never more.
+async fn space(directory: &Path, notifier: &Notifier) {
+    let pause = Duration::from_secs(1);
+    while is_full(directory) {
+        notifier.extend_timeout(pause * 30);
+        notifier.status(&format!("waiting for space: the disk of {} is full", directory.display()));
+        tokio::time::sleep(pause).await;
+    }
+}
+
 async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
     let signal = |kind| {
         unix::signal(kind)
@@ -138,7 +159,19 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
     let mut hangup = signal(SignalKind::hangup())?;
     let notifier = Notifier::new();
     let drain = settings.rpc.drain.0;
-    let mut daemon = start(settings, clock).await?;
+    let mut daemon = loop {
+        let error = match start(settings.clone(), clock.clone()).await {
+            Ok(daemon) => break daemon,
+            Err(error @ CliError::Io(_)) if is_full(&settings.journal.directory) => error,
+            Err(error) => return Err(error),
+        };
+        tracing::error!("{error}; leukd waits for space and starts by itself when there is some");
+        tokio::select! {
+            () = space(&settings.journal.directory, &notifier) => {}
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        }
+    };
     let address = daemon.place().to_owned();
     notifier.ready(&format!("listening on {address}; loading the model"));
     let vitals = daemon.vitals();

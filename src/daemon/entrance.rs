@@ -1,7 +1,8 @@
 //! Keys, rules and limits → the way in; and what keeps them in step with their files.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
 use crate::config::files::KeyFile;
 use crate::config::settings::{ClientAuth, Settings};
-use crate::journal::{AuditEvent, Journal};
+use crate::journal::{AuditEvent, Journal, WeakJournal};
 use crate::result::Timestamp;
 use crate::rpc::transport::{ServerKeys, TlsFiles};
 
@@ -36,6 +37,8 @@ pub(super) struct Keys {
     pub(super) gate: Arc<Gate>,
     conditions: Conditions,
     clock: Clock,
+    /// Where the audit chain is, once the daemon runs.
+    journal: Arc<OnceLock<WeakJournal>>,
 }
 
 /// Reads keys and rules. Blocks.
@@ -50,7 +53,7 @@ pub(super) fn open(
     for doubt in doubts(settings) {
         tracing::warn!("{doubt}");
     }
-    let tls = tls(settings, conditions)?.map(Arc::new);
+    let tls = tls(settings, conditions, clock)?.map(Arc::new);
     let rules = rules(settings, conditions)?.map(Arc::new);
     let limits = &settings.access;
     let clients = Clients::new(Allowance {
@@ -59,26 +62,31 @@ pub(super) fn open(
         bytes: limits.max_bytes.0,
     });
     let (tell, failures) = mpsc::channel(WAITING);
-    let refusals = Refusals::new(clock.clone(), Arc::new(ToAudit(tell)));
+    let refusals = Refusals::new(clock.clone(), Arc::new(ToAudit(tell, conditions.clone())));
     let certificates = settings.tls.client_ca.is_some();
     let gate = Gate::new(rules.clone(), certificates, clock.clone(), clients, refusals);
     let gate = Arc::new(gate);
     let (conditions, clock) = (conditions.clone(), clock.clone());
-    Ok((Keys { tls, rules, gate, conditions, clock }, LoginFailures(failures)))
+    let journal = Arc::default();
+    Ok((Keys { tls, rules, gate, conditions, clock, journal }, LoginFailures(failures)))
 }
 
-/// How many records of login failures wait for the journal. There is one a minute for each address and reason.
+/// How many records of login failures wait for the journal: more than are ever told at once.
 const WAITING: usize = 256;
 
 /// Hands login failures to the journal's audit chain.
 #[derive(Debug)]
-struct ToAudit(mpsc::Sender<Refusal>);
+struct ToAudit(mpsc::Sender<Refusal>, Conditions);
 
 impl Record for ToAudit {
     fn refused(&self, refusal: &Refusal) {
         if refusal.is_login_failure() && self.0.try_send(refusal.clone()).is_err() {
             tracing::error!("the journal is too slow: this login failure is in the log alone");
         }
+    }
+
+    fn has_room(&self) -> bool {
+        !self.1.holds(&Component::Disk)
     }
 }
 
@@ -87,14 +95,20 @@ impl Record for ToAudit {
 pub(super) struct LoginFailures(mpsc::Receiver<Refusal>);
 
 impl LoginFailures {
-    /// Stores them until the daemon ends.
-    pub(super) async fn keep(mut self, journal: Journal) {
-        while let Some(refusal) = self.0.recv().await {
+    /// Stores them until there are no more and `last` says that no more will come.
+    pub(super) async fn keep(mut self, journal: Journal, last: CancellationToken) {
+        loop {
+            let refusal = tokio::select! {
+                biased;
+                refusal = self.0.recv() => refusal,
+                () = last.cancelled() => None,
+            };
+            let Some(refusal) = refusal else { return };
             let Refusal { peer, client, reason, message, count, .. } = refusal;
             let reason = format!("{reason}: {message}");
             let event = AuditEvent::LoginFailure { peer, client, reason, count };
             if let Err(error) = journal.audit(event).await {
-                tracing::error!("a login failure is not in the audit chain: {error}");
+                tracing::error!("a login failure is not in the audit chain yet: {error}");
             }
         }
     }
@@ -107,6 +121,7 @@ fn located(key: &'static str, file: &KeyFile) -> Result<PathBuf, StartError> {
 fn tls(
     settings: &Settings,
     conditions: &Conditions,
+    clock: &Clock,
 ) -> Result<Option<Kept<ServerKeys>>, StartError> {
     let tls = &settings.tls;
     let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else { return Ok(None) };
@@ -119,11 +134,18 @@ fn tls(
         },
         client_required: tls.client == ClientAuth::Required,
     };
-    let parse = files.clone();
-    let kept =
-        Kept::read(files.paths(), Component::Certificate, conditions.clone(), move |contents| {
-            parse.load(contents)
-        });
+    let (paths, clock) = (files.paths(), clock.clone());
+    let parse = move |contents: &[Vec<u8>], before: Option<&ServerKeys>| {
+        let keys = files.load(contents)?;
+        // At a start there is nothing better.
+        if let Some(before) = before {
+            keys.may_replace(before, clock.wall()).map_err(|what| {
+                format!("the certificate in {} {what}", files.certificate.display())
+            })?;
+        }
+        Ok(keys)
+    };
+    let kept = Kept::read(paths, Component::Certificate, conditions.clone(), parse);
     kept.map(Some).map_err(|message| StartError::Setting { key: "tls.certificate", message })
 }
 
@@ -131,7 +153,7 @@ fn rules(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<Rul
     let Some(file) = &settings.access.file else { return Ok(None) };
     let path = located("access.file", file)?;
     let shown = path.display().to_string();
-    let parse = move |contents: &[Vec<u8>]| {
+    let parse = move |contents: &[Vec<u8>], _: Option<&Rules>| {
         let content = contents.first().map_or(&[][..], Vec::as_slice);
         Rules::parse(content).map_err(|what| format!("{shown}: {what}"))
     };
@@ -160,7 +182,7 @@ pub fn examine(settings: &Settings) -> Result<Vec<String>, StartError> {
     let clock = Clock::system();
     let conditions = Conditions::new(clock.clone());
     let mut doubts = doubts(settings);
-    if let Some(keys) = tls(settings, &conditions)? {
+    if let Some(keys) = tls(settings, &conditions, &clock)? {
         let end = keys.current().not_after;
         if clock.wall().0 > end.0.saturating_sub(SOON_MS) {
             doubts.push(format!("tls.certificate: ends at {}: renew it", end.to_rfc3339()));
@@ -189,15 +211,51 @@ pub(super) fn connections(configured: u32) -> u32 {
     configured.min(possible)
 }
 
+fn keys_event(keys: &ServerKeys) -> AuditEvent {
+    let all: Vec<String> = keys.client_cas.iter().map(ToString::to_string).collect();
+    let mut told = serde_json::Map::new();
+    told.insert("certificate".to_owned(), keys.fingerprint.to_string().into());
+    told.insert("client_ca".to_owned(), all.into());
+    AuditEvent::Keys { changed: BTreeMap::new(), keys: told }
+}
+
+fn access_event(rules: &Rules) -> AuditEvent {
+    let (digest, changed) = (String::new(), BTreeMap::new());
+    AuditEvent::Access { digest, changed, entries: rules.told() }
+}
+
 impl Keys {
     /// Reads what has changed. Blocks.
     pub(super) fn look(&self, look: Look) {
         if let Some(tls) = &self.tls {
-            tls.look(look);
+            if tls.look(look) {
+                self.audit(&keys_event(&tls.current()));
+            }
             self.tell_of_its_end(tls.current().not_after);
         }
+        if let Some(rules) = &self.rules
+            && rules.look(look)
+        {
+            self.audit(&access_event(&rules.current()));
+        }
+    }
+
+    /// Tells the audit chain of every change from now on, and of what has changed since it was told last.
+    pub(super) fn begin_to_tell(&self, journal: WeakJournal) {
+        let _ = self.journal.set(journal);
+        if let Some(tls) = &self.tls {
+            self.audit(&keys_event(&tls.current()));
+        }
         if let Some(rules) = &self.rules {
-            rules.look(look);
+            self.audit(&access_event(&rules.current()));
+        }
+    }
+
+    /// Blocks.
+    fn audit(&self, event: &AuditEvent) {
+        let Some(journal) = self.journal.get().and_then(WeakJournal::upgrade) else { return };
+        if let Err(error) = journal.audit_blocking(event.clone()) {
+            tracing::error!(%error, "the audit chain has no record yet of changed keys or rights");
         }
     }
 
@@ -215,8 +273,10 @@ impl Keys {
     }
 
     /// Looks at the files, and hands on who was turned away, until the daemon stops.
-    pub(super) async fn keep(self, stop: CancellationToken) {
+    pub(super) async fn keep(self, journal: WeakJournal, stop: CancellationToken) {
         let mut warned: Option<Timestamp> = None;
+        let keys = self.clone();
+        let _ = tokio::task::spawn_blocking(move || keys.begin_to_tell(journal)).await;
         loop {
             let keys = self.clone();
             // A key on a network mount that hangs holds up this loop alone.
@@ -236,10 +296,7 @@ impl Keys {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = stop.cancelled() => {
-                    self.gate.refusals.flush(true);
-                    return;
-                }
+                () = stop.cancelled() => return,
             }
         }
     }

@@ -165,7 +165,7 @@ impl ModelKeeper {
         if let Err(error) =
             journal.audit_blocking(AuditEvent::Model { by, origin, from, to, trust, failure })
         {
-            tracing::error!(%error, "the audit chain has no record of a model's loading");
+            tracing::error!(%error, "the audit chain has no record yet of a model's loading");
         }
     }
 }

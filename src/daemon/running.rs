@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use super::entrance::{Keys, LoginFailures};
 use super::feed::Feeder;
@@ -44,6 +45,9 @@ pub struct Running {
     server: JoinHandle<Result<(), ServeError>>,
     feeder: JoinHandle<()>,
     upkeep: JoinSet<()>,
+    /// Stores login failures, until `last` says that no more come.
+    failures: JoinSet<()>,
+    last: CancellationToken,
 }
 
 /// The digest of the model before, or why there is no new one.
@@ -115,8 +119,12 @@ impl Running {
         upkeep.spawn(upkeep::tell_head(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
-        upkeep.spawn(keys.clone().keep(context.stop.clone()));
-        upkeep.spawn(failures.keep(context.journal.clone()));
+        upkeep.spawn(upkeep::settle(context.journal.clone(), context.stop.clone()));
+        upkeep.spawn(keys.clone().keep(context.journal.downgrade(), context.stop.clone()));
+        let last = CancellationToken::new();
+        let kept = failures.keep(context.journal.clone(), last.clone());
+        let mut failures = JoinSet::new();
+        failures.spawn(kept);
         if let (Some(listener), Some(address)) = (metrics, metrics_address) {
             tracing::info!("figures for Prometheus at http://{address}/metrics");
             upkeep.spawn(metrics::serve(listener, Arc::clone(&context)));
@@ -143,6 +151,8 @@ impl Running {
             server,
             feeder,
             upkeep,
+            failures,
+            last,
         })
     }
 
@@ -245,6 +255,13 @@ impl Running {
         });
         let told = tokio::time::timeout(left + Duration::from_secs(1), told).await;
         let clean = in_time && joined.is_ok() && matches!(told, Ok(Ok(true)));
+        // Whoever was turned away last is told of before the stop.
+        self.keys.gate.refusals.flush(true);
+        self.last.cancel();
+        let told = self.failures.join_next();
+        if tokio::time::timeout(Duration::from_secs(1), told).await.is_err() {
+            tracing::error!("the last login failures are in the log alone: the disk hangs");
+        }
         let stop = self.context.journal.audit(AuditEvent::Stop { clean });
         match tokio::time::timeout(Duration::from_secs(1), stop).await {
             Ok(Ok(head)) => tracing::info!(%head, "the audit chain ends here"),

@@ -53,6 +53,19 @@ pub(super) async fn prune(journal: Journal, conditions: Conditions, stop: Cancel
     }
 }
 
+/// Writes records of the audit chain that could not be written when they were due.
+pub(super) async fn settle(journal: Journal, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+        if journal.owed() > 0 && journal.settle().await.is_ok() && journal.owed() == 0 {
+            tracing::info!("the audit chain has all the records again that waited for space");
+        }
+    }
+}
+
 /// Tells the log where the audit chain ends: whoever keeps the log elsewhere can tell a chain that was cut short.
 pub(super) async fn tell_head(journal: Journal, stop: CancellationToken) {
     loop {

@@ -74,14 +74,26 @@ impl Marks {
             }
             left.push(entry.path());
         }
-        let found = count(connection, &marks, now).map_err(|e| JournalError::sqlite(file, &e))?;
+        let counted = count(connection, &marks, now).map_err(|e| JournalError::sqlite(file, &e));
+        let found = match counted {
+            Ok(found) => {
+                for mark in left {
+                    fs_err::remove_file(mark).map_err(trouble)?;
+                }
+                found
+            }
+            // The marks stay for the next start, as far as no worker writes over them until then.
+            Err(error) if error.is_transient() => {
+                tracing::error!(%error, "this death is not counted yet");
+                marks.into_iter().map(|mark| mark.path).collect()
+            }
+            Err(error) => return Err(error),
+        };
         for path in &found {
             tracing::warn!(capture = %path, "in work when leukd last died; it is tried again alone");
         }
-        for mark in left {
-            fs_err::remove_file(mark).map_err(trouble)?;
-        }
-        let suspects = suspects(connection).map_err(|e| JournalError::sqlite(file, &e))?;
+        let mut suspects = suspects(connection).map_err(|e| JournalError::sqlite(file, &e))?;
+        suspects.extend(found.iter().cloned());
         Ok(Self { folder, found, suspects: Mutex::new(suspects), alone: RwLock::new(()) })
     }
 

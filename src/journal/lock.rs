@@ -1,6 +1,6 @@
 //! One daemon for one state directory.
 
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -29,17 +29,17 @@ pub(super) struct HighWater {
 }
 
 /// Where the writer notes how far it came: below the process id in the lock's file. Without a flush: it survives the
-/// death of the process, and a power cut takes it back at the most, which finds less and nothing wrongly.
+/// death of the process, and a power cut takes it back at the most, which finds less and nothing wrongly. What is there is
+/// overwritten where it lies: that needs no space, which a full disk has not.
 #[derive(Debug)]
 pub(super) struct WaterMark {
     file: std::fs::File,
-    offset: u64,
 }
 
 impl WaterMark {
     pub(super) fn note(&self, epoch: &str, next: u64) {
-        let line = format!("{epoch} {next:020}\n");
-        if let Err(error) = self.file.write_all_at(line.as_bytes(), self.offset) {
+        let text = HighWater { epoch: epoch.to_owned(), next }.text();
+        if let Err(error) = self.file.write_all_at(text.as_bytes(), 0) {
             tracing::debug!(%error, "how far the journal came could not be noted");
         }
     }
@@ -49,6 +49,11 @@ impl HighWater {
     fn parse(text: &str) -> Option<Self> {
         let (epoch, next) = text.lines().nth(1)?.split_once(' ')?;
         Some(Self { epoch: epoch.to_owned(), next: next.parse().ok()? })
+    }
+
+    /// The whole file, with this process as the holder.
+    fn text(&self) -> String {
+        format!("{}\n{} {:020}\n", std::process::id(), self.epoch, self.next)
     }
 }
 
@@ -81,19 +86,22 @@ impl DirectoryLock {
         let mut bytes = Vec::new();
         (&mut file).take(256).read_to_end(&mut bytes).map_err(|error| trouble(&error))?;
         let last = HighWater::parse(&String::from_utf8_lossy(&bytes));
-        let kept = last.as_ref().map(|last| format!("{} {:020}\n", last.epoch, last.next));
-        let text = format!("{}\n{}", std::process::id(), kept.unwrap_or_default());
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .map_err(|error| trouble(&error))?;
+        let text =
+            last.as_ref().map_or_else(|| format!("{}\n", std::process::id()), HighWater::text);
+        // Never truncated first: on a full disk nothing might be written after that. The lock itself is the kernel's.
+        let written = file
+            .file()
+            .write_all_at(text.as_bytes(), 0)
+            .and_then(|()| file.file().set_len(text.len() as u64));
+        if let Err(error) = written {
+            tracing::warn!(%error, "who has the state directory could not be noted in it");
+        }
         Ok(Self { file, last })
     }
 
     /// Where to note how far the journal came. It holds the directory as well.
     pub(super) fn water_mark(&self) -> std::io::Result<WaterMark> {
-        let offset = format!("{}\n", std::process::id()).len() as u64;
-        Ok(WaterMark { file: self.file.file().try_clone()?, offset })
+        Ok(WaterMark { file: self.file.file().try_clone()? })
     }
 }
 
@@ -134,5 +142,21 @@ mod tests {
         assert!(refused.to_string().contains(&std::process::id().to_string()));
         drop(first);
         DirectoryLock::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn how_far_the_journal_came_survives_every_next_holder() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(LOCK_FILE);
+        fs_err::write(&file, "4294967295\nan-epoch 00000000000000000007\n").unwrap();
+        let told = Some(HighWater { epoch: "an-epoch".to_owned(), next: 7 });
+        for _ in 0..2 {
+            let lock = DirectoryLock::take(directory.path()).unwrap();
+            assert_eq!(lock.last, told);
+        }
+        let lock = DirectoryLock::take(directory.path()).unwrap();
+        lock.water_mark().unwrap().note("other-ep", 8);
+        let text = fs_err::read_to_string(&file).unwrap();
+        assert_eq!(text, format!("{}\nother-ep 00000000000000000008\n", std::process::id()));
     }
 }

@@ -58,6 +58,7 @@ mod follow;
 mod intake;
 mod lock;
 mod measured;
+mod owed;
 mod query;
 mod reader;
 pub mod recover;
@@ -179,7 +180,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Locked`], [`JournalError::Newer`], [`JournalError::Damaged`] or
-    /// [`JournalError::Storage`]. The file is never replaced.
+    /// [`JournalError::Storage`]. The file is never replaced. On a full disk a journal that is there opens all the same: it
+    /// can be read, and what the chain tells of this start is written as soon as there is space.
     pub fn open(directory: &Path, options: Options) -> Result<Self, JournalError> {
         let Options { clock, keep_for, keep_count, disk_floor, tail, run } = options;
         std::fs::DirBuilder::new()
@@ -199,9 +201,9 @@ impl Journal {
         }
         let water_mark = lock.water_mark().map_err(|error| JournalError::io(&file, &error))?;
         water_mark.note(&meta.epoch, meta.next_sequence);
+        let mut owed = owed::Owed::default();
         if let Some(run) = run {
-            audit::announce(&mut connection, &mut meta.chain, run, clock.wall())
-                .map_err(|error| JournalError::sqlite(&file, &error))?;
+            owed.start(clock.wall(), run);
         }
         let marks = crash::Marks::open(directory, &mut connection, &file, clock.wall())?;
         let tail = load_tail(&connection, meta.next_sequence, tail.unwrap_or(TAIL))
@@ -216,13 +218,14 @@ impl Journal {
             tail: RwLock::new(tail),
             followers: follow::Followers::default(),
             audit: Mutex::new(meta.chain.head),
+            owed: owed.count(),
             doubt: Mutex::default(),
             measured: Measured::default(),
         });
         let believed = believed::Believed::load(&connection, clock.wall(), clock.monotonic())
             .map_err(|error| JournalError::sqlite(&file, &error))?;
         let (queue, work) = mpsc::channel(writer::QUEUE);
-        let writer = writer::Writer {
+        let mut writer = writer::Writer {
             connection,
             shared: Arc::clone(&shared),
             clock,
@@ -230,9 +233,11 @@ impl Journal {
             believed,
             next: meta.next_sequence,
             chain: meta.chain,
+            owed,
             water_mark,
             unsure: false,
         };
+        writer.begin()?;
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(work))
@@ -355,9 +360,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::DiskFloor`], or [`JournalError::Storage`] when the file system does not answer.
     pub fn check_floor(&self) -> Result<(), JournalError> {
-        let shared = &self.inner.shared;
-        let (free, floor) = (shared.free_bytes()?, shared.disk_floor);
-        if free < floor { Err(JournalError::DiskFloor { free, floor }) } else { Ok(()) }
+        self.inner.shared.check_floor()
     }
 
     /// The writer has ended although the journal is open: nothing can be stored until a restart.

@@ -28,6 +28,9 @@ const APPLICATION_ID: i64 = 0x6c65_756b;
 /// 256 MiB. Larger ones rely on the checks that SQLite makes as it reads.
 const QUICK_CHECK_UP_TO: u64 = 256 << 20;
 
+/// SQLite's number for it.
+const INCREMENTAL: i64 = 2;
+
 /// How long SQLite waits for another program's lock (a backup, a curious `sqlite3` shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -62,12 +65,20 @@ pub(super) fn open_writer(file: &Path, now: Timestamp) -> Result<(Connection, Me
     .map_err(|error| trouble(&error))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| trouble(&error))?;
     refuse_foreign(&connection, file)?;
-    // FULL: a commit is on the disk when it is answered. Freed pages are kept in a list, from which
-    // retention gives them back.
+    // Freed pages are kept in a list, from which retention gives them back. Only said where it is not so yet: SQLite
+    // writes it into the file each time, which a full disk does not let it.
+    let vacuum: i64 = connection
+        .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
+        .map_err(|error| trouble(&error))?;
+    if vacuum != INCREMENTAL {
+        connection
+            .pragma_update(None, "auto_vacuum", INCREMENTAL)
+            .map_err(|error| trouble(&error))?;
+    }
+    // FULL: a commit is on the disk when it is answered.
     connection
         .execute_batch(
-            "PRAGMA auto_vacuum = INCREMENTAL;
-             PRAGMA synchronous = FULL;
+            "PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA trusted_schema = OFF;
              PRAGMA journal_size_limit = 67108864;

@@ -1,6 +1,7 @@
 //! The one thread that writes: it owns the write connection and decides what each entry becomes.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use super::follow::Followers;
 use super::intake::Intake;
 use super::lock::WaterMark;
 use super::measured::Measured;
+use super::owed::{Owed, Room};
 use super::retention::{self, Keep, Pruned};
 use super::row::{self, COLUMNS};
 use super::settle::{Outcome, Trouble, settle};
@@ -35,6 +37,8 @@ pub(super) enum Work {
     Prune(Reply<Pruned>),
     /// Add a record to the audit chain.
     Audit(Box<AuditEvent>, Reply<AuditHead>),
+    /// Try to write the records that wait.
+    Settle(Reply<AuditHead>),
 }
 
 /// What the writer publishes and every reader sees.
@@ -49,6 +53,8 @@ pub(super) struct Shared {
     pub(super) followers: Followers,
     /// The newest record of the audit chain that is on the disk.
     pub(super) audit: Mutex<AuditHead>,
+    /// How many records of the chain wait to be written.
+    pub(super) owed: Arc<AtomicUsize>,
     /// The wall clock leapt ahead, and retention does not go by it yet.
     pub(super) doubt: Mutex<Option<ClockDoubt>>,
     pub(super) measured: Measured,
@@ -75,6 +81,12 @@ impl Shared {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// Whether there is space to store results.
+    pub(super) fn check_floor(&self) -> Result<(), JournalError> {
+        let (free, floor) = (self.free_bytes()?, self.disk_floor);
+        if free < floor { Err(JournalError::DiskFloor { free, floor }) } else { Ok(()) }
+    }
+
     pub(super) fn trouble(&self, error: &rusqlite::Error) -> JournalError {
         JournalError::sqlite(&self.file, error)
     }
@@ -90,12 +102,31 @@ pub(super) struct Writer {
     pub(super) next: u64,
     /// The end of the audit chain.
     pub(super) chain: Chain,
+    /// Records that could not be written yet.
+    pub(super) owed: Owed,
     pub(super) water_mark: WaterMark,
     /// A transaction ended in an error, and the disk may know better than this struct how.
     pub(super) unsure: bool,
 }
 
 impl Writer {
+    /// Tells the chain of the start, now or later.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub(super) fn begin(&mut self) -> Result<(), JournalError> {
+        let told = self.settle_owed();
+        self.owed.tell();
+        match told {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_transient() => {
+                tracing::error!(%error, "nothing can be stored now; what is stored can be read");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Works until every sender is gone.
     pub(super) fn run(mut self, queue: mpsc::Receiver<Work>) {
         let mut intake = Intake::new(queue);
@@ -107,7 +138,11 @@ impl Writer {
                     let _ = reply.send(pruned);
                 }
                 Work::Audit(event, reply) => {
-                    let head = self.audit(&event);
+                    let head = self.audit(*event);
+                    let _ = reply.send(head);
+                }
+                Work::Settle(reply) => {
+                    let head = self.settle_owed();
                     let _ = reply.send(head);
                 }
                 Work::Commit(entry, reply) => {
@@ -156,11 +191,7 @@ impl Writer {
         if self.unsure {
             self.learn()?;
         }
-        let (free, floor) = (self.shared.free_bytes()?, self.shared.disk_floor);
-        if free < floor {
-            return Err(JournalError::DiskFloor { free, floor });
-        }
-        Ok(())
+        self.shared.check_floor()
     }
 
     /// All entries in one transaction; an entry that is refused takes nothing with it.
@@ -175,6 +206,7 @@ impl Writer {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let step = |sql| transaction.prepare_cached(sql)?.execute([]).map(drop);
+            self.owed.pay(&transaction, &mut chain, Room::Enough, now)?;
             for entry in entries {
                 let subject = subject(&entry);
                 step("SAVEPOINT entry")?;
@@ -205,6 +237,8 @@ impl Writer {
                 transaction
                     .prepare_cached("UPDATE meta SET next_sequence = ?1")?
                     .execute([next.cast_signed()])?;
+            }
+            if chain.head != self.chain.head {
                 chain.store(&transaction)?;
             }
             transaction.commit()
@@ -212,6 +246,7 @@ impl Writer {
         match work() {
             Ok(()) => {
                 self.next = next;
+                self.owed.paid(true);
                 self.advance(chain);
                 Ok(outcomes)
             }
@@ -231,21 +266,35 @@ impl Writer {
         *self.shared.audit.lock().unwrap_or_else(PoisonError::into_inner) = chain.head;
     }
 
-    /// Also below the disk floor: what is told here is short and rare.
-    fn audit(&mut self, event: &AuditEvent) -> Result<AuditHead, JournalError> {
+    /// Also below the disk floor: what is told here is short and rare, but for what strangers cause. What cannot be
+    /// written waits.
+    fn audit(&mut self, event: AuditEvent) -> Result<AuditHead, JournalError> {
+        let waits = if event.is_login_failure() { self.shared.check_floor() } else { Ok(()) };
+        self.owed.push(self.clock.wall(), event);
+        let head = waits.and_then(|()| self.settle_owed());
+        self.owed.tell();
+        head
+    }
+
+    fn settle_owed(&mut self) -> Result<AuditHead, JournalError> {
         if self.unsure {
             self.learn()?;
+        }
+        let room = if self.shared.check_floor().is_ok() { Room::Enough } else { Room::Little };
+        if !self.owed.is_payable(room) {
+            return Ok(self.chain.head);
         }
         let (now, mut chain) = (self.clock.wall(), self.chain);
         let mut work = || -> rusqlite::Result<()> {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            chain.event(&transaction, now, event)?;
+            self.owed.pay(&transaction, &mut chain, room, now)?;
             chain.store(&transaction)?;
             transaction.commit()
         };
         match work() {
             Ok(()) => {
+                self.owed.paid(true);
                 self.advance(chain);
                 Ok(chain.head)
             }
@@ -286,12 +335,16 @@ impl Writer {
         let (next, chain, records) = read().map_err(|error| self.shared.trouble(&error))?;
         self.publish(&records);
         self.next = next;
+        // Whatever the transaction wrote, it wrote all of it or nothing.
+        self.owed.paid(chain.head != self.chain.head);
         self.advance(chain);
         self.unsure = false;
         Ok(())
     }
 
     fn prune(&mut self) -> Result<Pruned, JournalError> {
+        // What waits goes first, and where it cannot be written: this may make the room for it.
+        let _ = self.settle_owed();
         if self.unsure {
             self.learn()?;
         }

@@ -78,7 +78,16 @@ impl Pipeline {
 
     /// Whether the disk is below its floor; health is kept in step.
     pub fn disk_is_full(&self) -> bool {
+        let owed = self.0.journal.owed();
         match self.0.journal.check_floor() {
+            Ok(()) if owed > 0 => {
+                let message = format!(
+                    "{owed} records of the audit chain could not be stored; they are as soon as that is possible: free disk \
+                     space, or look after the disk"
+                );
+                self.0.conditions.raise(Component::Disk, message);
+                false
+            }
             Ok(()) => {
                 self.0.conditions.clear(&Component::Disk);
                 false

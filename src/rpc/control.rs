@@ -9,7 +9,7 @@ use super::guard::Caller;
 use super::proto::control_server::Control;
 use super::{Context, convert, proto, status};
 use crate::condition::Component;
-use crate::journal::JournalError;
+use crate::journal::{AuditEvent, JournalError};
 use crate::result::RESEARCH_USE_ONLY;
 use crate::telemetry;
 
@@ -68,8 +68,15 @@ impl Control for ControlService {
         let request = request.into_inner();
         let lasts = request.lasts.map(std::time::Duration::try_from).transpose();
         let lasts = lasts.map_err(|_| status::field("lasts", "is no length of time"))?;
+        let before = telemetry::level().map_err(|error| status::log_level(&error))?;
         let level = telemetry::set_level(&request.filter, lasts, &who, &self.0.clock)
             .map_err(|error| status::log_level(&error))?;
+        let until = level.until.map(|until| until.to_rfc3339());
+        let (from, to) = (before.filter, level.filter.clone());
+        let told = self.0.journal.audit(AuditEvent::LogLevel { by: who, from, to, until }).await;
+        if let Err(error) = told {
+            tracing::error!(%error, "the audit chain has no record yet of a changed log level");
+        }
         let level = Some(convert::log_level(level));
         Ok(Response::new(proto::SetLogLevelResponse { level }))
     }

@@ -2,24 +2,21 @@
 //! much of his is under way already; and it ends a stream when its caller's right ends.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::Sleep;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response, header};
 use tower::{Layer, Service};
 
+use super::meter::{Counted, Framed, SharedMeter};
 use super::methods::{self, Method};
 use super::status;
 use crate::access::clients::{Kind, Place};
 use crate::access::gate::{Credential, Denied, Gate, Granted, Peer};
-
-/// A request of which nothing more comes for this long is given up.
-const STALLED: Duration = Duration::from_secs(60);
 
 /// How often a caller whose right ends some day is judged again: the wall clock may jump.
 const JUDGE_AGAIN: Duration = Duration::from_secs(30);
@@ -91,25 +88,19 @@ where
             Ok(pass) => pass,
             Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
         };
-        let Pass { method, place, credential } = pass;
-        if method.streams {
-            let lease = Box::pin(ends(Arc::clone(&self.gate), method, credential, place.peer));
-            let place = place.place;
-            let answer = self.inner.call(request);
-            return Box::pin(async move {
-                let response = answer.await?;
-                Ok(response
-                    .map(|body| Body::new(Leased { body, _place: place, lease, ended: false })))
-            });
-        }
-        let place = Arc::new(Mutex::new(place.place));
-        let counted = Arc::clone(&place);
-        let answer = self
-            .inner
-            .call(request.map(|body| Body::new(Counted { body, place: counted, stalled: None })));
+        let Pass { method, place: Taken { place, peer }, credential } = pass;
+        let meter = SharedMeter::new(place, method.streams);
+        let counted = meter.clone();
+        let answer = self.inner.call(request.map(|body| Body::new(Counted::new(body, counted))));
+        let lease = method.streams.then(|| ends(Arc::clone(&self.gate), method, credential, peer));
         Box::pin(async move {
             let response = answer.await?;
-            Ok(response.map(|body| Body::new(Held { body, _place: place })))
+            Ok(response.map(|body| match lease {
+                Some(lease) => {
+                    Body::new(Leased { body, meter, lease: Box::pin(lease), ended: false })
+                }
+                None => Body::new(Held { body, _meter: meter }),
+            }))
         })
     }
 }
@@ -192,52 +183,10 @@ async fn passed(left: Option<Duration>) {
     }
 }
 
-type Framed<B> = Poll<Option<Result<Frame<<B as HttpBody>::Data>, <B as HttpBody>::Error>>>;
-
-/// A request that is still arriving: its bytes count, and it may not stand still.
-struct Counted {
-    body: Body,
-    place: Arc<Mutex<Place>>,
-    /// Since when nothing came; none while something does.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl HttpBody for Counted {
-    type Data = <Body as HttpBody>::Data;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Framed<Self> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            let deadline =
-                self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALLED)));
-            ready!(deadline.as_mut().poll(context));
-            return Poll::Ready(Some(Err(status::stalled(STALLED))));
-        };
-        self.stalled = None;
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(exceeded) = place.add(data.len() as u64) {
-                return Poll::Ready(Some(Err(status::exceeded(&exceeded))));
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 /// An answer whose caller's place is taken until it is sent.
 struct Held {
     body: Body,
-    _place: Arc<Mutex<Place>>,
+    _meter: SharedMeter,
 }
 
 impl HttpBody for Held {
@@ -260,7 +209,7 @@ impl HttpBody for Held {
 /// A stream that ends with its caller's right.
 struct Leased<F> {
     body: Body,
-    _place: Place,
+    meter: SharedMeter,
     lease: Pin<Box<F>>,
     ended: bool,
 }
@@ -281,7 +230,13 @@ impl<F: Future<Output = Status>> HttpBody for Leased<F> {
                 Err(_) => Err(status),
             }));
         }
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.meter.answers(data);
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -290,38 +245,5 @@ impl<F: Future<Output = Status>> HttpBody for Leased<F> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::clients::{Allowance, Clients};
-
-    /// A body of which nothing comes.
-    struct Silent;
-
-    impl HttpBody for Silent {
-        type Data = <Body as HttpBody>::Data;
-        type Error = Status;
-
-        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Framed<Self> {
-            Poll::Pending
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_stands_still_is_given_up() {
-        let clients = Clients::new(Allowance { requests: 1, streams: 1, bytes: 1 });
-        let place = Arc::new(Mutex::new(clients.begin("a", Kind::Request).unwrap()));
-        let mut counted = Counted { body: Body::new(Silent), place, stalled: None };
-        let began = tokio::time::Instant::now();
-        let frame =
-            std::future::poll_fn(|context| Pin::new(&mut counted).poll_frame(context)).await;
-        let status = frame.unwrap().unwrap_err();
-        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
-        assert!(began.elapsed() >= STALLED);
-        drop(counted);
-        assert_eq!(clients.count(), 0, "its place is free");
     }
 }

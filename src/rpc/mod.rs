@@ -6,6 +6,7 @@ mod control;
 pub mod convert;
 mod explainer;
 mod guard;
+mod meter;
 mod methods;
 mod oversize;
 mod page;

@@ -1,11 +1,17 @@
 //! What one client, or one address, may have at once.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http_body::Body as _;
 use leukd::access::Scope;
 use leukd::config::units::Bytes;
 use leukd::rpc::proto;
 use leukd::rpc::proto::control_client::ControlClient;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::codegen::{Service as _, http};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
@@ -99,6 +105,95 @@ async fn a_client_has_no_more_bytes_under_way_than_it_may_and_hinders_no_other()
     for _ in 0..5 {
         classify(&greedy, 20_000).await.unwrap();
         classify(&modest, 20_000).await.unwrap();
+    }
+}
+
+/// A ClassifyStream that begins a picture of a megabyte and never ends it: the status that ends it.
+async fn half_a_message(mut channel: Channel, bytes: usize, gone: CancellationToken) -> Status {
+    let mut begun = vec![0];
+    begun.extend((1_u32 << 20).to_be_bytes());
+    begun.resize(bytes, 0);
+    let request = http::Request::post("http://localhost/leukd.v1.Classifier/ClassifyStream")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::new(Begun(Some(begun), Box::pin(gone.cancelled_owned()))))
+        .unwrap();
+    let answer = std::future::poll_fn(|context| channel.poll_ready(context)).await;
+    answer.unwrap();
+    let (head, mut body) = channel.call(request).await.unwrap().into_parts();
+    if let Some(status) = Status::from_header_map(&head.headers) {
+        return status;
+    }
+    loop {
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let frame = frame.expect("a status").unwrap();
+        if let Some(trailers) = frame.trailers_ref() {
+            return Status::from_header_map(trailers).unwrap();
+        }
+    }
+}
+
+/// A request of which this comes and then nothing more, until its sender goes away.
+struct Begun(Option<Vec<u8>>, Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl http_body::Body for Begun {
+    type Data = <Body as http_body::Body>::Data;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Status>>> {
+        match self.0.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(http_body::Frame::data(bytes.into())))),
+            None => {
+                self.1.as_mut().poll(context).map(|()| Some(Err(Status::cancelled("it went away"))))
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_streams_that_are_never_finished_count_as_far_as_they_have_come() {
+    let harness = Harness::start_with(|settings| settings.access.max_bytes = Bytes(100_000)).await;
+    let mut streams = tokio::task::JoinSet::new();
+    let gone = CancellationToken::new();
+    for _ in 0..4 {
+        streams.spawn(half_a_message(harness.channel(), 30_000, gone.clone()));
+    }
+    let ended = tokio::time::timeout(PATIENCE, streams.join_next()).await;
+    let status = ended.expect("the fourth ends").unwrap().unwrap();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::ResourceExhausted, "TOO_MANY_BYTES")
+    );
+    assert_retry(&status);
+    let none = tokio::time::timeout(Duration::from_millis(500), streams.join_next()).await;
+    assert!(none.is_err(), "the other three fit: {none:?}");
+    // Nor is there room for anything else of this client, until they have gone.
+    let mut image = cell_of(ALL, 1);
+    image.resize(30_000, 0);
+    let request = proto::ClassifyRequest { image, ..Default::default() };
+    let refused = harness.classifier().classify(request.clone()).await.unwrap_err();
+    assert_eq!(reason(&refused), "TOO_MANY_BYTES");
+    gone.cancel();
+    streams.abort_all();
+    until("room", async || harness.classifier().classify(request.clone()).await.ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_may_carry_any_number_of_bytes_as_its_messages_are_answered() {
+    let harness = Harness::start_with(|settings| settings.access.max_bytes = Bytes(300_000)).await;
+    let images = (0..60).map(|seed| {
+        let mut image = cell_of(ALL, seed);
+        image.resize(25_000, 0);
+        image
+    });
+    let answers = harness.classify_all(images.collect()).await;
+    assert_eq!(answers.len(), 60);
+    for answer in answers {
+        use proto::classify_stream_response::Outcome;
+        assert!(matches!(answer.outcome, Some(Outcome::Classified(_))), "{answer:?}");
     }
 }
 

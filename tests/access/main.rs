@@ -16,7 +16,7 @@ use leukd::config::settings::Settings;
 use leukd::rpc::proto::results_client::ResultsClient;
 use leukd::rpc::proto::{self, event, subscribe_request};
 use support::keys::showing;
-use support::{Harness, until};
+use support::{Harness, in_time, until};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -51,7 +51,7 @@ async fn subscribe(
     let start = Some(subscribe_request::Start::Latest(()));
     let request = showing(token, proto::SubscribeRequest { start, filter: None });
     let mut stream = ResultsClient::new(channel).subscribe(request).await?.into_inner();
-    let first = stream.message().await?.unwrap().kind.unwrap();
+    let first = in_time("Hello", stream.message()).await?.unwrap().kind.unwrap();
     assert!(matches!(first, event::Kind::Hello(_)), "{first:?}");
     Ok(stream)
 }

@@ -10,7 +10,7 @@ use leukd::rpc::transport::{ListenError, Listeners, UnixSocket};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::support::{self, ALL, Harness, cell_of, until};
+use crate::support::{self, ALL, Harness, cell_of, in_time, until};
 
 async fn over_socket(path: &std::path::Path) -> Channel {
     let endpoint = Endpoint::from_shared(format!("unix:{}", path.display())).unwrap();
@@ -65,6 +65,56 @@ async fn over_the_socket_the_kernel_says_who_calls() {
     control.get_status(proto::GetStatusRequest {}).await.unwrap();
     let status = harness.control().get_status(proto::GetStatusRequest {}).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated, "over TCP he is nobody");
+}
+
+/// Only root can be somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_may_do_over_the_socket_what_the_file_says_and_nothing_else() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only the superuser may call as another user");
+        return;
+    }
+    const OTHER: u32 = 12_345;
+    let folders = support::Folders::new();
+    let root = folders.root.path().to_owned();
+    std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (path, file, program) =
+        (root.join("leukd.sock"), root.join("access.toml"), root.join("leukd"));
+    std::fs::copy(env!("CARGO_BIN_EXE_leukd"), &program).unwrap();
+    std::fs::write(&file, "").unwrap();
+    let _harness = Harness::start_on(folders, |settings| {
+        settings.rpc.socket = Some(path.clone());
+        settings.rpc.socket_mode = FileMode(0o666);
+        settings.access.file = Some(file.clone().into());
+    })
+    .await;
+    let ask = async || {
+        let run = tokio::process::Command::new(&program)
+            .args(["status", "--server", &format!("unix:{}", path.display())])
+            .current_dir(&root)
+            .uid(OTHER)
+            .gid(OTHER)
+            .kill_on_drop(true)
+            .output();
+        in_time("leukd status", run).await.unwrap()
+    };
+    let refused = ask().await;
+    let says = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(77), "{says}");
+    assert!(says.contains("uid:12345 lacks the scope read"), "{says}");
+    std::fs::write(&file, format!("[[user]]\nuid = {OTHER}\nscopes = [\"read\"]\n")).unwrap();
+    until("the right", async || ask().await.status.success().then_some(())).await;
+    // A right to read is none to do anything else: PERMISSION_DENIED, and it is told whose.
+    let run = tokio::process::Command::new(&program)
+        .args(["reload", "--server", &format!("unix:{}", path.display())])
+        .uid(OTHER)
+        .gid(OTHER)
+        .kill_on_drop(true)
+        .output();
+    let refused = in_time("leukd reload", run).await.unwrap();
+    let says = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(77), "{says}");
+    assert!(says.contains("uid:12345 lacks the scope admin"), "{says}");
 }
 
 #[tokio::test]

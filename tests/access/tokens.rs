@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::support::keys::{showing, token, token_until};
 use crate::support::refusal::reason;
-use crate::support::{self, ALL, Harness, cell_of, until};
+use crate::support::{self, ALL, Harness, cell_of, in_time, until};
 use crate::{guarded, known, subscribe};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,8 +35,9 @@ async fn a_token_ends_at_its_time_and_its_streams_with_it() {
     let (harness, file) = guarded(|_, _| {}).await;
     let now = Clock::system().wall();
     let soon = Timestamp(now.0 + 5_000);
-    let ends = token_until(&file, "ends", &[Scope::Read], Some(soon));
+    // The one that is waited for comes last.
     let ended = token_until(&file, "ended", &[Scope::Read], Some(Timestamp(now.0 - 1_000)));
+    let ends = token_until(&file, "ends", &[Scope::Read], Some(soon));
     known(&harness, &ends).await;
     let mut stream = subscribe(harness.channel(), &ends).await.unwrap();
     let status = subscribe(harness.channel(), &ended).await.unwrap_err();
@@ -85,7 +86,8 @@ async fn a_result_tells_who_asked_for_it() {
     let more = proto::ClassifyRequest { image: cell_of(ALL, 2), ..Default::default() };
     let stream = showing(&lims, tokio_stream::iter([more]));
     let mut answers = harness.classifier().classify_stream(stream).await.unwrap().into_inner();
-    let answer = answers.message().await.unwrap().unwrap().outcome.unwrap();
+    let answer = in_time("an answer", answers.message()).await.unwrap().unwrap();
+    let answer = answer.outcome.unwrap();
     let proto::classify_stream_response::Outcome::Classified(answer) = answer else {
         panic!("{answer:?}")
     };
@@ -133,9 +135,36 @@ async fn a_flood_of_login_failures_is_a_few_records_of_the_audit_chain() {
     // Two may be: a minute may pass while this runs.
     assert!(of(&stored, "UNKNOWN_TOKEN").len() <= 2, "{stored:#?}");
     let scope = &of(&stored, "MISSING_SCOPE")[0];
-    assert_eq!(scope["peer"], "127.0.0.1");
+    assert_eq!(scope["peer"], "loopback");
     assert_eq!(scope["client"], "token:reader");
     assert_eq!(scope["count"], 1);
     let text = format!("{stored:?}");
     assert!(!text.contains("guess") && !text.contains(&reader), "no secret is stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_from_all_addresses_of_one_machine_are_one_kind() {
+    let (harness, _) = guarded(|_, _| {}).await;
+    let url = format!("http://{}", harness.daemon().address());
+    for number in 1..40_u8 {
+        let from = std::net::IpAddr::from([127, 0, number, 1]);
+        let endpoint = tonic::transport::Endpoint::from_shared(url.clone()).unwrap();
+        let channel = endpoint.local_address(Some(from)).connect().await.unwrap();
+        let mut control = proto::control_client::ControlClient::new(channel);
+        let guessed = control.get_status(showing("leukd_guess", proto::GetStatusRequest {})).await;
+        assert_eq!(guessed.unwrap_err().code(), Code::Unauthenticated);
+    }
+    let folders = harness.stop().await;
+    let journal = rusqlite::Connection::open(folders.state.join("journal.sqlite")).unwrap();
+    let mut asked = journal
+        .prepare("SELECT record FROM audit WHERE kind = 'login-failure' ORDER BY number")
+        .unwrap();
+    let records = asked.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let records: Vec<serde_json::Value> =
+        records.map(|record| serde_json::from_str(&record.unwrap()).unwrap()).collect();
+    // The first at once, the others together; a minute may pass meanwhile.
+    assert!((1..=3).contains(&records.len()), "{records:#?}");
+    assert!(records.iter().all(|record| record["peer"] == "loopback"), "{records:#?}");
+    let count: u64 = records.iter().map(|record| record["count"].as_u64().unwrap()).sum();
+    assert_eq!(count, 39);
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use crate::ready::{Mount, all_once, degraded, is_root, newest, run, skip};
+use crate::support::bounded::InTime as _;
 use crate::support::process::{Process, serve_command};
 use crate::support::{ALL, Folders, cell_of, until};
 
@@ -57,7 +58,7 @@ async fn a_folder_that_may_not_be_read_any_more_is_told_and_its_captures_come_la
 /// strace makes the kernel's answer an I/O error for what touches the folder.
 #[tokio::test(flavor = "multi_thread")]
 async fn io_errors_on_the_folder_are_told_and_its_captures_come_when_they_end() {
-    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+    if Command::new("strace").arg("-V").in_time().is_err() {
         return skip("strace is not installed");
     }
     let folders = Folders::new();
@@ -79,7 +80,7 @@ async fn io_errors_on_the_folder_are_told_and_its_captures_come_when_they_end() 
     drop_captures(&folders, 10..20);
     assert_eq!(newest(&process).await, Some(10));
     rustix::process::kill_process(rustix::process::Pid::from_child(&strace), Signal::TERM).unwrap();
-    strace.wait().unwrap();
+    strace.in_time();
     all_once(&process, 20).await;
     is_healthy(&process).await;
 }
@@ -87,7 +88,7 @@ async fn io_errors_on_the_folder_are_told_and_its_captures_come_when_they_end() 
 /// Reading the captures themselves fails while the folder can be listed.
 #[tokio::test(flavor = "multi_thread")]
 async fn io_errors_in_a_capture_make_it_wait_and_stop_no_other() {
-    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+    if Command::new("strace").arg("-V").in_time().is_err() {
         return skip("strace is not installed");
     }
     let folders = Folders::new();
@@ -117,7 +118,7 @@ async fn io_errors_in_a_capture_make_it_wait_and_stop_no_other() {
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     assert_eq!(newest(&process).await, Some(10));
     rustix::process::kill_process(rustix::process::Pid::from_child(&strace), Signal::TERM).unwrap();
-    strace.wait().unwrap();
+    strace.in_time();
     all_once(&process, 11).await;
 }
 

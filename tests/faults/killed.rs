@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leukd::cell::synthetic::{self, Kind};
+use leukd::journal::{AuditHead, audit};
 use leukd::result::Digest;
 use leukd::rpc::proto::classifier_client::ClassifierClient;
 use leukd::rpc::proto::results_client::ResultsClient;
@@ -17,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use rusqlite::Connection;
 
 use crate::ready::{newest, settled};
+use crate::support::bounded::InTime as _;
 use crate::support::process::{Process, serve_command};
 use crate::support::{Folders, all_results, assert_gapless, cell_of, path_of, until};
 
@@ -34,6 +36,8 @@ struct Promises {
     results: Mutex<BTreeMap<u64, String>>,
     answered: AtomicU64,
     seen: AtomicU64,
+    /// The audit chain's head after the last death.
+    head: Mutex<Option<AuditHead>>,
 }
 
 impl Promises {
@@ -128,7 +132,7 @@ fn assert_whole(state: &Path, promises: &Promises) {
     if !file.exists() {
         return;
     }
-    let journal = Connection::open(file).unwrap();
+    let journal = Connection::open(&file).unwrap();
     let number = |sql: &str| journal.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     let tables = number("SELECT count(*) FROM sqlite_master WHERE name = 'meta'");
     if tables == 0 {
@@ -152,6 +156,13 @@ fn assert_whole(state: &Path, promises: &Promises) {
     let twins = "SELECT count(*) FROM (SELECT sha256 FROM results WHERE source = 'folder' \
                  AND superseded_by IS NULL AND sha256 IS NOT NULL GROUP BY sha256 HAVING count(*) > 1)";
     assert_eq!(number(twins), 0, "two live results of the same bytes");
+    if number("SELECT count(*) FROM meta") > 0 {
+        let mut head = promises.head.lock().unwrap();
+        let verified = audit::verify(&file, head.as_slice()).unwrap();
+        assert_eq!(verified.fault, None, "the audit chain");
+        assert_eq!(verified.compared, results.cast_unsigned(), "each result has its record");
+        *head = Some(verified.head);
+    }
     let mut find = journal.prepare("SELECT result_id FROM results WHERE sequence = ?1").unwrap();
     for (sequence, id) in &*promises.results.lock().unwrap() {
         let stored = find.query_row([sequence.cast_signed()], |row| row.get::<_, String>(0));
@@ -229,7 +240,7 @@ async fn one_daemon(seed: u64, kills: u32) -> (u64, u64) {
         microscope.export(&folders);
         tokio::time::sleep(life / 2).await;
         victim.child.kill().unwrap();
-        victim.child.wait().unwrap();
+        victim.child.in_time();
         loading.abort();
         if let Err(error) = loading.await {
             assert!(error.is_cancelled(), "{error}");

@@ -4,7 +4,7 @@ use leukd::rpc::proto;
 
 use crate::ready::{all_once, resident};
 use crate::support::process::{Process, serve_command};
-use crate::support::{ALL, Folders, cell_of, until};
+use crate::support::{ALL, Folders, cell_of, in_time, until};
 
 /// What memory may grow by after the warm-up: less than a fifth of one model.
 const GROWTH: u64 = 8 << 20;
@@ -27,7 +27,8 @@ async fn two_hundred_reloads_leave_memory_flat() {
     let mut most = 0;
     for number in 0..200_u64 {
         let file = ["0.onnx", "1.onnx"][usize::from(number.is_multiple_of(2))].to_owned();
-        let reloaded = control.reload_model(proto::ReloadModelRequest { file }).await;
+        let reload = control.reload_model(proto::ReloadModelRequest { file });
+        let reloaded = in_time("a reload", reload).await;
         reloaded.unwrap_or_else(|status| panic!("reload {number}: {status}"));
         if number.is_multiple_of(10) {
             folders.drop_capture(&format!("{number}.bmp"), &cell_of(ALL, number));

@@ -1,13 +1,13 @@
 //! A process that is killed while it commits.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use leukd::journal::Lookup;
+use leukd::journal::{Lookup, audit};
 use leukd::result::Decision;
 
+use crate::bounded::{self, InTime as _};
 use crate::fixtures::{all, at, capture, open};
 
 const DIRECTORY: &str = "LEUKD_TEST_KILLED_DIRECTORY";
@@ -45,6 +45,7 @@ fn child() {
 fn a_killed_process_leaves_ledger_and_results_in_agreement() {
     let directory = tempfile::tempdir().unwrap();
     let mut promised: BTreeMap<u64, String> = BTreeMap::new();
+    let mut head = None;
     for answers in [40, 150, 90] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "kill::child", "--nocapture", "--test-threads=1"])
@@ -53,19 +54,24 @@ fn a_killed_process_leaves_ledger_and_results_in_agreement() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let answered = |line: std::io::Result<String>| {
-            let line = line.unwrap();
+        let mut lines = bounded::lines(child.stdout.take().unwrap());
+        let answered = |line: String| {
             let mut words = line.strip_prefix("stored ")?.split(' ');
             Some((words.next()?.parse::<u64>().ok()?, words.next()?.to_owned()))
         };
         promised.extend(lines.by_ref().filter_map(answered).take(answers));
         child.kill().unwrap();
-        child.wait().unwrap();
+        child.in_time();
         promised.extend(lines.filter_map(answered));
 
+        // Before anything opens it: as the dead process left it.
+        let file = directory.path().join(leukd::journal::FILE);
+        let verified = audit::verify(&file, head.as_slice()).unwrap();
+        assert_eq!(verified.fault, None, "the audit chain");
+        head = Some(verified.head);
         let journal = open(directory.path());
         let records = all(&journal);
+        assert_eq!(verified.compared, records.len() as u64, "each result has its record");
         let numbers: Vec<u64> = records.iter().map(|record| record.sequence).collect();
         assert_eq!(numbers, (1..=journal.bounds().newest).collect::<Vec<_>>(), "no holes");
         for (sequence, path) in &promised {

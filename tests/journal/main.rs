@@ -3,6 +3,8 @@
 
 mod audit;
 mod audit_edits;
+#[path = "../support/bounded.rs"]
+mod bounded;
 mod crash;
 mod damage;
 mod durability;

@@ -17,6 +17,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+#[path = "../support/bounded.rs"]
+pub mod bounded;
+use bounded::InTime as _;
+
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const BOOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machine/boot.sh");
@@ -131,7 +135,7 @@ impl Machine {
 
     /// Runs a command inside.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        self.command(arguments).in_time().unwrap()
     }
 
     /// Runs a command inside that must succeed; what it wrote on standard output.
@@ -167,7 +171,7 @@ impl Drop for Machine {
         // With unshare ends its child, and with a PID 1 all that stands below it.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = Command::new(BOOT).args(["remove", &self.name]).status();
+        let _ = Command::new(BOOT).args(["remove", &self.name]).in_time();
     }
 }
 
@@ -181,7 +185,7 @@ fn missing() -> Option<String> {
     }
     ["unshare", "nsenter", "setpriv", "ip"]
         .into_iter()
-        .find(|tool| Command::new(tool).arg("-V").output().is_err())
+        .find(|tool| Command::new(tool).arg("-V").in_time().is_err())
         .map(|tool| format!("{tool} is not installed"))
 }
 

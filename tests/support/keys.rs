@@ -64,6 +64,14 @@ impl Ca {
         self.sign(ended(params(&names, ExtendedKeyUsagePurpose::ServerAuth)))
     }
 
+    /// The same, which begins in a far future.
+    pub fn future_server(&self) -> Pair {
+        let mut params = params(&["localhost", "127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth);
+        params.not_before = date_time_ymd(2090, 1, 1);
+        params.not_after = date_time_ymd(2091, 1, 1);
+        self.sign(params)
+    }
+
     /// The certificate of a client with this DNS name.
     pub fn client(&self, name: &str) -> Pair {
         self.sign(params(&[name], ExtendedKeyUsagePurpose::ClientAuth))

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+pub mod bounded;
 pub mod cnmc;
 pub mod keys;
 pub mod process;
@@ -350,26 +351,38 @@ pub async fn next_results(
     count: usize,
 ) -> Vec<proto::Result> {
     let mut results = Vec::new();
-    while results.len() < count {
-        match next(stream).await.kind.unwrap() {
-            event::Kind::Result(result) => results.push(result),
-            event::Kind::Heartbeat(_) => {}
-            other => panic!("{other:?}"),
+    let enough = async {
+        while results.len() < count {
+            match next(stream).await.kind.unwrap() {
+                event::Kind::Result(result) => results.push(result),
+                event::Kind::Heartbeat(_) => {}
+                other => panic!("{other:?}"),
+            }
         }
-    }
+    };
+    let waited = tokio::time::timeout(PATIENCE, enough).await;
+    waited.unwrap_or_else(|_| panic!("{count} results in time, got {:?}", brief(&results)));
     results
 }
 
 /// The status that ends a subscription; heartbeats pass.
 pub async fn end(stream: &mut Streaming<proto::Event>) -> tonic::Status {
-    loop {
-        let read = tokio::time::timeout(PATIENCE, stream.message()).await.expect("an end in time");
-        match read {
-            Ok(Some(proto::Event { kind: Some(event::Kind::Heartbeat(_)) })) => {}
-            Ok(other) => panic!("no end: {other:?}"),
-            Err(status) => return status,
+    let ended = async {
+        loop {
+            match stream.message().await {
+                Ok(Some(proto::Event { kind: Some(event::Kind::Heartbeat(_)) })) => {}
+                Ok(other) => panic!("no end: {other:?}"),
+                Err(status) => return status,
+            }
         }
-    }
+    };
+    in_time("an end", ended).await
+}
+
+/// What a future gives, in bounded time.
+pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, future).await;
+    waited.unwrap_or_else(|_| panic!("waited for {what}"))
 }
 
 /// The path below the folder that a result was made from.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Map, Value};
 
 use super::chain::Chain;
@@ -20,45 +20,63 @@ pub struct Run {
     pub settings: Map<String, Value>,
 }
 
-/// Writes the records of a start, both in one transaction.
+/// Writes the records of a start into the caller's transaction.
 pub(in crate::journal) fn announce(
-    connection: &mut Connection,
+    transaction: &Connection,
     chain: &mut Chain,
-    run: Run,
-    now: Timestamp,
+    run: &Run,
+    at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut next = *chain;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let last: Option<String> = transaction
-        .query_row(
-            &format!(
-                "SELECT record FROM audit WHERE kind = 'configuration' AND {RARE}
-                 ORDER BY number DESC LIMIT 1"
-            ),
-            [],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let before = last.and_then(|text| settings_of(&text)).unwrap_or_default();
-    let digest = blake3::hash(Value::Object(run.settings.clone()).to_string().as_bytes());
-    let digest = digest.to_string();
+    let before = last(transaction, "configuration", "settings")?;
+    let digest = digest(&run.settings);
     let changed = changes(&before, &run.settings);
     if !changed.is_empty() {
-        let (digest, settings) = (digest.clone(), run.settings);
+        let (digest, settings) = (digest.clone(), run.settings.clone());
         let event = AuditEvent::Configuration { digest, changed, settings };
-        next.event(&transaction, now, &event)?;
+        chain.event(transaction, at, &event)?;
     }
-    let event = AuditEvent::Start { version: run.version, configuration: digest, model: run.model };
-    next.event(&transaction, now, &event)?;
-    next.store(&transaction)?;
-    transaction.commit()?;
-    *chain = next;
-    Ok(())
+    let (version, model) = (run.version.clone(), run.model.clone());
+    chain.event(transaction, at, &AuditEvent::Start { version, configuration: digest, model })
 }
 
-fn settings_of(record: &str) -> Option<Map<String, Value>> {
-    match serde_json::from_str::<Value>(record).ok()?.get_mut("settings")?.take() {
-        Value::Object(settings) => Some(settings),
+/// Writes an event into the caller's transaction. Of what stands until it changes (who may do what, the keys) it tells what
+/// is other than in the last record of it, and nothing where all is the same.
+pub(in crate::journal) fn tell(
+    transaction: &Connection,
+    chain: &mut Chain,
+    event: &AuditEvent,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let event = match event {
+        AuditEvent::Access { entries, .. } => {
+            let changed = changes(&last(transaction, event.kind(), "entries")?, entries);
+            let (digest, entries) = (digest(entries), entries.clone());
+            (!changed.is_empty()).then_some(AuditEvent::Access { digest, changed, entries })
+        }
+        AuditEvent::Keys { keys, .. } => {
+            let changed = changes(&last(transaction, event.kind(), "keys")?, keys);
+            (!changed.is_empty()).then(|| AuditEvent::Keys { changed, keys: keys.clone() })
+        }
+        other => Some(other.clone()),
+    };
+    event.map_or(Ok(()), |event| chain.event(transaction, at, &event))
+}
+
+fn digest(all: &Map<String, Value>) -> String {
+    blake3::hash(Value::Object(all.clone()).to_string().as_bytes()).to_string()
+}
+
+/// What the last record of this kind holds under `key`.
+fn last(connection: &Connection, kind: &str, key: &str) -> rusqlite::Result<Map<String, Value>> {
+    let sql =
+        format!("SELECT record FROM audit WHERE kind = ?1 AND {RARE} ORDER BY number DESC LIMIT 1");
+    let last: Option<String> = connection.query_row(&sql, [kind], |row| row.get(0)).optional()?;
+    Ok(last.and_then(|text| object_of(&text, key)).unwrap_or_default())
+}
+
+fn object_of(record: &str, key: &str) -> Option<Map<String, Value>> {
+    match serde_json::from_str::<Value>(record).ok()?.get_mut(key)?.take() {
+        Value::Object(object) => Some(object),
         _ => None,
     }
 }

@@ -28,7 +28,7 @@ pub use announce::Run;
 pub use export::{Chain as ExportedChain, Sealed};
 pub use verify::{Fault, Verified, verify};
 
-pub(super) use announce::announce;
+pub(super) use announce::{announce, tell};
 pub(super) use chain::{Chain, Retention, begin, seal};
 pub(super) use verify::examine;
 
@@ -123,6 +123,39 @@ pub enum AuditEvent {
         /// The configured bundle: a path, or `embedded`. The record of its loading follows.
         model: String,
     },
+    /// Who may do what is other than before: the access file has changed.
+    Access {
+        /// BLAKE3 of the entries, as this record holds them. The journal sets it.
+        digest: String,
+        /// Each entry (`token:NAME`, `cert:NAME`, `uid:NUMBER`) that came, went or changed. The journal sets it, and makes
+        /// no record where there is none.
+        changed: BTreeMap<String, Change>,
+        /// All entries with their scopes; a token also with the beginning of its digest and its end.
+        entries: serde_json::Map<String, serde_json::Value>,
+    },
+    /// The server's certificate, or the CAs that sign clients' ones, are others than before.
+    Keys {
+        /// What changed. The journal sets it, and makes no record where nothing did.
+        changed: BTreeMap<String, Change>,
+        /// `certificate` and `client_ca`: SHA-256 of each certificate, as `openssl x509 -fingerprint -sha256` shows it.
+        keys: serde_json::Map<String, serde_json::Value>,
+    },
+    /// Somebody changed what is logged.
+    LogLevel {
+        /// Who.
+        by: String,
+        /// The filter before.
+        from: String,
+        /// The filter since.
+        to: String,
+        /// When it falls back to the configured one by itself, RFC 3339; none where it stays.
+        until: Option<String>,
+    },
+    /// Events could not be stored when they happened, and were too many to wait.
+    Unrecorded {
+        /// How many.
+        count: u64,
+    },
     /// The daemon stopped because it was told to.
     Stop {
         /// Nothing had to be cut off.
@@ -148,8 +181,17 @@ impl AuditEvent {
             Self::Model { .. } => "model",
             Self::Configuration { .. } => "configuration",
             Self::Start { .. } => "start",
+            Self::Access { .. } => "access",
+            Self::Keys { .. } => "keys",
+            Self::LogLevel { .. } => "log-level",
+            Self::Unrecorded { .. } => "unrecorded",
             Self::Stop { .. } => "stop",
         }
+    }
+
+    /// Strangers cause it.
+    pub(super) const fn is_login_failure(&self) -> bool {
+        matches!(self, Self::LoginFailure { .. })
     }
 
     /// The same with texts of bounded length: some come from people who are not let in.
@@ -164,6 +206,9 @@ impl AuditEvent {
             Self::Model { by, origin, from, to, trust, failure } => {
                 let (by, failure) = (clipped(by), failure.map(clipped));
                 Self::Model { by, origin, from, to, trust, failure }
+            }
+            Self::LogLevel { by, from, to, until } => {
+                Self::LogLevel { by: clipped(by), from, to, until }
             }
             other => other,
         }
@@ -180,10 +225,11 @@ fn clipped(mut text: String) -> String {
 
 impl Journal {
     /// Adds one record to the audit chain and tells its place. It is on the disk when this returns; also below
-    /// the disk floor, as far as there is space.
+    /// the disk floor, as far as there is space, but for a login failure.
     ///
     /// # Errors
-    /// [`JournalError::Storage`] or [`JournalError::Closed`]: there is no record.
+    /// [`JournalError::Storage`] or [`JournalError::DiskFloor`]: there is no record yet. It is kept, and written as soon as
+    /// that is possible, as long as the process lives. [`JournalError::Closed`]: there will be none.
     pub async fn audit(&self, event: AuditEvent) -> Result<AuditHead, JournalError> {
         self.ask(|reply| writer::Work::Audit(Box::new(event.bounded()), reply)).await
     }
@@ -194,6 +240,20 @@ impl Journal {
     /// As [`Journal::audit`].
     pub fn audit_blocking(&self, event: AuditEvent) -> Result<AuditHead, JournalError> {
         self.ask_blocking(|reply| writer::Work::Audit(Box::new(event.bounded()), reply))
+    }
+
+    /// How many records of the audit chain could not be written when they were due, and wait.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.inner.shared.owed.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Tries to write them.
+    ///
+    /// # Errors
+    /// As [`Journal::audit`]: they wait on.
+    pub async fn settle(&self) -> Result<AuditHead, JournalError> {
+        self.ask(writer::Work::Settle).await
     }
 
     /// The newest record of the audit chain.

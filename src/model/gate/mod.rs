@@ -19,7 +19,8 @@ pub use operators::ALLOWED as ALLOWED_OPERATORS;
 pub use wire::scan;
 
 /// The most nodes: three times an EfficientNet-B7's, each activation written as two operators and each kernel behind one
-/// that expands it. The engine's time to compile grows with their square.
+/// that expands it. The engine's time to compile grows with their square. A Sum, Mean, Min or Max of more than two tensors
+/// counts as the chain of nodes that the engine makes of it.
 pub const MOST_NODES: usize = 4_096;
 
 /// The most stored tensors: as many as nodes.
@@ -54,7 +55,8 @@ pub struct Limits {
     /// The most bytes of the file.
     pub max_bytes: u64,
     /// The most bytes of memory that the network may need: three copies of its weights as f32 (as read, as the engine
-    /// keeps them, as the kernels pack them) and what is alive at once of one picture's activations.
+    /// keeps them, as the kernels pack them), as many of what the engine lays out for each window, and what is alive at once
+    /// of one picture's activations.
     pub max_memory: u64,
 }
 
@@ -151,7 +153,7 @@ pub fn admit(
         }
         Err(GateError::new("the graph", format!("{found} {what}; at most {most} are allowed")))
     };
-    count("nodes", graph.node.len(), MOST_NODES)?;
+    count("nodes", operators::unfolded(&graph.node), MOST_NODES)?;
     count("stored tensors", graph.initializer.len(), MOST_TENSORS)?;
     operators::check(&graph.node)?;
     shapes::walk(graph, manifest, limits)

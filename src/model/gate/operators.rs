@@ -105,6 +105,15 @@ pub(super) fn check(nodes: &[NodeProto]) -> Result<(), GateError> {
     Ok(())
 }
 
+/// How many nodes the engine makes of these: it takes the inputs of a sum and its like two by two.
+pub(super) fn unfolded(nodes: &[NodeProto]) -> usize {
+    let unfolds = |node: &NodeProto| match node.op_type.as_str() {
+        "Max" | "Mean" | "Min" | "Sum" => node.input.len().saturating_sub(1).max(1),
+        _ => 1,
+    };
+    nodes.iter().map(unfolds).fold(0, usize::saturating_add)
+}
+
 /// A node, for a message: its name, or that of what it gives.
 pub(super) fn place(node: &NodeProto) -> String {
     let name = if node.name.is_empty() {

@@ -13,17 +13,19 @@ pub(super) struct Outcome {
     pub(super) outputs: Vec<Value>,
     /// Multiplications, or what takes as long.
     pub(super) products: u64,
+    /// Bytes of what the engine lays out for it once, besides weights.
+    pub(super) tables: u64,
 }
 
 impl Outcome {
     /// One output, computed element by element.
     fn of(value: Value) -> Self {
-        Self { products: value.elements(), outputs: vec![value] }
+        Self { products: value.elements(), outputs: vec![value], tables: 0 }
     }
 
     /// One output that takes so many multiplications.
     fn worth(value: Value, products: u64) -> Self {
-        Self { outputs: vec![value], products }
+        Self { outputs: vec![value], products, tables: 0 }
     }
 }
 
@@ -48,7 +50,10 @@ pub(super) fn apply(node: &NodeProto, inputs: &Inputs<'_>) -> Result<Outcome, St
         "QuantizeLinear" | "DequantizeLinear" => by_axis(inputs),
         "LayerNormalization" | "PRelu" => spread_over(inputs),
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" => {
-            Ok(Outcome::of(Value::of(broadcast(inputs)?)))
+            // The engine takes them two by two.
+            let value = Value::of(broadcast(inputs)?);
+            let products = value.elements().saturating_mul(inputs.len().max(2) as u64 - 1);
+            Ok(Outcome::worth(value, products))
         }
         "Gemm" => gemm(node, inputs),
         "MatMul" => product(inputs),

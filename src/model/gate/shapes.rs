@@ -100,6 +100,20 @@ impl Memory {
         Ok(())
     }
 
+    /// What an operator has laid out once stays, like weights.
+    fn lay_out(&mut self, bytes: u64) -> Result<(), String> {
+        self.weights = self.weights.saturating_add(bytes);
+        if self.needed() <= self.most {
+            return Ok(());
+        }
+        Err(format!(
+            "with the {bytes} bytes that its window takes to lay out, the network needs {} bytes of memory; at most {} \
+             are allowed (model.max_memory)",
+            self.needed(),
+            self.most
+        ))
+    }
+
     const fn needed(&self) -> u64 {
         self.weights.saturating_mul(Self::COPIES).saturating_add(self.peak)
     }
@@ -152,6 +166,7 @@ pub(super) fn walk(
             let problem = format!("the network needs more than {MOST_PRODUCTS} multiplications");
             return Err(at(problem));
         }
+        memory.lay_out(outcome.tables).map_err(at)?;
         let mut given = outcome.outputs.into_iter();
         for name in &node.output {
             let value = given.next().filter(|_| !name.is_empty());

@@ -1,28 +1,9 @@
 //! How many of something there are, of all and of one place.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where connections come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Place {
-    Net(IpAddr),
-    User(u32),
-}
-
-impl Place {
-    /// The place of an address. Whoever has one IPv6 address has a /64 of them, so that counts as one.
-    pub(super) fn of(ip: IpAddr) -> Self {
-        Self::Net(match ip.to_canonical() {
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX << 64;
-                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask | u128::from(v6.is_loopback())))
-            }
-            v4 @ IpAddr::V4(_) => v4,
-        })
-    }
-}
+use crate::access::place::Place;
 
 /// A bounded number. Cheap to clone; every clone is the same.
 #[derive(Debug, Clone)]
@@ -97,14 +78,5 @@ mod tests {
         assert!(count.take(Place::User(7)).is_some());
         drop((second, third));
         assert!(count.now.lock().unwrap().of.is_empty());
-    }
-
-    #[test]
-    fn an_ipv6_network_is_one_place() {
-        let [a, b, c] = ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"]
-            .map(|ip| Place::of(ip.parse().unwrap()));
-        assert_eq!(a, b);
-        assert_ne!(a, c);
-        assert_eq!(Place::of("::1".parse().unwrap()), Place::Net("::1".parse().unwrap()));
     }
 }

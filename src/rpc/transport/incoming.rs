@@ -16,11 +16,12 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 
 use super::connection::{Carrier, Connection};
-use super::count::{Count, Place, Ticket};
+use super::count::{Count, Ticket};
 use super::listen::{Listeners, UnixSocket};
 use super::tls::{self, ServerKeys};
 use crate::access::gate::Peer;
 use crate::access::kept::Kept;
+use crate::access::place::Place;
 use crate::access::refusals::Refusals;
 
 /// How long a TLS handshake may take.

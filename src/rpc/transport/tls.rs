@@ -12,7 +12,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::access::gate::ClientCertificate;
 use crate::access::rules::is_plain;
-use crate::result::Timestamp;
+use crate::result::{Digest, Timestamp};
 
 /// Where keys lie.
 #[derive(Debug, Clone)]
@@ -31,8 +31,38 @@ pub struct TlsFiles {
 #[derive(Debug)]
 pub struct ServerKeys {
     pub(super) config: Arc<ServerConfig>,
-    /// When the server's certificate ends.
+    /// From when on the server's certificate is valid.
+    pub not_before: Timestamp,
+    /// When it ends.
     pub not_after: Timestamp,
+    /// SHA-256 of the server's certificate, as DER.
+    pub fingerprint: Digest,
+    /// The same of each CA that signs clients' certificates.
+    pub client_cas: Vec<Digest>,
+}
+
+impl ServerKeys {
+    /// Whether clients take the certificate at that time.
+    #[must_use]
+    pub fn is_valid(&self, at: Timestamp) -> bool {
+        self.not_before <= at && at <= self.not_after
+    }
+
+    /// Whether they may take the place of `before` at the time `now`: a certificate that no client takes does not displace one
+    /// that they do.
+    ///
+    /// # Errors
+    /// Why not, in the words of a message.
+    pub fn may_replace(&self, before: &Self, now: Timestamp) -> Result<(), String> {
+        if self.is_valid(now) || !before.is_valid(now) {
+            return Ok(());
+        }
+        Err(if now < self.not_before {
+            format!("is valid only from {} on", self.not_before.to_rfc3339())
+        } else {
+            format!("ended at {}", self.not_after.to_rfc3339())
+        })
+    }
 }
 
 impl TlsFiles {
@@ -53,10 +83,10 @@ impl TlsFiles {
         let shown = self.certificate.display();
         let chain = certificates(certificate)
             .map_err(|what| format!("{shown} holds no certificate that can be used: {what}"))?;
-        let not_after = chain
+        let (not_before, not_after, fingerprint) = chain
             .first()
-            .and_then(|first| X509Certificate::from_der(first).ok())
-            .map(|(_, first)| end(&first))
+            .and_then(|first| Some((first, X509Certificate::from_der(first).ok()?.1)))
+            .map(|(der, first)| (begin(&first), end(&first), Digest::of(der)))
             .ok_or_else(|| format!("{shown}: its first certificate cannot be read"))?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
             format!(
@@ -69,6 +99,7 @@ impl TlsFiles {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
+        let mut client_cas = Vec::new();
         let builder = match (&self.client_ca, client_ca.first()) {
             (Some(path), Some(content)) => {
                 let bad = |what: &dyn std::fmt::Display| {
@@ -76,6 +107,7 @@ impl TlsFiles {
                 };
                 let mut roots = rustls::RootCertStore::empty();
                 for ca in certificates(content).map_err(|what| bad(&what))? {
+                    client_cas.push(Digest::of(&ca));
                     roots.add(ca).map_err(|error| bad(&error))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
@@ -95,7 +127,8 @@ impl TlsFiles {
         // Every connection is checked anew: they live long, and a resumed one would be checked less.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(ServerKeys { config: Arc::new(config), not_after })
+        let config = Arc::new(config);
+        Ok(ServerKeys { config, not_before, not_after, fingerprint, client_cas })
     }
 }
 
@@ -115,6 +148,10 @@ fn words(error: &pem::Error) -> String {
         pem::Error::NoItemsFound => "there is no such PEM section in it".to_owned(),
         other => other.to_string(),
     }
+}
+
+fn begin(certificate: &X509Certificate<'_>) -> Timestamp {
+    Timestamp(certificate.validity().not_before.timestamp().saturating_mul(1000))
 }
 
 fn end(certificate: &X509Certificate<'_>) -> Timestamp {

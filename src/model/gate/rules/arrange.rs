@@ -200,7 +200,7 @@ fn split(node: &NodeProto, inputs: &Inputs<'_>) -> Result<Outcome, String> {
         Value::of(sides)
     };
     let outputs = parts.into_iter().map(part).collect();
-    Ok(Outcome { outputs, products: value.elements() })
+    Ok(Outcome { outputs, products: value.elements(), tables: 0 })
 }
 
 fn squeeze(node: &NodeProto, inputs: &Inputs<'_>) -> Result<Value, String> {

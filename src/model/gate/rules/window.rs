@@ -34,6 +34,41 @@ impl Steps {
         let begins = (places - 1).saturating_mul(self.stride);
         Ok(if begins >= side.saturating_add(self.before) { places - 1 } else { places })
     }
+
+    /// In how many ways at the most a window of these `places` may stick out over either end of the side, with the one
+    /// in which it does not.
+    fn ways(&self, side: u64, places: u64, how: &[u8]) -> u64 {
+        let reach = (self.kernel - 1).saturating_mul(self.dilation).saturating_add(1);
+        let before = if how.starts_with(b"SAME") {
+            let over = (places - 1).saturating_mul(self.stride).saturating_add(reach);
+            // Of an odd number of pixels either end may get the one more.
+            over.saturating_sub(side).div_ceil(2)
+        } else {
+            self.before
+        };
+        let first = before.div_ceil(self.stride);
+        let inside = side.saturating_add(before).checked_sub(reach).map(|room| room / self.stride);
+        match inside {
+            Some(last) if reach <= side && last >= first => {
+                first.saturating_add(1).saturating_add(places.saturating_sub(last + 1)).min(places)
+            }
+            _ => places,
+        }
+    }
+}
+
+/// Bytes of the tables that the engine lays out for a window before it computes anything, as tract 0.23 does it
+/// (`ops/cnn/patches.rs`): each of the window's elements with its place along every side and in the picture, and once
+/// more, two words each, for every way in which the window may stick out.
+fn tables(steps: &[Steps], sides: &[u64], places: &[u64], how: &[u8]) -> u64 {
+    // The lists of one such way, before they hold anything.
+    const WAY: u64 = 512;
+    let window = steps.iter().fold(1_u64, |all, own| all.saturating_mul(own.kernel));
+    let ways = steps.iter().zip(sides).zip(places).fold(1_u64, |all, ((own, side), places)| {
+        all.saturating_mul(own.ways(*side, *places, how))
+    });
+    let fields = window.saturating_mul(8 * (steps.len() as u64 + 1));
+    ways.saturating_mul(window.saturating_mul(16).saturating_add(WAY)).saturating_add(fields)
 }
 
 /// The steps along each of the picture's sides.
@@ -69,18 +104,22 @@ fn picture(value: &Value) -> Result<(u64, u64, &[u64]), String> {
     }
 }
 
+/// How many places the window takes along each side, and the bytes of its tables.
 fn moved(
     node: &NodeProto,
     sides: &[u64],
     kernel: &[u64],
     rounded_up: bool,
-) -> Result<Vec<u64>, String> {
+) -> Result<(Vec<u64>, u64), String> {
     if kernel.len() != sides.len() || kernel.contains(&0) {
         return Err(format!("a window of {kernel:?} does not fit into {sides:?}"));
     }
     let how = word(node, "auto_pad");
-    let along = |(steps, side): (Steps, &u64)| steps.along(*side, how, rounded_up);
-    steps(node, kernel)?.into_iter().zip(sides).map(along).collect()
+    let steps = steps(node, kernel)?;
+    let along = |(steps, side): (&Steps, &u64)| steps.along(*side, how, rounded_up);
+    let places = steps.iter().zip(sides).map(along).collect::<Result<Vec<_>, _>>()?;
+    let tables = tables(&steps, sides, &places, how);
+    Ok((places, tables))
 }
 
 fn all(sides: &[u64]) -> u64 {
@@ -108,11 +147,12 @@ pub(super) fn convolution(node: &NodeProto, inputs: &Inputs<'_>) -> Result<Outco
         return Err(format!("its kernel_shape {own:?} is not the kernel's {kernel:?}"));
     }
     let mut out = vec![batch, outward];
-    out.extend(moved(node, sides, kernel, false)?);
+    let (places, tables) = moved(node, sides, kernel, false)?;
+    out.extend(places);
     let value = Value::of(out);
     let each = inward.saturating_mul(all(kernel));
     let products = value.elements().saturating_mul(each);
-    Ok(Outcome::worth(value, products))
+    Ok(Outcome { tables, ..Outcome::worth(value, products) })
 }
 
 pub(super) fn pool(node: &NodeProto, inputs: &Inputs<'_>) -> Result<Outcome, String> {
@@ -121,10 +161,11 @@ pub(super) fn pool(node: &NodeProto, inputs: &Inputs<'_>) -> Result<Outcome, Str
         .and_then(|own| own.iter().map(|side| u64::try_from(*side).ok()).collect());
     let kernel = kernel.ok_or_else(|| "its kernel_shape is missing or negative".to_owned())?;
     let mut out = vec![batch, channels];
-    out.extend(moved(node, sides, &kernel, integer(node, "ceil_mode", 0) != 0)?);
+    let (places, tables) = moved(node, sides, &kernel, integer(node, "ceil_mode", 0) != 0)?;
+    out.extend(places);
     let value = Value::of(out);
     let products = value.elements().saturating_mul(all(&kernel));
-    Ok(Outcome::worth(value, products))
+    Ok(Outcome { tables, ..Outcome::worth(value, products) })
 }
 
 pub(super) fn global(inputs: &Inputs<'_>) -> Result<Outcome, String> {
