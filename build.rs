@@ -7,7 +7,8 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = ["classifier", "results", "control"].map(|name| format!("leukd/v1/{name}.proto"));
+    let files = ["classifier", "results", "reviews", "control"]
+        .map(|name| format!("leukd/v1/{name}.proto"));
     let descriptors = protox::compile(&files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("leukd.v1.bin"), descriptors.encode_to_vec())?;

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod result;
+pub mod review;
 pub mod rpc;
 pub mod systemd;
 pub mod telemetry;

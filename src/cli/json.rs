@@ -27,7 +27,17 @@ macro_rules! named {
     )+};
 }
 
-named!(Event, Result, Model, GetStatusResponse, ReloadModelResponse, GetSpecimenResponse, LogLevel);
+named!(
+    Event,
+    Result,
+    Review,
+    SubmitReviewResponse,
+    Model,
+    GetStatusResponse,
+    ReloadModelResponse,
+    GetSpecimenResponse,
+    LogLevel
+);
 
 static POOL: LazyLock<Result<DescriptorPool, String>> = LazyLock::new(|| {
     DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).map_err(|error| error.to_string())
@@ -84,6 +94,8 @@ mod tests {
     #[test]
     fn every_named_message_is_in_the_contract() {
         line(&proto::Event::default()).unwrap();
+        line(&proto::Review::default()).unwrap();
+        line(&proto::SubmitReviewResponse::default()).unwrap();
         line(&proto::Model::default()).unwrap();
         line(&proto::GetStatusResponse::default()).unwrap();
         line(&proto::ReloadModelResponse::default()).unwrap();

@@ -18,6 +18,7 @@ pub mod progress;
 mod reload;
 mod remote;
 mod results;
+mod review;
 mod serve;
 mod settings;
 mod show;
@@ -52,6 +53,8 @@ enum Command {
     Tail(tail::TailArgs),
     Status(status::StatusArgs),
     Results(results::ResultsArgs),
+    Review(review::ReviewArgs),
+    Reviews(review::ReviewsArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
@@ -117,6 +120,8 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Tail(args) => tail::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Review(args) => review::submit(&args),
+        Command::Reviews(args) => review::list(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Audit(args) => audit::run(&args),

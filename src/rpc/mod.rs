@@ -10,6 +10,7 @@ mod oversize;
 mod page;
 pub mod proto;
 mod results;
+mod reviews;
 mod server;
 mod status;
 mod subscribe;

@@ -19,6 +19,8 @@
 //! | a request stands still while it arrives | DEADLINE_EXCEEDED | RetryInfo, ErrorInfo `STALLED` |
 //! | no such method | UNIMPLEMENTED | ErrorInfo |
 //! | a log that is not leukd's own | FAILED_PRECONDITION | ErrorInfo `FOREIGN_LOG` |
+//! | a review of a result that was superseded | FAILED_PRECONDITION | ErrorInfo `SUPERSEDED` with the result that took its place |
+//! | a review's id with another content | ALREADY_EXISTS | ErrorInfo `REVIEW_ID_TAKEN` |
 //! | a defect | INTERNAL | ErrorInfo; the log has the rest |
 
 use std::collections::HashMap;
@@ -29,8 +31,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::access::clients::Exceeded;
 use crate::access::gate::Denied;
-use crate::journal::JournalError;
 use crate::journal::filter::FieldError;
+use crate::journal::{JournalError, ReviewError};
 use crate::model::bundle::BundleError;
 use crate::model::registry::ReloadError;
 use crate::pipeline::RequestError;
@@ -182,6 +184,21 @@ pub(super) fn journal(error: &JournalError) -> Status {
             retry(Code::Unavailable, "the journal cannot be used now; try again", "JOURNAL")
         }
         error => internal(error),
+    }
+}
+
+/// Why a review was not stored.
+pub(super) fn review(error: &ReviewError) -> Status {
+    let message = error.to_string();
+    match error {
+        ReviewError::NoResult => not_found(message, "NO_RESULT"),
+        ReviewError::Superseded { by, .. } => with(
+            Code::FailedPrecondition,
+            message,
+            info("SUPERSEDED", &[("superseded_by", by.to_string())]),
+        ),
+        ReviewError::IdTaken(_) => with(Code::AlreadyExists, message, info("REVIEW_ID_TAKEN", &[])),
+        ReviewError::Journal(error) => journal(error),
     }
 }
 

@@ -12,4 +12,5 @@ mod identity;
 mod kill;
 mod queries;
 mod retention;
+mod reviews;
 mod stream;
