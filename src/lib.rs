@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod result;
+pub mod review;
 pub mod rpc;
 pub mod specimen;
 pub mod systemd;

@@ -41,7 +41,10 @@ async fn by_sequence(harness: &Harness, sequence: u64) -> Result<proto::Result, 
 async fn get(harness: &Harness, by: By) -> Result<proto::Result, Status> {
     let request = proto::GetResultRequest { by: Some(by) };
     let answer = harness.results().get_result(request).await?;
-    Ok(answer.into_inner().result.unwrap())
+    let result = answer.into_inner().result.unwrap();
+    assert!(result.standing.is_some(), "how it stands is told");
+    // Classify and streams do not tell it.
+    Ok(proto::Result { standing: None, ..result })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,6 +286,7 @@ async fn a_listing_gives_every_matching_result_once_page_by_page() {
                     page_size,
                     page_token,
                     newest_first,
+                    ..Default::default()
                 };
                 let page = harness.results().list_results(page).await.unwrap().into_inner();
                 assert!(page.results.len() <= page_size as usize);
@@ -468,6 +472,7 @@ async fn without_a_model_results_are_read_and_a_reload_brings_the_rest() {
         ("", ServingStatus::NotServing),
         ("leukd.v1.Classifier", ServingStatus::NotServing),
         ("leukd.v1.Results", ServingStatus::Serving),
+        ("leukd.v1.Reviews", ServingStatus::Serving),
         ("leukd.v1.Control", ServingStatus::Serving),
     ] {
         assert_eq!(health(&channel, service).await.unwrap(), expected, "{service:?}");
@@ -532,12 +537,13 @@ async fn a_stop_is_seen_by_who_watches_health_and_is_not_held_up_by_it() {
     );
 }
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "grpc.health.v1.Health",
     "leukd.v1.Classifier",
     "leukd.v1.Control",
     "leukd.v1.Explainer",
     "leukd.v1.Results",
+    "leukd.v1.Reviews",
 ];
 
 /// The two versions of the protocol have the same messages under two names.

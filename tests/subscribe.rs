@@ -285,6 +285,9 @@ async fn filters_let_through_what_matches_and_heartbeats_move_the_cursor_past_th
             ..Default::default()
         };
         let listed = harness.results().list_results(request).await.unwrap().into_inner().results;
+        // A stream does not tell how they stand.
+        let plain = |result| proto::Result { standing: None, ..result };
+        let listed: Vec<_> = listed.into_iter().map(plain).collect();
         assert_eq!(listed, expected, "{filter:?}");
     }
 }
@@ -308,7 +311,7 @@ async fn up_to(stream: &mut Streaming<proto::Event>, newest: u64) -> Vec<proto::
                         return results;
                     }
                 }
-                event::Kind::Gap(gap) => panic!("{gap:?}"),
+                other => panic!("{other:?}"),
             }
         }
     };
@@ -507,7 +510,7 @@ async fn read_with_breaks(
                     assert!(Some(heartbeat.sequence) >= cursor);
                     cursor = Some(heartbeat.sequence);
                 }
-                event::Kind::Gap(gap) => panic!("{gap:?}"),
+                other => panic!("{other:?}"),
             }
             if cursor == Some(total) {
                 return (began, only_hem, seen);

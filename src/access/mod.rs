@@ -36,11 +36,13 @@ pub enum Scope {
     Read,
     /// Change what the daemon does: load a model, change what is logged.
     Admin,
+    /// Say what a result should have been.
+    Review,
 }
 
 impl Scope {
     /// Every scope.
-    pub const EVERY: [Self; 3] = [Self::Classify, Self::Read, Self::Admin];
+    pub const EVERY: [Self; 4] = [Self::Classify, Self::Read, Self::Admin, Self::Review];
 
     /// The word that the access file and the contract use.
     #[must_use]
@@ -49,6 +51,7 @@ impl Scope {
             Self::Classify => "classify",
             Self::Read => "read",
             Self::Admin => "admin",
+            Self::Review => "review",
         }
     }
 }
@@ -66,7 +69,7 @@ impl FromStr for Scope {
         Self::EVERY
             .into_iter()
             .find(|scope| scope.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is no scope: write classify, read or admin"))
+            .ok_or_else(|| format!("{text:?} is no scope: write classify, read, review or admin"))
     }
 }
 
@@ -78,7 +81,7 @@ impl Scopes {
     /// Not one.
     pub const NONE: Self = Self(0);
     /// Every one.
-    pub const ALL: Self = Self(0b111);
+    pub const ALL: Self = Self(0b1111);
 
     /// Whether `scope` is among them.
     #[must_use]

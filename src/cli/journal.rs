@@ -97,9 +97,10 @@ fn in_words(file: &Path, report: &Report) -> Vec<String> {
     if lines.is_empty() || report.findings.is_empty() {
         let head = report.audit.as_ref().map_or_else(String::new, |a| format!(", head {}", a.head));
         lines.push(format!(
-            "{} is sound: {} results, {} files in the ledger, audit chain whole{head}",
+            "{} is sound: {} results, {} reviews, {} files in the ledger, audit chain whole{head}",
             file.display(),
             report.results,
+            report.reviews,
             report.captures
         ));
     }
@@ -117,6 +118,7 @@ fn to_json(file: &Path, report: &Report) -> serde_json::Value {
         "sound": findings.is_empty(),
         "epoch": report.epoch,
         "results": report.results,
+        "reviews": report.reviews,
         "captures": report.captures,
         "audit_head": report.audit.as_ref().map(|audit| audit.head.to_string()),
         "held": report.held.is_some(),
@@ -166,7 +168,10 @@ fn told(recovered: &Recovered) -> Vec<String> {
         altered => format!("; {altered} were not what the audit chain says, and left out"),
     };
     let mut lines = vec![
-        format!("{} results saved; {lost}{altered}", recovered.results),
+        format!(
+            "{} results and {} reviews saved; {lost}{altered}",
+            recovered.results, recovered.reviews
+        ),
         format!("{} files in the ledger", recovered.captures),
         format!("new journal {}, epoch {}", recovered.journal.display(), recovered.epoch),
         format!(

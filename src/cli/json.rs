@@ -31,6 +31,8 @@ named!(
     HeatMap,
     Event,
     Result,
+    Review,
+    SubmitReviewResponse,
     Model,
     GetStatusResponse,
     ReloadModelResponse,
@@ -93,6 +95,8 @@ mod tests {
     #[test]
     fn every_named_message_is_in_the_contract() {
         line(&proto::Event::default()).unwrap();
+        line(&proto::Review::default()).unwrap();
+        line(&proto::SubmitReviewResponse::default()).unwrap();
         line(&proto::Model::default()).unwrap();
         line(&proto::GetStatusResponse::default()).unwrap();
         line(&proto::ReloadModelResponse::default()).unwrap();

@@ -19,6 +19,7 @@ pub mod progress;
 mod reload;
 mod remote;
 mod results;
+mod review;
 mod serve;
 mod settings;
 mod show;
@@ -56,6 +57,8 @@ enum Command {
     Results(results::ResultsArgs),
     Heatmap(heatmap::HeatMapArgs),
     Specimen(specimen::SpecimenArgs),
+    Review(review::ReviewArgs),
+    Reviews(review::ReviewsArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
@@ -123,6 +126,8 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Results(args) => results::run(&args),
         Command::Heatmap(args) => heatmap::run(&args),
         Command::Specimen(args) => specimen::run(&args),
+        Command::Review(args) => review::submit(&args),
+        Command::Reviews(args) => review::list(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Audit(args) => audit::run(&args),

@@ -213,7 +213,9 @@ impl ServerArgs {
         match code {
             Code::InvalidArgument => CliError::Usage(text),
             Code::NotFound => CliError::NoInput(text),
-            Code::OutOfRange | Code::FailedPrecondition => CliError::Data(text),
+            Code::OutOfRange | Code::FailedPrecondition | Code::AlreadyExists => {
+                CliError::Data(text)
+            }
             Code::Unauthenticated => CliError::NoPermission(format!(
                 "{text}; name a file with a token with --token-file, or put it into LEUKD_TOKEN"
             )),

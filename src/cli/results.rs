@@ -11,6 +11,7 @@ use super::{json, show, specimen, status};
 use crate::result::RESEARCH_USE_ONLY;
 use crate::rpc::proto::get_result_request::By;
 use crate::rpc::proto::results_client::ResultsClient;
+use crate::rpc::proto::standing::State;
 use crate::rpc::proto::{
     self, FolderSource, GetResultRequest, GetSpecimenRequest, ListResultsRequest,
 };
@@ -43,6 +44,9 @@ pub(super) struct ResultsArgs {
     /// How many cells of each kind the specimen has, and its blast fraction, as `leukd specimen`
     #[arg(long, group = "one", requires = "specimen")]
     counts: bool,
+    /// What to look at: only results whose latest review says something else than leukd suggested
+    #[arg(long, conflicts_with = "one")]
+    disagreements: bool,
     /// One JSON object a line (Result; with --counts, GetSpecimenResponse)
     #[arg(long)]
     json: bool,
@@ -99,6 +103,7 @@ async fn list(
             page_size: u32::try_from(left).unwrap_or(PAGE).min(PAGE),
             page_token,
             newest_first: args.newest,
+            standing: if args.disagreements { State::Corrected } else { State::Unspecified }.into(),
         };
         let response = client.list_results(remote::request(page, LIMIT)).await;
         let response =
@@ -122,9 +127,13 @@ fn print(results: &[proto::Result], args: &ResultsArgs, out: &Output) -> Result<
     if args.json {
         return results.iter().try_for_each(|result| out.line(&json::line(result)?));
     }
-    let mut table = Table::new(&show::RESULT_HEADER);
+    let mut header = show::RESULT_HEADER.to_vec();
+    header.push("STANDING");
+    let mut table = Table::new(&header);
     for result in results {
-        table.row(show::result_cells(result), show::decision(result.decision()).1);
+        let mut cells = show::result_cells(result);
+        cells.push(show::standing(result.standing.as_ref()));
+        table.row(cells, show::decision(result.decision()).1);
     }
     if table.is_empty() {
         remark("no results");

@@ -72,6 +72,76 @@ pub(super) fn result_line(result: &proto::Result, out: &Output) -> String {
         .to_owned()
 }
 
+/// What people have said of a result; empty while nobody has.
+#[must_use]
+pub(super) fn standing(standing: Option<&proto::Standing>) -> String {
+    use proto::standing::State;
+    standing.map_or_else(String::new, |standing| {
+        let word = match standing.state() {
+            State::Confirmed => "confirmed",
+            State::Corrected => "corrected",
+            State::Suggested | State::Unspecified => return String::new(),
+        };
+        format!("{word}: {} by {}", standing.label, standing.reviewer)
+    })
+}
+
+/// The head over [`review_cells`].
+pub(super) const REVIEW_HEADER: [&str; 9] = [
+    "SEQUENCE",
+    "REVIEWED",
+    "LABEL",
+    "RESULT",
+    "DECISION",
+    "P",
+    "SPECIMEN/SLIDE/CELL",
+    "REVIEWER",
+    "NOTE",
+];
+
+/// One review as the cells of a table's row.
+#[must_use]
+pub(super) fn review_cells(review: &proto::Review) -> Vec<String> {
+    let p = if review.suggested_label.is_empty() {
+        "-".to_owned()
+    } else {
+        format!("{:.4}", review.suggested_probability)
+    };
+    vec![
+        review.sequence.to_string(),
+        time(review.reviewed_at.as_ref()),
+        review.label.clone(),
+        review.result_sequence.to_string(),
+        decision(review.suggested_decision()).0.to_owned(),
+        p,
+        [&review.specimen, &review.slide, &review.cell].map(String::as_str).join("/"),
+        review.reviewer.clone(),
+        review.note.clone(),
+    ]
+}
+
+/// Only what disagrees stands out.
+#[must_use]
+pub(super) const fn review_colour(review: &proto::Review) -> Option<Colour> {
+    if review.agrees { None } else { Some(Colour::Yellow) }
+}
+
+/// One review as a line of a stream, beside those of [`result_line`].
+#[must_use]
+pub(super) fn review_line(review: &proto::Review, out: &Output) -> String {
+    let [label, reviewer, note] = [&review.label, &review.reviewer, &review.note].map(|t| clean(t));
+    let verdict = if review.agrees { "confirms" } else { "corrects" };
+    let said = format!(
+        "{verdict} {} of result {}: {label} by {reviewer}",
+        decision(review.suggested_decision()).0,
+        review.result_sequence
+    );
+    let said =
+        review_colour(review).map_or_else(|| said.clone(), |colour| out.paint(colour, &said));
+    let at = time(review.reviewed_at.as_ref());
+    format!("{:>8}  {at:<20}  {said}  {note}", review.sequence).trim_end().to_owned()
+}
+
 /// A model's card as lines.
 #[must_use]
 pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {

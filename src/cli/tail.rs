@@ -1,4 +1,4 @@
-//! `leukd tail`: results as they come, across broken connections.
+//! `leukd tail`: results and reviews as they come, across broken connections.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long the first message may take.
 const HELLO: Duration = Duration::from_secs(30);
 
-/// Follow results as they are stored
+/// Follow results and reviews as they are stored
 ///
 /// After a broken connection tail goes on where it stood: nothing is lost or shown twice. With --json each line
-/// is one Event: `hello` (again after every reconnection), `result`, `gap` or `heartbeat`.
+/// is one Event: `hello` (again after every reconnection), `result`, `review`, `gap` or `heartbeat`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TailArgs {
     #[command(flatten)]
@@ -253,6 +253,12 @@ impl Tail<'_> {
                 }
                 self.shown += 1;
                 self.at(result.sequence);
+            }
+            Some(Kind::Review(review)) => {
+                if !self.args.json {
+                    self.out.line(&show::review_line(review, &self.out))?;
+                }
+                self.at(review.sequence);
             }
             Some(Kind::Gap(gap)) => {
                 if !self.args.json {

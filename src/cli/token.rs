@@ -33,8 +33,8 @@ enum TokenCommand {
     New {
         /// What the client is called: its calls are those of token:NAME
         name: String,
-        /// What it may do: classify (send images), read (results and state), admin (load models, change the log's level); may be given
-        /// several times, and none includes another
+        /// What it may do: classify (send images), read (results, reviews and state), review (say what a result should have
+        /// been), admin (load models, change the log's level); may be given several times, and none includes another
         #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
         scope: Vec<Scope>,
         /// Refuse it after this time, for example 365d

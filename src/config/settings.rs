@@ -215,9 +215,9 @@ impl Default for Workers {
 pub struct Journal {
     /// The state folder: leukd's own, writable. systemd's `STATE_DIRECTORY` where it is set.
     pub directory: PathBuf,
-    /// Results older than this are removed. Absent: kept for ever.
+    /// Results and reviews older than this are removed. Absent: kept for ever.
     pub keep_for: Option<Span>,
-    /// No more than this many results are kept. Absent: all.
+    /// No more than this many results and reviews are kept. Absent: all.
     pub keep_count: Option<u64>,
     /// Below this much free disk, captures wait instead of being stored.
     pub disk_floor: Bytes,

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::JournalError;
 use super::schema::{known_version, open_reader, refuse_foreign, version_of, was_left_open};
+use super::tables::TABLES;
 
 /// The first version with an audit chain.
 const AUDITED_SINCE: i64 = 2;
@@ -32,7 +33,30 @@ pub(super) fn open_auditor(file: &Path) -> Result<Connection, JournalError> {
     if found < AUDITED_SINCE {
         return Err(JournalError::Unaudited { file: file.to_owned(), found });
     }
+    stand_in(&connection).map_err(|error| trouble(&error))?;
     Ok(connection)
+}
+
+/// Gives the reader of an older journal empty tables in place of those that it has not. They are this connection's own.
+pub(super) fn stand_in(connection: &Connection) -> rusqlite::Result<()> {
+    let mut missing = Vec::new();
+    for table in TABLES {
+        let sql = "SELECT 1 FROM pragma_table_info(?1) LIMIT 1";
+        if !connection.prepare(sql)?.exists([table.name])? {
+            missing.push(format!(
+                "CREATE TEMP TABLE {} ({});",
+                table.name,
+                table.stored.join(", ").replacen("sequence", "sequence INTEGER PRIMARY KEY", 1)
+            ));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    connection.execute_batch(&format!(
+        "PRAGMA query_only = OFF; PRAGMA temp_store = MEMORY; {} PRAGMA query_only = ON;",
+        missing.concat()
+    ))
 }
 
 /// Opens a file that nobody changes meanwhile.

@@ -7,8 +7,8 @@ use rusqlite::{Connection, Row};
 
 use super::audit::{self, Verified};
 use super::error::JournalError;
-use super::row::{self, COLUMNS};
-use super::{auditor, lock};
+use super::tables::{self, REVIEWS, Table};
+use super::{auditor, lock, row};
 
 /// How many examples of one kind of damage are told.
 const EXAMPLES: usize = 5;
@@ -19,7 +19,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// One thing that is wrong with a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Where: `file`, `schema`, `results`, `ledger` or `audit`.
+    /// Where: `file`, `schema`, `results`, `reviews`, `ledger` or `audit`.
     pub area: &'static str,
     /// What, in one sentence.
     pub what: String,
@@ -34,6 +34,8 @@ pub struct Report {
     pub epoch: Option<String>,
     /// Results that can be read.
     pub results: u64,
+    /// Reviews that can be read.
+    pub reviews: u64,
     /// Ledger rows that can be read.
     pub captures: u64,
     /// The audit chain's examination; none where it cannot be read at all.
@@ -78,8 +80,17 @@ pub fn check(file: &Path) -> Result<Report, JournalError> {
         connection.unchecked_transaction().map_err(|error| JournalError::sqlite(file, &error))?;
     pages(&snapshot, &mut report);
     for (area, look) in [
-        ("results", results as fn(&Connection, &mut Report) -> rusqlite::Result<()>),
+        ("results", numbers as fn(&Connection, &mut Report) -> rusqlite::Result<()>),
+        ("results", |connection, report| {
+            report.results = rows(connection, report, &tables::RESULTS)?;
+            Ok(())
+        }),
         ("results", superseded),
+        ("reviews", |connection, report| {
+            report.reviews = rows(connection, report, &REVIEWS)?;
+            Ok(())
+        }),
+        ("reviews", reviewed),
         ("ledger", ledger),
     ] {
         if let Err(error) = look(&snapshot, &mut report) {
@@ -122,14 +133,13 @@ fn pages(connection: &Connection, report: &mut Report) {
     }
 }
 
-/// Every result reads as what this program writes, and no number is missing.
-fn results(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+/// No number is missing, and none is there twice.
+fn numbers(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
     let next: u64 =
         connection.query_row("SELECT next_sequence FROM meta", [], |row| row::unsigned(row, 0))?;
-    let sql = format!("SELECT {COLUMNS} FROM results ORDER BY sequence");
-    let mut statement = connection.prepare(&sql)?;
+    let mut statement = connection.prepare(&tables::every(|table| format!("'{}'", table.name)))?;
     let mut rows = statement.query([])?;
-    let (mut last, mut odd, mut holes) = (None, 0, 0);
+    let (mut last, mut holes) = (None, 0);
     while let Some(found) = rows.next()? {
         let sequence = row::unsigned(found, 0)?;
         if let Some(before) = last
@@ -141,18 +151,9 @@ fn results(connection: &Connection, report: &mut Report) -> rusqlite::Result<()>
             }
         }
         last = Some(sequence);
-        match row::record(found) {
-            Ok(_) => report.results += 1,
-            Err(error) => {
-                odd += 1;
-                if odd <= EXAMPLES {
-                    report.find("results", format!("{sequence} cannot be read: {error}"));
-                }
-            }
-        }
     }
-    if odd > EXAMPLES || holes > EXAMPLES {
-        report.find("results", format!("in all {odd} unreadable, {holes} holes"));
+    if holes > EXAMPLES {
+        report.find("results", format!("in all {holes} holes"));
     }
     if let Some(last) = last
         && last + 1 != next
@@ -160,6 +161,42 @@ fn results(connection: &Connection, report: &mut Report) -> rusqlite::Result<()>
         report.find("results", format!("the last is {last}, and the next is said to be {next}"));
     }
     Ok(())
+}
+
+/// Every row reads as what this program writes; how many do.
+fn rows(connection: &Connection, report: &mut Report, of: &Table) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT {} FROM {} ORDER BY sequence", of.columns, of.name);
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let (mut sound, mut odd) = (0, 0);
+    while let Some(found) = rows.next()? {
+        match (of.is_sound)(found) {
+            Ok(()) => sound += 1,
+            Err(error) => {
+                odd += 1;
+                if odd <= EXAMPLES {
+                    let sequence = row::unsigned(found, 0)?;
+                    report.find(of.name, format!("{sequence} cannot be read: {error}"));
+                }
+            }
+        }
+    }
+    if odd > EXAMPLES {
+        report.find(of.name, format!("in all {odd} unreadable"));
+    }
+    Ok(sound)
+}
+
+/// A review says of its result what that says of itself.
+fn reviewed(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    tell(
+        connection,
+        report,
+        "reviews",
+        "SELECT v.sequence || ' is of result ' || v.result_sequence || ', which is another one'
+         FROM reviews v JOIN results r ON r.sequence = v.result_sequence
+         WHERE r.result_id <> v.result_id OR v.result_sequence >= v.sequence",
+    )
 }
 
 fn superseded(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {

@@ -5,6 +5,7 @@ use std::fmt;
 use globset::{GlobBuilder, GlobSet};
 use rusqlite::types::Value;
 
+use super::event::Event;
 use crate::result::{Decision, Record, Source};
 
 /// The longest glob, in characters.
@@ -38,6 +39,34 @@ pub struct Criteria {
     pub path_glob: String,
     /// The result's own label has at least this probability, 0 to 1.
     pub minimum_probability: f64,
+}
+
+/// What of an event a filter looks at.
+pub(super) struct Facts<'a> {
+    pub(super) specimen: &'a str,
+    pub(super) slide: &'a str,
+    pub(super) label: Option<&'a str>,
+    pub(super) decision: Decision,
+    pub(super) probability: Option<f64>,
+    /// Below the folder; none for a request.
+    pub(super) path: Option<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(record: &'a Record) -> Self {
+        let finding = &record.finding;
+        Self {
+            specimen: &finding.ids.specimen,
+            slide: &finding.ids.slide,
+            label: finding.label.as_deref(),
+            decision: finding.decision,
+            probability: finding.label_probability(),
+            path: match &finding.source {
+                Source::Folder(path) => Some(&path.path),
+                Source::Rpc { .. } => None,
+            },
+        }
+    }
 }
 
 /// Checked criteria. Cheap to clone and to apply.
@@ -96,23 +125,20 @@ impl Filter {
         })
     }
 
-    /// True when every part that is set matches.
+    /// True when every part that is set matches. A review matches where its result does.
     #[must_use]
-    pub fn matches(&self, record: &Record) -> bool {
-        let finding = &record.finding;
+    pub fn matches(&self, event: &Event) -> bool {
+        let facts = event.facts();
         let is =
             |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
-        is(&self.specimen, &finding.ids.specimen)
-            && is(&self.slide, &finding.ids.slide)
-            && is(&self.label, finding.label.as_deref().unwrap_or_default())
-            && (self.decisions.is_empty() || self.decisions.contains(&finding.decision))
+        is(&self.specimen, facts.specimen)
+            && is(&self.slide, facts.slide)
+            && is(&self.label, facts.label.unwrap_or_default())
+            && (self.decisions.is_empty() || self.decisions.contains(&facts.decision))
             && self.minimum_probability.is_none_or(|least| {
-                finding.label_probability().is_some_and(|probability| probability >= least)
+                facts.probability.is_some_and(|probability| probability >= least)
             })
-            && self.admits_path(match &finding.source {
-                Source::Folder(path) => Some(&path.path),
-                Source::Rpc { .. } => None,
-            })
+            && self.admits_path(facts.path)
     }
 
     /// The part that SQL cannot say: the path below the folder, none for a request.

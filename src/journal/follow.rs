@@ -1,4 +1,4 @@
-//! Whoever waits for a result of a certain kind is woken by one of that kind alone.
+//! Whoever waits for an event of a certain kind is woken by one of that kind alone.
 //!
 //! The writer itself looks through those who wait, once for each commit: waking a thousand of them, each to find
 //! nothing of its own, would take the workers' time.
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::Journal;
+use super::event::Event;
 use super::filter::Filter;
 use super::tail::Tail;
 use super::writer;
-use crate::result::Record;
 
 /// Those who wait, by number. Bounded by whoever lets them in.
 #[derive(Debug, Default)]
@@ -42,18 +42,17 @@ impl Followers {
     }
 
     /// Wakes whom one of these concerns; they follow each other, and the tail has them already.
-    pub(super) fn tell(&self, records: &[Arc<Record>]) {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+    pub(super) fn tell(&self, events: &[Event]) {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
         for row in self.lock().rows.values_mut().filter(|row| row.armed) {
             let passed = row.passed.load(Ordering::Relaxed);
-            let behind = passed + 1 < first.sequence;
-            let concerns =
-                |record: &Arc<Record>| record.sequence > passed && row.filter.matches(record);
-            if behind || records.iter().any(concerns) {
+            let behind = passed + 1 < first.sequence();
+            let concerns = |event: &Event| event.sequence() > passed && row.filter.matches(event);
+            if behind || events.iter().any(concerns) {
                 row.armed = false;
                 row.wake.notify_one();
             } else {
-                row.passed.store(passed.max(last.sequence), Ordering::Relaxed);
+                row.passed.store(passed.max(last.sequence()), Ordering::Relaxed);
             }
         }
     }
@@ -72,7 +71,7 @@ pub struct Follower {
 /// How far behind those are who follow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {
-    /// Results that the one furthest behind has not dealt with.
+    /// Events that the one furthest behind has not dealt with.
     pub most: u64,
     /// How many are behind at all.
     pub behind: u64,
@@ -128,7 +127,7 @@ impl Follower {
         self.passed.store(cursor, Ordering::Relaxed);
     }
 
-    /// Ends when there may be a matching result after the cursor of [`Follower::wait_after`]: read to know.
+    /// Ends when there may be a matching event after the cursor of [`Follower::wait_after`]: read to know.
     /// Cancel-safe.
     pub async fn woken(&self) {
         self.wake.notified().await;

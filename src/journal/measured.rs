@@ -1,10 +1,10 @@
 //! What the journal counts of its own work. All from the start of the process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::event::Event;
 use crate::measure::{Counter, Histogram, Labelled};
-use crate::result::{Decision, Record, Source};
+use crate::result::{Decision, Source};
 
 /// Counts and times of what was stored.
 #[derive(Debug, Default)]
@@ -49,8 +49,8 @@ impl Measured {
     }
 
     /// These were stored.
-    pub(super) fn stored(&self, records: &[Arc<Record>]) {
-        for record in records {
+    pub(super) fn stored(&self, events: &[Event]) {
+        for record in events.iter().filter_map(Event::result) {
             let finding = &record.finding;
             let of_requests = matches!(finding.source, Source::Rpc { .. });
             self.counter(finding.decision, of_requests).one();

@@ -1,7 +1,7 @@
 //! Results that survive: store, ledger, cursor, retention.
 //!
-//! One SQLite file in the state directory holds the results (what clients see, numbered 1, 2, 3, …
-//! without holes within one epoch) and the ledger (what became of each file). Both change in one
+//! One SQLite file in the state directory holds the events (results and what people say of them: what clients see,
+//! numbered 1, 2, 3, … without holes within one epoch) and the ledger (what became of each file). Both change in one
 //! transaction, so that a capture is done if and only if its result is stored. A commit is answered, and
 //! its result published, only after it is on the disk.
 //!
@@ -29,9 +29,15 @@
 //! 6. Requests are known by bytes, ids and model among themselves. They neither give results to files nor
 //!    take them.
 //!
+//! # What people say of a result
+//!
+//! A review is an event of its own, in the same sequence. It changes no result: how a result stands follows from its
+//! reviews, of which the latest counts. Only a live result is reviewed. A review holds a copy of what it is about, and
+//! goes when its own number is among the oldest, not when its result does.
+//!
 //! # What is removed
 //!
-//! Retention removes the oldest results and nothing else. Ledger rows stay, so that a file whose result is
+//! Retention removes the oldest events and nothing else. Ledger rows stay, so that a file whose result is
 //! gone is not classified again as long as it is not touched. When it is, it gets a new result which names
 //! the removed one in `supersedes`. Sequences are never given twice, even when everything was removed.
 
@@ -45,7 +51,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
-use crate::result::Record;
 
 pub mod audit;
 mod auditor;
@@ -53,6 +58,7 @@ mod believed;
 pub mod check;
 pub mod crash;
 mod error;
+mod event;
 pub mod filter;
 mod follow;
 mod intake;
@@ -63,10 +69,13 @@ mod query;
 mod reader;
 pub mod recover;
 mod retention;
+mod review_row;
+mod reviews;
 mod row;
 mod schema;
 mod settle;
 mod specimen;
+mod tables;
 mod tail;
 pub mod types;
 mod writer;
@@ -74,9 +83,11 @@ mod writer;
 pub use audit::{AuditEvent, AuditHead};
 pub use believed::ClockDoubt;
 pub use error::JournalError;
+pub use event::Event;
 pub use follow::Follower;
 pub use measured::Measured;
 pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, Page};
+pub use reviews::{NewReview, ReviewError, ReviewPage, ReviewQuery, Submitted};
 pub use specimen::{MAX_SLIDES, SlideCounts, SpecimenCounts, SpecimenQuery, Tally};
 pub use tail::Batch;
 
@@ -85,7 +96,7 @@ use types::{Bounds, Committed, Entry};
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite";
 
-/// How many of the newest results are held in memory, unless [`Options::tail`] says otherwise.
+/// How many of the newest events are held in memory, unless [`Options::tail`] says otherwise.
 pub const TAIL: usize = 4096;
 
 /// How a journal is opened.
@@ -93,13 +104,13 @@ pub const TAIL: usize = 4096;
 pub struct Options {
     /// Tells when a result is too old.
     pub clock: Clock,
-    /// Results classified longer ago are removed by [`Journal::prune`]. None: no age is too old.
+    /// Results classified and reviews stored longer ago are removed by [`Journal::prune`]. None: no age is too old.
     pub keep_for: Option<Duration>,
-    /// Only so many of the newest results are kept by [`Journal::prune`]. None: all.
+    /// Only so many of the newest events are kept by [`Journal::prune`]. None: all.
     pub keep_count: Option<u64>,
     /// With fewer free bytes on the file system nothing is stored.
     pub disk_floor: u64,
-    /// How many of the newest results are held in memory. None: [`TAIL`].
+    /// How many of the newest events are held in memory. None: [`TAIL`].
     pub tail: Option<usize>,
     /// The daemon that opens it, for the audit chain. None: the chain tells of no start.
     pub run: Option<audit::Run>,
@@ -275,7 +286,7 @@ impl Journal {
         Ok(committed)
     }
 
-    /// Removes results that are too old or too many, the oldest first, in small transactions between
+    /// Removes events that are too old or too many, the oldest first, in small transactions between
     /// which commits get their turn. Tells how many were removed.
     ///
     /// # Errors
@@ -401,16 +412,9 @@ fn load_tail(
     capacity: usize,
 ) -> rusqlite::Result<tail::Tail> {
     let newest = next_sequence.saturating_sub(1);
-    let oldest =
-        connection.query_row("SELECT coalesce(min(sequence), 0) FROM results", [], |row| {
-            row::unsigned(row, 0)
-        })?;
-    let sql = format!("SELECT {} FROM results ORDER BY sequence DESC LIMIT ?1", row::COLUMNS);
-    let mut ring: VecDeque<Arc<Record>> = connection
-        .prepare(&sql)?
-        .query_map([i64::try_from(capacity).unwrap_or(i64::MAX)], row::record)?
-        .map(|record| record.map(Arc::new))
-        .collect::<rusqlite::Result<_>>()?;
-    ring.make_contiguous().reverse();
+    let oldest = tables::oldest(connection)?;
+    // There are no holes: so many numbers are so many events.
+    let before = newest.saturating_sub(capacity as u64);
+    let ring: VecDeque<Event> = event::read(connection, before, newest, capacity)?.into();
     Ok(tail::Tail::new(Bounds { oldest, newest }, ring, capacity))
 }

@@ -8,11 +8,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::filter::Filter;
+use super::reviews::verdict_sql;
 use super::row::{self, COLUMNS, PATH_COLUMN};
 use super::tail::{self, Batch};
 use super::types::{FileStamp, LedgerRow};
-use super::{Journal, JournalError, crash, settle};
+use super::{Journal, JournalError, crash, event, settle, tables};
 use crate::result::{CapturePath, CellIds, Digest, Record};
+use crate::review::Verdict;
 
 /// How many rows one statement of a listing with a glob walks along before it lets go of its snapshot.
 const STRIDE: usize = 4096;
@@ -21,7 +23,7 @@ const STRIDE: usize = 4096;
 /// millions in one call.
 const MOST_STRIDES: usize = 16;
 
-/// The most results that one read gives, whatever its limit: nobody holds the journal in memory.
+/// The most events that one read gives, whatever its limit: nobody holds the journal in memory.
 pub const MAX_READ: usize = 4096;
 
 /// Which one result.
@@ -40,6 +42,8 @@ pub enum Lookup {
 pub struct ListQuery {
     /// Which results.
     pub filter: Filter,
+    /// Only live ones that stand so now. None: any.
+    pub verdict: Option<Verdict>,
     /// [`Page::next`] of the page before; none for the first.
     pub after: Option<u64>,
     /// The most results of the page: 1 to [`MAX_READ`].
@@ -69,7 +73,7 @@ pub struct FolderCounts {
 }
 
 impl Journal {
-    /// Results with a sequence above `after`, ascending, at most `limit` and [`MAX_READ`]; none when there
+    /// Events with a sequence above `after`, ascending, at most `limit` and [`MAX_READ`]; none when there
     /// are none yet.
     ///
     /// # Errors
@@ -81,32 +85,15 @@ impl Journal {
         }
         let newest = self.bounds().newest;
         self.read(|connection| {
-            // One snapshot for both statements: retention may work in between.
+            // One snapshot for all statements: retention may work in between.
             let snapshot = connection.unchecked_transaction()?;
-            let oldest = snapshot
-                .prepare_cached("SELECT coalesce(min(sequence), 0) FROM results")?
-                .query_row([], |row| row::unsigned(row, 0))?;
+            let oldest = tables::oldest(&snapshot)?;
             let mut gap = tail::gap(after, oldest, newest);
             if let Some((_, last)) = &mut gap {
                 // Retention may have passed what is published of it, but a cursor never passes that.
                 *last = (*last).min(newest);
             }
-            let records = snapshot
-                .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM results WHERE sequence > ?1 AND sequence <= ?2
-                     ORDER BY sequence LIMIT ?3"
-                ))?
-                .query_map(
-                    [
-                        after.cast_signed(),
-                        newest.cast_signed(),
-                        i64::try_from(limit).unwrap_or(i64::MAX),
-                    ],
-                    row::record,
-                )?
-                .map(|record| record.map(Arc::new))
-                .collect::<rusqlite::Result<_>>()?;
-            Ok(Batch { records, gap })
+            Ok(Batch { events: event::read(&snapshot, after, newest, limit)?, gap })
         })
     }
 
@@ -179,20 +166,7 @@ impl Journal {
         {
             return Ok(Some(record));
         }
-        let found = self.read(|connection| match which {
-            Lookup::Sequence(sequence) => settle::by_sequence(connection, *sequence),
-            Lookup::ResultId(id) => connection
-                .prepare_cached(&format!("SELECT {COLUMNS} FROM results WHERE result_id = ?1"))?
-                .query_row([id], row::record)
-                .optional(),
-            Lookup::Path(path) => connection
-                .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM results WHERE sequence =
-                        (SELECT sequence FROM captures WHERE folder = ?1 AND path = ?2)"
-                ))?
-                .query_row([&path.folder, &path.path], row::record)
-                .optional(),
-        })?;
+        let found = self.read(|connection| read_result(connection, which))?;
         Ok(found.filter(|record| record.sequence <= newest).map(Arc::new))
     }
 
@@ -258,6 +232,27 @@ impl Journal {
     }
 }
 
+/// One result, by whatever names it.
+pub(super) fn read_result(
+    connection: &Connection,
+    which: &Lookup,
+) -> rusqlite::Result<Option<Record>> {
+    match which {
+        Lookup::Sequence(sequence) => settle::by_sequence(connection, *sequence),
+        Lookup::ResultId(id) => connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM results WHERE result_id = ?1"))?
+            .query_row([id], row::record)
+            .optional(),
+        Lookup::Path(path) => connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM results WHERE sequence =
+                    (SELECT sequence FROM captures WHERE folder = ?1 AND path = ?2)"
+            ))?
+            .query_row([&path.folder, &path.path], row::record)
+            .optional(),
+    }
+}
+
 /// Adds up to `wanted` matching results that follow `cursor`. Tells whether there may be more, and where
 /// to go on.
 fn stride(
@@ -271,6 +266,10 @@ fn stride(
     let (mut conditions, mut values) = query.filter.to_sql();
     conditions.push("sequence <= ?".to_owned());
     values.push(Value::Integer(newest.cast_signed()));
+    if let Some(verdict) = query.verdict {
+        conditions.push(verdict_sql(verdict).to_owned());
+        values.push(Value::Integer(newest.cast_signed()));
+    }
     if let Some(cursor) = cursor {
         conditions.push(format!("sequence {} ?", if query.newest_first { '<' } else { '>' }));
         values.push(Value::Integer(cursor.cast_signed()));

@@ -1,4 +1,4 @@
-//! Removes the oldest results. What is removed is always a prefix of the sequence.
+//! Removes the oldest events. What is removed is always a prefix of the sequence.
 
 use std::time::Duration;
 
@@ -6,15 +6,16 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::audit::{Chain, Retention};
 use super::row;
+use super::tables::{self, TABLES};
 use crate::result::Timestamp;
 
-/// How many results one transaction removes: few enough that a commit never waits long for it.
+/// How many events one transaction removes: few enough that a commit never waits long for it.
 const BATCH: usize = 512;
 
-/// How many results are looked at for it: more, because those of senseless times tell nothing by themselves.
+/// How many events are looked at for it: more, because those of senseless times tell nothing by themselves.
 const LOOK: usize = 16 * BATCH;
 
-/// Free pages that stay in the file for the results to come: 16 MiB of 4 KiB pages.
+/// Free pages that stay in the file for the events to come: 16 MiB of 4 KiB pages.
 const SPARE_PAGES: i64 = 4096;
 
 /// 2020-01-01T00:00:00Z: no leukd is older, so whatever says so was written by a clock that was not set.
@@ -23,10 +24,10 @@ const EARLIEST: Timestamp = Timestamp(1_577_836_800_000);
 /// What is a day ahead of retention's own time was written by a clock that was wrong.
 const AHEAD_MS: i64 = 24 * 3600 * 1000;
 
-/// How long and how many results are kept.
+/// How long and how many events are kept.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Keep {
-    /// Results that were classified longer ago are removed.
+    /// What was classified or reviewed longer ago is removed.
     pub(super) keep_for: Option<Duration>,
     /// Only so many of the newest stay.
     pub(super) keep_count: Option<u64>,
@@ -35,7 +36,7 @@ pub(super) struct Keep {
 /// What one batch removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pruned {
-    /// How many results.
+    /// How many events.
     pub(super) removed: u64,
     /// The oldest that is left; 0 when none is.
     pub(super) oldest: u64,
@@ -60,7 +61,7 @@ pub(super) fn prune(
         .keep_for
         .map(|span| now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
     let mut past: Vec<(u64, bool)> = transaction
-        .prepare_cached("SELECT sequence, classified_ms FROM results ORDER BY sequence LIMIT ?1")?
+        .prepare_cached(&format!("{} LIMIT ?1", tables::every(|table| table.at.to_owned())))?
         .query_map([i64::try_from(LOOK).unwrap_or(i64::MAX)], |row| {
             Ok((row::unsigned(row, 0)?, row.get::<_, i64>(1)?))
         })?
@@ -76,22 +77,22 @@ pub(super) fn prune(
         })
         .map(|row| row.map(|(sequence, goes, _)| (sequence, goes)))
         .collect::<rusqlite::Result<_>>()?;
-    // A time that cannot be tells nothing: such a result goes with the first one after it that is too old.
+    // A time that cannot be tells nothing: such an event goes with the first one after it that is too old.
     past.truncate(past.iter().rposition(|(_, goes)| *goes).map_or(0, |last| last + 1).min(BATCH));
     let past: Vec<u64> = past.into_iter().map(|(sequence, _)| sequence).collect();
     if let Some(last) = past.last() {
-        transaction
-            .prepare_cached("DELETE FROM results WHERE sequence <= ?1")?
-            .execute([last.cast_signed()])?;
+        let [results, reviews] = TABLES.map(|table| {
+            transaction
+                .prepare_cached(&format!("DELETE FROM {} WHERE sequence <= ?1", table.name))?
+                .execute([last.cast_signed()])
+                .map(|count| count as u64)
+        });
         let from = past.first().copied().unwrap_or(*last);
-        let told = Retention { from, to: *last, results: past.len() as u64 };
+        let told = Retention { from, to: *last, results: results?, reviews: reviews? };
         chain.retention(&transaction, wall, &told)?;
         chain.store(&transaction)?;
     }
-    let oldest =
-        transaction.query_row("SELECT coalesce(min(sequence), 0) FROM results", [], |row| {
-            row::unsigned(row, 0)
-        })?;
+    let oldest = tables::oldest(&transaction)?;
     transaction.commit()?;
     if !past.is_empty() {
         give_back(connection)?;

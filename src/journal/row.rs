@@ -100,11 +100,11 @@ pub(super) const STORED: [&str; 30] = [
     "supersedes",
 ];
 
-const fn text(text: &str) -> ValueRef<'_> {
+pub(super) const fn text(text: &str) -> ValueRef<'_> {
     ValueRef::Text(text.as_bytes())
 }
 
-fn maybe(value: Option<&str>) -> ValueRef<'_> {
+pub(super) fn maybe(value: Option<&str>) -> ValueRef<'_> {
     value.map_or(ValueRef::Null, text)
 }
 
@@ -163,21 +163,7 @@ pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Resu
     connection
         .prepare_cached(&INSERT)?
         .execute(params_from_iter(values.iter().map(|value| ToSqlOutput::Borrowed(*value))))?;
-    Ok(content::digest(values.into_iter()))
-}
-
-/// The digest of a row that begins with [`STORED`].
-pub(super) fn content(row: &Row<'_>) -> rusqlite::Result<blake3::Hash> {
-    content_at(row, 0)
-}
-
-/// The same where these columns begin at `first`.
-pub(super) fn content_at(row: &Row<'_>, first: usize) -> rusqlite::Result<blake3::Hash> {
-    let mut values = [ValueRef::Null; STORED.len()];
-    for (column, value) in values.iter_mut().enumerate() {
-        *value = row.get_ref(first + column)?;
-    }
-    Ok(content::digest(values.into_iter()))
+    Ok(content::digest(content::RESULT, values.into_iter()))
 }
 
 /// A JSON array of numbers that read back to the last bit. `serde_json` reads some numbers one bit

@@ -8,12 +8,13 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::audit::{self, AuditHead, Chain};
 use super::error::JournalError;
-use super::row;
+use super::{row, tables};
 use crate::result::Timestamp;
 
 /// Each entry leads from the version of its index to the next; the last one's end is this program's
 /// version. An entry is never changed once a released leukd has run it.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// This program's version of the schema.
 #[must_use]
@@ -39,7 +40,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Meta {
     /// The journal's epoch.
     pub(super) epoch: String,
-    /// The sequence that the next result gets.
+    /// The sequence that the next event gets.
     pub(super) next_sequence: u64,
     /// The end of the audit chain.
     pub(super) chain: Chain,
@@ -234,9 +235,7 @@ fn read_or_begin(
     let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
     let damaged = |what: String| JournalError::Damaged { file: file.to_owned(), what };
     let transaction = connection.transaction().map_err(|error| trouble(&error))?;
-    let newest: i64 = transaction
-        .query_row("SELECT coalesce(max(sequence), 0) FROM results", [], |row| row.get(0))
-        .map_err(|error| trouble(&error))?;
+    let newest = tables::newest(&transaction).map_err(|error| trouble(&error))?.cast_signed();
     let ledger: i64 = transaction
         .query_row("SELECT coalesce(max(sequence), 0) FROM captures", [], |row| row.get(0))
         .map_err(|error| trouble(&error))?;

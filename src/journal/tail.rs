@@ -1,32 +1,33 @@
-//! The newest results in memory, so that live subscribers cost no disk reads.
+//! The newest events in memory, so that live subscribers cost no disk reads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::event::Event;
 use super::types::Bounds;
 use crate::result::Record;
 
-/// Results that follow a cursor.
+/// Events that follow a cursor.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// In ascending order of sequence, without holes.
-    pub records: Vec<Arc<Record>>,
-    /// The sequences, first and last, between the cursor and the first record that retention has
-    /// removed. The cursor then stands at the last of them, also where `records` is empty.
+    pub events: Vec<Event>,
+    /// The sequences, first and last, between the cursor and the first event that retention has
+    /// removed. The cursor then stands at the last of them, also where `events` is empty.
     pub gap: Option<(u64, u64)>,
 }
 
-/// What has been published: the bounds, and the last records up to the newest one.
+/// What has been published: the bounds, and the last events up to the newest one.
 #[derive(Debug)]
 pub(super) struct Tail {
     bounds: Bounds,
-    ring: VecDeque<Arc<Record>>,
+    ring: VecDeque<Event>,
     capacity: usize,
 }
 
 impl Tail {
-    /// A tail of at most `capacity` records; `ring` ends with the newest.
-    pub(super) fn new(bounds: Bounds, ring: VecDeque<Arc<Record>>, capacity: usize) -> Self {
+    /// A tail of at most `capacity` events; `ring` ends with the newest.
+    pub(super) fn new(bounds: Bounds, ring: VecDeque<Event>, capacity: usize) -> Self {
         let mut tail = Self { bounds, ring, capacity };
         tail.trim();
         tail
@@ -36,14 +37,14 @@ impl Tail {
         self.bounds
     }
 
-    /// Adds the next records, which are durable now.
-    pub(super) fn publish(&mut self, records: impl IntoIterator<Item = Arc<Record>>) {
-        for record in records {
-            self.bounds.newest = record.sequence;
+    /// Adds the next events, which are durable now.
+    pub(super) fn publish(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            self.bounds.newest = event.sequence();
             if self.bounds.oldest == 0 {
-                self.bounds.oldest = record.sequence;
+                self.bounds.oldest = event.sequence();
             }
-            self.ring.push_back(record);
+            self.ring.push_back(event);
         }
         self.trim();
     }
@@ -57,20 +58,20 @@ impl Tail {
     fn trim(&mut self) {
         let Bounds { oldest, .. } = self.bounds;
         while self.ring.len() > self.capacity
-            || self.ring.front().is_some_and(|first| oldest == 0 || first.sequence < oldest)
+            || self.ring.front().is_some_and(|first| oldest == 0 || first.sequence() < oldest)
         {
             self.ring.pop_front();
         }
     }
 
-    /// The record of `sequence`, where the ring has it.
+    /// The result of `sequence`, where the ring has it.
     pub(super) fn get(&self, sequence: u64) -> Option<Arc<Record>> {
-        let first = self.ring.front()?.sequence;
+        let first = self.ring.front()?.sequence();
         let index = usize::try_from(sequence.checked_sub(first)?).ok()?;
-        self.ring.get(index).cloned()
+        self.ring.get(index)?.result().cloned()
     }
 
-    /// What follows `after`, at most `limit` records; none where only the database can tell.
+    /// What follows `after`, at most `limit` events; none where only the database can tell.
     pub(super) fn read_after(&self, after: u64, limit: usize) -> Option<Batch> {
         if after >= self.bounds.newest {
             return Some(Batch::default());
@@ -78,12 +79,12 @@ impl Tail {
         let gap = gap(after, self.bounds.oldest, self.bounds.newest);
         let from = gap.map_or(after, |(_, last)| last) + 1;
         if from > self.bounds.newest {
-            return Some(Batch { records: Vec::new(), gap });
+            return Some(Batch { events: Vec::new(), gap });
         }
-        let first = self.ring.front()?.sequence;
+        let first = self.ring.front()?.sequence();
         let skip = usize::try_from(from.checked_sub(first)?).ok()?;
-        let records = self.ring.iter().skip(skip).take(limit).cloned().collect();
-        Some(Batch { records, gap })
+        let events = self.ring.iter().skip(skip).take(limit).cloned().collect();
+        Some(Batch { events, gap })
     }
 }
 

@@ -11,18 +11,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::audit::{AuditEvent, AuditHead, Chain};
 use super::believed::{Believed, ClockDoubt};
 use super::error::JournalError;
+use super::event::{self, Event};
 use super::follow::Followers;
 use super::intake::Intake;
 use super::lock::WaterMark;
 use super::measured::Measured;
 use super::owed::{Owed, Room};
 use super::retention::{self, Keep, Pruned};
-use super::row::{self, COLUMNS};
+use super::reviews::{self, NewReview};
+use super::row;
 use super::settle::{Outcome, Trouble, settle};
 use super::tail::Tail;
 use super::types::{Committed, Entry};
 use crate::clock::Clock;
-use crate::result::{Record, Source};
+use crate::result::{Source, Timestamp};
 
 /// How many entries may wait for the writer.
 pub(super) const QUEUE: usize = 256;
@@ -33,6 +35,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
 pub(super) enum Work {
     /// Make this durable.
     Commit(Box<Entry>, Reply<Committed>),
+    /// Make this review durable.
+    Review(Box<NewReview>, Reply<reviews::Answer>),
     /// Remove one batch of what is past its time.
     Prune(Reply<Pruned>),
     /// Add a record to the audit chain.
@@ -98,7 +102,7 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     pub(super) keep: Keep,
     pub(super) believed: Believed,
-    /// The sequence that the next result gets.
+    /// The sequence that the next event gets.
     pub(super) next: u64,
     /// The end of the audit chain.
     pub(super) chain: Chain,
@@ -145,6 +149,12 @@ impl Writer {
                     let head = self.settle_owed();
                     let _ = reply.send(head);
                 }
+                Work::Review(review, reply) => {
+                    let answer = self.append(|transaction, chain, next, now| {
+                        reviews::settle(transaction, chain, next, now, *review)
+                    });
+                    let _ = reply.send(answer);
+                }
                 Work::Commit(entry, reply) => {
                     let (entries, replies) = intake.gather(*entry, reply);
                     self.commit(entries, replies);
@@ -169,7 +179,7 @@ impl Writer {
                     })
                     .collect();
                 let stored = answers.iter().filter_map(|answer| match answer {
-                    Ok(Committed::Stored(record)) => Some(Arc::clone(record)),
+                    Ok(Committed::Stored(record)) => Some(Event::Result(Arc::clone(record))),
                     _ => None,
                 });
                 self.publish(&stored.collect::<Vec<_>>());
@@ -259,6 +269,52 @@ impl Writer {
         }
     }
 
+    /// What is rare: at most one event, in a transaction of its own with its record.
+    fn append<T>(
+        &mut self,
+        settle: impl FnOnce(
+            &Connection,
+            &mut Chain,
+            u64,
+            Timestamp,
+        ) -> rusqlite::Result<(T, Option<Event>)>,
+    ) -> Result<T, JournalError> {
+        self.ready()?;
+        let began = Instant::now();
+        let (now, next, mut chain) = (self.clock.wall(), self.next, self.chain);
+        let work = || -> rusqlite::Result<(T, Option<Event>)> {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let (answer, event) = settle(&transaction, &mut chain, next, now)?;
+            if event.is_some() {
+                transaction
+                    .prepare_cached("UPDATE meta SET next_sequence = ?1")?
+                    .execute([(next + 1).cast_signed()])?;
+                chain.store(&transaction)?;
+            }
+            transaction.commit()?;
+            Ok((answer, event))
+        };
+        let done = work();
+        self.shared.measured.transacted(done.is_ok(), began.elapsed());
+        match done {
+            Ok((answer, event)) => {
+                if let Some(event) = event {
+                    self.next = next + 1;
+                    self.advance(chain);
+                    self.publish(&[event]);
+                }
+                Ok(answer)
+            }
+            Err(error) => {
+                self.unsure = true;
+                let error = self.shared.trouble(&error);
+                tracing::error!(%error, "an event could not be stored");
+                Err(error)
+            }
+        }
+    }
+
     /// The chain as it is on the disk now.
     fn advance(&mut self, chain: Chain) {
         self.chain = chain;
@@ -305,35 +361,29 @@ impl Writer {
         }
     }
 
-    fn publish(&self, records: &[Arc<Record>]) {
-        self.shared.change_tail(|tail| tail.publish(records.iter().cloned()));
+    fn publish(&self, events: &[Event]) {
+        self.shared.change_tail(|tail| tail.publish(events.iter().cloned()));
         let newest = self.shared.tail(|tail| tail.bounds().newest);
         self.shared.newest.send_if_modified(|seen| std::mem::replace(seen, newest) != newest);
-        self.shared.followers.tell(records);
-        self.shared.measured.stored(records);
+        self.shared.followers.tell(events);
+        self.shared.measured.stored(events);
     }
 
     /// A COMMIT that reported an error may still have reached the disk: takes what is there for true, so
     /// that no sequence is given twice and none stays unpublished.
     fn learn(&mut self) -> Result<(), JournalError> {
-        let read = || -> rusqlite::Result<(u64, Chain, Vec<Arc<Record>>)> {
+        let read = || -> rusqlite::Result<(u64, Chain, Vec<Event>)> {
             let (next, chain) = self.connection.query_row(
                 "SELECT next_sequence, audit_number, audit_hash FROM meta",
                 [],
                 |row| Ok((row::unsigned(row, 0)?, Chain { head: row::head(row, 1)? })),
             )?;
-            let sql =
-                format!("SELECT {COLUMNS} FROM results WHERE sequence >= ?1 ORDER BY sequence");
-            let records = self
-                .connection
-                .prepare(&sql)?
-                .query_map([self.next.cast_signed()], row::record)?
-                .map(|record| record.map(Arc::new))
-                .collect::<rusqlite::Result<_>>()?;
-            Ok((next, chain, records))
+            let published = self.next.saturating_sub(1);
+            let events = event::read(&self.connection, published, next, usize::MAX)?;
+            Ok((next, chain, events))
         };
-        let (next, chain, records) = read().map_err(|error| self.shared.trouble(&error))?;
-        self.publish(&records);
+        let (next, chain, events) = read().map_err(|error| self.shared.trouble(&error))?;
+        self.publish(&events);
         self.next = next;
         // Whatever the transaction wrote, it wrote all of it or nothing.
         self.owed.paid(chain.head != self.chain.head);

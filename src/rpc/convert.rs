@@ -11,6 +11,7 @@ use crate::model::serving::Model;
 use crate::model::trust::Provenance;
 use crate::pipeline::Explained;
 use crate::result::{Decision, RESEARCH_USE_ONLY, Record, Source, Timestamp};
+use crate::review::{Review, Standing, Verdict};
 
 /// A time.
 pub(super) fn time(at: Timestamp) -> ProtoTimestamp {
@@ -104,6 +105,65 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
             infer: micros(finding.timings.infer_us),
         }),
         supersedes: record.supersedes.unwrap_or(0),
+        standing: None,
+    }
+}
+
+/// The same with how it stands now.
+pub(super) fn standing_result(
+    record: std::sync::Arc<Record>,
+    standing: Standing,
+    epoch: &str,
+) -> proto::Result {
+    let record = std::sync::Arc::unwrap_or_clone(record);
+    proto::Result { standing: Some(self::standing(standing)), ..own_result(record, epoch) }
+}
+
+fn standing(standing: Standing) -> proto::Standing {
+    use proto::standing::State;
+    let state = match standing.verdict {
+        Verdict::Suggested => State::Suggested,
+        Verdict::Confirmed => State::Confirmed,
+        Verdict::Corrected => State::Corrected,
+    };
+    let mut told = proto::Standing {
+        state: state.into(),
+        reviews: standing.reviews,
+        ..proto::Standing::default()
+    };
+    if let Some(latest) = standing.latest {
+        told.label = latest.label.as_str().to_owned();
+        told.reviewer = latest.reviewer;
+        told.reviewed_at = Some(time(latest.at));
+    }
+    told
+}
+
+/// A review as clients see it.
+pub(super) fn review(review: &Review, epoch: &str) -> proto::Review {
+    let of = &review.of;
+    proto::Review {
+        sequence: review.sequence,
+        epoch: epoch.to_owned(),
+        review_id: review.review_id.clone(),
+        result_sequence: of.sequence.unwrap_or(0),
+        result_id: of.result_id.clone(),
+        label: review.label.as_str().to_owned(),
+        agrees: review.agrees,
+        reviewer: review.reviewer.clone(),
+        note: review.note.clone(),
+        client: review.client.clone(),
+        reviewed_at: Some(time(review.reviewed_at)),
+        specimen: of.ids.specimen.clone(),
+        slide: of.ids.slide.clone(),
+        cell: of.ids.cell.clone(),
+        path: of
+            .path
+            .clone()
+            .map(|path| proto::FolderSource { folder: path.folder, path: path.path }),
+        suggested_label: of.label.clone().unwrap_or_default(),
+        suggested_decision: decision(of.decision).into(),
+        suggested_probability: of.probability.unwrap_or(0.0),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each method takes: the one table. A method that is not in it is not served, so that none can be forgotten.
 
-use crate::access::Scope::{self, Admin, Classify, Read};
+use crate::access::Scope::{self, Admin, Classify, Read, Review};
 
 /// One method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ const fn method(path: &'static str, scope: Option<Scope>, streams: bool) -> Meth
 }
 
 /// Every method of every service.
-const METHODS: [Method; 16] = [
+const METHODS: [Method; 18] = [
     method("/leukd.v1.Classifier/Classify", Some(Classify), false),
     method("/leukd.v1.Classifier/ClassifyStream", Some(Classify), true),
     method("/leukd.v1.Results/Subscribe", Some(Read), true),
@@ -26,6 +26,8 @@ const METHODS: [Method; 16] = [
     method("/leukd.v1.Results/ListResults", Some(Read), false),
     method("/leukd.v1.Results/GetSpecimen", Some(Read), false),
     method("/leukd.v1.Explainer/GetHeatMap", Some(Read), false),
+    method("/leukd.v1.Reviews/SubmitReview", Some(Review), false),
+    method("/leukd.v1.Reviews/ListReviews", Some(Read), false),
     method("/leukd.v1.Control/GetModel", Some(Read), false),
     method("/leukd.v1.Control/GetStatus", Some(Read), false),
     method("/leukd.v1.Control/ReloadModel", Some(Admin), false),

@@ -12,6 +12,7 @@ mod oversize;
 mod page;
 pub mod proto;
 mod results;
+mod reviews;
 mod server;
 mod specimen;
 mod status;

@@ -16,10 +16,25 @@ impl Listing {
         let same_for_each_page = proto::ListResultsRequest {
             filter: request.filter.clone(),
             newest_first: request.newest_first,
+            standing: request.standing,
             page_size: 0,
             page_token: String::new(),
         };
-        let mut bytes = same_for_each_page.encode_to_vec();
+        Self::marked("", same_for_each_page.encode_to_vec(), epoch)
+    }
+
+    /// The same of reviews.
+    pub(super) fn of_reviews(request: &proto::ListReviewsRequest, epoch: &str) -> Self {
+        let same_for_each_page = proto::ListReviewsRequest {
+            page_size: 0,
+            page_token: String::new(),
+            ..request.clone()
+        };
+        Self::marked("reviews", same_for_each_page.encode_to_vec(), epoch)
+    }
+
+    fn marked(what: &str, mut bytes: Vec<u8>, epoch: &str) -> Self {
+        bytes.extend_from_slice(what.as_bytes());
         bytes.extend_from_slice(epoch.as_bytes());
         let mut mark = [0; 8];
         mark.copy_from_slice(&Digest::of(&bytes).0[..8]);
@@ -46,7 +61,7 @@ impl Listing {
             return Err(status::field("page_token", "this is no next_page_token"));
         };
         if *mark != self.0 {
-            let message = "this token is of another listing: keep filter and newest_first the same";
+            let message = "this token is of another listing: keep the other fields the same";
             return Err(status::field("page_token", message));
         }
         let mut number = [0; 8];

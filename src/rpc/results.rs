@@ -11,12 +11,22 @@ use super::{Context, convert, page, status};
 use crate::journal::types::Bounds;
 use crate::journal::{ListQuery, Lookup, SpecimenQuery};
 use crate::result::CapturePath;
+use crate::review::{Standing, Verdict};
 
 /// Results a page when the client does not say.
 const DEFAULT_PAGE: u32 = 100;
 
 /// The most results a page.
 const MAX_PAGE: u32 = 1000;
+
+/// How many results a client wants on its page.
+pub(super) fn page_size(asked: u32) -> Result<usize, Status> {
+    let size = if asked == 0 { DEFAULT_PAGE } else { asked };
+    if size > MAX_PAGE {
+        return Err(status::field("page_size", format!("{size} is more than {MAX_PAGE}")));
+    }
+    Ok(usize::try_from(size).unwrap_or(usize::MAX))
+}
 
 /// The longest text that names one thing: an id, a path.
 pub(super) const MAX_NAME: usize = 4096;
@@ -108,11 +118,18 @@ impl Results for ResultsService {
                 path: bounded("path.path", path.path)?,
             }),
         };
-        let found = self.0.read(move |journal| journal.get(&lookup)).await?;
-        let record = found.ok_or_else(|| {
+        let found = self
+            .0
+            .read(move |journal| {
+                let found = journal.get(&lookup)?;
+                let standing = journal.standings(found.as_slice())?.pop();
+                Ok(found.map(|record| (record, standing.unwrap_or(Standing::SUGGESTED))))
+            })
+            .await?;
+        let (record, standing) = found.ok_or_else(|| {
             status::not_found("there is no such result, or retention has removed it", "NO_RESULT")
         })?;
-        let result = Some(convert::result(&record, self.0.journal.epoch()));
+        let result = Some(convert::standing_result(record, standing, self.0.journal.epoch()));
         Ok(Response::new(proto::GetResultResponse { result }))
     }
 
@@ -121,26 +138,27 @@ impl Results for ResultsService {
         request: Request<proto::ListResultsRequest>,
     ) -> Result<Response<proto::ListResultsResponse>, Status> {
         let request = request.into_inner();
-        let limit = match request.page_size {
-            0 => DEFAULT_PAGE,
-            size if size <= MAX_PAGE => size,
-            size => {
-                let message = format!("{size} is more than {MAX_PAGE}");
-                return Err(status::field("page_size", message));
-            }
-        };
+        let limit = page_size(request.page_size)?;
         let listing = page::Listing::of(&request, self.0.journal.epoch());
         let query = ListQuery {
             after: listing.after(&request.page_token)?,
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            limit,
+            verdict: verdict(request.standing)?,
             newest_first: request.newest_first,
             filter: convert::filter(request.filter)?,
         };
-        let page = self.0.read(move |journal| journal.list(&query)).await?;
+        let (page, standings) = self
+            .0
+            .read(move |journal| {
+                let page = journal.list(&query)?;
+                let standings = journal.standings(&page.records)?;
+                Ok((page, standings))
+            })
+            .await?;
         let epoch = self.0.journal.epoch();
-        let own = |record| convert::own_result(Arc::unwrap_or_clone(record), epoch);
+        let own = |(record, standing)| convert::standing_result(record, standing, epoch);
         Ok(Response::new(proto::ListResultsResponse {
-            results: page.records.into_iter().map(own).collect(),
+            results: page.records.into_iter().zip(standings).map(own).collect(),
             next_page_token: page.next.map(|after| listing.token(after)).unwrap_or_default(),
         }))
     }
@@ -173,5 +191,20 @@ impl Results for ResultsService {
         let flags = &self.0.limits.specimen_flags;
         let answer = super::specimen::answer(counts, model.as_deref(), flags);
         Ok(Response::new(proto::GetSpecimenResponse { specimen, slide, ..answer }))
+    }
+}
+
+/// Which standing a listing is of; none for any.
+fn verdict(number: i32) -> Result<Option<Verdict>, Status> {
+    use proto::standing::State;
+    match State::try_from(number) {
+        Ok(State::Unspecified) => Ok(None),
+        Ok(State::Suggested) => Ok(Some(Verdict::Suggested)),
+        Ok(State::Confirmed) => Ok(Some(Verdict::Confirmed)),
+        Ok(State::Corrected) => Ok(Some(Verdict::Corrected)),
+        Err(_) => {
+            let message = format!("{number} is no State of this version of the contract");
+            Err(status::field("standing", message))
+        }
     }
 }

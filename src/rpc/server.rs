@@ -16,7 +16,9 @@ use super::proto::classifier_server::ClassifierServer;
 use super::proto::control_server::ControlServer;
 use super::proto::explainer_server::ExplainerServer;
 use super::proto::results_server::ResultsServer;
+use super::proto::reviews_server::ReviewsServer;
 use super::results::ResultsService;
+use super::reviews::ReviewsService;
 use super::transport::{Incoming, Listeners, ServerKeys};
 use super::{Context, proto};
 use crate::access::gate::Gate;
@@ -58,9 +60,9 @@ const WINDOW: u32 = 1 << 20;
 
 /// The services whose health is told one by one.
 const MODEL_SERVICES: [&str; 2] = ["leukd.v1.Classifier", "leukd.v1.Explainer"];
-const OTHER_SERVICES: [&str; 2] = ["leukd.v1.Results", "leukd.v1.Control"];
+const OTHER_SERVICES: [&str; 3] = ["leukd.v1.Results", "leukd.v1.Reviews", "leukd.v1.Control"];
 
-/// Health as clients see it: `Results` and `Control` serve from the start, `Classifier`, `Explainer` and the whole
+/// Health as clients see it: `Results`, `Reviews` and `Control` serve from the start, `Classifier`, `Explainer` and the whole
 /// (the empty name) once a model does.
 #[derive(Clone)]
 pub struct Health(HealthReporter);
@@ -176,6 +178,10 @@ pub async fn serve(
         .add_service(
             ExplainerServer::new(ExplainerService(Arc::clone(&context)))
                 .max_decoding_message_size(image_limit),
+        )
+        .add_service(
+            ReviewsServer::new(ReviewsService(Arc::clone(&context)))
+                .max_decoding_message_size(SMALL),
         )
         .add_service(ControlServer::new(ControlService(context)).max_decoding_message_size(SMALL))
         .serve_with_incoming_shutdown(incoming, async move {

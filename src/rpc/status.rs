@@ -20,6 +20,8 @@
 //! | no such method | UNIMPLEMENTED | ErrorInfo |
 //! | a log that is not leukd's own | FAILED_PRECONDITION | ErrorInfo `FOREIGN_LOG` |
 //! | no heat map of this result | FAILED_PRECONDITION | ErrorInfo `REJECTED`, `OTHER_MODEL`, `NO_IMAGE`, `OTHER_BYTES`, `NO_HEAD` |
+//! | a review of a result that was superseded | FAILED_PRECONDITION | ErrorInfo `SUPERSEDED` with the result that took its place |
+//! | a review's id with another content | ALREADY_EXISTS | ErrorInfo `REVIEW_ID_TAKEN` |
 //! | a defect | INTERNAL | ErrorInfo; the log has the rest |
 
 use std::collections::HashMap;
@@ -31,8 +33,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::access::clients::Exceeded;
 use crate::access::gate::Denied;
 use crate::cell::Fault;
-use crate::journal::JournalError;
 use crate::journal::filter::FieldError;
+use crate::journal::{JournalError, ReviewError};
 use crate::model::bundle::BundleError;
 use crate::model::pool::PoolError;
 use crate::model::registry::ReloadError;
@@ -213,6 +215,21 @@ pub(super) fn explain(error: &ExplainError) -> Status {
         }
         ExplainError::Pool(PoolError::Stopped) => stopping(),
         ExplainError::Pool(PoolError::Panicked(what)) => internal(what),
+    }
+}
+
+/// Why a review was not stored.
+pub(super) fn review(error: &ReviewError) -> Status {
+    let message = error.to_string();
+    match error {
+        ReviewError::NoResult => not_found(message, "NO_RESULT"),
+        ReviewError::Superseded { by, .. } => with(
+            Code::FailedPrecondition,
+            message,
+            info("SUPERSEDED", &[("superseded_by", by.to_string())]),
+        ),
+        ReviewError::IdTaken(_) => with(Code::AlreadyExists, message, info("REVIEW_ID_TAKEN", &[])),
+        ReviewError::Journal(error) => journal(error),
     }
 }
 

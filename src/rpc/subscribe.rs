@@ -19,12 +19,12 @@ use tonic::Status;
 use super::proto::{Event, Gap, Heartbeat, event};
 use super::{Context, convert, status};
 use crate::journal::filter::Filter;
-use crate::journal::{Batch, Follower, JournalError};
+use crate::journal::{self, Batch, Follower, JournalError};
 
-/// How many results are read from the journal at once.
+/// How many events are read from the journal at once.
 const BATCH: usize = 256;
 
-/// All subscribers together look for new results 20,000 times a second at the most: in a burst that concerns them
+/// All subscribers together look for new events 20,000 times a second at the most: in a burst that concerns them
 /// all, each of a thousand waits 50 ms between two looks, and a few do not wait at all. Woken by every commit, they
 /// would take the workers' time.
 const LOOK: Duration = Duration::from_micros(50);
@@ -193,17 +193,26 @@ impl Feed {
             self.send_heartbeat().await?;
             *last_sent = Instant::now();
         }
-        let more = batch.gap.is_some() || !batch.records.is_empty();
+        let more = batch.gap.is_some() || !batch.events.is_empty();
         let context = Arc::clone(&self.subscription.context);
-        for record in batch.records {
-            let sequence = record.sequence;
-            if self.subscription.filter.matches(&record) {
+        for event in batch.events {
+            let sequence = event.sequence();
+            if self.subscription.filter.matches(&event) {
                 // Ids are looked at only where somebody reads them.
                 let told = tracing::enabled!(tracing::Level::DEBUG)
-                    .then(|| record.finding.result_id.clone());
-                let result =
-                    convert::own_result(Arc::unwrap_or_clone(record), context.journal.epoch());
-                self.send(Event { kind: Some(event::Kind::Result(result)) }).await?;
+                    .then(|| event.result().map(|record| record.finding.result_id.clone()))
+                    .flatten();
+                let epoch = context.journal.epoch();
+                let kind = match event {
+                    journal::Event::Result(record) => event::Kind::Result(convert::own_result(
+                        Arc::unwrap_or_clone(record),
+                        epoch,
+                    )),
+                    journal::Event::Review(review) => {
+                        event::Kind::Review(convert::review(&review, epoch))
+                    }
+                };
+                self.send(Event { kind: Some(kind) }).await?;
                 if let Some(result_id) = told {
                     let subscriber = &self.subscription.peer;
                     tracing::debug!(result_id, sequence, subscriber, "given to a subscriber");
@@ -232,7 +241,7 @@ impl Feed {
             Ok(Err(error)) => return Err(Stop::With(status::journal(&error))),
             Err(error) => return Err(Stop::With(status::internal(&error))),
         };
-        self.ahead = batch.records.last().map(|last| begin_read(context, last.sequence));
+        self.ahead = batch.events.last().map(|last| begin_read(context, last.sequence()));
         Ok(batch)
     }
 

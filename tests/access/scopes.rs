@@ -11,7 +11,7 @@ use tonic_prost::ProstCodec;
 
 use crate::support::keys::{showing, token};
 use crate::support::refusal::{info, reason};
-use crate::support::{Harness, PATIENCE};
+use crate::support::{ALL, Harness, PATIENCE, cell_of};
 use crate::{guarded, known};
 
 /// Every method that the daemon serves, by its path.
@@ -59,6 +59,7 @@ async fn call(channel: Channel, path: &str, token: &str) -> (Code, String) {
 fn scope_of(path: &str) -> Option<Scope> {
     match path.rsplit('/').next().unwrap() {
         "Classify" | "ClassifyStream" => Some(Scope::Classify),
+        "SubmitReview" => Some(Scope::Review),
         "ReloadModel" | "GetLogLevel" | "SetLogLevel" => Some(Scope::Admin),
         "Check" | "Watch" if path.starts_with("/grpc.health.v1.Health/") => None,
         _ => Some(Scope::Read),
@@ -73,6 +74,7 @@ async fn each_method_takes_its_scope_and_no_other() {
         ("classify", vec![Scope::Classify]),
         ("read", vec![Scope::Read]),
         ("admin", vec![Scope::Admin]),
+        ("review", vec![Scope::Review]),
         ("nothing", vec![]),
         ("all", Scope::EVERY.to_vec()),
     ] {
@@ -81,7 +83,7 @@ async fn each_method_takes_its_scope_and_no_other() {
     }
     known(&harness, &tokens["all"].0).await;
     let methods = methods();
-    assert!(methods.len() >= 15, "{methods:?}");
+    assert!(methods.len() >= 17, "{methods:?}");
     for path in &methods {
         let need = scope_of(path);
         for (name, (token, scopes)) in &tokens {
@@ -124,6 +126,28 @@ async fn a_missing_scope_is_told_with_what_is_missing() {
         status.message()
     );
     assert!(!status.message().contains(&reader));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_tells_which_client_sent_it_whatever_reviewer_that_names() {
+    let (harness, file) = guarded(|_, _| {}).await;
+    let microscope = token(&file, "microscope", &[Scope::Classify]);
+    let reader = token(&file, "station-2", &[Scope::Review]);
+    known(&harness, &reader).await;
+    let image = proto::ClassifyRequest { image: cell_of(ALL, 1), ..Default::default() };
+    harness.classifier().classify(showing(&microscope, image)).await.unwrap();
+    let review = proto::SubmitReviewRequest {
+        of: Some(proto::submit_review_request::Of::Sequence(1)),
+        label: "all".to_owned(),
+        reviewer: "token:admin".to_owned(),
+        ..Default::default()
+    };
+    let answer = harness.reviews().submit_review(showing(&reader, review)).await.unwrap();
+    let review = answer.into_inner().review.unwrap();
+    assert_eq!(
+        (review.client.as_str(), review.reviewer.as_str()),
+        ("token:station-2", "token:admin")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use leukd::clock::Clock;
 use leukd::journal::types::{Committed, Entry, FileStamp};
-use leukd::journal::{Journal, JournalError, Options};
+use leukd::journal::{Event, Journal, JournalError, Lookup, NewReview, Options, Submitted};
 use leukd::result::{
     CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Reason, Record,
     Source, Timestamp, Timings,
 };
+use leukd::review::{Review, ReviewLabel};
 
 /// 2026-01-01T00:00:00Z.
 pub(crate) const START: Timestamp = Timestamp(1_767_225_600_000);
@@ -120,14 +121,46 @@ pub(crate) async fn refused(journal: &Journal, entry: Entry) -> JournalError {
     journal.commit(entry).await.unwrap_err()
 }
 
-/// Everything that is kept.
+/// Every result that is kept.
 pub(crate) fn all(journal: &Journal) -> Vec<Record> {
     let mut records = Vec::new();
     let mut after = 0;
     loop {
         let batch = journal.read_after(after, 7).unwrap();
-        let Some(last) = batch.records.last() else { return records };
-        after = last.sequence;
-        records.extend(batch.records.iter().map(|record| (**record).clone()));
+        let Some(last) = batch.events.last() else { return records };
+        after = last.sequence();
+        records.extend(batch.events.iter().filter_map(Event::result).map(|one| (**one).clone()));
+    }
+}
+
+/// Every result and review that is kept.
+pub(crate) fn events(journal: &Journal) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let after = events.last().map_or(0, Event::sequence);
+        let batch = journal.read_after(after, 7).unwrap();
+        if batch.events.is_empty() {
+            return events;
+        }
+        events.extend(batch.events);
+    }
+}
+
+/// A review of the result with this sequence.
+pub(crate) fn review(sequence: u64, label: ReviewLabel) -> NewReview {
+    NewReview {
+        of: Lookup::Sequence(sequence),
+        label,
+        reviewer: "Dr. Doe".to_owned(),
+        note: "seen twice".to_owned(),
+        client: "token:lims".to_owned(),
+        review_id: None,
+    }
+}
+
+pub(crate) async fn reviewed(journal: &Journal, review: NewReview) -> Review {
+    match journal.review(review).await.unwrap() {
+        Submitted::Stored(review) => (*review).clone(),
+        Submitted::Known(review) => panic!("expected a new review, got {}", review.sequence),
     }
 }

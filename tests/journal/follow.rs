@@ -58,5 +58,5 @@ async fn a_follower_that_is_behind_is_told_to_read() {
     follower.wait_after(1);
     assert!(is_woken(&follower).await, "nobody looked at the second one for it");
     stored(&journal, request("c", "others", "m")).await;
-    assert_eq!(journal.read_after(1, 9).unwrap().records.len(), 2);
+    assert_eq!(journal.read_after(1, 9).unwrap().events.len(), 2);
 }

@@ -14,4 +14,5 @@ mod identity;
 mod kill;
 mod queries;
 mod retention;
+mod reviews;
 mod stream;

@@ -1,15 +1,19 @@
 //! Filters, pages, specimens.
 
+use std::sync::Arc;
+
 use leukd::journal::filter::{Criteria, Filter};
 use leukd::journal::types::Entry;
-use leukd::journal::{FolderCounts, Journal, ListQuery, Lookup, Options, SpecimenQuery, Tally};
+use leukd::journal::{
+    Event, FolderCounts, Journal, ListQuery, Lookup, Options, SpecimenQuery, Tally,
+};
 use leukd::result::{CellIds, Decision, Source, Timestamp};
 use proptest::prelude::*;
 
 use crate::fixtures::{all, at, capture, clock, finding, known, open, stamp, stored};
 
 fn query(filter: &Filter, after: Option<u64>, limit: usize, newest_first: bool) -> ListQuery {
-    ListQuery { filter: filter.clone(), after, limit, newest_first }
+    ListQuery { filter: filter.clone(), verdict: None, after, limit, newest_first }
 }
 
 /// Every page of a listing; no page but the last is empty.
@@ -102,7 +106,10 @@ proptest! {
         for criteria in filters {
             let filter = Filter::new(criteria).unwrap();
             let mut expected: Vec<u64> = records
-                .iter().filter(|record| filter.matches(record)).map(|record| record.sequence).collect();
+                .iter()
+                .filter(|record| filter.matches(&Event::Result(Arc::new((*record).clone()))))
+                .map(|record| record.sequence)
+                .collect();
             if newest_first {
                 expected.reverse();
             }

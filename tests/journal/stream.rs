@@ -1,14 +1,14 @@
-//! The ground of Subscribe: history and live results meet without loss, doubling or disorder.
+//! The ground of Subscribe: history and live events meet without loss, doubling or disorder.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use leukd::journal::types::Committed;
-use leukd::journal::{Journal, Options};
-use leukd::result::{Decision, Record};
+use leukd::journal::{Event, Journal, Options, ReviewError, Submitted};
+use leukd::result::Decision;
+use leukd::review::ReviewLabel;
 use proptest::prelude::*;
 
-use crate::fixtures::{capture, clock};
+use crate::fixtures::{capture, clock, review};
 
 /// One thing that happens to the journal.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ enum Act {
     Copy,
     /// New bytes under the name of an old file.
     Rewrite,
+    /// Somebody reviews one of the newest results.
+    Review(u8),
     /// Retention.
     Prune,
 }
@@ -40,7 +42,7 @@ struct Reader {
 #[derive(Debug, Clone)]
 enum Got {
     Gap(u64, u64),
-    Result(Arc<Record>),
+    Event(Event),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -48,6 +50,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (1..12u8).prop_map(Act::Burst),
         2 => Just(Act::Copy),
         2 => Just(Act::Rewrite),
+        3 => (0..6u8).prop_map(Act::Review),
         2 => Just(Act::Prune),
     ]
 }
@@ -59,7 +62,7 @@ fn reader() -> impl Strategy<Value = Reader> {
 }
 
 /// Does what `acts` say; tells what was stored under which number.
-async fn write(journal: Journal, acts: Vec<Act>) -> BTreeMap<u64, Record> {
+async fn write(journal: Journal, acts: Vec<Act>) -> BTreeMap<u64, Event> {
     let mut truth = BTreeMap::new();
     let mut files = 0;
     for (moment, act) in acts.into_iter().enumerate() {
@@ -67,6 +70,20 @@ async fn write(journal: Journal, acts: Vec<Act>) -> BTreeMap<u64, Record> {
         let entries = match act {
             Act::Prune => {
                 journal.prune().await.unwrap();
+                continue;
+            }
+            Act::Review(back) => {
+                let sequence = journal.bounds().newest.saturating_sub(back.into());
+                match journal.review(review(sequence, ReviewLabel::Hem)).await {
+                    Ok(Submitted::Stored(own)) => {
+                        let sequence = own.sequence;
+                        assert!(truth.insert(sequence, Event::Review(own)).is_none());
+                    }
+                    Ok(Submitted::Known(known)) => panic!("{known:?}"),
+                    // It may be a review itself, or gone.
+                    Err(ReviewError::NoResult | ReviewError::Superseded { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
                 continue;
             }
             Act::Burst(count) => (0..count)
@@ -90,7 +107,7 @@ async fn write(journal: Journal, acts: Vec<Act>) -> BTreeMap<u64, Record> {
         for committed in commits.join_all().await {
             if let Committed::Stored(record) = committed {
                 assert!(
-                    truth.insert(record.sequence, (*record).clone()).is_none(),
+                    truth.insert(record.sequence, Event::Result(record)).is_none(),
                     "a number twice"
                 );
             }
@@ -122,15 +139,15 @@ async fn follow(
             .await
             .unwrap()
             .unwrap();
-        let idle = batch.records.is_empty() && batch.gap.is_none();
+        let idle = batch.events.is_empty() && batch.gap.is_none();
         if let Some((from, to)) = batch.gap {
             got.push(Got::Gap(from, to));
             cursor = to;
         }
-        if let Some(last) = batch.records.last() {
-            cursor = last.sequence;
+        if let Some(last) = batch.events.last() {
+            cursor = last.sequence();
         }
-        got.extend(batch.records.into_iter().map(Got::Result));
+        got.extend(batch.events.into_iter().map(Got::Event));
         if *done.borrow() == Some(cursor) {
             return (start, got);
         }
@@ -150,7 +167,7 @@ async fn follow(
     }
 }
 
-fn check(start: u64, got: &[Got], truth: &BTreeMap<u64, Record>) -> Result<(), TestCaseError> {
+fn check(start: u64, got: &[Got], truth: &BTreeMap<u64, Event>) -> Result<(), TestCaseError> {
     let mut cursor = start;
     for one in got {
         match one {
@@ -159,9 +176,9 @@ fn check(start: u64, got: &[Got], truth: &BTreeMap<u64, Record>) -> Result<(), T
                 prop_assert!(to >= from);
                 cursor = *to;
             }
-            Got::Result(record) => {
-                prop_assert_eq!(record.sequence, cursor + 1, "lost, doubled or out of order");
-                prop_assert_eq!(&**record, &truth[&record.sequence]);
+            Got::Event(event) => {
+                prop_assert_eq!(event.sequence(), cursor + 1, "lost, doubled or out of order");
+                prop_assert_eq!(event, &truth[&event.sequence()]);
                 cursor += 1;
             }
         }
@@ -211,10 +228,10 @@ proptest! {
             .prepare("SELECT sequence FROM results WHERE superseded_by IS NULL ORDER BY sequence").unwrap()
             .query_map([], |row| row.get::<_, i64>(0).map(i64::cast_unsigned)).unwrap()
             .collect::<Result<_, _>>().unwrap();
-        let replaced: Vec<u64> = truth.values().filter_map(|record| record.supersedes).collect();
+        let replaced: Vec<u64> = truth.values().filter_map(|event| event.result()?.supersedes).collect();
         let oldest = journal.bounds().oldest;
         let told: Vec<u64> = truth
-            .keys().copied()
+            .iter().filter_map(|(sequence, event)| event.result().map(|_| *sequence))
             .filter(|sequence| oldest != 0 && *sequence >= oldest && !replaced.contains(sequence))
             .collect();
         prop_assert_eq!(live, told);

@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from grpc_tools import protoc
 
 PATIENCE = 60
-SERVICES = {"leukd.v1.Classifier", "leukd.v1.Control", "leukd.v1.Results"}
+SERVICES = {"leukd.v1.Classifier", "leukd.v1.Control", "leukd.v1.Results", "leukd.v1.Reviews"}
 
 
 def make_stubs(proto, into):
@@ -55,7 +55,7 @@ def check_reflection(channel, results_pb2):
     ours = results_pb2.DESCRIPTOR.services_by_name["Results"]
     assert [method.name for method in told.methods] == [method.name for method in ours.methods]
     event = pool.FindMessageTypeByName("leukd.v1.Event")
-    assert [field.name for field in event.fields] == ["hello", "result", "gap", "heartbeat"]
+    assert [field.name for field in event.fields] == ["hello", "result", "gap", "heartbeat", "review"]
 
 
 def list_results(stub, results_pb2):

@@ -21,6 +21,7 @@ use leukd::model::testing;
 use leukd::rpc::proto::classifier_client::ClassifierClient;
 use leukd::rpc::proto::control_client::ControlClient;
 use leukd::rpc::proto::results_client::ResultsClient;
+use leukd::rpc::proto::reviews_client::ReviewsClient;
 use leukd::rpc::proto::{self, event, subscribe_request};
 use leukd::rpc::transport::Listeners;
 use tempfile::TempDir;
@@ -141,6 +142,10 @@ impl Harness {
 
     pub fn results(&self) -> ResultsClient<Channel> {
         ResultsClient::new(self.channel.clone())
+    }
+
+    pub fn reviews(&self) -> ReviewsClient<Channel> {
+        ReviewsClient::new(self.channel.clone())
     }
 
     pub fn classifier(&self) -> ClassifierClient<Channel> {
@@ -323,7 +328,7 @@ async fn build(settings: Settings) -> daemon::Daemon {
     }
 }
 
-/// Every stored result of a server, oldest first.
+/// Every stored result of a server, oldest first, as streams and Classify tell them: without its standing.
 pub async fn all_results(mut client: ResultsClient<Channel>) -> Vec<proto::Result> {
     let mut results = Vec::new();
     let mut page_token = String::new();
@@ -331,7 +336,8 @@ pub async fn all_results(mut client: ResultsClient<Channel>) -> Vec<proto::Resul
         let request =
             proto::ListResultsRequest { page_size: 1000, page_token, ..Default::default() };
         let page = client.list_results(request).await.unwrap().into_inner();
-        results.extend(page.results);
+        let plain = |result| proto::Result { standing: None, ..result };
+        results.extend(page.results.into_iter().map(plain));
         if page.next_page_token.is_empty() {
             return results;
         }

@@ -4,8 +4,10 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::{AuditEvent, AuditHead};
-use crate::journal::row::{self, STORED};
+use crate::journal::row;
+use crate::journal::tables::{RESULTS, TABLES, every};
 use crate::result::{Decision, Record, Source, Timestamp};
+use crate::review::Review;
 
 /// The end of the chain, as the writer's transaction sees it. A copy of it goes into the transaction and takes
 /// its place once that is on the disk.
@@ -74,12 +76,34 @@ impl<'a> ResultTold<'a> {
     }
 }
 
-/// The oldest results are gone, up to and with `to`.
+/// What a record tells of a review. Its note stands in its row alone, so that retention can remove it.
+#[derive(Serialize)]
+struct ReviewTold<'a> {
+    sequence: u64,
+    review_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<u64>,
+    result_id: &'a str,
+    label: &'a str,
+    agrees: bool,
+    reviewer: &'a str,
+    client: &'a str,
+    content: String,
+}
+
+/// The oldest events are gone, up to and with `to`.
 #[derive(Serialize)]
 pub(in crate::journal) struct Retention {
     pub(in crate::journal) from: u64,
     pub(in crate::journal) to: u64,
     pub(in crate::journal) results: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(in crate::journal) reviews: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The chain begins.
@@ -100,10 +124,13 @@ struct Epoch<'a> {
     lost_to: u64,
 }
 
-/// A result that was there before the chain.
+/// An event that was there before the chain.
 #[derive(Serialize)]
-struct Adopted {
+struct Adopted<'a> {
     sequence: u64,
+    /// Which table it is in; left out for `results`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<&'a str>,
     /// Its sequence in the journal that it was saved from.
     #[serde(skip_serializing_if = "Option::is_none")]
     was: Option<u64>,
@@ -144,6 +171,27 @@ impl Chain {
         self.append(connection, now, kind, ResultTold::new(record, content))
     }
 
+    pub(in crate::journal) fn review(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        review: &Review,
+        content: blake3::Hash,
+    ) -> rusqlite::Result<()> {
+        let told = ReviewTold {
+            sequence: review.sequence,
+            review_id: &review.review_id,
+            result: review.of.sequence,
+            result_id: &review.of.result_id,
+            label: review.label.as_str(),
+            agrees: review.agrees,
+            reviewer: &review.reviewer,
+            client: &review.client,
+            content: content.to_string(),
+        };
+        self.append(connection, now, "review", told)
+    }
+
     pub(in crate::journal) fn event(
         &mut self,
         connection: &Connection,
@@ -181,25 +229,30 @@ impl Chain {
         self.append(connection, now, "recovery", told)
     }
 
-    /// Takes every result that is there under the chain. `was` asks for the sequence that one had before.
+    /// Takes every event that is there under the chain. `was` asks for the sequence that one had before.
     pub(in crate::journal) fn adopt(
         &mut self,
         connection: &Connection,
         now: Timestamp,
         was: Option<&str>,
     ) -> rusqlite::Result<()> {
-        let sql = format!("SELECT {} FROM results ORDER BY sequence", STORED.join(", "));
-        let mut statement = connection.prepare(&sql)?;
-        let mut rows = statement.query([])?;
+        let mut order = connection.prepare(&every(|table| format!("'{}'", table.name)))?;
+        let mut rows = order.query([])?;
         let mut was = was.map(|sql| connection.prepare(sql)).transpose()?;
         while let Some(row) = rows.next()? {
             let sequence = row::unsigned(row, 0)?;
-            let content = row::content(row)?.to_string();
+            let name = row.get_ref(1)?.as_str()?;
+            let Some(of) = TABLES.iter().find(|table| table.name == name) else { continue };
+            let content = connection
+                .prepare_cached(&of.select(&format!("FROM {name} WHERE sequence = ?1")))?
+                .query_row([sequence.cast_signed()], |row| of.content_at(row, 0))?
+                .to_string();
+            let table = (name != RESULTS.name).then_some(name);
             let was = was
                 .as_mut()
                 .map(|was| was.query_row([sequence.cast_signed()], |row| row::unsigned(row, 0)))
                 .transpose()?;
-            self.append(connection, now, "adopted", Adopted { sequence, was, content })?;
+            self.append(connection, now, "adopted", Adopted { sequence, table, was, content })?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
-//! The digest of a stored result: what of its row must never change.
+//! The digest of a stored event: what of its row must never change.
 //!
-//! The values of the columns [`STORED`](crate::journal::row::STORED), in their order, one after another, after the
-//! text `leukd result 1` and a line feed. Each value is a letter and its bytes; numbers are big-endian:
+//! The values of the columns [`STORED`](crate::journal::row::STORED) of a result, or
+//! [`STORED`](crate::journal::review_row::STORED) of a review, in their order, one after another, after the text
+//! `leukd result 1` or `leukd review 1` and a line feed. Each value is a letter and its bytes; numbers are big-endian:
 //!
 //! | SQLite's type | letter | then |
 //! |---|---|---|
@@ -16,14 +17,20 @@
 
 use rusqlite::types::ValueRef;
 
-/// Begins every digest; another order of columns would have another number.
-const FORM: &[u8] = b"leukd result 1\n";
+/// Begins the digest of every result; another order of columns would have another number.
+pub(in crate::journal) const RESULT: &[u8] = b"leukd result 1\n";
 
-/// The digest of these values.
-pub(in crate::journal) fn digest<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> blake3::Hash {
+/// The same of every review.
+pub(in crate::journal) const REVIEW: &[u8] = b"leukd review 1\n";
+
+/// The digest of these values of an event that begins with `form`.
+pub(in crate::journal) fn digest<'a>(
+    form: &[u8],
+    values: impl Iterator<Item = ValueRef<'a>>,
+) -> blake3::Hash {
     // One buffer: the row is about a kilobyte, and many short updates cost more than the hash.
     let mut bytes = Vec::with_capacity(1024);
-    bytes.extend_from_slice(FORM);
+    bytes.extend_from_slice(form);
     for value in values {
         match value {
             ValueRef::Null => bytes.push(b'n'),

@@ -2,7 +2,7 @@
 //!
 //! A record is a line of JSON. Its hash is BLAKE3 over the hash of the record before (32 bytes, zero for the
 //! first) and the record's own text. It is written in the transaction of what it tells of, so that there is
-//! no result without its record and no record without its result. A result's record holds a digest of the
+//! no event without its record and no record without its event. An event's record holds a digest of the
 //! stored row as well (`content.rs`), so that an edit of the row is found as long as the row is kept.
 //!
 //! What the chain cannot tell: that its newest records were removed, or that all of it was written anew, by

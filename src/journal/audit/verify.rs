@@ -1,4 +1,4 @@
-//! Reading the chain back: does every record fit the one before, and every stored result its record?
+//! Reading the chain back: does every record fit the one before, and every stored event its record?
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::chain::seal;
 use super::{AuditHead, RARE};
-use crate::journal::row::{self, STORED};
+use crate::journal::row;
+use crate::journal::tables::{RESULTS, TABLES, Table};
 use crate::journal::{JournalError, auditor};
 
 /// The first thing that is wrong with a chain.
@@ -31,9 +32,9 @@ pub struct Verified {
     pub epoch: String,
     /// The last record that is good.
     pub head: AuditHead,
-    /// Results whose rows were compared with their records.
+    /// Events whose rows were compared with their records.
     pub compared: u64,
-    /// Results that retention has removed.
+    /// Events that retention has removed.
     pub removed: u64,
     /// What is wrong; none when nothing is.
     pub fault: Option<Fault>,
@@ -59,6 +60,7 @@ struct Told {
     kind: String,
     at: String,
     sequence: Option<u64>,
+    table: Option<String>,
     content: Option<String>,
     supersedes: Option<u64>,
     epoch: Option<String>,
@@ -77,7 +79,8 @@ struct Meta {
 /// A walk along the chain.
 struct Walk<'a> {
     connection: &'a Connection,
-    result: Statement<'a>,
+    /// How one event of each table is read, and how many were.
+    tables: [(Table, Statement<'a>, u64); TABLES.len()],
     meta: Meta,
     heads: &'a [AuditHead],
     /// The epoch, as the chain tells it.
@@ -85,14 +88,13 @@ struct Walk<'a> {
     /// Retention has removed everything up to here, if its records tell the truth.
     removed_to: u64,
     head: AuditHead,
-    /// The sequence of the oldest result that has a record, and the one that the next result must have.
+    /// The sequence of the oldest event that has a record, and the one that the next event must have.
     first: Option<u64>,
     next: u64,
-    /// The sequence that the next adopted result must have.
+    /// The sequence that the next adopted event must have.
     adopted: Option<u64>,
-    compared: u64,
     removed: u64,
-    /// The first record whose result is not there, and should be. It is told only where the chain is whole: the
+    /// The first record whose event is not there, and should be. It is told only where the chain is whole: the
     /// record of a removal may have been touched.
     missing: Option<Fault>,
 }
@@ -132,12 +134,14 @@ pub(in crate::journal) fn examine(
         [],
         |row| row.get::<_, Option<i64>>(0).map(Option::unwrap_or_default),
     )?;
-    let columns = STORED.join(", ");
-    let result = connection
-        .prepare(&format!("SELECT {columns}, superseded_by FROM results WHERE sequence = ?1"))?;
+    let [results, reviews] = TABLES.map(|table| {
+        let more = if table.name == RESULTS.name { ", superseded_by" } else { "" };
+        let sql = table.select(&format!("{more} FROM {} WHERE sequence = ?1", table.name));
+        connection.prepare(&sql).map(|statement| (table, statement, 0))
+    });
     let mut walk = Walk {
         connection,
-        result,
+        tables: [results?, reviews?],
         meta,
         heads,
         epoch: None,
@@ -146,7 +150,6 @@ pub(in crate::journal) fn examine(
         first: None,
         next: 1,
         adopted: None,
-        compared: 0,
         removed: 0,
         missing: None,
     };
@@ -155,7 +158,8 @@ pub(in crate::journal) fn examine(
         Err(Halt::Fault(fault)) => Some(fault),
         Err(Halt::Sqlite(error)) => return Err(error),
     };
-    let Walk { meta, head, compared, removed, .. } = walk;
+    let compared = walk.tables.iter().map(|(_, _, compared)| compared).sum();
+    let Walk { meta, head, removed, .. } = walk;
     Ok(Verified { epoch: meta.epoch, head, compared, removed, fault })
 }
 
@@ -246,13 +250,13 @@ impl Walk<'_> {
                 }
                 self.epoch = told.to.as_str().map(str::to_owned);
             }
-            "adopted" | "result" | "rejection" => {
+            "adopted" | "result" | "rejection" | "review" => {
                 let sequence = told.sequence.unwrap_or_default();
                 let adopted = told.kind == "adopted";
                 let due = if adopted { self.adopted.unwrap_or(sequence) } else { self.next };
                 if sequence != due {
                     return Err(Ok(format!(
-                        "it tells of result {sequence} where {due} was to follow"
+                        "it tells of event {sequence} where {due} was to follow"
                     )));
                 }
                 if adopted {
@@ -261,29 +265,43 @@ impl Walk<'_> {
                     self.next += 1;
                 }
                 self.first.get_or_insert(sequence);
-                self.stored(sequence, told)?;
+                let table = match (told.kind.as_str(), &told.table) {
+                    ("adopted", Some(table)) => table.as_str(),
+                    ("review", _) => "reviews",
+                    _ => RESULTS.name,
+                };
+                self.stored(table, sequence, told)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Holds a record against the result that it tells of.
+    /// Holds a record against the event that it tells of.
     fn stored(
         &mut self,
+        table: &str,
         sequence: u64,
         told: &Told,
     ) -> Result<(), Result<String, rusqlite::Error>> {
-        let found = self
-            .result
+        let known = self.tables.iter_mut().find(|(known, ..)| known.name == table);
+        let Some((table, statement, compared)) = known else {
+            return Err(Ok(format!("it tells of a table {table:?}, which no journal has")));
+        };
+        let what = if table.name == RESULTS.name { "result" } else { "review" };
+        let found = statement
             .query_row([sequence.cast_signed()], |row| {
-                let superseded_by: Option<i64> = row.get(STORED.len())?;
-                let supersedes: Option<i64> = row.get(STORED.len() - 1)?;
-                Ok((row::content(row)?.to_string(), supersedes, superseded_by))
+                let links = if table.name == RESULTS.name {
+                    let columns = table.stored.len();
+                    (row.get::<_, Option<i64>>(columns - 1)?, row.get::<_, Option<i64>>(columns)?)
+                } else {
+                    (None, None)
+                };
+                Ok((table.content_at(row, 0)?.to_string(), links))
             })
             .optional()
             .map_err(Err)?;
-        let Some((content, supersedes, superseded_by)) = found else {
+        let Some((content, (supersedes, superseded_by))) = found else {
             if sequence <= self.removed_to {
                 self.removed += 1;
                 return Ok(());
@@ -292,14 +310,14 @@ impl Walk<'_> {
                 number: told.number,
                 kind: told.kind.clone(),
                 at: told.at.clone(),
-                what: format!("result {sequence}, of which it tells, was removed by hand"),
+                what: format!("{what} {sequence}, of which it tells, was removed by hand"),
             });
             return Ok(());
         };
         if told.content.as_ref() != Some(&content) {
-            return Err(Ok(format!("result {sequence}, of which it tells, was edited")));
+            return Err(Ok(format!("{what} {sequence}, of which it tells, was edited")));
         }
-        self.compared += 1;
+        *compared += 1;
         let other = |sql: &str, sequence: i64| -> Result<Option<Option<i64>>, rusqlite::Error> {
             self.connection.prepare_cached(sql)?.query_row([sequence], |row| row.get(0)).optional()
         };
@@ -357,19 +375,34 @@ impl Walk<'_> {
         }
         if self.meta.next_sequence != self.next {
             return Err(missing(format!(
-                "the next result is {} by the chain and {} by the table meta",
+                "the next event is {} by the chain and {} by the table meta",
                 self.next, self.meta.next_sequence
             )));
         }
-        let untold: Option<i64> = self.connection.query_row(
-            "SELECT min(sequence) FROM results WHERE sequence >= ?1 OR sequence < ?2",
-            [self.next.cast_signed(), self.first.unwrap_or(self.next).cast_signed()],
-            |row| row.get(0),
-        )?;
-        match untold {
-            Some(sequence) => Err(missing(format!("no record tells of result {sequence}"))),
-            None => Ok(()),
+        for (table, _, compared) in &self.tables {
+            let what = if table.name == RESULTS.name { "result" } else { "review" };
+            let untold: Option<i64> = self.connection.query_row(
+                &format!(
+                    "SELECT min(sequence) FROM {} WHERE sequence >= ?1 OR sequence < ?2",
+                    table.name
+                ),
+                [self.next.cast_signed(), self.first.unwrap_or(self.next).cast_signed()],
+                |row| row.get(0),
+            )?;
+            if let Some(sequence) = untold {
+                return Err(missing(format!("no record tells of {what} {sequence}")));
+            }
+            // One that bears the number of an event of another kind.
+            let sql = format!("SELECT count(*) FROM {}", table.name);
+            let stored = self.connection.query_row(&sql, [], |row| row::unsigned(row, 0))?;
+            if stored != *compared {
+                return Err(missing(format!(
+                    "there are {stored} {} and records of {compared}",
+                    table.name
+                )));
+            }
         }
+        Ok(())
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The damaged file is copied, and only the copy is opened; the original is moved aside at the end, or left
 //! where it is. The new journal has an epoch of its own, so that every client learns by OUT_OF_RANGE that its
-//! cursor counts in another journal. What was lost leaves holes, and an epoch has none: results are numbered anew, in
-//! their order. Their `result_id` stays. A capture whose ledger row or result was lost has none, or one that fits
+//! cursor counts in another journal. What was lost leaves holes, and an epoch has none: results and reviews are numbered
+//! anew, in their order. Their `result_id` and `review_id` stay. A capture whose ledger row or result was lost has none, or one that fits
 //! no file: it is looked at again, and classified again where its bytes have no result.
 
 use std::io::Write as _;
@@ -45,9 +45,11 @@ pub struct Recovered {
     pub epoch: String,
     /// Results that were saved.
     pub results: u64,
-    /// Results that were there and could not be read; none where nobody knows how many there were.
+    /// Reviews that were saved.
+    pub reviews: u64,
+    /// Results and reviews that were there and could not be read; none where nobody knows how many there were.
     pub lost: Option<u64>,
-    /// Results that could be read and are not what the audit chain says: they were left out.
+    /// Results and reviews that could be read and are not what the audit chain says: they were left out.
     pub altered: u64,
     /// Ledger rows that were saved.
     pub captures: u64,
@@ -138,6 +140,7 @@ fn build(
             epoch_before,
             epoch: meta.epoch.clone(),
             results: built.results,
+            reviews: built.reviews,
             lost,
             altered: built.altered,
             captures: built.captures,
@@ -160,7 +163,7 @@ fn build(
     Ok(recovered)
 }
 
-/// The records of a recovery, and one of each result that was saved.
+/// The records of a recovery, and one of each event that was saved.
 fn tell(
     connection: &Connection,
     chain: &mut Chain,

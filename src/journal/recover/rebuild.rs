@@ -3,23 +3,25 @@
 use rusqlite::Connection;
 
 use crate::journal::row::{STORED, unsigned};
+use crate::journal::tables::{REVIEWS, TABLES};
 use crate::result::Timestamp;
 
 /// How the new journal came out.
 pub(super) struct Built {
-    /// Results that could be read, those that were left out included.
+    /// Events that could be read, those that were left out included.
     pub(super) read: u64,
     pub(super) results: u64,
+    pub(super) reviews: u64,
     pub(super) altered: u64,
     pub(super) captures: u64,
-    /// The sequence that the next result gets.
+    /// The sequence that the next event gets.
     pub(super) next: u64,
 }
 
 /// Makes the tables that hold what is salvaged. They have the rules of the tables that it goes into: what breaks
 /// those is no row.
 pub(super) fn stage(connection: &Connection) -> rusqlite::Result<()> {
-    for table in ["results", "captures"] {
+    for table in ["results", "reviews", "captures"] {
         let sql: String = connection.query_row(
             "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1",
             [table],
@@ -30,6 +32,8 @@ pub(super) fn stage(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "ALTER TABLE salvaged_results RENAME COLUMN sequence TO old;
          ALTER TABLE salvaged_results ADD COLUMN altered INTEGER;
+         ALTER TABLE salvaged_reviews RENAME COLUMN sequence TO old;
+         ALTER TABLE salvaged_reviews ADD COLUMN altered INTEGER;
          CREATE TABLE salvaged_told (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL);
          CREATE TABLE renumbered (old INTEGER PRIMARY KEY, sequence INTEGER NOT NULL UNIQUE);",
     )
@@ -37,39 +41,52 @@ pub(super) fn stage(connection: &Connection) -> rusqlite::Result<()> {
 
 pub(super) fn unstage(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
-        "DROP TABLE salvaged_told; DROP TABLE salvaged_results; DROP TABLE salvaged_captures;
-         DROP TABLE renumbered;",
+        "DROP TABLE salvaged_told; DROP TABLE salvaged_results; DROP TABLE salvaged_reviews;
+         DROP TABLE salvaged_captures; DROP TABLE renumbered;",
     )
 }
 
-/// Fills `results` and `captures`. Retention had removed everything up to `removed_to`.
+/// Fills `results`, `reviews` and `captures`. Retention had removed everything up to `removed_to`.
 pub(super) fn rebuild(
     connection: &Connection,
     removed_to: u64,
     now: Timestamp,
 ) -> rusqlite::Result<Built> {
     let count = |sql: &str| connection.query_row(sql, [], |row| unsigned(row, 0));
-    let read = count("SELECT count(*) FROM salvaged_results")?;
-    let altered = count("SELECT count(*) FROM salvaged_results WHERE altered")?;
-    connection.execute("DELETE FROM salvaged_results WHERE altered", [])?;
+    // A damaged row may bear the number of a good one of the other table. Where the chain says nothing, it is not known
+    // which: the result stays.
+    connection.execute_batch(
+        "UPDATE salvaged_reviews SET altered = 1 WHERE old IN
+            (SELECT old FROM salvaged_results WHERE NOT altered)",
+    )?;
+    let (mut read, mut altered) = (0, 0);
+    for table in TABLES {
+        read += count(&format!("SELECT count(*) FROM salvaged_{}", table.name))?;
+        altered += count(&format!("SELECT count(*) FROM salvaged_{} WHERE altered", table.name))?;
+        connection.execute(&format!("DELETE FROM salvaged_{} WHERE altered", table.name), [])?;
+    }
     link(connection)?;
     // Files whose results retention removed must not be new again: they lead to a number before all others.
     let sql = "SELECT count(*) FROM salvaged_captures WHERE sequence <= ?1";
     let gone = connection.query_row(sql, [removed_to.cast_signed()], |row| unsigned(row, 0))?;
     let before_all = u64::from(gone > 0);
     connection.execute(
-        "INSERT INTO renumbered SELECT old, ?1 + row_number() OVER (ORDER BY old) FROM salvaged_results",
+        "INSERT INTO renumbered SELECT old, ?1 + row_number() OVER (ORDER BY old)
+         FROM (SELECT old FROM salvaged_results UNION ALL SELECT old FROM salvaged_reviews)",
         [before_all.cast_signed()],
     )?;
     results(connection)?;
+    reviews(connection)?;
     captures(connection, removed_to, now)?;
     let results = count("SELECT count(*) FROM results")?;
+    let reviews = count("SELECT count(*) FROM reviews")?;
     Ok(Built {
         read,
         results,
+        reviews,
         altered,
         captures: count("SELECT count(*) FROM captures")?,
-        next: before_all + results + 1,
+        next: before_all + results + reviews + 1,
     })
 }
 
@@ -121,6 +138,19 @@ fn results(connection: &Connection) -> rusqlite::Result<()> {
          SELECT n.sequence, {columns}, (SELECT sequence FROM renumbered WHERE old = s.supersedes),
             (SELECT sequence FROM renumbered WHERE old = s.superseded_by)
          FROM salvaged_results s JOIN renumbered n USING (old) ORDER BY s.old;"
+    ))
+}
+
+/// A review whose result is lost keeps the result's id alone.
+fn reviews(connection: &Connection) -> rusqlite::Result<()> {
+    let columns = REVIEWS.stored.iter().filter(|c| !matches!(**c, "sequence" | "result_sequence"));
+    let columns = columns.map(|column| format!("s.{column}")).collect::<Vec<_>>().join(", ");
+    connection.execute_batch(&format!(
+        "INSERT INTO reviews (sequence, result_sequence, {})
+         SELECT n.sequence, r.sequence, {columns}
+         FROM salvaged_reviews s JOIN renumbered n USING (old)
+            LEFT JOIN results r ON r.result_id = s.result_id ORDER BY s.old;",
+        columns.replace("s.", "")
     ))
 }
 

@@ -6,17 +6,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 use super::skeleton;
 use crate::journal::audit::seal;
-use crate::journal::row::{self, COLUMNS, STORED};
-use crate::journal::{JournalError, audit, schema};
+use crate::journal::row;
+use crate::journal::tables::{RESULTS, TABLES, Table};
+use crate::journal::{JournalError, audit, auditor, schema};
 
 /// Rows follow one another; between two, so many may be missing by damage that reads well.
 const LARGEST_GAP: i64 = 2;
 
 /// No journal has come this far; a greater number is a damaged one.
 const FARTHEST: i64 = 1 << 40;
-
-/// How many columns [`COLUMNS`] names: where those of [`STORED`] begin in what is salvaged.
-const OFFSET: usize = 28;
 
 /// A damaged journal's copy, opened as far as it can be.
 pub(super) struct Wreck {
@@ -63,9 +61,14 @@ impl Wreck {
             let count = connection.query_row(sql, [table, column], |row| row.get::<_, i64>(0));
             count.ok().map(|count| count > 0)
         };
-        let whole = has("results", "sequence")? && has("captures", "sequence")?;
+        has("captures", "sequence")?.then_some(())?;
         let has_client = has("results", "client")?;
-        whole.then_some(Self { connection, has_client })
+        // What the tables are called by may be damaged too. An older journal has not all of them.
+        let reviewed = schema::version_of(&connection).is_ok_and(|version| version >= 3);
+        let tables = if reviewed { &TABLES[..] } else { &[RESULTS] };
+        let readable =
+            tables.iter().all(|table| connection.prepare(&select(table, has_client).0).is_ok());
+        readable.then_some(Self { connection, has_client })
     }
 
     /// A newer leukd's tables may hold what this one would leave out.
@@ -83,7 +86,9 @@ impl Wreck {
     pub(super) fn salvage(&self, into: &Connection) -> rusqlite::Result<Before> {
         let mut before = self.before();
         self.chain(into, &mut before)?;
-        self.results(into, &before)?;
+        for table in &TABLES {
+            self.events(into, &before, table)?;
+        }
         self.captures(into)?;
         self.crashes(into)?;
         Ok(before)
@@ -99,6 +104,11 @@ impl Wreck {
             before.next_sequence =
                 Some(next).filter(|next| *next >= 1 && *next < FARTHEST.cast_unsigned());
         }
+        let older = auditor::stand_in(&self.connection)
+            .and_then(|()| self.connection.execute_batch("PRAGMA query_only = OFF"));
+        if let Err(error) = older {
+            tracing::debug!(%error, "an older journal's missing tables have no stand-in");
+        }
         before.fault = match audit::examine(&self.connection, &[]) {
             Ok(verified) => {
                 verified.fault.map(|fault| format!("record {}: {}", fault.number, fault.what))
@@ -108,7 +118,7 @@ impl Wreck {
         before
     }
 
-    /// What good records say of the results.
+    /// What good records say of the events.
     fn chain(&self, into: &Connection, before: &mut Before) -> rusqlite::Result<()> {
         let mut last: Option<(i64, blake3::Hash)> = Some((0, blake3::Hash::from_bytes([0; 32])));
         let mut note = into.prepare("INSERT OR IGNORE INTO salvaged_told VALUES (?1, ?2)")?;
@@ -139,36 +149,31 @@ impl Wreck {
         })
     }
 
-    fn results(&self, into: &Connection, before: &Before) -> rusqlite::Result<()> {
-        // An older journal's rows lack the last column of both lists.
-        let of = |columns: &str| {
-            if self.has_client { columns.to_owned() } else { columns.replace("client", "''") }
-        };
-        let sql = format!(
-            "SELECT {}, {}, superseded_by FROM results WHERE sequence >= ?1 ORDER BY sequence",
-            of(COLUMNS),
-            of(&STORED.join(", "))
-        );
-        let places = vec!["?"; STORED.len() + 2].join(", ");
+    fn events(&self, into: &Connection, before: &Before, table: &Table) -> rusqlite::Result<()> {
+        // The columns that are compared begin behind those that are read.
+        let offset = table.columns.split(", ").count();
+        let (sql, kept) = select(table, self.has_client);
+        let places = vec!["?"; kept.len() + 1].join(", ");
         let put = |or: &str| {
             into.prepare(&format!(
-                "INSERT OR {or} INTO salvaged_results (old, {}, superseded_by, altered) VALUES ({places})",
-                STORED[1..].join(", ")
+                "INSERT OR {or} INTO salvaged_{} (old, {}, altered) VALUES ({places})",
+                table.name,
+                kept[1..].join(", ")
             ))
         };
         let (mut keep, mut prove) = (put("IGNORE")?, put("REPLACE")?);
         let mut told = into.prepare("SELECT content FROM salvaged_told WHERE sequence = ?1")?;
         let end = before.next_sequence.map_or(FARTHEST, u64::cast_signed);
         each(&self.connection, &sql, 0, end, &mut |sequence, row| {
-            if row::record(row).is_err() {
+            if (table.is_sound)(row).is_err() {
                 return Ok(());
             }
-            let content = row::content_at(row, OFFSET)?.to_string();
+            let content = table.content_at(row, offset)?.to_string();
             let told: Option<String> =
                 told.query_map([sequence], |row| row.get(0))?.next().transpose()?;
             let is_proven = told.as_ref() == Some(&content);
             let altered = told.is_some() && !is_proven;
-            let values = (OFFSET..=OFFSET + STORED.len())
+            let values = (offset..offset + kept.len())
                 .map(|column| row.get::<_, rusqlite::types::Value>(column))
                 .chain([Ok(rusqlite::types::Value::Integer(altered.into()))])
                 .collect::<rusqlite::Result<Vec<_>>>();
@@ -211,6 +216,27 @@ impl Wreck {
         let mut keep = into.prepare(&sql)?;
         copy(&self.connection, &format!("SELECT {columns} FROM crashes"), 9, &mut keep).map(drop)
     }
+}
+
+/// Reads the events of one table from a sequence on: what is read of each, then what is kept of it, whose columns are
+/// named.
+fn select(table: &Table, has_client: bool) -> (String, Vec<&'static str>) {
+    // An older journal's results do not know who asked.
+    let without = table.name == RESULTS.name && !has_client;
+    let of = |columns: &str| {
+        if without { columns.replace("client", "''") } else { columns.to_owned() }
+    };
+    let mut kept = table.stored.to_vec();
+    if table.name == RESULTS.name {
+        kept.push("superseded_by");
+    }
+    let sql = format!(
+        "SELECT {}, {} FROM {} WHERE sequence >= ?1 ORDER BY sequence",
+        of(table.columns),
+        of(&kept.join(", ")),
+        table.name
+    );
+    (sql, kept)
 }
 
 /// Copies rows until the end or the first damage, and tells whether it was the end.

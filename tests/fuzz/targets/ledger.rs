@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use leukd::clock::Clock;
 use leukd::journal::types::{Committed, Entry, FileStamp};
-use leukd::journal::{Journal, JournalError, Lookup, Options};
+use leukd::journal::{
+    Event, Journal, JournalError, Lookup, NewReview, Options, ReviewError, Submitted,
+};
 use leukd::result::{
     CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Reason, Source,
     Timestamp, Timings,
 };
+use leukd::review::ReviewLabel;
 
 const START: Timestamp = Timestamp(1_767_225_600_000);
 
@@ -54,6 +57,17 @@ pub fn seeds() -> Vec<Vec<u8>> {
             [4, 0, 0, 9],
             [3, 0, 0, 0],
             [0, 0, 0, 1],
+        ]),
+        story(&[
+            [0, 0, 0, 0],
+            [8, 0, 0, 1],
+            [8, 0, 0, 1],
+            [8, 0, 1, 2],
+            [0, 0, 1, 0],
+            [8, 1, 0, 3],
+            [5, 0, 0, 0],
+            [8, 0, 0, 0],
+            [3, 0, 0, 0],
         ]),
     ]
 }
@@ -137,7 +151,7 @@ impl Story {
     async fn step(&mut self, what: u8, path: u8, content: u8, more: u8) -> &'static str {
         let name = format!("{}.bmp", path % 5);
         let bytes = [content % 6];
-        match what % 8 {
+        match what % 9 {
             0 => {
                 // The same state of the file again, or a new one.
                 self.moment += i64::from(more & 2 == 0);
@@ -200,10 +214,37 @@ impl Story {
                 self.crash(None);
                 "crashed"
             }
-            _ => {
+            7 => {
                 self.crash(Some((&name, content)));
                 "crashed with a capture in hand"
             }
+            _ => self.review(path, content, more).await,
+        }
+    }
+
+    /// Somebody reviews one of the newest events, with an id that may have been used.
+    async fn review(&mut self, path: u8, content: u8, more: u8) -> &'static str {
+        let review = NewReview {
+            of: Lookup::Sequence(self.newest.saturating_sub(u64::from(path % 4))),
+            label: ReviewLabel::EVERY[usize::from(content % 3)],
+            reviewer: "somebody".to_owned(),
+            note: String::new(),
+            client: String::new(),
+            review_id: (more % 4 > 0).then(|| uuid::Uuid::from_u128(more.into()).to_string()),
+        };
+        match self.journal().review(review).await {
+            Ok(Submitted::Stored(review)) => {
+                assert_eq!(review.sequence, self.newest + 1, "a hole, or a number used twice");
+                assert!(review.of.sequence.is_some_and(|of| of < review.sequence));
+                self.newest = review.sequence;
+                "reviewed"
+            }
+            Ok(Submitted::Known(review)) => {
+                assert!(review.sequence <= self.newest);
+                "known review"
+            }
+            Err(ReviewError::Journal(error)) => panic!("{error}"),
+            Err(_) => "refused review",
         }
     }
 
@@ -258,15 +299,16 @@ impl Story {
         assert_eq!(journal.epoch(), self.epoch);
         let bounds = journal.bounds();
         assert_eq!(bounds.newest, self.newest);
-        let (mut after, mut records) = (0, Vec::new());
+        let (mut after, mut events) = (0, Vec::new());
         loop {
             let batch = journal.read_after(after, 7).unwrap();
-            let Some(last) = batch.records.last() else { break };
-            after = last.sequence;
-            records.extend(batch.records);
+            let Some(last) = batch.events.last() else { break };
+            after = last.sequence();
+            events.extend(batch.events);
         }
-        let numbers: Vec<u64> = records.iter().map(|record| record.sequence).collect();
-        let oldest = if records.is_empty() { bounds.newest + 1 } else { bounds.oldest };
+        let numbers: Vec<u64> = events.iter().map(Event::sequence).collect();
+        let oldest = if events.is_empty() { bounds.newest + 1 } else { bounds.oldest };
+        let records: Vec<_> = events.iter().filter_map(Event::result).collect();
         assert_eq!(numbers, (oldest..=bounds.newest).collect::<Vec<_>>(), "holes");
         let superseded: BTreeSet<u64> =
             records.iter().filter_map(|record| record.supersedes).collect();

@@ -1,0 +1,213 @@
+//! What a person says of a result. A review is an event of its own and changes no result.
+//!
+//! For Research Use Only: a review is one reader's opinion, neither a diagnosis nor the truth.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::result::{CapturePath, CellIds, Decision, Record, Source, Timestamp};
+
+/// The longest name of a reviewer, in bytes.
+pub const MOST_REVIEWER_BYTES: usize = 128;
+
+/// The longest note, in bytes.
+pub const MOST_NOTE_BYTES: usize = 4096;
+
+/// What a person takes the picture for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReviewLabel {
+    /// A leukemic blast.
+    All,
+    /// A normal B-lymphoid precursor.
+    Hem,
+    /// Neither: another kind of cell, debris, several cells.
+    Other,
+}
+
+impl ReviewLabel {
+    /// Every label.
+    pub const EVERY: [Self; 3] = [Self::All, Self::Hem, Self::Other];
+
+    /// The word that the contract, the journal and the CLI use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Hem => "hem",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl FromStr for ReviewLabel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::EVERY
+            .into_iter()
+            .find(|label| label.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is no label: write all, hem or other"))
+    }
+}
+
+impl fmt::Display for ReviewLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a review copies of the result that it is about: a review outlives it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reviewed {
+    /// The result's sequence. None where the result is not in this journal: a recovery did not save it.
+    pub sequence: Option<u64>,
+    /// The result's UUID.
+    pub result_id: String,
+    /// The file that it was made from; none for a request.
+    pub path: Option<CapturePath>,
+    /// What the capture belongs to.
+    pub ids: CellIds,
+    /// The result's likeliest class; none when it was rejected.
+    pub label: Option<String>,
+    /// The probability of that class, 0 to 1.
+    pub probability: Option<f64>,
+    /// What leukd suggested.
+    pub decision: Decision,
+}
+
+impl Reviewed {
+    /// The copy of one result.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
+        let finding = &record.finding;
+        Self {
+            sequence: Some(record.sequence),
+            result_id: finding.result_id.clone(),
+            path: match &finding.source {
+                Source::Folder(path) => Some(path.clone()),
+                Source::Rpc { .. } => None,
+            },
+            ids: finding.ids.clone(),
+            label: finding.label.clone(),
+            probability: finding.label_probability(),
+            decision: finding.decision,
+        }
+    }
+
+    /// Whether `label` is what leukd suggested: the decision where it is a class, the likelier class where leukd was
+    /// not sure, and for a rejection `other`, since both say that there is no such cell.
+    #[must_use]
+    pub fn agrees_with(&self, label: ReviewLabel) -> bool {
+        let suggested = match self.decision {
+            Decision::All => "all",
+            Decision::Hem => "hem",
+            Decision::Review => self.label.as_deref().unwrap_or_default(),
+            Decision::Rejected => "other",
+        };
+        suggested == label.as_str()
+    }
+}
+
+/// One review with its place in the journal. It never changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Review {
+    /// Its place among all events: 1, 2, 3, … without holes.
+    pub sequence: u64,
+    /// A UUID, the client's or else made here.
+    pub review_id: String,
+    /// What it is about.
+    pub of: Reviewed,
+    /// What the reviewer says.
+    pub label: ReviewLabel,
+    /// Whether that is what leukd suggested.
+    pub agrees: bool,
+    /// Who says it, by the client's word; 1 to [`MOST_REVIEWER_BYTES`].
+    pub reviewer: String,
+    /// What else the reviewer says; up to [`MOST_NOTE_BYTES`], may be empty.
+    pub note: String,
+    /// Who sent it: `token:NAME`, `cert:NAME`, `uid:NUMBER`; empty where nobody knows.
+    pub client: String,
+    /// When it was stored.
+    pub reviewed_at: Timestamp,
+}
+
+/// What the reviews of one result say together: the latest one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody has reviewed it.
+    Suggested,
+    /// The latest review says what leukd suggested.
+    Confirmed,
+    /// The latest review says something else.
+    Corrected,
+}
+
+/// How one result stands, as of a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// What the reviews say.
+    pub verdict: Verdict,
+    /// The latest review; none where there is none.
+    pub latest: Option<Latest>,
+    /// How many reviews there are.
+    pub reviews: u64,
+}
+
+/// The latest review of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latest {
+    /// What it says.
+    pub label: ReviewLabel,
+    /// Who says it.
+    pub reviewer: String,
+    /// When it was stored.
+    pub at: Timestamp,
+}
+
+impl Standing {
+    /// That of a result which nobody has reviewed.
+    pub const SUGGESTED: Self = Self { verdict: Verdict::Suggested, latest: None, reviews: 0 };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(decision: Decision, label: Option<&str>) -> Reviewed {
+        Reviewed {
+            sequence: Some(1),
+            result_id: String::new(),
+            path: None,
+            ids: CellIds::default(),
+            label: label.map(str::to_owned),
+            probability: label.map(|_| 0.6),
+            decision,
+        }
+    }
+
+    #[test]
+    fn a_review_agrees_with_what_was_suggested_and_with_nothing_else() {
+        for (decision, label, agrees) in [
+            (Decision::All, Some("all"), ReviewLabel::All),
+            (Decision::Hem, Some("hem"), ReviewLabel::Hem),
+            // A threshold other than 0.5: the decision is the suggestion, not the likelier class.
+            (Decision::Hem, Some("all"), ReviewLabel::Hem),
+            (Decision::Review, Some("all"), ReviewLabel::All),
+            (Decision::Review, Some("hem"), ReviewLabel::Hem),
+            (Decision::Rejected, None, ReviewLabel::Other),
+        ] {
+            let reviewed = of(decision, label);
+            let agreeing: Vec<_> =
+                ReviewLabel::EVERY.into_iter().filter(|l| reviewed.agrees_with(*l)).collect();
+            assert_eq!(agreeing, [agrees], "{decision} {label:?}");
+        }
+    }
+
+    #[test]
+    fn labels_read_back_as_they_are_shown() {
+        for label in ReviewLabel::EVERY {
+            assert_eq!(label.as_str().parse(), Ok(label));
+        }
+        assert!("blast".parse::<ReviewLabel>().is_err());
+    }
+}
