@@ -1,6 +1,8 @@
 //! Real cells for the tests that can use them: C-NMC's fold_1, from LEUKD_DATA or ../shared/data. They are not part of the
 //! repository.
 
+#![allow(clippy::print_stdout)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
