@@ -270,7 +270,7 @@ pub fn write(mut network: onnx::ModelProto, manifest: &Manifest) -> Result<Vec<u
 ///
 /// # Errors
 ///
-/// See [`Bundle::from_bytes`] and [`write`].
+/// See [`Bundle::from_bytes`] and [`write()`].
 pub fn rewritten(bytes: &[u8], change: impl FnOnce(&mut Manifest)) -> Result<Vec<u8>, BundleError> {
     let origin = "the bundle";
     let mut manifest = Bundle::from_bytes(bytes, origin)?.manifest().clone();
