@@ -45,11 +45,19 @@ pub(super) fn chains(model: &TypedModel) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::new();
     let mut taken = std::collections::HashSet::new();
     for node in &model.nodes {
-        if taken.contains(&node.id) || !node.op_is::<Conv>() {
+        if taken.contains(&node.id) {
             continue;
         }
         let Some(&from) = node.inputs.first() else { continue };
-        let Some(first) = graph.stage(from, node.id) else { continue };
+        let first = if node.op_is::<Conv>() {
+            graph.stage(from, node.id)
+        } else if node.op_is::<Reduce>() && model.outputs.contains(&from) {
+            // What is an output too ends the chain before it; its pooling begins one of its own.
+            graph.pool(from, node.id)
+        } else {
+            None
+        };
+        let Some(first) = first else { continue };
         let mut chain = Found { stages: Vec::new(), from, to: from };
         let mut next = Some(first);
         while let Some(stage) = next {
