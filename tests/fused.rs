@@ -5,6 +5,7 @@ use leukd::cell::preprocess::{InputTensor, Layout};
 use leukd::cell::synthetic::{self, Kind};
 use leukd::model::bundle::Bundle;
 use leukd::model::engine::{Engine, EngineKind, Fusion};
+use leukd::model::head::Head;
 use leukd::model::onnx::attribute_proto::AttributeType;
 use leukd::model::onnx::{AttributeProto, ModelProto, NodeProto};
 use leukd::model::serving::Model;
@@ -68,6 +69,35 @@ fn all_of_the_embedded_models_convolutions_are_fused() {
     let fusion = stock.fusion();
     assert_eq!(counts(fusion), (0, 0, 0));
     assert!(fusion.isa.is_empty() && fusion.others > 200, "{fusion}");
+}
+
+/// What explains an answer is an output too: that ends a chain, and what pools it begins another.
+#[test]
+fn the_last_activation_as_an_output_costs_no_fusion_and_is_the_same_for_both_engines() {
+    let network = embedded();
+    let preprocessing = Bundle::embedded().unwrap().manifest().preprocessing.clone();
+    let head = Head::of(&network).unwrap();
+    let (shape, names) = (preprocessing.shape(), (head.activation(), head.bends()));
+    let [fused, stock] =
+        BOTH.map(|kind| Engine::compile_with(&network, names.0, names.1, shape, 2, kind).unwrap());
+    let plain = Engine::compile(&network, shape, 2, EngineKind::Fused).unwrap();
+    assert_eq!(fused.fusion(), plain.fusion(), "the pooling is left to tract");
+    let input = preprocessing.tensor(&synthetic::cell(1, Kind::Normal)).unwrap();
+    let [one, other] = [&fused, &stock].map(|engine| engine.run(&input).unwrap());
+    let near = |one: &[f32], other: &[f32]| {
+        let apart = |(a, b): (&f32, &f32)| (a - b).abs() / b.abs().max(1.0);
+        one.len() == other.len() && one.iter().zip(other).map(apart).all(|apart| apart < 2e-5)
+    };
+    assert!(near(&one.outputs, &plain.run(&input).unwrap().outputs));
+    assert!(near(&one.outputs, &other.outputs));
+    let [seen, expected] = [&one, &other].map(|answer| answer.activation.as_ref().unwrap());
+    assert_eq!((seen.height, seen.width), (expected.height, expected.width));
+    let most =
+        seen.values.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let range = expected.values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    assert!(most < 1e-4 * range, "{most} apart, of values up to {range}");
+    assert!(!one.bends.is_empty());
+    assert!(one.bends.iter().zip(&other.bends).all(|(one, other)| near(one, other)));
 }
 
 #[test]

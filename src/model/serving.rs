@@ -161,7 +161,11 @@ impl Model {
     #[must_use]
     pub fn doubts(&self, picture: &RgbImage, seen: &Seen) -> Vec<Reason> {
         let Some(reference) = &self.manifest.reference else { return Vec::new() };
-        let mut doubts = reference.doubts_of_measures(Measures::of(picture).as_ref());
+        let Some(measures) = Measures::of(picture) else {
+            // Where there is no cell, how far it is from others says nothing.
+            return vec![reference::no_cell()];
+        };
+        let mut doubts = reference.doubts_of_measures(&measures);
         let distance = self
             .space
             .as_ref()

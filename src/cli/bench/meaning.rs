@@ -1,4 +1,4 @@
-//! What a result's meaning costs beside the network: the quality measures and the heat map.
+//! What a result's meaning costs beside the network: the looks at its quality and the heat map.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -21,7 +21,8 @@ const ROUNDS: usize = 40;
 pub(super) struct Meaning {
     /// The network, on the engine that serves, in microseconds a cell.
     network_us: f64,
-    /// The quality measures of the picture.
+    /// The quality flags of the picture, its measures against the training cells' bounds, and its features' distance from
+    /// theirs: all that decides whether it is doubted.
     pub(super) quality_us: f64,
     /// The heat map with Grad-CAM, from what the network's one run left; none where the model's head has no map.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +49,7 @@ pub(super) fn measure(
             let seen = model.look(input).map_err(|error| failed(&error))?;
             let looked = Instant::now();
             black_box(quality::assess(picture));
+            black_box(model.doubts(picture, &seen));
             let judged = Instant::now();
             if model.head().is_ok() {
                 let (width, height) = picture.dimensions();

@@ -10,6 +10,7 @@ use super::super::images::{files, in_order, read_limited};
 use super::super::output::{Output, clean, remark};
 use super::super::progress;
 use super::load;
+use super::sign::replace;
 use crate::cell::name::NamePattern;
 use crate::cell::{Limits, Measures, decode};
 use crate::config::settings::Settings;
@@ -108,7 +109,7 @@ fn write(args: &ReferenceArgs, reference: &Reference) -> Result<(), CliError> {
         manifest.reference = Some(reference.clone());
     })
     .map_err(|error| CliError::Data(error.to_string()))?;
-    fs_err::write(&args.out, new).map_err(|error| CliError::Io(error.to_string()))
+    replace(&args.out, &new)
 }
 
 /// Every image of a folder, measured and through the network; and how many could not be.

@@ -68,7 +68,7 @@ pub(super) fn run(args: &SignArgs) -> Result<(), CliError> {
     let signed =
         minisign::sign(Some(&public), &secret, file.bytes(), Some(&comment), Some(untrusted));
     let path = signature_path(&args.bundle);
-    replace(&path, &signed.map_err(failed)?.into_string())?;
+    replace(&path, signed.map_err(failed)?.into_string().as_bytes())?;
     // As the daemon will see it: the file that lies there now.
     let trusted = TrustedKey::parse(&public.to_base64())
         .map_err(|error| CliError::Software(error.to_string()))?;
@@ -100,7 +100,7 @@ pub(super) fn run(args: &SignArgs) -> Result<(), CliError> {
 }
 
 /// Writes the file as one: whoever reads meanwhile finds the old or the new.
-fn replace(path: &Path, text: &str) -> Result<(), CliError> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::Io(format!("{} cannot be written: {error}", path.display()))
     };
@@ -109,7 +109,7 @@ fn replace(path: &Path, text: &str) -> Result<(), CliError> {
     // The daemon's user reads it too.
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
     let mut new = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
-    std::io::Write::write_all(&mut new, text.as_bytes()).map_err(failed)?;
+    std::io::Write::write_all(&mut new, bytes).map_err(failed)?;
     new.as_file().sync_all().map_err(failed)?;
     new.persist(path).map_err(|error| failed(error.error))?;
     Ok(())

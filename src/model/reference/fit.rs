@@ -68,7 +68,7 @@ pub fn fit(
         false_alarms: 0.0,
         validation_cells: validation.len() as u64,
     };
-    let plain = |sample: &&Sample| reference.doubts_of_measures(Some(&sample.measures)).is_empty();
+    let plain = |sample: &&Sample| reference.doubts_of_measures(&sample.measures).is_empty();
     let undoubted: Vec<&Sample> = validation.iter().filter(plain).collect();
     let doubted = validation.len() - undoubted.len();
     let mut beyond = 0;
@@ -85,7 +85,7 @@ pub fn fit(
             let spare = most.saturating_sub(doubted);
             let at = distances.len().saturating_sub(spare + 1);
             // Just above the furthest cell that is to pass.
-            let limit = distances.get(at).copied().unwrap_or(f64::MAX) * (1.0 + 1e-9);
+            let limit = distances.get(at).map_or(f64::MAX, |distance| distance * (1.0 + 1e-9));
             beyond = distances.iter().filter(|distance| **distance > limit).count();
             reference.features = Some(FeatureSpace { limit, ..packed });
         }

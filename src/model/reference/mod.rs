@@ -76,13 +76,7 @@ impl Reference {
 
     /// What of a picture's measures lies outside the training cells' bounds, as reasons to look at it.
     #[must_use]
-    pub fn doubts_of_measures(&self, measures: Option<&Measures>) -> Vec<Reason> {
-        let Some(measures) = measures else {
-            return vec![Reason::new(
-                "no-cell",
-                "nothing in the picture is not black: there is no cell",
-            )];
-        };
+    pub fn doubts_of_measures(&self, measures: &Measures) -> Vec<Reason> {
         let named = Measures::NAMES.iter().zip(measures.values());
         named
             .filter_map(|(name, value)| {
@@ -92,6 +86,11 @@ impl Reference {
             })
             .collect()
     }
+}
+
+/// The doubt of a picture without any foreground.
+pub(super) fn no_cell() -> Reason {
+    Reason::new("no-cell", "nothing in the picture is not black: there is no cell")
 }
 
 /// One measure outside its bounds.
