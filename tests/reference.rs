@@ -1,6 +1,12 @@
 //! What a bundle says of its training cells, and that captures unlike them are left to a person.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_sign_loss
+)]
 
 mod support;
 
@@ -32,7 +38,7 @@ fn others() -> Vec<(&'static str, RgbImage)> {
         // As a photograph of something: stripes of light over the whole frame.
         let photo = |x: u32, y: u32| {
             let wave = f64::from(x * 3 + y) / 17.0 + f64::from(shade);
-            Rgb([0.0, 1.0, 2.0].map(|shift| ((wave + shift).sin() * 100.0 + 128.0) as u8))
+            Rgb([0.0, 1.0, 2.0].map(|shift| ((wave + shift).sin().mul_add(100.0, 128.0) as u8)))
         };
         drawn.push(("photo", RgbImage::from_fn(200, 200, photo)));
     }
@@ -70,7 +76,7 @@ async fn referred(folders: &Folders) -> serde_json::Value {
     let few = leukd(&[&command[..], &["1,2,3", "--out", &out]].concat()).await;
     assert_eq!(few.status.code(), Some(65), "{}", stderr(&few));
     assert!(stderr(&few).contains("at least 20"), "{}", stderr(&few));
-    // Eighteen of them are too few: two subjects choose the limit, no: one trains, which is too few as well.
+    // Eighteen cells of one subject are too few to choose a limit by.
     let args = ["1", "--out", &out, "--others", &others, "--false-alarms", "0.1", "--json"];
     let few = leukd(&[&command[..], &args].concat()).await;
     assert_eq!(few.status.code(), Some(65), "{}", stderr(&few));
