@@ -38,7 +38,7 @@ fn others() -> Vec<(&'static str, RgbImage)> {
         // As a photograph of something: stripes of light over the whole frame.
         let photo = |x: u32, y: u32| {
             let wave = f64::from(x * 3 + y) / 17.0 + f64::from(shade);
-            Rgb([0.0, 1.0, 2.0].map(|shift| ((wave + shift).sin().mul_add(100.0, 128.0) as u8)))
+            Rgb([0.0, 1.0, 2.0].map(|shift| (wave + shift).sin().mul_add(100.0, 128.0) as u8))
         };
         drawn.push(("photo", RgbImage::from_fn(200, 200, photo)));
     }
