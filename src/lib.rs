@@ -21,5 +21,6 @@ pub mod pipeline;
 pub mod result;
 pub mod review;
 pub mod rpc;
+pub mod specimen;
 pub mod systemd;
 pub mod telemetry;

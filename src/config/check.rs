@@ -9,7 +9,9 @@ use globset::GlobBuilder;
 use minisign_verify::PublicKey;
 
 use super::filter::filter;
-use super::settings::{Image, Journal, Log, Metrics, Model, Rpc, Settings, Watch, Workers};
+use super::settings::{
+    Image, Journal, Log, Metrics, Model, Rpc, Settings, Specimen, Watch, Workers,
+};
 use super::units::{Bytes, Span};
 use crate::cell::name::NamePattern;
 
@@ -74,6 +76,7 @@ const DAY: Span = Span::from_secs(86_400);
 pub(super) fn check(settings: &Settings) -> Findings {
     let mut findings = Findings::default();
     watch(&mut findings, &settings.watch);
+    specimen(&mut findings, &settings.specimen, &settings.watch);
     image(&mut findings, &settings.image);
     model(&mut findings, &settings.model);
     workers(&mut findings, &settings.workers);
@@ -134,6 +137,25 @@ fn watch(findings: &mut Findings, watch: &Watch) {
     }
     if let Err(message) = NamePattern::new(&watch.name_pattern) {
         findings.problem("watch.name_pattern", message);
+    }
+}
+
+fn specimen(findings: &mut Findings, specimen: &Specimen, watch: &Watch) {
+    if !specimen.quiet_after.0.is_zero() {
+        findings.span("specimen.quiet_after", specimen.quiet_after, SECOND, Span(30 * DAY.0));
+    }
+    let Some(glob) = &specimen.done_marker else { return };
+    if glob.is_empty() || glob.contains('/') {
+        findings.problem(
+            "specimen.done_marker",
+            format!(
+                "{glob:?} matches no file's name: write for example \"*.done\", without any folder"
+            ),
+        );
+    } else if let Err(error) = GlobBuilder::new(glob).literal_separator(true).build() {
+        findings.problem("specimen.done_marker", format!("{glob:?} is no glob: {}", error.kind()));
+    } else if watch.folders.is_empty() {
+        findings.warning("specimen.done_marker", "no folder is watched, so no marker can appear");
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use super::files::KeyFile;
-use super::settings::{Access, ClientAuth, Journal, Log, Model, Rpc, Settings, Tls};
+use super::settings::{Access, ClientAuth, Journal, Log, Model, Rpc, Settings, Specimen, Tls};
 use super::units::{Bytes, Span};
 
 /// One setting's name and shape.
@@ -55,6 +55,7 @@ fn exemplar() -> Settings {
             keep_count: Some(1),
             disk_floor: Bytes(0),
         },
+        specimen: Specimen { quiet_after: Span::from_secs(1), done_marker: Some(String::new()) },
         rpc: Rpc { socket: Some(PathBuf::new()), ..Rpc::default() },
         tls: Tls {
             certificate: key(),
@@ -133,8 +134,8 @@ mod tests {
         assert_eq!(
             sections(),
             [
-                "access", "image", "journal", "log", "metrics", "model", "rpc", "tls", "watch",
-                "workers"
+                "access", "image", "journal", "log", "metrics", "model", "rpc", "specimen", "tls",
+                "watch", "workers"
             ]
         );
         for key in [
@@ -144,6 +145,7 @@ mod tests {
             "journal.keep_count",
             "rpc.drain",
             "rpc.socket",
+            "specimen.done_marker",
             "tls.key",
             "access.file",
         ] {

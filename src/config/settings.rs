@@ -14,6 +14,8 @@ use super::units::{Bytes, Span};
 pub struct Settings {
     /// `[watch]`
     pub watch: Watch,
+    /// `[specimen]`
+    pub specimen: Specimen,
     /// `[image]`
     pub image: Image,
     /// `[model]`
@@ -97,6 +99,24 @@ impl Default for Watch {
             require_mount: false,
             name_pattern: crate::cell::name::CNMC_PATTERN.to_owned(),
         }
+    }
+}
+
+/// When a specimen is told: an event that says what was counted of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Specimen {
+    /// Once nothing more has come of it for this long. Zero: not for that reason.
+    pub quiet_after: Span,
+    /// Or as soon as a file appears in an export folder whose name matches this glob; letter case does not matter.
+    /// The specimen's name is what `watch.name_pattern` finds in the file's name, or else that name without its
+    /// extension. Absent: none does.
+    pub done_marker: Option<String>,
+}
+
+impl Default for Specimen {
+    fn default() -> Self {
+        Self { quiet_after: Span::from_secs(600), done_marker: None }
     }
 }
 
@@ -187,9 +207,9 @@ impl Default for Workers {
 pub struct Journal {
     /// The state folder: leukd's own, writable. systemd's `STATE_DIRECTORY` where it is set.
     pub directory: PathBuf,
-    /// Results and reviews older than this are removed. Absent: kept for ever.
+    /// Results and all other events older than this are removed. Absent: kept for ever.
     pub keep_for: Option<Span>,
-    /// No more than this many results and reviews are kept. Absent: all.
+    /// No more than this many results and other events are kept. Absent: all.
     pub keep_count: Option<u64>,
     /// Below this much free disk, captures wait instead of being stored.
     pub disk_floor: Bytes,

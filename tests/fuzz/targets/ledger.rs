@@ -230,7 +230,8 @@ impl Story {
             reviewer: "somebody".to_owned(),
             note: String::new(),
             client: String::new(),
-            review_id: (more % 4 > 0).then(|| uuid::Uuid::from_u128(more.into()).to_string()),
+            review_id: (!more.is_multiple_of(4))
+                .then(|| uuid::Uuid::from_u128(more.into()).to_string()),
         };
         match self.journal().review(review).await {
             Ok(Submitted::Stored(review)) => {
