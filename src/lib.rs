@@ -25,3 +25,4 @@ pub mod rpc;
 pub mod specimen;
 pub mod systemd;
 pub mod telemetry;
+pub mod told;

@@ -379,6 +379,7 @@ fn the_example_file_shows_every_setting_with_its_default() {
         example.lines().filter(|line| !line.starts_with("otlp =")).collect::<Vec<_>>().join("\n")
     };
     let loaded = Files::new().load(&accepted).unwrap();
+    expected.specimen.done_marker = loaded.settings.specimen.done_marker.clone();
     expected.model.bundle = loaded.settings.model.bundle.clone();
     expected.model.folder = loaded.settings.model.folder.clone();
     expected.decision.review = loaded.settings.decision.review;

@@ -14,7 +14,7 @@ use crate::result::RESEARCH_USE_ONLY;
 
 /// Verify, export or show the audit chain
 ///
-/// Every result, rejection, review, model, refused login, configuration, start, stop and removal is one record of the
+/// Every result, rejection, review, specimen's event, model, refused login, configuration, start, stop and removal is one record of the
 /// journal, sealed with the record before it. These commands read the journal's file, while a daemon writes it or
 /// not. docs/audit.md tells what a record is and what the chain cannot show.
 #[derive(Debug, Clone, clap::Args)]
@@ -102,7 +102,7 @@ fn check(state: &StateArgs, heads: &[AuditHead], json: bool) -> Result<(), CliEr
     }
     if !json {
         out.line(&format!(
-            "the audit chain is whole: {} records, head {head}; {compared} results and reviews compared, {removed} removed \
+            "the audit chain is whole: {} records, head {head}; {compared} events compared, {removed} removed \
              by retention; epoch {}",
             head.number,
             clean(epoch)

@@ -97,10 +97,11 @@ fn in_words(file: &Path, report: &Report) -> Vec<String> {
     if lines.is_empty() || report.findings.is_empty() {
         let head = report.audit.as_ref().map_or_else(String::new, |a| format!(", head {}", a.head));
         lines.push(format!(
-            "{} is sound: {} results, {} reviews, {} files in the ledger, audit chain whole{head}",
+            "{} is sound: {} results, {} reviews, {} specimens' events, {} files in the ledger, audit chain whole{head}",
             file.display(),
             report.results,
             report.reviews,
+            report.specimens,
             report.captures
         ));
     }
@@ -119,6 +120,7 @@ fn to_json(file: &Path, report: &Report) -> serde_json::Value {
         "epoch": report.epoch,
         "results": report.results,
         "reviews": report.reviews,
+        "specimens": report.specimens,
         "captures": report.captures,
         "audit_head": report.audit.as_ref().map(|audit| audit.head.to_string()),
         "held": report.held.is_some(),
@@ -169,8 +171,8 @@ fn told(recovered: &Recovered) -> Vec<String> {
     };
     let mut lines = vec![
         format!(
-            "{} results and {} reviews saved; {lost}{altered}",
-            recovered.results, recovered.reviews
+            "{} results, {} reviews and {} specimens' events saved; {lost}{altered}",
+            recovered.results, recovered.reviews, recovered.specimens
         ),
         format!("{} files in the ledger", recovered.captures),
         format!("new journal {}, epoch {}", recovered.journal.display(), recovered.epoch),

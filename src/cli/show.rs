@@ -142,6 +142,27 @@ pub(super) fn review_line(review: &proto::Review, out: &Output) -> String {
     format!("{:>8}  {at:<20}  {said}  {note}", review.sequence).trim_end().to_owned()
 }
 
+/// A specimen's event as a line of a stream.
+#[must_use]
+pub(super) fn specimen_line(told: &proto::SpecimenEvent) -> String {
+    use proto::specimen_event::Cause;
+    let cause = match told.cause() {
+        Cause::Marker => "is marked as done",
+        Cause::Quiet | Cause::Unspecified => "is quiet",
+    };
+    format!(
+        "{:>8}  {:<20}  specimen {} {cause}: {} all, {} hem, {} review, {} rejected (round {})",
+        told.sequence,
+        time(told.told_at.as_ref()),
+        clean(&told.specimen),
+        told.all,
+        told.hem,
+        told.review,
+        told.rejected,
+        told.round
+    )
+}
+
 /// A model's card as lines.
 #[must_use]
 pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {

@@ -25,7 +25,7 @@ const HELLO: Duration = Duration::from_secs(30);
 /// Follow results and reviews as they are stored
 ///
 /// After a broken connection tail goes on where it stood: nothing is lost or shown twice. With --json each line
-/// is one Event: `hello` (again after every reconnection), `result`, `review`, `gap` or `heartbeat`.
+/// is one Event: `hello` (again after every reconnection), `result`, `review`, `specimen`, `gap` or `heartbeat`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TailArgs {
     #[command(flatten)]
@@ -259,6 +259,12 @@ impl Tail<'_> {
                     self.out.line(&show::review_line(review, &self.out))?;
                 }
                 self.at(review.sequence);
+            }
+            Some(Kind::Specimen(told)) => {
+                if !self.args.json {
+                    self.out.line(&show::specimen_line(told))?;
+                }
+                self.at(told.sequence);
             }
             Some(Kind::Gap(gap)) => {
                 if !self.args.json {

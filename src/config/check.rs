@@ -76,10 +76,10 @@ const DAY: Span = Span::from_secs(86_400);
 pub(super) fn check(settings: &Settings) -> Findings {
     let mut findings = Findings::default();
     watch(&mut findings, &settings.watch);
+    specimen(&mut findings, &settings.specimen, &settings.watch);
     image(&mut findings, &settings.image);
     model(&mut findings, &settings.model);
     decision(&mut findings, &settings.decision);
-    specimen(&mut findings, &settings.specimen);
     workers(&mut findings, &settings.workers);
     journal(&mut findings, &settings.journal, &settings.watch);
     rpc(&mut findings, &settings.rpc, &settings.image);
@@ -141,6 +141,37 @@ fn watch(findings: &mut Findings, watch: &Watch) {
     }
 }
 
+fn specimen(findings: &mut Findings, specimen: &Specimen, watch: &Watch) {
+    const MOST: usize = 8;
+    let flags = &specimen.flags;
+    if flags.len() > MOST {
+        findings.problem("specimen.flags", format!("{} flags; write at most {MOST}", flags.len()));
+    }
+    // No comparison holds for what is no number.
+    if !flags.iter().all(|&flag| 0.0 < flag && flag < 1.0) || !flags.is_sorted_by(|a, b| a < b) {
+        findings.problem(
+            "specimen.flags",
+            format!("{flags:?} are no fractions above 0 and below 1 that ascend: write for example [0.2, 0.25]"),
+        );
+    }
+    if !specimen.quiet_after.0.is_zero() {
+        findings.span("specimen.quiet_after", specimen.quiet_after, SECOND, Span(30 * DAY.0));
+    }
+    let Some(glob) = &specimen.done_marker else { return };
+    if glob.is_empty() || glob.contains('/') {
+        findings.problem(
+            "specimen.done_marker",
+            format!(
+                "{glob:?} matches no file's name: write for example \"*.done\", without any folder"
+            ),
+        );
+    } else if let Err(error) = GlobBuilder::new(glob).literal_separator(true).build() {
+        findings.problem("specimen.done_marker", format!("{glob:?} is no glob: {}", error.kind()));
+    } else if watch.folders.is_empty() {
+        findings.warning("specimen.done_marker", "no folder is watched, so no marker can appear");
+    }
+}
+
 /// Whether the pattern compiles and has a group that leukd knows.
 fn image(findings: &mut Findings, image: &Image) {
     findings.bytes("image.max_file", image.max_file, Bytes(1024), Bytes::mib(4096));
@@ -197,21 +228,6 @@ fn decision(findings: &mut Findings, decision: &Decision) {
         findings.problem(
             "decision.review",
             format!("[{lower}, {upper}] is no band of P(all): write [lower, upper] with 0 ≤ lower < upper ≤ 1"),
-        );
-    }
-}
-
-fn specimen(findings: &mut Findings, specimen: &Specimen) {
-    const MOST: usize = 8;
-    let flags = &specimen.flags;
-    if flags.len() > MOST {
-        findings.problem("specimen.flags", format!("{} flags; write at most {MOST}", flags.len()));
-    }
-    // No comparison holds for what is no number.
-    if !flags.iter().all(|&flag| 0.0 < flag && flag < 1.0) || !flags.is_sorted_by(|a, b| a < b) {
-        findings.problem(
-            "specimen.flags",
-            format!("{flags:?} are no fractions above 0 and below 1 that ascend: write for example [0.2, 0.25]"),
         );
     }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use super::files::KeyFile;
-use super::settings::{Access, ClientAuth, Decision, Journal, Log, Model, Rpc, Settings, Tls};
+use super::settings::{
+    Access, ClientAuth, Decision, Journal, Log, Model, Rpc, Settings, Specimen, Tls,
+};
 use super::units::{Bytes, Span};
 
 /// One setting's name and shape.
@@ -56,6 +58,7 @@ fn exemplar() -> Settings {
             keep_count: Some(1),
             disk_floor: Bytes(0),
         },
+        specimen: Specimen { done_marker: Some(String::new()), ..Specimen::default() },
         rpc: Rpc { socket: Some(PathBuf::new()), ..Rpc::default() },
         tls: Tls {
             certificate: key(),
@@ -145,6 +148,7 @@ mod tests {
             "journal.keep_count",
             "rpc.drain",
             "rpc.socket",
+            "specimen.done_marker",
             "tls.key",
             "access.file",
         ] {

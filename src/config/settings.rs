@@ -183,11 +183,17 @@ pub struct Specimen {
     /// Blast fractions, each above 0 and below 1, ascending, at most 8: `GetSpecimen` tells for each whether the specimen's
     /// interval lies above it, below it or around it.
     pub flags: Vec<f64>,
+    /// Subscribers get an event with its counts once nothing more has come of it for this long. Zero: not for that reason.
+    pub quiet_after: Span,
+    /// Or as soon as a file appears in an export folder whose name matches this glob; letter case does not matter.
+    /// The specimen's name is what `watch.name_pattern` finds in the file's name, or else that name without its
+    /// extension. Absent: none does.
+    pub done_marker: Option<String>,
 }
 
 impl Default for Specimen {
     fn default() -> Self {
-        Self { flags: vec![0.2, 0.25] }
+        Self { flags: vec![0.2, 0.25], quiet_after: Span::from_secs(600), done_marker: None }
     }
 }
 
@@ -215,9 +221,9 @@ impl Default for Workers {
 pub struct Journal {
     /// The state folder: leukd's own, writable. systemd's `STATE_DIRECTORY` where it is set.
     pub directory: PathBuf,
-    /// Results and reviews older than this are removed. Absent: kept for ever.
+    /// Results and all other events older than this are removed. Absent: kept for ever.
     pub keep_for: Option<Span>,
-    /// No more than this many results and reviews are kept. Absent: all.
+    /// No more than this many results and other events are kept. Absent: all.
     pub keep_count: Option<u64>,
     /// Below this much free disk, captures wait instead of being stored.
     pub disk_floor: Bytes,

@@ -3,6 +3,7 @@
 mod entrance;
 mod feed;
 mod model;
+mod quiet;
 mod running;
 mod upkeep;
 
@@ -20,8 +21,8 @@ use crate::condition::Conditions;
 use crate::config::audited;
 use crate::config::settings::Settings;
 use crate::ingest::{Ingest, IngestSettings, Ledger};
-use crate::journal::types::LedgerRow;
-use crate::journal::{Journal, JournalError, Options, audit};
+use crate::journal::types::{FileStamp, LedgerRow};
+use crate::journal::{Journal, JournalError, Marked, Options, audit};
 use crate::measure::{Counter, Pulse};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
@@ -29,6 +30,7 @@ use crate::pipeline::{self, Pipeline, Trial};
 use crate::result::CapturePath;
 use crate::rpc::transport::Listeners;
 use crate::rpc::{self, Context, Entrance};
+use crate::told::Marker;
 
 use entrance::{Keys, LoginFailures};
 use model::{Loading, ModelKeeper};
@@ -90,6 +92,13 @@ pub fn build(
         .map_err(|error| StartError::Setting { key: "watch", message: error.to_string() })?;
     let names = NamePattern::new(&settings.watch.name_pattern)
         .map_err(|message| StartError::Setting { key: "watch.name_pattern", message })?;
+    let ingest = match &settings.specimen.done_marker {
+        None => ingest,
+        Some(glob) => ingest.with_markers(glob, &names).map_err(|error| StartError::Setting {
+            key: "specimen.done_marker",
+            message: error.to_string(),
+        })?,
+    };
     let admission = model::admission(&settings.model).map_err(|error| StartError::Setting {
         key: "model.trusted_keys",
         message: error.to_string(),
@@ -152,6 +161,17 @@ struct FolderLedger(Journal);
 impl Ledger for FolderLedger {
     fn lookup(&self, path: &CapturePath) -> Result<Option<LedgerRow>, String> {
         self.0.ledger(path).map_err(|error| error.to_string())
+    }
+
+    fn marked(
+        &self,
+        specimen: &str,
+        marker: &CapturePath,
+        stamp: &FileStamp,
+    ) -> Result<bool, String> {
+        let marker = Marker { path: marker.clone(), mtime_ns: stamp.mtime_ns };
+        let marked = self.0.tell_marked(specimen.to_owned(), marker);
+        marked.map(|marked| marked != Marked::Early).map_err(|error| error.to_string())
     }
 }
 
@@ -260,6 +280,7 @@ impl Daemon {
         Ok(Running::start(
             context,
             Doors { entrance, address, place: at, metrics },
+            settings.specimen.quiet_after.0,
             (keys, failures),
             keeper,
             captures,

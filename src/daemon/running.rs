@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::entrance::{Keys, LoginFailures};
 use super::feed::Feeder;
 use super::model::{Loading, ModelKeeper};
+use super::quiet;
 use super::upkeep::{self, Vitals};
 use crate::access::kept::Look;
 use crate::ingest::Captures;
@@ -88,6 +89,7 @@ impl Running {
     pub(super) fn start(
         context: Arc<Context>,
         doors: Doors,
+        quiet_after: Duration,
         (keys, failures): (Keys, LoginFailures),
         keeper: Arc<ModelKeeper>,
         captures: Captures,
@@ -117,6 +119,12 @@ impl Running {
             context.stop.clone(),
         ));
         upkeep.spawn(upkeep::tell_head(context.journal.clone(), context.stop.clone()));
+        upkeep.spawn(quiet::tell(
+            context.journal.clone(),
+            context.clock.clone(),
+            quiet_after,
+            context.stop.clone(),
+        ));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
         upkeep.spawn(upkeep::settle(context.journal.clone(), context.stop.clone()));

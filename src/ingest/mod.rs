@@ -38,7 +38,7 @@ pub use settings::{IngestSettings, SettingsError};
 pub use state::{FolderState, Settled};
 pub use tracker::{MAX_PENDING, Verdict};
 
-use crate::journal::types::LedgerRow;
+use crate::journal::types::{FileStamp, LedgerRow};
 use crate::result::CapturePath;
 
 /// What the room must know of the journal: how each capture's story ended.
@@ -50,10 +50,34 @@ pub trait Ledger: Send + Sync + 'static {
     /// One sentence that says why the journal cannot be read now; the capture is asked for again at
     /// the next scan.
     fn lookup(&self, path: &CapturePath) -> Result<Option<LedgerRow>, String>;
+
+    /// The done-marker of a specimen is there, and no capture of it is on its way. True when the marker needs nothing
+    /// more; otherwise it is told again at the next scan. Called as [`Ledger::lookup`] is.
+    ///
+    /// # Errors
+    /// One sentence that says why the journal cannot be written now.
+    fn marked(
+        &self,
+        specimen: &str,
+        marker: &CapturePath,
+        stamp: &FileStamp,
+    ) -> Result<bool, String> {
+        let _ = (specimen, marker, stamp);
+        Ok(true)
+    }
 }
 
 impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
     fn lookup(&self, path: &CapturePath) -> Result<Option<LedgerRow>, String> {
         (**self).lookup(path)
+    }
+
+    fn marked(
+        &self,
+        specimen: &str,
+        marker: &CapturePath,
+        stamp: &FileStamp,
+    ) -> Result<bool, String> {
+        (**self).marked(specimen, marker, stamp)
     }
 }

@@ -1,5 +1,6 @@
 //! One folder's thread: scan, look, hand over, wait.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,10 @@ const FULL_WAIT: Duration = Duration::from_millis(100);
 const BATCH: usize = 512;
 /// Entries of a scan between two glances at what else is due.
 const GLANCE: u64 = 64;
+/// The most done-markers of one folder that wait at once for captures of their specimens; the others wait on disk.
+const MOST_MARKERS: usize = 1024;
+/// With more captures than this on their way a marker waits for the next scan.
+const FEW: usize = 256;
 /// How long a watcher that failed is left alone.
 const WATCHER_RETRY: Duration = Duration::from_secs(60);
 
@@ -51,6 +56,8 @@ pub(super) struct Runner {
     hints_retry: Duration,
     /// Captures that the last scan left on disk.
     left: u64,
+    /// Done-markers that the last scan found, and that need something still.
+    markers: Vec<(String, FileStamp)>,
 }
 
 impl Runner {
@@ -75,6 +82,7 @@ impl Runner {
             hints_problem: None,
             hints_retry: Duration::ZERO,
             left: 0,
+            markers: Vec::new(),
         }
     }
 
@@ -93,6 +101,9 @@ impl Runner {
                 self.scan_or_say_why_not();
             }
             self.serve();
+            if lock(&self.shared.tracker).paths().len() <= FEW {
+                self.serve_markers();
+            }
             self.shared.beat();
             self.shared.signal.wait(self.wait());
         }
@@ -195,10 +206,16 @@ impl Runner {
         let mut tally = Tally::default();
         let mut walk = Walk::new(&self.rules, self.steady());
         self.known.begin_scan();
+        self.markers.clear();
         let mut seen = 0_u64;
         for step in walk.by_ref() {
             match step {
                 Step::Capture(path, stamp) => self.meet(path, stamp, &mut tally),
+                Step::Marker(path, stamp) => {
+                    if !self.known.is_done(&path, &stamp) && self.markers.len() < MOST_MARKERS {
+                        self.markers.push((path, stamp));
+                    }
+                }
                 Step::Problem(problem) => tally.problem(problem),
                 Step::Passed => {}
             }
@@ -218,6 +235,11 @@ impl Runner {
             }
         }
         self.left = tally.left;
+        if tally.blind {
+            // Captures that were not seen may be of any specimen.
+            self.markers.clear();
+        }
+        self.serve_markers();
         let mut found = lock(&self.shared.found);
         found.ignored = walk.ignored();
         found.refused = walk.refused();
@@ -295,6 +317,42 @@ impl Runner {
         if self.left > 0 && room >= self.rules.tracking.max_pending / 2 {
             self.shared.signal.hint();
         }
+    }
+
+    /// Done-markers of specimens of which no capture is on its way.
+    fn serve_markers(&mut self) {
+        let Some(rules) = self.rules.markers.as_ref().filter(|_| !self.markers.is_empty()) else {
+            return;
+        };
+        // What waits on disk may be of any specimen.
+        if self.place.is_none() || self.left > 0 {
+            return;
+        }
+        let busy: HashSet<String> = {
+            let tracker = lock(&self.shared.tracker);
+            tracker.paths().map(|path| rules.specimen_of_capture(path)).collect()
+        };
+        let mut wait = Vec::new();
+        for (path, stamp) in std::mem::take(&mut self.markers) {
+            let specimen = rules.specimen(&path);
+            if busy.contains(&specimen) || self.over() {
+                wait.push((path, stamp));
+                continue;
+            }
+            self.shared.beat();
+            match self.ledger.marked(&specimen, &self.capture(path.clone()), &stamp) {
+                Ok(true) => self.known.done(&path, &stamp),
+                // The next scan finds it again.
+                Ok(false) => {}
+                Err(problem) => tracing::debug!(
+                    folder = self.rules.folder,
+                    path,
+                    problem,
+                    "a done-marker waits"
+                ),
+            }
+        }
+        self.markers = wait;
     }
 
     /// One look at one file; false when the whole folder is gone.

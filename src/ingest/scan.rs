@@ -18,6 +18,8 @@ pub const MAX_DEPTH: usize = 64;
 pub enum Step {
     /// A file that may be a capture: its path below the folder, `/` between its parts.
     Capture(String, FileStamp),
+    /// A file that says that a specimen is done, likewise.
+    Marker(String, FileStamp),
     /// Something that keeps a capture, or a whole subfolder, from being seen: what, and what to do.
     Problem(String),
     /// Nothing to do: a folder, an ignored file, a refused entry, a file that vanished meanwhile.
@@ -76,7 +78,9 @@ impl Walk {
             self.refused += 1;
             return Step::Passed;
         }
-        if !self.rules.include.is_match(path) {
+        let markers = self.rules.markers.as_ref();
+        let is_marker = markers.is_some_and(|markers| markers.is_one(entry.file_name()));
+        if !is_marker && !self.rules.include.is_match(path) {
             self.ignored += 1;
             return Step::Passed;
         }
@@ -89,7 +93,8 @@ impl Walk {
         match entry.metadata() {
             // What readdir called a file may be something else by now.
             Ok(metadata) if metadata.is_file() => {
-                Step::Capture(name.to_owned(), stamp::of(&metadata, self.steady))
+                let (name, stamp) = (name.to_owned(), stamp::of(&metadata, self.steady));
+                if is_marker { Step::Marker(name, stamp) } else { Step::Capture(name, stamp) }
             }
             Ok(_) => Step::Passed,
             Err(error) => self.failed(&error),
@@ -152,7 +157,7 @@ mod tests {
             match step {
                 Step::Capture(path, _) => captures.push(path),
                 Step::Problem(problem) => problems.push(problem),
-                Step::Passed => {}
+                Step::Marker(..) | Step::Passed => {}
             }
         }
         captures.sort();

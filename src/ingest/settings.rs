@@ -1,5 +1,6 @@
 //! The `[watch]` settings, checked and compiled.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::tracker::{MAX_PENDING, Rules};
+use crate::cell::name::{MOST_ID_BYTES, NamePattern};
 use crate::config::settings::{Watch, WatchMode};
 
 /// A setting that makes no sense.
@@ -49,6 +51,41 @@ pub struct FolderRules {
     pub require_mount: bool,
     /// When a file is settled, and what happens after a verdict.
     pub tracking: Rules,
+    /// Files that say that a specimen is done; none where no file does.
+    pub markers: Option<Markers>,
+}
+
+/// Which files are done-markers, and of which specimen.
+#[derive(Debug, Clone)]
+pub struct Markers {
+    glob: GlobSet,
+    names: NamePattern,
+}
+
+impl Markers {
+    /// Whether a file of this name is one.
+    #[must_use]
+    pub fn is_one(&self, file_name: &OsStr) -> bool {
+        self.glob.is_match(file_name)
+    }
+
+    /// The specimen that a marker of this path is of: by the pattern, or else its name without its extension.
+    #[must_use]
+    pub fn specimen(&self, path: &str) -> String {
+        let by_pattern = self.specimen_of_capture(path);
+        if !by_pattern.is_empty() {
+            return by_pattern;
+        }
+        let stem = Path::new(path).file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        stem[..stem.floor_char_boundary(MOST_ID_BYTES)].to_owned()
+    }
+
+    /// The specimen that a capture of this path is of; may be empty.
+    #[must_use]
+    pub fn specimen_of_capture(&self, path: &str) -> String {
+        let name = Path::new(path).file_name().and_then(OsStr::to_str).unwrap_or_default();
+        self.names.ids(name).specimen
+    }
 }
 
 impl IngestSettings {
@@ -100,10 +137,24 @@ impl IngestSettings {
                         broken_after: watch.broken_after.0,
                         max_pending: MAX_PENDING,
                     },
+                    markers: None,
                 })
             })
             .collect();
         Ok(Self { folders, queue })
+    }
+
+    /// Files whose name matches `glob` say that a specimen is done; `names` is what tells specimens of captures.
+    ///
+    /// # Errors
+    /// The glob is none.
+    pub fn with_markers(mut self, glob: &str, names: &NamePattern) -> Result<Self, SettingsError> {
+        let glob = globs("specimen.done_marker", &[glob.to_owned()])?;
+        for rules in &mut self.folders {
+            let markers = Markers { glob: glob.clone(), names: names.clone() };
+            Arc::make_mut(rules).markers = Some(markers);
+        }
+        Ok(self)
     }
 }
 

@@ -130,6 +130,11 @@ impl Tracker {
         Self { rules, files: HashMap::new(), due: BTreeSet::new(), ready: BTreeSet::new() }
     }
 
+    /// The files that are tracked.
+    pub fn paths(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.files.keys().map(AsRef::as_ref)
+    }
+
     /// Whether the file is tracked.
     #[must_use]
     pub fn contains(&self, path: &str) -> bool {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 
 use super::audit::{self, Verified};
 use super::error::JournalError;
-use super::tables::{self, REVIEWS, Table};
+use super::tables::{self, REVIEWS, SPECIMENS, Table};
 use super::{auditor, lock, row};
 
 /// How many examples of one kind of damage are told.
@@ -19,7 +19,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// One thing that is wrong with a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Where: `file`, `schema`, `results`, `reviews`, `ledger` or `audit`.
+    /// Where: `file`, `schema`, `results`, `reviews`, `specimens`, `ledger` or `audit`.
     pub area: &'static str,
     /// What, in one sentence.
     pub what: String,
@@ -36,6 +36,8 @@ pub struct Report {
     pub results: u64,
     /// Reviews that can be read.
     pub reviews: u64,
+    /// Specimens' events that can be read.
+    pub specimens: u64,
     /// Ledger rows that can be read.
     pub captures: u64,
     /// The audit chain's examination; none where it cannot be read at all.
@@ -91,6 +93,10 @@ pub fn check(file: &Path) -> Result<Report, JournalError> {
             Ok(())
         }),
         ("reviews", reviewed),
+        ("specimens", |connection, report| {
+            report.specimens = rows(connection, report, &SPECIMENS)?;
+            Ok(())
+        }),
         ("ledger", ledger),
     ] {
         if let Err(error) = look(&snapshot, &mut report) {

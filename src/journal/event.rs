@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row};
 
 use super::filter::Facts;
-use super::tables::{RESULTS, REVIEWS, Table};
-use super::{review_row, row};
+use super::tables::{RESULTS, REVIEWS, SPECIMENS, Table};
+use super::{review_row, row, specimen_row};
 use crate::result::Record;
 use crate::review::Review;
+use crate::told::SpecimenTold;
 
 /// One durable event. Cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,8 @@ pub enum Event {
     Result(Arc<Record>),
     /// A person said something of it.
     Review(Arc<Review>),
+    /// A specimen fell quiet, or was marked as done.
+    Specimen(Arc<SpecimenTold>),
 }
 
 impl Event {
@@ -26,6 +29,7 @@ impl Event {
         match self {
             Self::Result(record) => record.sequence,
             Self::Review(review) => review.sequence,
+            Self::Specimen(told) => told.sequence,
         }
     }
 
@@ -34,7 +38,7 @@ impl Event {
     pub const fn result(&self) -> Option<&Arc<Record>> {
         match self {
             Self::Result(record) => Some(record),
-            Self::Review(_) => None,
+            Self::Review(_) | Self::Specimen(_) => None,
         }
     }
 
@@ -42,14 +46,24 @@ impl Event {
     #[must_use]
     pub const fn review(&self) -> Option<&Arc<Review>> {
         match self {
-            Self::Result(_) => None,
             Self::Review(review) => Some(review),
+            Self::Result(_) | Self::Specimen(_) => None,
         }
     }
 
-    /// What a filter looks at: of a review it is its result's.
-    pub(super) fn facts(&self) -> Facts<'_> {
+    /// The specimen's event, where it is one.
+    #[must_use]
+    pub const fn specimen(&self) -> Option<&Arc<SpecimenTold>> {
         match self {
+            Self::Specimen(told) => Some(told),
+            Self::Result(_) | Self::Review(_) => None,
+        }
+    }
+
+    /// What a filter looks at: of a review it is its result's; of a specimen's event there is its name alone.
+    pub(super) fn facts(&self) -> Result<Facts<'_>, &str> {
+        Ok(match self {
+            Self::Specimen(told) => return Err(&told.specimen),
             Self::Result(record) => Facts::of(record),
             Self::Review(review) => Facts {
                 specimen: &review.of.ids.specimen,
@@ -59,7 +73,7 @@ impl Event {
                 probability: review.of.probability,
                 path: review.of.path.as_ref().map(|path| path.path.as_str()),
             },
-        }
+        })
     }
 }
 
@@ -78,7 +92,10 @@ pub(super) fn read(
     }
     let review =
         |found: &Row<'_>| review_row::review(found).map(|own| Event::Review(Arc::new(own)));
-    let others = first(connection, &REVIEWS, (after, to), limit, review)?;
+    let told =
+        |found: &Row<'_>| specimen_row::told(found).map(|own| Event::Specimen(Arc::new(own)));
+    let mut others = first(connection, &REVIEWS, (after, to), limit, review)?;
+    others.extend(first(connection, &SPECIMENS, (after, to), limit, told)?);
     if !others.is_empty() {
         events.extend(others);
         events.sort_unstable_by_key(Event::sequence);

@@ -125,12 +125,16 @@ impl Filter {
         })
     }
 
-    /// True when every part that is set matches. A review matches where its result does.
+    /// True when every part that is set matches. A review matches where its result does; of a specimen's event the
+    /// specimen alone counts.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
-        let facts = event.facts();
         let is =
             |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
+        let facts = match event.facts() {
+            Ok(facts) => facts,
+            Err(specimen) => return is(&self.specimen, specimen),
+        };
         is(&self.specimen, facts.specimen)
             && is(&self.slide, facts.slide)
             && is(&self.label, facts.label.unwrap_or_default())

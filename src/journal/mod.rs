@@ -1,6 +1,7 @@
 //! Results that survive: store, ledger, cursor, retention.
 //!
-//! One SQLite file in the state directory holds the events (results and what people say of them: what clients see,
+//! One SQLite file in the state directory holds the events (results, what people say of them, and what was counted of a
+//! specimen: what clients see,
 //! numbered 1, 2, 3, … without holes within one epoch) and the ledger (what became of each file). Both change in one
 //! transaction, so that a capture is done if and only if its result is stored. A commit is answered, and
 //! its result published, only after it is on the disk.
@@ -34,6 +35,11 @@
 //! A review is an event of its own, in the same sequence. It changes no result: how a result stands follows from its
 //! reviews, of which the latest counts. Only a live result is reviewed. A review holds a copy of what it is about, and
 //! goes when its own number is among the oldest, not when its result does.
+//!
+//! # When a specimen is told
+//!
+//! A specimen that has been quiet for a while, or whose done-marker appeared, gets an event that says what was counted.
+//! Further results open it again, and lead to another one. What is open follows from the tables.
 //!
 //! # What is removed
 //!
@@ -75,6 +81,8 @@ mod row;
 mod schema;
 mod settle;
 mod specimen;
+mod specimen_row;
+mod specimens;
 mod tables;
 mod tail;
 pub mod types;
@@ -89,6 +97,7 @@ pub use measured::Measured;
 pub use query::{FolderCounts, ListQuery, Lookup, MAX_READ, Page};
 pub use reviews::{NewReview, ReviewError, ReviewPage, ReviewQuery, Submitted};
 pub use specimen::{MAX_SLIDES, SlideCounts, SpecimenCounts, SpecimenQuery, Tally};
+pub use specimens::{Marked, OpenSpecimens};
 pub use tail::Batch;
 
 use types::{Bounds, Committed, Entry};

@@ -81,14 +81,15 @@ pub(super) fn prune(
     past.truncate(past.iter().rposition(|(_, goes)| *goes).map_or(0, |last| last + 1).min(BATCH));
     let past: Vec<u64> = past.into_iter().map(|(sequence, _)| sequence).collect();
     if let Some(last) = past.last() {
-        let [results, reviews] = TABLES.map(|table| {
+        let [results, reviews, specimens] = TABLES.map(|table| {
             transaction
                 .prepare_cached(&format!("DELETE FROM {} WHERE sequence <= ?1", table.name))?
                 .execute([last.cast_signed()])
                 .map(|count| count as u64)
         });
         let from = past.first().copied().unwrap_or(*last);
-        let told = Retention { from, to: *last, results: results?, reviews: reviews? };
+        let (results, reviews, specimens) = (results?, reviews?, specimens?);
+        let told = Retention { from, to: *last, results, reviews, specimens };
         chain.retention(&transaction, wall, &told)?;
         chain.store(&transaction)?;
     }

@@ -3,13 +3,15 @@
 use rusqlite::{Connection, Row};
 
 use super::audit::content;
-use super::{review_row, row};
+use super::{review_row, row, specimen_row};
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Table {
     /// Its name, which is also what people call its rows.
     pub(super) name: &'static str,
+    /// What people call one row.
+    pub(super) one: &'static str,
     /// Every column that never changes, in the order of the row's digest; the first is `sequence`.
     pub(super) stored: &'static [&'static str],
     /// The columns that `is_sound` reads, in its order.
@@ -25,6 +27,7 @@ pub(super) struct Table {
 /// What leukd found.
 pub(super) const RESULTS: Table = Table {
     name: "results",
+    one: "result",
     stored: &row::STORED,
     columns: row::COLUMNS,
     is_sound: |found| row::record(found).map(drop),
@@ -35,6 +38,7 @@ pub(super) const RESULTS: Table = Table {
 /// What people say of it.
 pub(super) const REVIEWS: Table = Table {
     name: "reviews",
+    one: "review",
     stored: &review_row::STORED,
     columns: review_row::COLUMNS,
     is_sound: |found| review_row::review(found).map(drop),
@@ -42,8 +46,19 @@ pub(super) const REVIEWS: Table = Table {
     form: content::REVIEW,
 };
 
+/// What was counted of a specimen.
+pub(super) const SPECIMENS: Table = Table {
+    name: "specimens",
+    one: "specimen's event",
+    stored: &specimen_row::STORED,
+    columns: specimen_row::COLUMNS,
+    is_sound: |found| specimen_row::told(found).map(drop),
+    at: "told_ms",
+    form: content::SPECIMEN,
+};
+
 /// All of them.
-pub(super) const TABLES: [Table; 2] = [RESULTS, REVIEWS];
+pub(super) const TABLES: [Table; 3] = [RESULTS, REVIEWS, SPECIMENS];
 
 impl Table {
     /// The digest of a row whose columns of `stored` begin at `first`.

@@ -21,6 +21,7 @@ use super::retention::{self, Keep, Pruned};
 use super::reviews::{self, NewReview};
 use super::row;
 use super::settle::{Outcome, Trouble, settle};
+use super::specimens::{self, Marked};
 use super::tail::Tail;
 use super::types::{Committed, Entry};
 use crate::clock::Clock;
@@ -37,6 +38,8 @@ pub(super) enum Work {
     Commit(Box<Entry>, Reply<Committed>),
     /// Make this review durable.
     Review(Box<NewReview>, Reply<reviews::Answer>),
+    /// Tell a specimen, where it is to be told.
+    Specimen(Box<specimens::Ask>, Reply<Marked>),
     /// Remove one batch of what is past its time.
     Prune(Reply<Pruned>),
     /// Add a record to the audit chain.
@@ -148,6 +151,12 @@ impl Writer {
                 Work::Settle(reply) => {
                     let head = self.settle_owed();
                     let _ = reply.send(head);
+                }
+                Work::Specimen(ask, reply) => {
+                    let answer = self.append(|transaction, chain, next, now| {
+                        specimens::settle(transaction, chain, next, now, *ask)
+                    });
+                    let _ = reply.send(answer);
                 }
                 Work::Review(review, reply) => {
                     let answer = self.append(|transaction, chain, next, now| {

@@ -12,6 +12,7 @@ use crate::model::trust::Provenance;
 use crate::pipeline::Explained;
 use crate::result::{Decision, RESEARCH_USE_ONLY, Record, Source, Timestamp};
 use crate::review::{Review, Standing, Verdict};
+use crate::told::{Cause, SpecimenTold};
 
 /// A time.
 pub(super) fn time(at: Timestamp) -> ProtoTimestamp {
@@ -137,6 +138,33 @@ fn standing(standing: Standing) -> proto::Standing {
         told.reviewed_at = Some(time(latest.at));
     }
     told
+}
+
+/// A specimen's event as clients see it.
+pub(super) fn specimen(told: &SpecimenTold, epoch: &str) -> proto::SpecimenEvent {
+    use proto::specimen_event::Cause as Told;
+    let (cause, marker) = match &told.cause {
+        Cause::Quiet => (Told::Quiet, None),
+        Cause::Marker(marker) => (Told::Marker, Some(&marker.path)),
+    };
+    proto::SpecimenEvent {
+        sequence: told.sequence,
+        epoch: epoch.to_owned(),
+        specimen: told.specimen.clone(),
+        round: told.round,
+        cause: cause.into(),
+        marker: marker.map(|path| proto::FolderSource {
+            folder: path.folder.clone(),
+            path: path.path.clone(),
+        }),
+        all: told.all,
+        hem: told.hem,
+        review: told.review,
+        rejected: told.rejected,
+        first_classified_at: Some(time(told.first_classified_at)),
+        last_classified_at: Some(time(told.last_classified_at)),
+        told_at: Some(time(told.told_at)),
+    }
 }
 
 /// A review as clients see it.

@@ -211,6 +211,9 @@ impl Feed {
                     journal::Event::Review(review) => {
                         event::Kind::Review(convert::review(&review, epoch))
                     }
+                    journal::Event::Specimen(told) => {
+                        event::Kind::Specimen(convert::specimen(&told, epoch))
+                    }
                 };
                 self.send(Event { kind: Some(kind) }).await?;
                 if let Some(result_id) = told {

@@ -15,4 +15,5 @@ mod kill;
 mod queries;
 mod retention;
 mod reviews;
+mod specimens;
 mod stream;

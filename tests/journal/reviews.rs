@@ -393,7 +393,10 @@ async fn a_recovery_saves_reviews_numbers_them_with_the_results_and_keeps_those_
 fn second_schema(file: &Path) {
     Connection::open(file)
         .unwrap()
-        .execute_batch("DROP VIEW reviews_readable; DROP TABLE reviews; PRAGMA user_version = 2")
+        .execute_batch(
+            "DROP VIEW reviews_readable; DROP TABLE reviews; DROP VIEW specimens_readable; DROP TABLE specimens;
+             ALTER TABLE meta DROP COLUMN specimens_to; PRAGMA user_version = 2",
+        )
         .unwrap();
 }
 

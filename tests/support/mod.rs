@@ -127,10 +127,19 @@ impl Harness {
 
     /// The same, without waiting for a model.
     pub async fn start_unready(folders: Folders, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_by(Clock::system(), folders, change).await
+    }
+
+    /// The same by a clock that the test may move.
+    pub async fn start_by(
+        clock: Clock,
+        folders: Folders,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = folders.settings();
         change(&mut settings);
         let tls = settings.tls.certificate.is_some();
-        let daemon = build(settings).await.spawn().unwrap();
+        let daemon = build(settings, clock).await.spawn().unwrap();
         let url = format!("http://{}", daemon.address());
         let endpoint = Channel::from_shared(url).unwrap();
         // A daemon that speaks TLS, or serves its socket alone, is called over connections of the test's own.
@@ -308,13 +317,13 @@ impl Harness {
 
 /// Builds a daemon. One that was drained in this same process lets go of the journal only when the last of its
 /// connections has noticed: that is waited for.
-async fn build(settings: Settings) -> daemon::Daemon {
+async fn build(settings: Settings, clock: Clock) -> daemon::Daemon {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let socket = settings.rpc.socket.as_deref().map(|path| (path, settings.rpc.socket_mode.0));
         let address = settings.rpc.tcp.then_some(settings.rpc.listen);
         let listeners = Listeners::open(address, socket).await.unwrap();
-        match daemon::build(settings.clone(), listeners, Clock::system()) {
+        match daemon::build(settings.clone(), listeners, clock.clone()) {
             Ok(daemon) if settings.metrics.enabled => {
                 let listener = TcpListener::bind(settings.metrics.listen).await.unwrap();
                 return daemon.with_metrics(listener);

@@ -8,6 +8,7 @@ use crate::journal::row;
 use crate::journal::tables::{RESULTS, TABLES, every};
 use crate::result::{Decision, Record, Source, Timestamp};
 use crate::review::Review;
+use crate::told::{Cause, SpecimenTold};
 
 /// The end of the chain, as the writer's transaction sees it. A copy of it goes into the transaction and takes
 /// its place once that is on the disk.
@@ -91,6 +92,17 @@ struct ReviewTold<'a> {
     content: String,
 }
 
+/// What a record tells of a specimen's event.
+#[derive(Serialize)]
+struct SpecimenRecord<'a> {
+    sequence: u64,
+    specimen: &'a str,
+    round: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
+    content: String,
+}
+
 /// The oldest events are gone, up to and with `to`.
 #[derive(Serialize)]
 pub(in crate::journal) struct Retention {
@@ -99,6 +111,8 @@ pub(in crate::journal) struct Retention {
     pub(in crate::journal) results: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub(in crate::journal) reviews: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(in crate::journal) specimens: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -190,6 +204,23 @@ impl Chain {
             content: content.to_string(),
         };
         self.append(connection, now, "review", told)
+    }
+
+    pub(in crate::journal) fn specimen(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        told: &SpecimenTold,
+        content: blake3::Hash,
+    ) -> rusqlite::Result<()> {
+        let marker = match &told.cause {
+            Cause::Quiet => None,
+            Cause::Marker(marker) => Some(marker.path.to_string()),
+        };
+        let (sequence, specimen, round) = (told.sequence, told.specimen.as_str(), told.round);
+        let content = content.to_string();
+        let told = SpecimenRecord { sequence, specimen, round, marker, content };
+        self.append(connection, now, "specimen", told)
     }
 
     pub(in crate::journal) fn event(

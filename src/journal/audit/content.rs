@@ -1,8 +1,9 @@
 //! The digest of a stored event: what of its row must never change.
 //!
 //! The values of the columns [`STORED`](crate::journal::row::STORED) of a result, or
-//! [`STORED`](crate::journal::review_row::STORED) of a review, in their order, one after another, after the text
-//! `leukd result 1` or `leukd review 1` and a line feed. Each value is a letter and its bytes; numbers are big-endian:
+//! [`STORED`](crate::journal::review_row::STORED) of a review, or [`STORED`](crate::journal::specimen_row::STORED) of a
+//! specimen's event, in their order, one after another, after the text `leukd result 1`, `leukd review 1` or `leukd
+//! specimen 1` and a line feed. Each value is a letter and its bytes; numbers are big-endian:
 //!
 //! | SQLite's type | letter | then |
 //! |---|---|---|
@@ -22,6 +23,9 @@ pub(in crate::journal) const RESULT: &[u8] = b"leukd result 1\n";
 
 /// The same of every review.
 pub(in crate::journal) const REVIEW: &[u8] = b"leukd review 1\n";
+
+/// The same of every specimen's event.
+pub(in crate::journal) const SPECIMEN: &[u8] = b"leukd specimen 1\n";
 
 /// The digest of these values of an event that begins with `form`.
 pub(in crate::journal) fn digest<'a>(

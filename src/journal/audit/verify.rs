@@ -134,14 +134,14 @@ pub(in crate::journal) fn examine(
         [],
         |row| row.get::<_, Option<i64>>(0).map(Option::unwrap_or_default),
     )?;
-    let [results, reviews] = TABLES.map(|table| {
+    let [results, reviews, specimens] = TABLES.map(|table| {
         let more = if table.name == RESULTS.name { ", superseded_by" } else { "" };
         let sql = table.select(&format!("{more} FROM {} WHERE sequence = ?1", table.name));
         connection.prepare(&sql).map(|statement| (table, statement, 0))
     });
     let mut walk = Walk {
         connection,
-        tables: [results?, reviews?],
+        tables: [results?, reviews?, specimens?],
         meta,
         heads,
         epoch: None,
@@ -250,7 +250,7 @@ impl Walk<'_> {
                 }
                 self.epoch = told.to.as_str().map(str::to_owned);
             }
-            "adopted" | "result" | "rejection" | "review" => {
+            "adopted" | "result" | "rejection" | "review" | "specimen" => {
                 let sequence = told.sequence.unwrap_or_default();
                 let adopted = told.kind == "adopted";
                 let due = if adopted { self.adopted.unwrap_or(sequence) } else { self.next };
@@ -268,6 +268,7 @@ impl Walk<'_> {
                 let table = match (told.kind.as_str(), &told.table) {
                     ("adopted", Some(table)) => table.as_str(),
                     ("review", _) => "reviews",
+                    ("specimen", _) => "specimens",
                     _ => RESULTS.name,
                 };
                 self.stored(table, sequence, told)?;
@@ -288,7 +289,7 @@ impl Walk<'_> {
         let Some((table, statement, compared)) = known else {
             return Err(Ok(format!("it tells of a table {table:?}, which no journal has")));
         };
-        let what = if table.name == RESULTS.name { "result" } else { "review" };
+        let what = table.one;
         let found = statement
             .query_row([sequence.cast_signed()], |row| {
                 let links = if table.name == RESULTS.name {
@@ -380,7 +381,7 @@ impl Walk<'_> {
             )));
         }
         for (table, _, compared) in &self.tables {
-            let what = if table.name == RESULTS.name { "result" } else { "review" };
+            let what = table.one;
             let untold: Option<i64> = self.connection.query_row(
                 &format!(
                     "SELECT min(sequence) FROM {} WHERE sequence >= ?1 OR sequence < ?2",

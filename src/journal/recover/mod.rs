@@ -2,7 +2,7 @@
 //!
 //! The damaged file is copied, and only the copy is opened; the original is moved aside at the end, or left
 //! where it is. The new journal has an epoch of its own, so that every client learns by OUT_OF_RANGE that its
-//! cursor counts in another journal. What was lost leaves holes, and an epoch has none: results and reviews are numbered
+//! cursor counts in another journal. What was lost leaves holes, and an epoch has none: events are numbered
 //! anew, in their order. Their `result_id` and `review_id` stay. A capture whose ledger row or result was lost has none, or one that fits
 //! no file: it is looked at again, and classified again where its bytes have no result.
 
@@ -47,9 +47,11 @@ pub struct Recovered {
     pub results: u64,
     /// Reviews that were saved.
     pub reviews: u64,
-    /// Results and reviews that were there and could not be read; none where nobody knows how many there were.
+    /// Specimens' events that were saved.
+    pub specimens: u64,
+    /// Events that were there and could not be read; none where nobody knows how many there were.
     pub lost: Option<u64>,
-    /// Results and reviews that could be read and are not what the audit chain says: they were left out.
+    /// Events that could be read and are not what the audit chain says: they were left out.
     pub altered: u64,
     /// Ledger rows that were saved.
     pub captures: u64,
@@ -127,7 +129,7 @@ fn build(
     let work = || -> rusqlite::Result<Recovered> {
         rebuild::stage(&transaction)?;
         let before = wreck.salvage(&transaction)?;
-        let built = rebuild::rebuild(&transaction, before.removed_to, now)?;
+        let built = rebuild::rebuild(&transaction, (before.removed_to, before.specimens_to), now)?;
         // What was there by its numbers, and is not: retention's part was removed, not lost.
         let lost = before.next_sequence.map(|next| {
             next.saturating_sub(1).saturating_sub(before.removed_to).saturating_sub(built.read)
@@ -141,6 +143,7 @@ fn build(
             epoch: meta.epoch.clone(),
             results: built.results,
             reviews: built.reviews,
+            specimens: built.specimens,
             lost,
             altered: built.altered,
             captures: built.captures,
@@ -179,7 +182,12 @@ fn tell(
     }
     chain.recovery(connection, now, Told { next_sequence: built.next, recovered })?;
     chain.adopt(connection, now, Some("SELECT old FROM renumbered WHERE sequence = ?1"))?;
-    connection.execute("UPDATE meta SET next_sequence = ?1", [built.next.cast_signed()])?;
+    // Whether a specimen that is open had been told before the damage is not known: it is told again.
+    let told_to = built.told_to.cast_signed();
+    connection.execute(
+        "UPDATE meta SET next_sequence = ?1, specimens_to = ?2",
+        [built.next.cast_signed(), told_to],
+    )?;
     chain.store(connection)
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::journal::row::{STORED, unsigned};
-use crate::journal::tables::{REVIEWS, TABLES};
+use crate::journal::tables::{REVIEWS, SPECIMENS, TABLES};
 use crate::result::Timestamp;
 
 /// How the new journal came out.
@@ -12,8 +12,11 @@ pub(super) struct Built {
     pub(super) read: u64,
     pub(super) results: u64,
     pub(super) reviews: u64,
+    pub(super) specimens: u64,
     pub(super) altered: u64,
     pub(super) captures: u64,
+    /// Every specimen had been told up to here, but for those with newer results.
+    pub(super) told_to: u64,
     /// The sequence that the next event gets.
     pub(super) next: u64,
 }
@@ -21,7 +24,7 @@ pub(super) struct Built {
 /// Makes the tables that hold what is salvaged. They have the rules of the tables that it goes into: what breaks
 /// those is no row.
 pub(super) fn stage(connection: &Connection) -> rusqlite::Result<()> {
-    for table in ["results", "reviews", "captures"] {
+    for table in ["results", "reviews", "specimens", "captures"] {
         let sql: String = connection.query_row(
             "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1",
             [table],
@@ -34,6 +37,8 @@ pub(super) fn stage(connection: &Connection) -> rusqlite::Result<()> {
          ALTER TABLE salvaged_results ADD COLUMN altered INTEGER;
          ALTER TABLE salvaged_reviews RENAME COLUMN sequence TO old;
          ALTER TABLE salvaged_reviews ADD COLUMN altered INTEGER;
+         ALTER TABLE salvaged_specimens RENAME COLUMN sequence TO old;
+         ALTER TABLE salvaged_specimens ADD COLUMN altered INTEGER;
          CREATE TABLE salvaged_told (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL);
          CREATE TABLE renumbered (old INTEGER PRIMARY KEY, sequence INTEGER NOT NULL UNIQUE);",
     )
@@ -42,22 +47,25 @@ pub(super) fn stage(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn unstage(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "DROP TABLE salvaged_told; DROP TABLE salvaged_results; DROP TABLE salvaged_reviews;
-         DROP TABLE salvaged_captures; DROP TABLE renumbered;",
+         DROP TABLE salvaged_specimens; DROP TABLE salvaged_captures; DROP TABLE renumbered;",
     )
 }
 
-/// Fills `results`, `reviews` and `captures`. Retention had removed everything up to `removed_to`.
+/// Fills `results`, `reviews`, `specimens` and `captures`. Retention had removed everything up to `removed_to`.
 pub(super) fn rebuild(
     connection: &Connection,
-    removed_to: u64,
+    (removed_to, specimens_to): (u64, u64),
     now: Timestamp,
 ) -> rusqlite::Result<Built> {
     let count = |sql: &str| connection.query_row(sql, [], |row| unsigned(row, 0));
-    // A damaged row may bear the number of a good one of the other table. Where the chain says nothing, it is not known
+    // A damaged row may bear the number of a good one of another table. Where the chain says nothing, it is not known
     // which: the result stays.
     connection.execute_batch(
         "UPDATE salvaged_reviews SET altered = 1 WHERE old IN
-            (SELECT old FROM salvaged_results WHERE NOT altered)",
+            (SELECT old FROM salvaged_results WHERE NOT altered);
+         UPDATE salvaged_specimens SET altered = 1 WHERE old IN
+            (SELECT old FROM salvaged_results WHERE NOT altered
+             UNION ALL SELECT old FROM salvaged_reviews WHERE NOT altered)",
     )?;
     let (mut read, mut altered) = (0, 0);
     for table in TABLES {
@@ -72,21 +80,29 @@ pub(super) fn rebuild(
     let before_all = u64::from(gone > 0);
     connection.execute(
         "INSERT INTO renumbered SELECT old, ?1 + row_number() OVER (ORDER BY old)
-         FROM (SELECT old FROM salvaged_results UNION ALL SELECT old FROM salvaged_reviews)",
+         FROM (SELECT old FROM salvaged_results UNION ALL SELECT old FROM salvaged_reviews
+            UNION ALL SELECT old FROM salvaged_specimens)",
         [before_all.cast_signed()],
     )?;
     results(connection)?;
     reviews(connection)?;
+    specimens(connection)?;
     captures(connection, removed_to, now)?;
     let results = count("SELECT count(*) FROM results")?;
     let reviews = count("SELECT count(*) FROM reviews")?;
+    let specimens = count("SELECT count(*) FROM specimens")?;
+    let sql = "SELECT coalesce(max(sequence), 0) FROM renumbered WHERE old <= ?1";
+    let told_to =
+        connection.query_row(sql, [specimens_to.cast_signed()], |row| unsigned(row, 0))?;
     Ok(Built {
         read,
         results,
         reviews,
+        specimens,
+        told_to,
         altered,
         captures: count("SELECT count(*) FROM captures")?,
-        next: before_all + results + reviews + 1,
+        next: before_all + results + reviews + specimens + 1,
     })
 }
 
@@ -151,6 +167,15 @@ fn reviews(connection: &Connection) -> rusqlite::Result<()> {
          FROM salvaged_reviews s JOIN renumbered n USING (old)
             LEFT JOIN results r ON r.result_id = s.result_id ORDER BY s.old;",
         columns.replace("s.", "")
+    ))
+}
+
+fn specimens(connection: &Connection) -> rusqlite::Result<()> {
+    let columns = SPECIMENS.stored[1..].join(", ");
+    connection.execute_batch(&format!(
+        "INSERT INTO specimens (sequence, {columns})
+         SELECT n.sequence, {columns} FROM salvaged_specimens s JOIN renumbered n USING (old)
+         ORDER BY s.old;"
     ))
 }
 

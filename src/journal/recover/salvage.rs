@@ -30,6 +30,8 @@ pub(super) struct Before {
     pub(super) next_sequence: Option<u64>,
     /// Retention had removed everything up to here.
     pub(super) removed_to: u64,
+    /// Every specimen had been told up to here, but for those with newer results; where nobody knows, all had been.
+    pub(super) specimens_to: u64,
     /// The newest record that could be read.
     pub(super) head: Option<String>,
     /// What was wrong with its chain; none where it was whole.
@@ -109,6 +111,9 @@ impl Wreck {
         if let Err(error) = older {
             tracing::debug!(%error, "an older journal's missing tables have no stand-in");
         }
+        let told = "SELECT specimens_to FROM meta";
+        let told = self.connection.query_row(told, [], |row| row::unsigned(row, 0));
+        before.specimens_to = told.unwrap_or(FARTHEST.cast_unsigned());
         before.fault = match audit::examine(&self.connection, &[]) {
             Ok(verified) => {
                 verified.fault.map(|fault| format!("record {}: {}", fault.number, fault.what))

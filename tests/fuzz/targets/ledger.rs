@@ -69,6 +69,17 @@ pub fn seeds() -> Vec<Vec<u8>> {
             [8, 0, 0, 0],
             [3, 0, 0, 0],
         ]),
+        story(&[
+            [2, 0, 0, 1],
+            [2, 1, 1, 2],
+            [9, 0, 0, 0],
+            [9, 0, 0, 0],
+            [2, 1, 2, 2],
+            [4, 0, 0, 9],
+            [5, 0, 0, 0],
+            [9, 0, 0, 5],
+            [6, 0, 0, 0],
+        ]),
     ]
 }
 
@@ -151,7 +162,7 @@ impl Story {
     async fn step(&mut self, what: u8, path: u8, content: u8, more: u8) -> &'static str {
         let name = format!("{}.bmp", path % 5);
         let bytes = [content % 6];
-        match what % 9 {
+        match what % 10 {
             0 => {
                 // The same state of the file again, or a new one.
                 self.moment += i64::from(more & 2 == 0);
@@ -218,8 +229,26 @@ impl Story {
                 self.crash(Some((&name, content)));
                 "crashed with a capture in hand"
             }
-            _ => self.review(path, content, more).await,
+            8 => self.review(path, content, more).await,
+            _ => self.tell(more).await,
         }
+    }
+
+    /// What has come of a specimen before some minutes ago is told.
+    async fn tell(&mut self, minutes: u8) -> &'static str {
+        let not_after = Timestamp(self.clock.wall().0 - 60_000 * i64::from(minutes));
+        let open = self.journal().open_specimens(not_after, 0).unwrap();
+        assert!(open.told_to <= self.newest);
+        let mut word = "nobody told";
+        for specimen in open.quiet {
+            assert!(!specimen.is_empty());
+            let told = self.journal().tell_quiet(specimen, not_after, open.told_to).await.unwrap();
+            assert!(told, "nothing came in between");
+            self.newest += 1;
+            word = "told";
+        }
+        assert!(self.journal().open_specimens(not_after, 0).unwrap().quiet.is_empty(), "once");
+        word
     }
 
     /// Somebody reviews one of the newest events, with an id that may have been used.

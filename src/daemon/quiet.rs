@@ -1,0 +1,95 @@
+//! Tells specimens that have fallen quiet.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::journal::{Journal, JournalError, OpenSpecimens};
+use crate::result::Timestamp;
+
+/// How often the clock is asked whether a specimen may be due.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What is known between two looks into the journal.
+#[derive(Debug)]
+struct Known {
+    /// See [`OpenSpecimens::told_to`].
+    told_to: u64,
+    /// No specimen is due before; none while none is open.
+    due: Option<Timestamp>,
+    /// The newest event at the last look; none before the first.
+    newest: Option<u64>,
+    /// When that was, by the wall clock.
+    looked: Timestamp,
+}
+
+impl Known {
+    /// Whether there may be something to tell. A new result is due later than every one before it: it asks for a look
+    /// only while nothing was open. A clock that was set back asks for one too.
+    fn asks_for_a_look(&self, now: Timestamp, newest: u64) -> bool {
+        match self.due {
+            _ if now < self.looked => true,
+            Some(due) => now >= due,
+            None => self.newest != Some(newest),
+        }
+    }
+}
+
+/// Tells each specimen of which nothing more has come for `quiet_after`; none of them where that is zero. Goes by
+/// `clock`, which is asked every second.
+pub(super) async fn tell(
+    journal: Journal,
+    clock: Clock,
+    quiet_after: Duration,
+    stop: CancellationToken,
+) {
+    let mut known = Known { told_to: 0, due: None, newest: None, looked: clock.wall() };
+    loop {
+        let outcome = if quiet_after.is_zero() {
+            journal.tell_nothing_of_before().await.map(|()| true)
+        } else {
+            look(&journal, &clock, quiet_after, &mut known).await.map(|()| false)
+        };
+        match outcome {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "quiet specimens are told later"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn look(
+    journal: &Journal,
+    clock: &Clock,
+    quiet_after: Duration,
+    known: &mut Known,
+) -> Result<(), JournalError> {
+    let (now, newest) = (clock.wall(), journal.bounds().newest);
+    if !known.asks_for_a_look(now, newest) {
+        return Ok(());
+    }
+    // Until all went well there is something to do.
+    known.due = Some(now);
+    let span = i64::try_from(quiet_after.as_millis()).unwrap_or(i64::MAX);
+    let not_after = Timestamp(now.0.saturating_sub(span));
+    let (reading, told_to) = (journal.clone(), known.told_to);
+    let read = tokio::task::spawn_blocking(move || reading.open_specimens(not_after, told_to));
+    let OpenSpecimens { quiet, next, told_to } = read.await.map_err(|_| JournalError::Closed)??;
+    let some = !quiet.is_empty();
+    for specimen in quiet {
+        if journal.tell_quiet(specimen.clone(), not_after, told_to).await? {
+            tracing::info!(specimen, "the specimen is quiet: it is told what was counted");
+        }
+    }
+    known.told_to = told_to;
+    // Where some were told, there may be more of them.
+    let due = |at: Timestamp| Timestamp(at.0.saturating_add(span));
+    known.due = if some { Some(now) } else { next.map(due) };
+    (known.newest, known.looked) = (Some(newest), now);
+    Ok(())
+}
