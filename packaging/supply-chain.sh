@@ -6,7 +6,7 @@
 #   LEUKD_ADVISORY_DB=FOLDER               a clone of https://github.com/RustSec/advisory-db, for cargo audit
 #                                          (cargo install cargo-audit --locked); cargo deny keeps its own (cargo deny fetch)
 #
-# Without any of these tests/dependencies.rs still holds every licence against deny.toml.
+# Without any of these tests/machine/dependencies.rs still holds every licence against deny.toml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

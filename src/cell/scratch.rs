@@ -1,5 +1,5 @@
 //! Memory that the way from bytes to tensor uses again from picture to picture, so that a worker in full swing asks the
-//! system for none that grows with the picture. (`tests/allocations.rs`)
+//! system for none that grows with the picture. (`tests/model/allocations.rs`)
 
 use std::cell::Cell;
 

@@ -9,7 +9,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::error::CliError;
 use crate::result::RESEARCH_USE_ONLY;
 
-/// Every setting with its meaning and default; tests/config.rs holds it against the settings themselves.
+/// Every setting with its meaning and default; tests/commands/config.rs holds it against the settings themselves.
 const SETTINGS: &str = include_str!("../../systemd/leukd.toml");
 
 /// Stands in each page's foot in place of a date: the same program gives the same pages.

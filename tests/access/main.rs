@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod command;
 mod limits;
 mod scopes;
 mod socket;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod tokens;
 
 use std::os::unix::fs::PermissionsExt as _;

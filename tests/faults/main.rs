@@ -16,6 +16,7 @@ mod guilty;
 mod killed;
 mod limits;
 mod ready;
+mod recovery;
 mod reload;
 mod subscribers;
 mod wire;

@@ -1,0 +1,98 @@
+//! What the documents name exists.
+
+use std::path::Path;
+
+/// Every `` `path.rs::function` `` of a text.
+fn tests_of(text: &str) -> Vec<(&str, &str)> {
+    text.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::")).collect()
+}
+
+fn is_test(file: &str, name: &str) -> bool {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{file}.rs"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let at = |line: &str| {
+        line.starts_with(&format!("fn {name}(")) || line.starts_with(&format!("async fn {name}("))
+    };
+    let Some(at) = lines.iter().position(|line| at(line)) else { return false };
+    let above = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+    above.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+        && !above.clone().any(|line| line.starts_with("#[ignore"))
+}
+
+/// In each table whose last column is "test", every row names a test that is run.
+fn every_row_names_a_test(document: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut rows = 0;
+    let mut table = None;
+    for (index, line) in lines.iter().enumerate() {
+        if !line.starts_with('|') {
+            table = None;
+            continue;
+        }
+        if table.is_none() {
+            // A header is what a line of dashes follows; without both it is no table, however much it looks like one.
+            let ruled = lines.get(index + 1).is_some_and(|next| next.starts_with("|---"));
+            assert!(ruled, "{document}: no header above the row {line:?}");
+        }
+        let has_tests = *table.get_or_insert(line.ends_with("| test |"));
+        if !has_tests || line.ends_with("| test |") || line.starts_with("|---") {
+            continue;
+        }
+        rows += 1;
+        let named = tests_of(line);
+        let refers = line.ends_with("| the same |");
+        assert!(refers || !named.is_empty(), "{document}: no test in the row {line:?}");
+        for (file, name) in named {
+            assert!(is_test(file, name), "{document} names {file}.rs::{name}, which is no test");
+        }
+    }
+    assert!(rows > 10, "{document}: {rows} rows");
+}
+
+#[test]
+fn every_row_of_the_fault_table_names_a_test_that_exists() {
+    every_row_names_a_test("docs/faults.md");
+}
+
+#[test]
+fn every_row_of_the_threat_model_names_a_test_that_exists() {
+    every_row_names_a_test("docs/threat-model.md");
+}
+
+/// Every word in double quotes that follows one of `marks` in a source file.
+fn words_after(source: &str, marks: &[&str]) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let after = |mark: &&str| {
+        let pieces: Vec<&str> = text.split(mark).skip(1).collect();
+        pieces
+            .into_iter()
+            .filter_map(|piece| Some(piece.split_once('"')?.0.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let squeezed = |word: &String| !word.is_empty() && !word.contains(' ');
+    marks.iter().flat_map(after).filter(squeezed).collect()
+}
+
+#[test]
+fn the_integrators_page_names_every_stable_word() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/integrator.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for (source, marks, least) in [
+        ("src/specimen.rs", &["missing(\"", "missing(\n            \"", "code: \""][..], 7),
+        ("src/cell/fault.rs", &["=> \""], 6),
+        ("src/cell/quality.rs", &["&str = \""], 3),
+        ("src/pipeline/folder.rs", &["Reason::new(\""], 3),
+        ("src/pipeline/examine.rs", &["Reason::new(\""], 1),
+        ("src/model/serving.rs", &["Reason::new(\""], 1),
+    ] {
+        let words = words_after(source, marks);
+        assert!(words.len() >= least, "{source}: {words:?}");
+        for word in words {
+            assert!(page.contains(&format!("`{word}`")), "{source}: {word:?} is not in the page");
+        }
+    }
+}

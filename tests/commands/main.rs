@@ -1,0 +1,12 @@
+//! The command line by itself, its manual, its settings and the documents beside it: without a running daemon.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/bounded.rs"]
+mod bounded;
+
+mod config;
+mod documents;
+mod local;
+mod manual;
+mod remote;

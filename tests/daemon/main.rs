@@ -1,0 +1,27 @@
+//! The daemon as its users meet it: captures in, results out, and everything that is asked of it meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod audit;
+mod contract;
+mod correlation;
+mod engine_choice;
+mod folder_to_result;
+mod ingest_folder;
+mod ingest_support;
+mod ingest_verdicts;
+mod load;
+mod log_level;
+mod metrics;
+mod observability;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod process;
+mod python_client;
+mod real_cells;
+mod reload;
+mod signed_bundles;
+mod subscribe;

@@ -1,0 +1,16 @@
+//! A picture's way to a probability: preprocessing, engines, bundles and what lets them in.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/bounded.rs"]
+mod bounded;
+
+mod allocations;
+mod bench;
+mod bundle;
+mod cell;
+mod diff;
+mod fused;
+mod gate;
+mod pool;
+mod sign;

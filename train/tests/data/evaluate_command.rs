@@ -1,0 +1,145 @@
+//! `leukd-train evaluate`, from images and a bundle to figures and files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use leukd::cell::synthetic::{self, Kind};
+use leukd::model::bundle::{self, Bundle};
+use leukd::model::serving::Model;
+use leukd::result::RESEARCH_USE_ONLY;
+use leukd_train::dataset::Side;
+use leukd_train::evaluate::{Evaluation, Seen};
+
+const BUNDLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/default.onnx");
+
+/// Three subjects a class, two cells each.
+fn data(dir: &Path) {
+    for (index, (label, subject)) in
+        [("all", "1"), ("all", "2"), ("all", "3"), ("hem", "H1"), ("hem", "H2"), ("hem", "H3")]
+            .into_iter()
+            .enumerate()
+    {
+        let folder = dir.join(label);
+        std::fs::create_dir_all(&folder).unwrap();
+        let kind = if label == "all" { Kind::Blast } else { Kind::Normal };
+        for image in 0..2 {
+            let picture = synthetic::cell(index as u64 * 2 + image, kind);
+            let name = format!("UID_{subject}_{image}_1_{label}.bmp");
+            std::fs::write(folder.join(name), synthetic::bmp(&picture)).unwrap();
+        }
+    }
+}
+
+fn evaluate(bundle: &Path, data: &Path, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_leukd-train"))
+        .arg("evaluate")
+        .arg(bundle)
+        .arg("--data")
+        .arg(data)
+        .args(["--hold-out", "2,H2"])
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+/// The sides of one run with `--json`.
+fn sides(bundle: &Path, data: &Path) -> Vec<Evaluation> {
+    let output = evaluate(bundle, data, &["--side", "all", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The embedded bundle, its manifest changed.
+fn changed(dir: &Path, change: impl FnOnce(&mut leukd::model::manifest::Manifest)) -> PathBuf {
+    let bundle = Bundle::read(Path::new(BUNDLE)).unwrap();
+    let mut manifest = bundle.manifest().clone();
+    change(&mut manifest);
+    let path = dir.join("changed.onnx");
+    std::fs::write(&path, bundle::write(bundle.network().clone(), &manifest).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn the_command_writes_tables_and_files_that_agree_with_the_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let (images, out) = (dir.path().join("images"), dir.path().join("out"));
+    data(&images);
+    let out_text = out.to_str().unwrap();
+    let output = evaluate(Path::new(BUNDLE), &images, &["--side", "all", "--out", out_text]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "split by subject",
+        "Balanced accuracy",
+        "cell area alone",
+        "WARNING: The bundle was trained on other cells",
+        RESEARCH_USE_ONLY,
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+
+    let json = std::fs::read(out.join("evaluation.json")).unwrap();
+    let evaluations: Vec<Evaluation> = serde_json::from_slice(&json).unwrap();
+    assert_eq!(evaluations.iter().map(|one| one.counts.cells).sum::<u64>(), 12);
+    assert!(evaluations.iter().all(|one| one.seen == Seen::Unknown && one.baseline.is_some()));
+    assert!(evaluations.iter().all(|one| one.notice == RESEARCH_USE_ONLY));
+
+    let model = Model::load(Bundle::read(Path::new(BUNDLE)).unwrap()).unwrap();
+    let mut table = csv::Reader::from_path(out.join("predictions.csv")).unwrap();
+    let header = table.headers().unwrap().clone();
+    let mut rows = 0;
+    for row in table.records() {
+        let row = row.unwrap();
+        let field = |name: &str| &row[header.iter().position(|own| own == name).unwrap()];
+        let p: f64 = field("p_all").parse().unwrap();
+        assert_eq!(field("decision"), model.judge(&[p, 1.0 - p]).decision.as_str());
+        assert!(field("area").parse::<u64>().unwrap() > 1000 && field("name").starts_with("UID_"));
+        rows += 1;
+    }
+    assert_eq!(rows, 12);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains(&model.manifest().id) && page.contains("data:image/png;base64,"));
+    assert!(out.join("figures/roc.svg").is_file());
+}
+
+#[test]
+fn cells_that_the_bundle_was_trained_on_are_told_and_protocols_never_mix() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    data(&images);
+    let strange = sides(Path::new(BUNDLE), &images);
+    assert!(strange.iter().all(|one| one.seen == Seen::Unknown));
+
+    let digest = strange[0].training_digest.clone();
+    let own = changed(dir.path(), |manifest| manifest.training.data_digest = digest);
+    for one in sides(&own, &images) {
+        let seen = match one.side {
+            Side::Training => Seen::Trained,
+            Side::Validation => Seen::Steered,
+            Side::Test => Seen::No,
+        };
+        assert_eq!(one.seen, seen);
+        let warned = one.caveats.iter().any(|text| text.contains("fitted on these very cells"));
+        assert_eq!(warned, one.side == Side::Training);
+    }
+
+    let by_image =
+        changed(dir.path(), |manifest| "image".clone_into(&mut manifest.training.protocol));
+    let output = evaluate(&by_image, &images, &["--side", "all"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("split by \"image\"") && error.contains("by \"subject\""), "{error}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    data(&images);
+    let output =
+        evaluate(Path::new(BUNDLE), &images, &["--side", "training", "--out", "/dev/null/here"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("cannot write /dev/null/here"), "{error}");
+}
