@@ -57,6 +57,8 @@ fn exemplar() -> Settings {
             keep_for: Some(Span::from_secs(1)),
             keep_count: Some(1),
             disk_floor: Bytes(0),
+            keep_images: journal.keep_images,
+            max_images: journal.max_images,
         },
         specimen: Specimen { done_marker: Some(String::new()), ..Specimen::default() },
         rpc: Rpc { socket: Some(PathBuf::new()), ..Rpc::default() },

@@ -227,6 +227,23 @@ pub struct Journal {
     pub keep_count: Option<u64>,
     /// Below this much free disk, captures wait instead of being stored.
     pub disk_floor: Bytes,
+    /// Which images are kept in the state folder, for a later training and for heat maps.
+    pub keep_images: KeepImages,
+    /// The most that they may take. Nothing more is kept then.
+    pub max_images: Bytes,
+}
+
+/// Which images are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepImages {
+    /// None: images lie where the microscope wrote them, and those of requests nowhere.
+    #[default]
+    None,
+    /// Those of results that somebody reviewed, as far as their files are still there then.
+    Reviewed,
+    /// Those of all results that a model gave, requests' too.
+    All,
 }
 
 impl Default for Journal {
@@ -236,6 +253,8 @@ impl Default for Journal {
             keep_for: None,
             keep_count: None,
             disk_floor: Bytes::mib(256),
+            keep_images: KeepImages::default(),
+            max_images: Bytes::mib(10 * 1024),
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::journal::{Journal, JournalError, Marked, Options, audit};
 use crate::measure::{Counter, Pulse};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
+use crate::pipeline::images::Images;
 use crate::pipeline::{self, Pipeline, Trial};
 use crate::result::CapturePath;
 use crate::rpc::transport::Listeners;
@@ -235,6 +236,11 @@ impl Daemon {
             names,
             conditions: conditions.clone(),
             clock: clock.clone(),
+            images: Images::open(
+                &settings.journal.directory,
+                settings.journal.keep_images,
+                settings.journal.max_images.0,
+            ),
             trial,
         });
         let (ingest, captures) =

@@ -113,11 +113,7 @@ impl Running {
             stop: context.stop.clone(),
         };
         let mut upkeep = JoinSet::new();
-        upkeep.spawn(upkeep::prune(
-            context.journal.clone(),
-            context.conditions.clone(),
-            context.stop.clone(),
-        ));
+        upkeep.spawn(upkeep::prune(Arc::clone(&context)));
         upkeep.spawn(upkeep::tell_head(context.journal.clone(), context.stop.clone()));
         upkeep.spawn(quiet::tell(
             context.journal.clone(),

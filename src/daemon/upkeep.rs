@@ -1,12 +1,12 @@
 //! What runs beside the captures: retention, health, signs of life.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::condition::{Component, Conditions};
+use crate::condition::Component;
 use crate::config::units::Span;
 use crate::journal::{ClockDoubt, Journal};
 use crate::measure::Pulse;
@@ -14,6 +14,9 @@ use crate::rpc::{Context, Health};
 
 /// How often retention removes what is too old or too many.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often kept images are gone through.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
 /// How often the log tells the head of the audit chain.
 const TELL_HEAD_EVERY: Duration = Duration::from_secs(3600);
@@ -25,8 +28,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// tenths of a second, the largest picture that is allowed some seconds.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
-/// Removes results that retention no longer keeps.
-pub(super) async fn prune(journal: Journal, conditions: Conditions, stop: CancellationToken) {
+/// Removes results that retention no longer keeps, and the images that were kept of them.
+pub(super) async fn prune(context: Arc<Context>) {
+    let Context { journal, conditions, stop, .. } = &*context;
+    let mut tidied: Option<Instant> = None;
     loop {
         match journal.prune().await {
             Ok(0) => {}
@@ -46,10 +51,30 @@ pub(super) async fn prune(journal: Journal, conditions: Conditions, stop: Cancel
                 conditions.raise(Component::Clock, message);
             }
         }
+        if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+            tidied = Some(Instant::now());
+            tidy_images(&context).await;
+        }
         tokio::select! {
             () = tokio::time::sleep(PRUNE_EVERY) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Removes kept images of which retention has removed the results.
+async fn tidy_images(context: &Context) {
+    if context.pipeline.images().held_bytes() == 0 {
+        return;
+    }
+    let (pipeline, journal) = (context.pipeline.clone(), context.journal.clone());
+    match tokio::task::spawn_blocking(move || pipeline.images().tidy(&journal)).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(removed)) => {
+            tracing::info!("{removed} kept images are removed: no result of theirs is left");
+        }
+        Ok(Err(error)) => tracing::warn!("kept images stay for an hour more: {error}"),
+        Err(error) => tracing::error!("kept images stay for an hour more: {error}"),
     }
 }
 

@@ -85,6 +85,7 @@ mod specimen_row;
 mod specimens;
 mod tables;
 mod tail;
+mod training;
 pub mod types;
 mod writer;
 
@@ -99,6 +100,7 @@ pub use reviews::{NewReview, ReviewError, ReviewPage, ReviewQuery, Submitted};
 pub use specimen::{MAX_SLIDES, SlideCounts, SpecimenCounts, SpecimenQuery, Tally};
 pub use specimens::{Marked, OpenSpecimens};
 pub use tail::Batch;
+pub use training::{ReviewedCell, reviewed_cells};
 
 use types::{Bounds, Committed, Entry};
 

@@ -89,6 +89,9 @@ metrics! {
     JOURNAL_COMMIT: Histogram "leukd_journal_commit_seconds" [] "How long transactions took, each with its flush to the disk; several results share one";
     JOURNAL_FAILURES: Counter "leukd_journal_commit_failures" [] "Transactions that failed or, for want of disk space, did not begin; what was in them is tried again";
 
+    IMAGES_KEPT: Gauge "leukd_kept_images_bytes" [] "Images that are kept (journal.keep_images)";
+    IMAGES_NOT_KEPT: Counter "leukd_images_not_kept" [] "Images that were to be kept and could not be: the log says why";
+
     SUBSCRIBERS: Gauge "leukd_subscribers" [] "Open subscriptions";
     SUBSCRIBERS_CAPACITY: Gauge "leukd_subscribers_capacity" [] "The most that may be open (rpc.max_subscribers)";
     SUBSCRIBER_LAG: Gauge "leukd_subscriber_lag_results" [] "Results that the subscriber furthest behind has not been given, beyond those that wait in its buffer";

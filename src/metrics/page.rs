@@ -256,7 +256,10 @@ impl Sample {
         page.gauge(&m::JOURNAL_FLOOR, of(|journal| journal.floor_bytes))?;
         let measured = self.context.journal.measured();
         page.histograms(&m::JOURNAL_COMMIT, &[(Vec::new(), measured.transaction.now())])?;
-        page.counter(&m::JOURNAL_FAILURES, measured.failures.get())
+        page.counter(&m::JOURNAL_FAILURES, measured.failures.get())?;
+        let images = self.context.pipeline.images();
+        page.gauge(&m::IMAGES_KEPT, Some(images.held_bytes() as f64))?;
+        page.counter(&m::IMAGES_NOT_KEPT, images.not_kept())
     }
 
     fn clients(&self, page: &mut Page<'_>) -> fmt::Result {

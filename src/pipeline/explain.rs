@@ -47,8 +47,8 @@ pub enum ExplainError {
         /// What is in service, likewise.
         serving: String,
     },
-    /// A request brought the image, and leukd keeps none.
-    #[error("result {0} came with a request, and leukd keeps no images: send the image again")]
+    /// A request brought the image, and it was not kept.
+    #[error("result {0} came with a request, and its image was not kept: send the image again")]
     NotKept(u64),
     /// The file cannot be read any more.
     #[error("the capture cannot be read again ({0}): send the image itself")]
@@ -97,13 +97,20 @@ impl Pipeline {
             let (given, serving) = (shown(given), shown(&serving));
             return Err(ExplainError::OtherModel { sequence, given, serving });
         }
-        let (journal, limits) = (parts.journal.clone(), parts.limits);
+        let (journal, limits, pipeline) = (parts.journal.clone(), parts.limits, self.clone());
         let explain = move |_: &_| {
             let _turn = journal.marks().share();
             let (bytes, name) = match (image, &record.finding.source) {
                 (Some(image), _) => (image, "the image".to_owned()),
-                (None, Source::Folder(path)) => (read(path, &limits)?, path.to_string()),
-                (None, Source::Rpc { .. }) => return Err(ExplainError::NotKept(sequence)),
+                (None, source) => {
+                    let kept =
+                        record.finding.sha256.and_then(|digest| pipeline.images().get(&digest));
+                    match (kept, source) {
+                        (Some(kept), _) => (kept, "the kept image".to_owned()),
+                        (None, Source::Folder(path)) => (read(path, &limits)?, path.to_string()),
+                        (None, Source::Rpc { .. }) => return Err(ExplainError::NotKept(sequence)),
+                    }
+                }
             };
             if Some(Digest::of(&bytes)) != record.finding.sha256 {
                 return Err(ExplainError::OtherBytes(name));

@@ -260,6 +260,7 @@ impl Pipeline {
             tracing::debug_span!("examine").in_scope(|| examine(&bytes, &model, &parts.limits));
         match examined {
             Ok(examined) => {
+                parts.images.classified(&sha256, &bytes);
                 let finding =
                     known.classified(examined, model.reference(), timings, parts.clock.wall());
                 told(&finding);

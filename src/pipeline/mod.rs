@@ -6,6 +6,7 @@
 mod examine;
 mod explain;
 mod folder;
+pub mod images;
 mod request;
 mod trial;
 
@@ -27,7 +28,7 @@ use crate::journal::{Journal, JournalError};
 use crate::model::pool::Pool;
 use crate::model::registry::Registry;
 use crate::result::{
-    CellIds, Decision, Digest, Finding, ModelRef, Reason, Source, Timestamp, Timings,
+    CellIds, Decision, Digest, Finding, ModelRef, Reason, Record, Source, Timestamp, Timings,
 };
 
 /// What a pipeline is made of.
@@ -49,6 +50,8 @@ pub struct Parts {
     pub conditions: Conditions,
     /// The clock.
     pub clock: Clock,
+    /// The images that are kept.
+    pub images: images::Images,
     /// Tries captures that were in hand at several deaths of the process. None: they are rejected untried.
     pub trial: Option<Trial>,
 }
@@ -68,6 +71,21 @@ impl Pipeline {
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.0.pool
+    }
+
+    /// The images that are kept.
+    #[must_use]
+    pub fn images(&self) -> &images::Images {
+        &self.0.images
+    }
+
+    /// Keeps the image of a result that was just reviewed, where the configuration says so. Blocks.
+    pub fn keep_reviewed(&self, record: &Record) {
+        if let (Some(digest), Source::Folder(path)) =
+            (&record.finding.sha256, &record.finding.source)
+        {
+            self.0.images.reviewed(digest, path, self.0.limits.max_bytes);
+        }
     }
 
     /// The model in service.

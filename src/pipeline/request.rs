@@ -142,6 +142,7 @@ impl Pipeline {
         let queued = Instant::now();
         let (journal, limits, clock) = (parts.journal.clone(), parts.limits, parts.clock.clone());
         let span = Span::current();
+        let images = self.clone();
         let outcome = parts
             .pool
             .run(Lane::Interactive, move |_| -> Result<Outcome, RequestError> {
@@ -161,6 +162,7 @@ impl Pipeline {
                         ExamineError::Image(fault) => RequestError::Image(fault),
                         ExamineError::Model(error) => RequestError::Model(error),
                     })?;
+                images.0.images.classified(&sha256, &image.bytes);
                 let known = Known {
                     result_id,
                     source: Source::Rpc {

@@ -1,6 +1,7 @@
 //! The `Reviews` service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
@@ -11,6 +12,9 @@ use super::results::page_size;
 use super::{Context, convert, page, status};
 use crate::journal::{Lookup, NewReview, ReviewQuery, Submitted};
 use crate::review::{MOST_NOTE_BYTES, MOST_REVIEWER_BYTES, ReviewLabel};
+
+/// How long the answer to a review waits for its image to be kept.
+const KEEPING: Duration = Duration::from_secs(5);
 
 /// The longest text to look for: an id's, as `Filter` has it.
 const MOST_BYTES: usize = crate::journal::filter::MAX_ID;
@@ -33,6 +37,7 @@ impl Reviews for ReviewsService {
             Submitted::Known(review) => (review, true),
         };
         if !reused {
+            self.keep_image(review.of.sequence).await;
             let (sequence, result_id) = (review.sequence, &review.of.result_id);
             tracing::info!(sequence, result_id, label = %review.label, agrees = review.agrees, "a review was stored");
         }
@@ -71,6 +76,26 @@ impl Reviews for ReviewsService {
             reviews: page.reviews.iter().map(|review| convert::review(review, epoch)).collect(),
             next_page_token: page.next.map(|after| listing.token(after)).unwrap_or_default(),
         }))
+    }
+}
+
+impl ReviewsService {
+    /// The image of what was just reviewed, where images are kept. The review is stored whatever comes of it: a share that
+    /// hangs delays the answer, and does not keep it.
+    async fn keep_image(&self, sequence: Option<u64>) {
+        let Some(sequence) = sequence else { return };
+        let context = Arc::clone(&self.0);
+        let keep = tokio::task::spawn_blocking(move || {
+            if let Ok(Some(record)) = context.journal.get(&Lookup::Sequence(sequence)) {
+                context.pipeline.keep_reviewed(&record);
+            }
+        });
+        if tokio::time::timeout(KEEPING, keep).await.is_err() {
+            tracing::warn!(
+                sequence,
+                "the image of a review is still being read: its folder hardly answers"
+            );
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod support;
 
 mod decision;
 mod heatmap;
+mod images;
 mod reference;
 mod reviews;
 mod specimen;

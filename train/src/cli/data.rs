@@ -18,8 +18,9 @@ const NAMED: usize = 10;
 #[derive(Debug, Args)]
 pub(super) struct DataArgs {
     /// The cells: a folder with all/ and hem/ at any depth (C-NMC's, or one with a folder for each
-    /// subject), or a CSV with the columns path, label and subject.
-    #[arg(long, value_name = "DIR|CSV")]
+    /// subject), or a CSV with the columns path, label and subject; with --from-journal, leukd's state folder
+    /// (/var/lib/leukd): the cells that people reviewed, with their labels.
+    #[arg(long, visible_alias = "from-journal", value_name = "DIR|CSV")]
     pub(super) data: PathBuf,
     #[command(flatten)]
     pub(super) sides: SplitArgs,

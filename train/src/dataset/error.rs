@@ -25,6 +25,14 @@ pub enum DatasetError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// A journal cannot be read.
+    #[error("cannot read the journal {path}: {message}")]
+    Journal {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        message: String,
+    },
     /// The first line of a CSV does not name the columns that are needed.
     #[error("{path}, line {line}: {problem}")]
     Header {

@@ -2,7 +2,8 @@
 //! and parted into sides that share no picture and, by subject, nobody's cells.
 //!
 //! ```text
-//! folder.rs ┐                                    ┌ plan.rs   who decides the sides
+//! folder.rs ┐
+//! journal.rs┤                                    ┌ plan.rs   who decides the sides
 //! table.rs  ┴▶ Found ▶ read.rs ▶ Dataset (here) ─┤ folds.rs, validation.rs
 //!                       pack.rs ◀▶               └ split.rs ◀▶ record.rs (split.csv)
 //! ```
@@ -10,6 +11,7 @@
 mod error;
 mod folder;
 mod folds;
+mod journal;
 mod overview;
 mod pack;
 mod plan;
@@ -123,6 +125,10 @@ impl Dataset {
     /// (`all` or `hem`) and, where known, `subject`, `fold` and `side` (`training`, `validation` or
     /// `test`); further columns mean nothing. Without a subject the name pattern is asked. Commas,
     /// semicolons or tabs divide the columns, whichever the header has.
+    ///
+    /// A leukd state folder (it holds `journal.sqlite`) gives the cells that people reviewed: the latest review's label,
+    /// the specimen as the subject, and the picture from the images that leukd kept, or else from the export folder, if
+    /// those are still the bytes that were reviewed. A cell reviewed as `other` is of neither class and left out.
     ///
     /// A pack that [`Dataset::pack`] wrote gives its cells back as they were read then.
     ///

@@ -13,7 +13,7 @@ use leukd::result::Digest;
 use rayon::prelude::*;
 
 use super::split::Side;
-use super::{Broken, Cell, Dataset, DatasetError, LABELS, Progress, folder, pack, table};
+use super::{Broken, Cell, Dataset, DatasetError, LABELS, Progress, folder, journal, pack, table};
 
 /// An image file and what its place says of it.
 pub(super) struct Found {
@@ -23,6 +23,9 @@ pub(super) struct Found {
     pub(super) subject: String,
     pub(super) fold: Option<String>,
     pub(super) side: Option<Side>,
+    /// The bytes that somebody reviewed; those of the file must be the same, and the label is that person's, whatever the
+    /// file's name says.
+    pub(super) reviewed: Option<Digest>,
     /// The CSV, and the line in it.
     pub(super) line: Option<(PathBuf, u64)>,
 }
@@ -55,8 +58,13 @@ pub(super) fn read(
         return pack::read(source, preprocessing);
     }
     let names = Names(NamePattern::new(CNMC_PATTERN).map_err(DatasetError::Pattern)?);
-    let (found, mut broken) =
-        if source.is_file() { table::find(source, &names)? } else { folder::find(source, &names)? };
+    let (found, mut broken) = if source.is_file() {
+        table::find(source, &names)?
+    } else if journal::is_state(source) {
+        journal::find(source)?
+    } else {
+        folder::find(source, &names)?
+    };
     let (done, of) = (AtomicUsize::new(0), found.len());
     let read: Vec<Result<Cell, Broken>> = found
         .into_par_iter()
@@ -102,7 +110,8 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
     if format!("{}{}", path.display(), found.subject).contains(char::is_control) {
         return Err("its path or its subject holds a control character: rename it".to_owned());
     }
-    if let Some(told) = names.label(&name)
+    if found.reviewed.is_none()
+        && let Some(told) = names.label(&name)
         && told != found.label
     {
         let (told, given) = (LABELS[told], LABELS[found.label]);
@@ -118,6 +127,9 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         return Err(format!("the file has {bytes} bytes; at most {most} are allowed"));
     }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    if found.reviewed.is_some_and(|digest| digest != Digest::of(&bytes)) {
+        return Err("it holds other bytes than those that were reviewed".to_owned());
+    }
     let picture = decode(&bytes, &limits).map_err(|fault| fault.message().to_owned())?;
     let format = match completeness(&bytes) {
         Completeness::Complete(format) => format,

@@ -8,6 +8,7 @@ mod support;
 mod dataset;
 mod evaluate;
 mod evaluate_command;
+mod journal;
 mod pool;
 mod recipe;
 mod report;

@@ -33,7 +33,7 @@ fn cells(dir: &Path) {
 }
 
 /// A network so narrow that a test can train it.
-const NARROW: [&str; 16] = [
+pub(crate) const NARROW: [&str; 16] = [
     "--set",
     "network.width=0.25",
     "--set",

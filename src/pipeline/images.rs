@@ -1,0 +1,191 @@
+//! Images that are kept, for a later training and for heat maps: one file for each picture, named after its bytes, in the
+//! state folder. None is, unless the configuration says so.
+//!
+//! An image goes when retention has removed the last result of its bytes. What cannot be kept costs no result: it is told
+//! in the log and counted.
+
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::config::settings::KeepImages;
+use crate::ingest::open_capture;
+use crate::journal::{Journal, JournalError};
+use crate::measure::Counter;
+use crate::result::{CapturePath, Digest};
+
+/// The images' folder in the state folder.
+const FOLDER: &str = "images";
+
+/// An image is written before its result is stored: one that is younger than this may have none yet.
+const YOUNG: Duration = Duration::from_secs(3600);
+
+/// Where the image of these bytes lies below the state folder, if it is kept: `images/ab/abcd…`, so that no folder holds
+/// more than a 256th of them.
+#[must_use]
+pub fn place(state: &Path, digest: &Digest) -> PathBuf {
+    let name = digest.to_string();
+    state.join(FOLDER).join(&name[..2]).join(name)
+}
+
+/// The kept images of one state folder.
+#[derive(Debug)]
+pub struct Images {
+    state: PathBuf,
+    keep: KeepImages,
+    most: u64,
+    held: AtomicU64,
+    not_kept: Counter,
+    full: AtomicBool,
+}
+
+/// Why an image was not kept.
+#[derive(Debug, thiserror::Error)]
+enum NotKept {
+    #[error("{held} bytes are kept, and journal.max_images allows {most}")]
+    Full { held: u64, most: u64 },
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the file holds other bytes than those that were reviewed")]
+    OtherBytes,
+}
+
+impl Images {
+    /// Those of the state folder `state`: what is kept from now on, and at the most, in bytes. Counts what is there.
+    #[must_use]
+    pub fn open(state: &Path, keep: KeepImages, most: u64) -> Self {
+        let held = every(state).map(|(_, file)| file.len()).sum();
+        let (held, not_kept, full) =
+            (AtomicU64::new(held), Counter::default(), AtomicBool::new(false));
+        Self { state: state.to_owned(), keep, most, held, not_kept, full }
+    }
+
+    /// How much is kept, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// How many images were to be kept since the process began, and could not be.
+    #[must_use]
+    pub fn not_kept(&self) -> u64 {
+        self.not_kept.get()
+    }
+
+    /// Keeps the image of a capture that was classified, where all are kept. Blocks.
+    pub fn classified(&self, digest: &Digest, bytes: &[u8]) {
+        if self.keep == KeepImages::All {
+            self.told(digest, self.write(digest, bytes));
+        }
+    }
+
+    /// Keeps the image of a result that was reviewed, where those are kept and its file still holds its bytes, of which
+    /// there are at most `most_bytes`. Blocks.
+    pub fn reviewed(&self, digest: &Digest, path: &CapturePath, most_bytes: u64) {
+        if self.keep == KeepImages::None || place(&self.state, digest).exists() {
+            return;
+        }
+        let keep = || {
+            let mut bytes = Vec::new();
+            open_capture(path)?.take(most_bytes).read_to_end(&mut bytes)?;
+            if Digest::of(&bytes) != *digest {
+                return Err(NotKept::OtherBytes);
+            }
+            self.write(digest, &bytes)
+        };
+        self.told(digest, keep());
+    }
+
+    /// The image of these bytes, if it is kept and whole.
+    #[must_use]
+    pub fn get(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let bytes = fs_err::read(place(&self.state, digest)).ok()?;
+        (Digest::of(&bytes) == *digest).then_some(bytes)
+    }
+
+    fn told(&self, digest: &Digest, kept: Result<(), NotKept>) {
+        match kept {
+            Ok(()) => self.full.store(false, Ordering::Relaxed),
+            Err(error) => {
+                self.not_kept.one();
+                // Once, and not for every capture of a night.
+                let again = matches!(error, NotKept::Full { .. })
+                    && self.full.swap(true, Ordering::Relaxed);
+                if !again {
+                    tracing::warn!(%digest, "its image is not kept: {error}");
+                }
+            }
+        }
+    }
+
+    fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<(), NotKept> {
+        let target = place(&self.state, digest);
+        if target.exists() {
+            return Ok(());
+        }
+        let (held, size) = (self.held_bytes(), bytes.len() as u64);
+        if held.saturating_add(size) > self.most {
+            return Err(NotKept::Full { held, most: self.most });
+        }
+        let folder = target.parent().unwrap_or(&self.state);
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
+        // Patients' cells: readable for leukd's own user and group, as the journal is.
+        let private = std::fs::Permissions::from_mode(0o640);
+        let mut new = tempfile::Builder::new().permissions(private).tempfile_in(folder)?;
+        new.write_all(bytes)?;
+        new.as_file().sync_data()?;
+        new.persist(&target).map_err(|error| error.error)?;
+        self.held.fetch_add(size, Ordering::Relaxed);
+        Ok(())
+    }
+    /// Removes images of which no stored result is left; how many. Reads every result once, and blocks meanwhile.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal cannot be read; nothing is removed then.
+    pub fn tidy(&self, journal: &Journal) -> Result<u64, JournalError> {
+        let now = SystemTime::now();
+        let old = |file: &Metadata| {
+            let age = file.modified().ok().and_then(|at| now.duration_since(at).ok());
+            age.is_some_and(|age| age >= YOUNG)
+        };
+        let mut digests: HashSet<Digest> = every(&self.state)
+            .filter(|(_, file)| old(file))
+            .filter_map(|(path, _)| path.file_name()?.to_str()?.parse().ok())
+            .collect();
+        if !digests.is_empty() {
+            journal.take_known(&mut digests)?;
+        }
+        let mut removed = 0;
+        let mut held = 0;
+        for (path, file) in every(&self.state) {
+            let digest = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            let goes = match digest {
+                Some(digest) => digests.contains(&digest),
+                // What a death left half written.
+                None => old(&file),
+            };
+            if !goes {
+                held += file.len();
+            } else if let Err(error) = fs_err::remove_file(&path) {
+                tracing::warn!("an image of which no result is left stays: {error}");
+            } else {
+                removed += 1;
+            }
+        }
+        self.held.store(held, Ordering::Relaxed);
+        Ok(removed)
+    }
+}
+
+/// Every file in the images' folder.
+fn every(state: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> {
+    let files = walkdir::WalkDir::new(state.join(FOLDER)).min_depth(2).max_depth(2);
+    files.into_iter().filter_map(Result::ok).filter_map(|entry| {
+        let file = entry.metadata().ok().filter(Metadata::is_file)?;
+        Some((entry.into_path(), file))
+    })
+}

@@ -1,0 +1,187 @@
+//! Cells that people reviewed, read from leukd's own journal.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use leukd::cell::preprocess::Preprocessing;
+use leukd::cell::synthetic::{self, Kind};
+use leukd::clock::Clock;
+use leukd::config::settings::KeepImages;
+use leukd::journal::types::{Entry, FileStamp};
+use leukd::journal::{Journal, Lookup, NewReview, Options};
+use leukd::pipeline::images::Images;
+use leukd::result::{
+    CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Source, Timestamp,
+    Timings,
+};
+use leukd::review::ReviewLabel;
+use leukd_train::dataset::Dataset;
+
+/// A laboratory's export folder and what leukd keeps beside it.
+struct Station {
+    export: std::path::PathBuf,
+    state: std::path::PathBuf,
+    journal: Journal,
+    images: Images,
+    cells: std::cell::Cell<u64>,
+    _dir: tempfile::TempDir,
+}
+
+/// Where a cell's picture is after its review.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Picture {
+    InTheFolder,
+    Changed,
+    Kept,
+    Gone,
+}
+
+impl Station {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let [export, state] = ["export", "state"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&export).unwrap();
+        let journal = Journal::open(&state, Options::new(Clock::system())).unwrap();
+        let images = Images::open(&state, KeepImages::All, u64::MAX);
+        Self { export, state, journal, images, cells: Default::default(), _dir: dir }
+    }
+
+    /// Stores a cell that leukd took for a blast, and what people said of it one after the other.
+    async fn cell(
+        &self,
+        subject: &str,
+        kind: Kind,
+        picture: Picture,
+        said: &[ReviewLabel],
+    ) -> String {
+        let seed = self.cells.replace(self.cells.get() + 1);
+        let bytes = synthetic::bmp(&synthetic::cell(seed, kind));
+        // The name says what the export's software took it for, which is what the review corrects.
+        let name = format!("UID_{subject}_1_{seed}_all.bmp");
+        let file = self.export.join(&name);
+        let digest = Digest::of(&bytes);
+        match picture {
+            Picture::InTheFolder => std::fs::write(&file, &bytes).unwrap(),
+            Picture::Changed => {
+                std::fs::write(&file, synthetic::bmp(&synthetic::cell(seed + 9000, kind))).unwrap();
+            }
+            Picture::Kept => self.images.classified(&digest, &bytes),
+            Picture::Gone => {}
+        }
+        let probability =
+            |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
+        let finding = Finding {
+            result_id: format!("{seed}"),
+            source: Source::Folder(CapturePath {
+                folder: self.export.to_str().unwrap().to_owned(),
+                path: name.clone(),
+            }),
+            sha256: Some(digest),
+            size_bytes: bytes.len() as u64,
+            ids: CellIds { specimen: subject.to_owned(), ..CellIds::default() },
+            label: Some("all".to_owned()),
+            probabilities: vec![probability("all", 0.9), probability("hem", 0.1)],
+            decision: Decision::All,
+            reasons: Vec::new(),
+            quality_flags: Vec::new(),
+            model: Some(ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
+            captured_at: Timestamp(1),
+            classified_at: Timestamp(1),
+            timings: Timings::default(),
+        };
+        let moment = i64::try_from(seed).unwrap();
+        let stamp = FileStamp { size: 1, mtime_ns: moment, ctime_ns: moment, inode: seed };
+        let path =
+            CapturePath { folder: self.export.to_str().unwrap().to_owned(), path: name.clone() };
+        let committed = self.journal.commit(Entry::Capture { path, stamp, finding }).await.unwrap();
+        for label in said {
+            let review = NewReview {
+                of: Lookup::Sequence(committed.record().sequence),
+                label: *label,
+                reviewer: "Dr. Doe".to_owned(),
+                note: String::new(),
+                client: String::new(),
+                review_id: None,
+            };
+            self.journal.review(review).await.unwrap();
+        }
+        name
+    }
+}
+
+fn train(arguments: &[&str], paths: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_leukd-train")).args(arguments).args(paths).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn a_reviewed_cell_has_its_latest_label_and_the_very_bytes_that_were_reviewed() {
+    use ReviewLabel::{All, Hem, Other};
+    let station = Station::new();
+    station.cell("1", Kind::Blast, Picture::InTheFolder, &[]).await;
+    let confirmed = station.cell("1", Kind::Blast, Picture::InTheFolder, &[All]).await;
+    let corrected = station.cell("2", Kind::Normal, Picture::InTheFolder, &[All, Hem]).await;
+    station.cell("3", Kind::Blast, Picture::Kept, &[All]).await;
+    let gone = station.cell("4", Kind::Blast, Picture::Gone, &[All]).await;
+    let changed = station.cell("5", Kind::Blast, Picture::Changed, &[All]).await;
+    let neither = station.cell("6", Kind::Blast, Picture::InTheFolder, &[Hem, Other]).await;
+    // While leukd is at work on it.
+    let dataset = Dataset::read(&station.state, &Preprocessing::default()).unwrap();
+    let mut cells: Vec<_> =
+        dataset.cells.iter().map(|cell| (cell.subject.as_str(), cell.label)).collect();
+    cells.sort_unstable();
+    assert_eq!(cells, [("1", 0), ("2", 1), ("3", 0)]);
+    for name in [confirmed, corrected] {
+        assert!(dataset.cells.iter().any(|cell| cell.name == name), "{name}");
+    }
+    let why = |name: &str| {
+        let found = dataset.broken.iter().find(|broken| broken.path.ends_with(name));
+        found.unwrap_or_else(|| panic!("{name}: {:?}", dataset.broken)).reason.clone()
+    };
+    assert!(why(&gone).contains("journal.keep_images"), "{}", why(&gone));
+    assert!(why(&changed).contains("other bytes"), "{}", why(&changed));
+    assert!(why(&neither).contains("of neither class"), "{}", why(&neither));
+    assert_eq!(dataset.broken.len(), 3);
+}
+
+#[tokio::test]
+async fn one_command_trains_on_what_people_reviewed() {
+    let station = Station::new();
+    for (subject, kind, label) in [
+        ("1", Kind::Blast, ReviewLabel::All),
+        ("2", Kind::Blast, ReviewLabel::All),
+        ("3", Kind::Blast, ReviewLabel::All),
+        ("11", Kind::Normal, ReviewLabel::Hem),
+        ("12", Kind::Normal, ReviewLabel::Hem),
+        ("13", Kind::Normal, ReviewLabel::Hem),
+    ] {
+        for cell in 0..6 {
+            let picture = if cell % 2 == 0 { Picture::Kept } else { Picture::InTheFolder };
+            station.cell(subject, kind, picture, &[label]).await;
+        }
+    }
+    let out = station.state.join("../run");
+    let trained = train(
+        &[&["--about-data", "reviewed cells"][..], &crate::whole::NARROW, &["--from-journal"]]
+            .concat(),
+        &[&station.state, Path::new("--out"), &out],
+    );
+    assert!(trained.status.success(), "{}", said(&trained));
+    let split = std::fs::read_to_string(out.join("split.csv")).unwrap();
+    // The header, and every cell on one of the sides.
+    assert_eq!(split.lines().count(), 37, "{split}");
+    assert!(out.join("model.onnx").is_file());
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("journal.sqlite"), b"SQLite format 3\0, but no more").unwrap();
+    let ended = train(&["inspect"], &[dir.path()]);
+    assert!(!ended.status.success());
+    assert!(said(&ended).contains("journal.sqlite"), "{}", said(&ended));
+}
