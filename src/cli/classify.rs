@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use image::RgbImage;
+
 use super::error::CliError;
 use super::images::{files, in_order, read_limited};
 use super::output::{Output, remark};
@@ -12,8 +14,8 @@ use crate::cell::name::NamePattern;
 use crate::clock::{Clock, timestamp};
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
-use crate::model::serving::Model;
-use crate::pipeline::{examine, explain};
+use crate::model::serving::{Model, Seen};
+use crate::pipeline::{Explained, examine_and};
 use crate::result::{
     CapturePath, Decision, Digest, Finding, RESEARCH_USE_ONLY, Record, Source, Timings,
 };
@@ -69,10 +71,9 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     let out = Output::new();
     let mut rejected = 0_usize;
     let classify = |file: &Path| {
-        let result = classify(file, &model, &limits, &names);
-        let is_judged = result.decision() != proto::Decision::Rejected;
-        let mapped = match &args.heatmap {
-            Some(folder) if is_judged => write_map(folder, file, &model, &limits),
+        let (result, map) = classify(file, &model, &limits, &names, args.heatmap.is_some());
+        let mapped = match (&args.heatmap, map) {
+            (Some(folder), Some(map)) => write_map(folder, file, &map),
             _ => Ok(()),
         };
         (result, mapped)
@@ -109,13 +110,9 @@ fn prepare(folder: &Path, files: &[PathBuf], model: &Model) -> Result<(), CliErr
 }
 
 /// Writes one image's heat map.
-fn write_map(folder: &Path, file: &Path, model: &Model, limits: &Limits) -> Result<(), CliError> {
+fn write_map(folder: &Path, file: &Path, explained: &Explained) -> Result<(), CliError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let data = |message: String| CliError::Data(format!("{}: {message}", file.display()));
-    let bytes = read_limited(file, limits.max_bytes).map_err(|reason| data(reason.message))?;
-    let explained =
-        explain(&bytes, model, limits, true).map_err(|error| data(error.to_string()))?;
-    let numbers = json::line(&convert::heat_map(&explained))?;
+    let numbers = json::line(&convert::heat_map(explained))?;
     let write = |ending: &str, bytes: &[u8]| {
         fs_err::write(folder.join(format!("{name}.heatmap.{ending}")), bytes)
             .map_err(|error| CliError::Io(error.to_string()))
@@ -124,15 +121,24 @@ fn write_map(folder: &Path, file: &Path, model: &Model, limits: &Limits) -> Resu
     write("png", explained.overlay.as_deref().unwrap_or_default())
 }
 
-/// One file's result, as the daemon would give it, without a place in a journal.
-fn classify(file: &Path, model: &Model, limits: &Limits, names: &NamePattern) -> proto::Result {
+/// One file's result, as the daemon would give it, without a place in a journal; and its heat map, if `mapped` asks for one.
+fn classify(
+    file: &Path,
+    model: &Model,
+    limits: &Limits,
+    names: &NamePattern,
+    mapped: bool,
+) -> (proto::Result, Option<Explained>) {
     let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let ids = names.ids(&name);
     let read = read_limited(file, limits.max_bytes);
-    let examined = read
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(|bytes| examine(bytes, model, limits).map_err(|error| error.reason()));
+    let examined = read.as_ref().map_err(Clone::clone).and_then(|bytes| {
+        let map = |picture: &RgbImage, seen: &Seen| {
+            // The head was looked at before the first file.
+            mapped.then(|| Explained::of(model, picture, seen, true).ok()).flatten()
+        };
+        examine_and(bytes, model, limits, map).map_err(|error| error.reason())
+    });
     let bytes = read.as_deref().unwrap_or_default();
     let source = Source::Folder(CapturePath {
         folder: file
@@ -159,18 +165,21 @@ fn classify(file: &Path, model: &Model, limits: &Limits, names: &NamePattern) ->
         classified_at: now,
         timings: Timings::default(),
     };
-    let finding = match examined {
-        Ok(examined) => Finding {
-            label: Some(examined.judgement.label),
-            probabilities: examined.probabilities,
-            decision: examined.judgement.decision,
-            reasons: examined.judgement.reasons,
-            quality_flags: examined.quality_flags,
-            model: Some(model.reference()),
-            timings: examined.timings,
-            ..blank
-        },
-        Err(reason) => Finding { reasons: vec![reason], ..blank },
+    let (finding, map) = match examined {
+        Ok((examined, map)) => {
+            let finding = Finding {
+                label: Some(examined.judgement.label),
+                probabilities: examined.probabilities,
+                decision: examined.judgement.decision,
+                reasons: examined.judgement.reasons,
+                quality_flags: examined.quality_flags,
+                model: Some(model.reference()),
+                timings: examined.timings,
+                ..blank
+            };
+            (finding, map)
+        }
+        Err(reason) => (Finding { reasons: vec![reason], ..blank }, None),
     };
-    convert::result(&Record { sequence: 0, supersedes: None, finding }, "")
+    (convert::result(&Record { sequence: 0, supersedes: None, finding }, ""), map)
 }

@@ -3,8 +3,10 @@
 
 use std::time::Instant;
 
+use image::RgbImage;
+
 use crate::cell::{Fault, Limits, Scratch, quality};
-use crate::model::serving::{Judgement, Model, ModelError};
+use crate::model::serving::{Judgement, Model, ModelError, Seen};
 use crate::result::{ClassProbability, Reason, Timings};
 
 /// What the model and the quality measures say of one picture.
@@ -48,15 +50,29 @@ impl ExamineError {
 /// [`ExamineError::Image`] when the bytes are no complete picture within `limits`,
 /// [`ExamineError::Model`] when the network gives no finite output.
 pub fn examine(bytes: &[u8], model: &Model, limits: &Limits) -> Result<Examined, ExamineError> {
-    Scratch::with(|scratch| examine_in(scratch, bytes, model, limits))
+    examine_and(bytes, model, limits, |_, _| ()).map(|(examined, ())| examined)
 }
 
-fn examine_in(
+/// The same, and what `also` makes of the picture and of what the network saw in it, without another run.
+///
+/// # Errors
+/// As [`examine`].
+pub fn examine_and<T>(
+    bytes: &[u8],
+    model: &Model,
+    limits: &Limits,
+    also: impl FnOnce(&RgbImage, &Seen) -> T,
+) -> Result<(Examined, T), ExamineError> {
+    Scratch::with(|scratch| examine_in(scratch, bytes, model, limits, also))
+}
+
+fn examine_in<T>(
     scratch: &mut Scratch,
     bytes: &[u8],
     model: &Model,
     limits: &Limits,
-) -> Result<Examined, ExamineError> {
+    also: impl FnOnce(&RgbImage, &Seen) -> T,
+) -> Result<(Examined, T), ExamineError> {
     let started = Instant::now();
     let picture = scratch.decode(bytes, limits)?;
     let quality = quality::assess(&picture);
@@ -66,10 +82,11 @@ fn examine_in(
     let seen = model.look(&tensor)?;
     let inferred = Instant::now();
     let doubts = model.doubts(&picture, &seen);
+    let also = also(&picture, &seen);
     scratch.take_back(picture, tensor);
     let probabilities = model.probabilities(&seen.logits);
     let judgement = model.judge(&probabilities).doubted(doubts);
-    Ok(Examined {
+    let examined = Examined {
         probabilities: model
             .manifest()
             .labels
@@ -85,7 +102,8 @@ fn examine_in(
             infer_us: micros(prepared, inferred),
             ..Timings::default()
         },
-    })
+    };
+    Ok((examined, also))
 }
 
 /// Whole microseconds from `from` to `to`.

@@ -4,13 +4,15 @@ use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
 
+use image::RgbImage;
+
 use super::Pipeline;
 use crate::cell::{Fault, Limits, decode, overlay, synthetic};
 use crate::ingest::open_capture;
 use crate::model::head::NoHead;
 use crate::model::heatmap::HeatMap;
 use crate::model::pool::{Lane, PoolError};
-use crate::model::serving::{Model, ModelError};
+use crate::model::serving::{Model, ModelError, Seen};
 use crate::result::{CapturePath, Digest, ModelRef, Record, Source};
 
 /// A heat map with the picture that it belongs to.
@@ -134,14 +136,29 @@ pub fn explain(
     let picture = decode(bytes, limits)?;
     let input = model.manifest().preprocessing.tensor(&picture)?;
     let seen = model.look(&input)?;
-    let (width, height) = picture.dimensions();
-    let map = HeatMap::of(model, &seen, width, height)?;
-    let drawn = with_overlay.then(|| {
-        let drawn =
-            overlay::overlay(&picture, &map.contributions, map.rows, map.columns, map.placement);
-        synthetic::png(&drawn)
-    });
-    Ok(Explained { map, model: model.reference(), width, height, overlay: drawn })
+    Ok(Explained::of(model, &picture, &seen, with_overlay)?)
+}
+
+impl Explained {
+    /// The heat map of what `model` has just seen in `picture`.
+    ///
+    /// # Errors
+    /// [`NoHead`] where the network's head is none that leukd knows.
+    pub fn of(
+        model: &Model,
+        picture: &RgbImage,
+        seen: &Seen,
+        with_overlay: bool,
+    ) -> Result<Self, NoHead> {
+        let (width, height) = picture.dimensions();
+        let map = HeatMap::of(model, seen, width, height)?;
+        let overlay = with_overlay.then(|| {
+            let drawn =
+                overlay::overlay(picture, &map.contributions, map.rows, map.columns, map.placement);
+            synthetic::png(&drawn)
+        });
+        Ok(Self { map, model: model.reference(), width, height, overlay })
+    }
 }
 
 /// The file's bytes, as far as a capture may have them.

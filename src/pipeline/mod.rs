@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-pub use examine::{ExamineError, Examined, examine};
+pub use examine::{ExamineError, Examined, examine, examine_and};
 pub use explain::{ExplainError, Explained, explain};
-pub use request::{RequestError, RequestImage};
+pub use request::{Classified, RequestError, RequestImage};
 pub use trial::{TRIAL, Trial};
 
 use crate::cell::Limits;

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use image::RgbImage;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::examine::{ExamineError, examine, micros};
+use super::examine::{ExamineError, examine_and, micros};
+use super::explain::{Explained, explain};
 use super::{Known, Pipeline, told};
 use crate::cell::Fault;
 use crate::journal::JournalError;
 use crate::journal::types::{Committed, Entry};
 use crate::model::pool::{Lane, PoolError};
-use crate::model::serving::ModelError;
+use crate::model::serving::{ModelError, Seen};
 use crate::result::{CellIds, Digest, Finding, Source, Timings};
 
 /// One image that a client sent.
@@ -26,8 +28,19 @@ pub struct RequestImage {
     pub peer: String,
     /// What the client calls this request.
     pub request_id: String,
+    /// A heat map is asked for too.
+    pub heat_map: bool,
     /// Who the client is: see [`Source::Rpc`]; empty where nobody knows.
     pub client: String,
+}
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub struct Classified {
+    /// The stored result.
+    pub committed: Committed,
+    /// The heat map, where one was asked for and leukd knows the network's head.
+    pub heat_map: Option<Explained>,
 }
 
 /// Why a request has no result.
@@ -84,8 +97,8 @@ fn begin(image: &RequestImage) -> (Uuid, Span) {
 }
 
 enum Outcome {
-    Known(Committed),
-    New(Box<Finding>),
+    Known(Committed, Option<Explained>),
+    New(Box<Finding>, Option<Explained>),
 }
 
 impl Pipeline {
@@ -93,7 +106,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// See [`RequestError`]. Nothing is stored when there is an error.
-    pub async fn classify(&self, image: RequestImage) -> Result<Committed, RequestError> {
+    pub async fn classify(&self, image: RequestImage) -> Result<Classified, RequestError> {
         let (result_id, span) = begin(&image);
         self.classify_once(Arc::new(image), result_id).instrument(span).await
     }
@@ -103,7 +116,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// See [`RequestError`]; never `Busy`.
-    pub async fn classify_in_turn(&self, image: RequestImage) -> Result<Committed, RequestError> {
+    pub async fn classify_in_turn(&self, image: RequestImage) -> Result<Classified, RequestError> {
         let (result_id, span) = begin(&image);
         self.in_turn(Arc::new(image), result_id).instrument(span).await
     }
@@ -112,7 +125,7 @@ impl Pipeline {
         &self,
         image: Arc<RequestImage>,
         result_id: Uuid,
-    ) -> Result<Committed, RequestError> {
+    ) -> Result<Classified, RequestError> {
         loop {
             // Streams leave half of the places to single requests.
             let pool = self.0.pool.status();
@@ -131,7 +144,7 @@ impl Pipeline {
         &self,
         image: Arc<RequestImage>,
         result_id: Uuid,
-    ) -> Result<Committed, RequestError> {
+    ) -> Result<Classified, RequestError> {
         let parts = &self.0;
         let size = image.bytes.len() as u64;
         if size > parts.max_request_bytes {
@@ -153,11 +166,18 @@ impl Pipeline {
                 if let Some(record) =
                     journal.known_request(&sha256, &image.ids, &reference.digest)?
                 {
-                    return Ok(Outcome::Known(Committed::Known(record)));
+                    let _turn = journal.marks().share();
+                    // The very model, which this once looks again. Without a map the stored result is all there is.
+                    let map = || explain(&image.bytes, &model, &limits, false).ok();
+                    let map = image.heat_map.then(map).flatten();
+                    return Ok(Outcome::Known(Committed::Known(record), map));
                 }
                 let _turn = journal.marks().share();
-                let examined = tracing::debug_span!("examine")
-                    .in_scope(|| examine(&image.bytes, &model, &limits))
+                let map = |picture: &RgbImage, seen: &Seen| {
+                    image.heat_map.then(|| Explained::of(&model, picture, seen, false).ok())
+                };
+                let (examined, map) = tracing::debug_span!("examine")
+                    .in_scope(|| examine_and(&image.bytes, &model, &limits, map))
                     .map_err(|error| match error {
                         ExamineError::Image(fault) => RequestError::Image(fault),
                         ExamineError::Model(error) => RequestError::Model(error),
@@ -178,12 +198,14 @@ impl Pipeline {
                 let timings = Timings { queue_us, ..Timings::default() };
                 let finding = known.classified(examined, reference, timings, clock.wall());
                 told(&finding);
-                Ok(Outcome::New(Box::new(finding)))
+                Ok(Outcome::New(Box::new(finding), map.flatten()))
             })
             .await??;
-        let committed = match outcome {
-            Outcome::Known(known) => known,
-            Outcome::New(finding) => self.commit(Entry::Request { finding: *finding }).await?,
+        let (committed, heat_map) = match outcome {
+            Outcome::Known(known, map) => (known, map),
+            Outcome::New(finding, map) => {
+                (self.commit(Entry::Request { finding: *finding }).await?, map)
+            }
         };
         let record = committed.record();
         tracing::debug!(
@@ -192,6 +214,6 @@ impl Pipeline {
             stored_as = record.finding.result_id,
             "stored"
         );
-        Ok(committed)
+        Ok(Classified { committed, heat_map })
     }
 }

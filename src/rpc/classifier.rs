@@ -12,7 +12,7 @@ use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
 use super::{Context, convert, oversize, status, trace};
 use crate::journal::types::Committed;
-use crate::pipeline::{RequestError, RequestImage};
+use crate::pipeline::{Classified, RequestError, RequestImage};
 use crate::result::CellIds;
 
 /// The longest specimen, slide, capture or request id, in bytes.
@@ -40,8 +40,8 @@ impl Classifier for ClassifierService {
         let span = trace::span("Classify", request.metadata());
         let image = image(request.into_inner(), caller)?;
         let classified = self.0.pipeline.classify(image).instrument(span).await;
-        let committed = classified.map_err(|error| status::request(&error))?;
-        Ok(Response::new(response(&committed, self.0.journal.epoch())))
+        let classified = classified.map_err(|error| status::request(&error))?;
+        Ok(Response::new(response(&classified, self.0.journal.epoch())))
     }
 
     async fn classify_stream(
@@ -90,7 +90,7 @@ async fn item(
     let answered = match image(request, caller) {
         Err(status) => Err(status),
         Ok(image) => match context.pipeline.classify_in_turn(image).await {
-            Ok(committed) => Ok(response(&committed, context.journal.epoch())),
+            Ok(classified) => Ok(response(&classified, context.journal.epoch())),
             Err(RequestError::Stopped) => return Err(status::stopping()),
             Err(error) => Err(status::request(&error)),
         },
@@ -106,10 +106,12 @@ async fn item(
     Ok(proto::ClassifyStreamResponse { index, request_id, outcome: Some(outcome) })
 }
 
-fn response(committed: &Committed, epoch: &str) -> proto::ClassifyResponse {
+fn response(classified: &Classified, epoch: &str) -> proto::ClassifyResponse {
+    let committed = &classified.committed;
     proto::ClassifyResponse {
         result: Some(convert::result(committed.record(), epoch)),
         reused: matches!(committed, Committed::Known(_)),
+        heat_map: classified.heat_map.as_ref().map(convert::heat_map),
     }
 }
 
@@ -132,6 +134,7 @@ fn image(request: proto::ClassifyRequest, caller: Caller) -> Result<RequestImage
         ids: CellIds { specimen: request.specimen, slide: request.slide, cell: request.capture },
         peer: caller.peer,
         request_id: request.request_id,
+        heat_map: request.heat_map,
         client: caller.identity,
     })
 }

@@ -54,6 +54,7 @@ async fn a_classified_image_is_durable_before_it_is_answered() {
             slide: "7".to_owned(),
             capture: seed.to_string(),
             request_id: format!("order {seed}"),
+            heat_map: false,
         };
         let answer = harness.classifier().classify(sent.clone()).await.unwrap().into_inner();
         let result = answer.result.unwrap();
@@ -82,6 +83,7 @@ async fn a_retry_is_answered_with_the_stored_result() {
         slide: "1".to_owned(),
         capture: "c".to_owned(),
         request_id: "first".to_owned(),
+        heat_map: false,
     };
     let first = harness.classifier().classify(sent.clone()).await.unwrap().into_inner();
     assert!(!first.reused);

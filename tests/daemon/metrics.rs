@@ -254,6 +254,7 @@ async fn no_label_tells_of_files_specimens_or_clients() {
         slide: "SLIDE-4712".to_owned(),
         capture: "CAPTURE-4713".to_owned(),
         request_id: "ORDER-4714".to_owned(),
+        heat_map: true,
     };
     harness.classifier().classify(request).await.unwrap();
     let page = get(address, "/metrics").await.body;

@@ -6,8 +6,15 @@ use crate::ready::{all_once, resident};
 use crate::support::process::{Process, serve_command};
 use crate::support::{ALL, Folders, cell_of, in_time, until};
 
-/// What memory may grow by after the warm-up: less than a fifth of one model.
+/// What memory may grow by from one stretch of reloads to another, 140 reloads later: less than a fifth of one model.
 const GROWTH: u64 = 8 << 20;
+
+/// Not the most: whether a capture still holds the model before when memory is read is chance, and worth 40 MB.
+fn median(bytes: &[u64]) -> u64 {
+    let mut sorted = bytes.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_reloads_leave_memory_flat() {
@@ -23,8 +30,7 @@ async fn two_hundred_reloads_leave_memory_flat() {
     let process = Process::spawn(command);
     let mut control = process.control().await;
     until("a model", async || control.get_model(proto::GetModelRequest {}).await.ok()).await;
-    let mut warm = 0;
-    let mut most = 0;
+    let mut held = Vec::new();
     for number in 0..200_u64 {
         let file = ["0.onnx", "1.onnx"][usize::from(number.is_multiple_of(2))].to_owned();
         let reload = control.reload_model(proto::ReloadModelRequest { file });
@@ -33,12 +39,10 @@ async fn two_hundred_reloads_leave_memory_flat() {
         if number.is_multiple_of(10) {
             folders.drop_capture(&format!("{number}.bmp"), &cell_of(ALL, number));
         }
-        match number {
-            0..20 => warm = warm.max(resident(&process)),
-            _ => most = most.max(resident(&process)),
-        }
+        held.push(resident(&process));
     }
-    println!("{} MB after 20 reloads at the most, {} MB after 200", warm >> 20, most >> 20);
-    assert!(most < warm + GROWTH, "from {warm} to {most} bytes");
+    let (early, late) = (median(&held[20..60]), median(&held[160..]));
+    println!("{} MB about the 40th reload, {} MB about the 180th", early >> 20, late >> 20);
+    assert!(late < early + GROWTH, "from {early} to {late} bytes: {held:?}");
     all_once(&process, 20).await;
 }

@@ -17,6 +17,7 @@ use leukd::model::onnx::ModelProto;
 use leukd::model::serving::Model;
 use leukd::model::testing;
 use leukd::pipeline::explain;
+use leukd::rpc::proto::classify_stream_response::Outcome;
 use leukd::rpc::proto::explainer_client::ExplainerClient;
 use leukd::rpc::proto::get_heat_map_request::By;
 use leukd::rpc::proto::{ClassifyRequest, GetHeatMapRequest, ReloadModelRequest};
@@ -271,6 +272,32 @@ async fn a_requests_map_takes_the_image_again_and_what_has_no_map_says_why() {
     let swapped =
         explainer.get_heat_map(GetHeatMapRequest { by, image, overlay: false }).await.unwrap_err();
     assert_eq!((swapped.code(), &*reason(&swapped)), (Code::FailedPrecondition, "OTHER_MODEL"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_answered_with_its_map_when_it_asks_for_one() {
+    let harness = Harness::start().await;
+    let asked =
+        |heat_map| ClassifyRequest { image: cell_of(ALL, 5), heat_map, ..Default::default() };
+    let mut client = harness.classifier();
+    let first = client.classify(asked(true)).await.unwrap().into_inner();
+    let (result, map) = (first.result.unwrap(), first.heat_map.unwrap());
+    assert_eq!(map.model, result.model);
+    let all = 1.0 / (1.0 + (-map.difference).exp());
+    assert!((all - support::probability(&result, "all")).abs() < 1e-4);
+    // A result that is there already has the same map, and nobody gets one who did not ask.
+    let again = client.classify(asked(true)).await.unwrap().into_inner();
+    assert!(again.reused);
+    assert_eq!(again.heat_map.as_ref(), Some(&map));
+    assert!(client.classify(asked(false)).await.unwrap().into_inner().heat_map.is_none());
+    // Nothing else says otherwise: the Explainer's is the same.
+    let by = GetHeatMapRequest { image: cell_of(ALL, 5), ..by_sequence(result.sequence) };
+    let explained = ExplainerClient::new(harness.channel()).get_heat_map(by).await.unwrap();
+    assert_eq!(explained.into_inner().heat_map, Some(map));
+    for answer in harness.classify_requests(vec![asked(true), asked(false)]).await.unwrap() {
+        let Some(Outcome::Classified(classified)) = answer.outcome else { panic!("{answer:?}") };
+        assert_eq!(classified.heat_map.is_some(), answer.index == 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,7 +130,7 @@ async fn a_reviewed_cell_has_its_latest_label_and_the_very_bytes_that_were_revie
     let changed = station.cell("5", Kind::Blast, Picture::Changed, &[All]).await;
     let neither = station.cell("6", Kind::Blast, Picture::InTheFolder, &[Hem, Other]).await;
     // While leukd is at work on it.
-    let dataset = Dataset::read(&station.state, &Preprocessing::default()).unwrap();
+    let dataset = Dataset::read(&station.state, &Preprocessing::b3()).unwrap();
     let mut cells: Vec<_> =
         dataset.cells.iter().map(|cell| (cell.subject.as_str(), cell.label)).collect();
     cells.sort_unstable();

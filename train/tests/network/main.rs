@@ -6,7 +6,6 @@
 mod support;
 
 mod export;
-mod fit;
 mod init;
 mod kernels;
 #[cfg(any(feature = "cuda", feature = "vulkan"))]

@@ -1,8 +1,13 @@
 //! The training loop: what it keeps, how it goes on, how it ends.
+//!
+//! A program of its own: weights begin as the one random generator of the process has them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
 
 use std::path::Path;
 
-use crate::support::{narrow, split};
 use burn::tensor::Device;
 use leukd::model::bundle::Bundle;
 use leukd::model::manifest::Precision;
@@ -14,6 +19,7 @@ use leukd_train::fit::{
     Stop, fit,
 };
 use leukd_train::recipe::{Kept, Recipe};
+use support::{narrow, split};
 
 /// Asks to stop after so many steps.
 struct After {
