@@ -26,3 +26,4 @@ pub mod specimen;
 pub mod systemd;
 pub mod telemetry;
 pub mod told;
+pub mod whole;

@@ -1,7 +1,7 @@
 //! Adds to the access file and takes away. Whatever else stands there, remarks too, stays as it is.
 
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::kept;
 use super::rules::{Rules, check_name};
 use super::token::TokenHash;
 use crate::result::Timestamp;
+use crate::whole;
 
 /// Mode of a file that is made anew: its owner writes, its group (leukd's) reads.
 const MODE: u32 = 0o640;
@@ -162,22 +163,20 @@ fn edit(
     Rules::parse(after.as_bytes()).map_err(content)?;
     // Through links, so that the file that is meant is replaced and not the link to it.
     let target = if before.is_some() { file.canonicalize().map_err(io)? } else { file.to_owned() };
-    let beside = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut new = tempfile::NamedTempFile::new_in(beside.unwrap_or(folder)).map_err(io)?;
-    new.write_all(after.as_bytes()).map_err(io)?;
     let mode = before.as_ref().map_or(MODE, |(_, metadata)| metadata.mode() & 0o7777);
-    let permissions = std::fs::Permissions::from_mode(mode);
-    new.as_file().set_permissions(permissions).map_err(io)?;
-    if let Some((_, metadata)) = &before {
-        std::os::unix::fs::fchown(new.as_file(), Some(metadata.uid()), Some(metadata.gid()))
-            .map_err(io)?;
-    } else if let Missing::Make { group } = missing {
-        // Without the right to it the file stays the caller's own, who is told that leukd must be able to read it.
-        let _ = std::os::unix::fs::fchown(new.as_file(), None, group);
-    }
-    new.as_file().sync_all().map_err(io)?;
-    new.persist(&target).map_err(|error| io(error.error))?;
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+    whole::write(&target, mode, |new| {
+        new.write_all(after.as_bytes())?;
+        if let Some((_, metadata)) = &before {
+            std::os::unix::fs::fchown(&*new, Some(metadata.uid()), Some(metadata.gid()))
+        } else {
+            if let Missing::Make { group } = missing {
+                // Without the right to it the file stays the caller's own, who is told that leukd must be able to read it.
+                let _ = std::os::unix::fs::fchown(&*new, None, group);
+            }
+            Ok(())
+        }
+    })
+    .map_err(io)
 }
 
 /// How long somebody waits for another who edits the same file.

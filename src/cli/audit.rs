@@ -11,6 +11,7 @@ use super::state::{StateArgs, failed};
 use crate::journal::JournalError;
 use crate::journal::audit::{AuditHead, ExportedChain, Sealed, Verified, verify};
 use crate::result::RESEARCH_USE_ONLY;
+use crate::whole;
 
 /// Verify, export or show the audit chain
 ///
@@ -151,6 +152,12 @@ enum Trouble {
     Write(std::io::Error),
 }
 
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
 impl From<JournalError> for Trouble {
     fn from(error: JournalError) -> Self {
         Self::Journal(error)
@@ -167,16 +174,13 @@ fn export(state: &StateArgs, from: u64, to: u64, output: Option<&Path>) -> Resul
             },
         );
     };
-    let io = |error: &std::io::Error| CliError::Io(format!("{}: {error}", path.display()));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
-        .map_err(|error| io(&error))?;
-    write(&chain, from, to, &mut BufWriter::new(&mut file)).map_err(|trouble| match trouble {
+    // Whoever may not read the chain itself may not read what was exported of it.
+    let written =
+        whole::write(path, 0o600, |file| write(&chain, from, to, &mut BufWriter::new(file)));
+    written.map_err(|trouble| match trouble {
         Trouble::Journal(error) => failed(&error),
-        Trouble::Write(error) => io(&error),
-    })?;
-    file.as_file().sync_all().map_err(|error| io(&error))?;
-    file.persist(path).map(drop).map_err(|error| io(&error.error))
+        Trouble::Write(error) => CliError::Io(format!("{}: {error}", path.display())),
+    })
 }
 
 fn write(chain: &ExportedChain, from: u64, to: u64, out: &mut impl Write) -> Result<(), Trouble> {

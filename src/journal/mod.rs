@@ -67,6 +67,7 @@ mod error;
 mod event;
 pub mod filter;
 mod follow;
+pub mod images;
 mod intake;
 mod lock;
 mod measured;

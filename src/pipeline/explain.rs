@@ -1,7 +1,6 @@
 //! Where in the picture a stored result came from: the picture once more through the model that gave it.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -109,7 +108,10 @@ impl Pipeline {
                         record.finding.sha256.and_then(|digest| pipeline.images().get(&digest));
                     match (kept, source) {
                         (Some(kept), _) => (kept, "the kept image".to_owned()),
-                        (None, Source::Folder(path)) => (read(path, &limits)?, path.to_string()),
+                        (None, Source::Folder(path)) => {
+                            let gone = |error: io::Error| ExplainError::Gone(error.to_string());
+                            (read(path, &limits).map_err(gone)?, path.to_string())
+                        }
                         (None, Source::Rpc { .. }) => return Err(ExplainError::NotKept(sequence)),
                     }
                 }
@@ -162,11 +164,9 @@ impl Explained {
 }
 
 /// The file's bytes, as far as a capture may have them.
-fn read(path: &CapturePath, limits: &Limits) -> Result<Vec<u8>, ExplainError> {
-    let gone = |error: std::io::Error| ExplainError::Gone(error.to_string());
-    let file: File = open_capture(path).map_err(gone)?;
+pub(super) fn read(path: &CapturePath, limits: &Limits) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than is allowed is told by the decoder.
-    file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(gone)?;
+    open_capture(path)?.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -6,7 +6,6 @@
 mod examine;
 mod explain;
 mod folder;
-pub mod images;
 mod request;
 mod trial;
 
@@ -23,6 +22,7 @@ use crate::cell::Limits;
 use crate::cell::name::NamePattern;
 use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
+use crate::journal::images::Images;
 use crate::journal::types::{Committed, Entry};
 use crate::journal::{Journal, JournalError};
 use crate::model::pool::Pool;
@@ -51,7 +51,7 @@ pub struct Parts {
     /// The clock.
     pub clock: Clock,
     /// The images that are kept.
-    pub images: images::Images,
+    pub images: Images,
     /// Tries captures that were in hand at several deaths of the process. None: they are rejected untried.
     pub trial: Option<Trial>,
 }
@@ -75,7 +75,7 @@ impl Pipeline {
 
     /// The images that are kept.
     #[must_use]
-    pub fn images(&self) -> &images::Images {
+    pub fn images(&self) -> &Images {
         &self.0.images
     }
 
@@ -84,7 +84,7 @@ impl Pipeline {
         if let (Some(digest), Source::Folder(path)) =
             (&record.finding.sha256, &record.finding.source)
         {
-            self.0.images.reviewed(digest, path, self.0.limits.max_bytes);
+            self.0.images.reviewed(digest, || explain::read(path, &self.0.limits));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use leukd::config::settings::KeepImages;
 use leukd::config::units::Bytes;
-use leukd::pipeline::images::place;
+use leukd::journal::images::place;
 use leukd::rpc::proto::explainer_client::ExplainerClient;
 use leukd::rpc::proto::get_heat_map_request::By;
 use leukd::rpc::proto::submit_review_request::Of;

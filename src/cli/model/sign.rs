@@ -15,6 +15,7 @@ use crate::model::file::{BundleFile, signature_path};
 use crate::model::gate::Limits;
 use crate::model::serving::Model;
 use crate::model::trust::{Provenance, Seal, TrustedKey};
+use crate::whole;
 
 /// Sign a bundle, so that daemons that trust the key may serve it
 ///
@@ -104,13 +105,6 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::Io(format!("{} cannot be written: {error}", path.display()))
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
     // The daemon's user reads it too.
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut new = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
-    std::io::Write::write_all(&mut new, bytes).map_err(failed)?;
-    new.as_file().sync_all().map_err(failed)?;
-    new.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    whole::write(path, 0o644, |file| std::io::Write::write_all(file, bytes)).map_err(failed)
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use leukd::journal::{self, FILE, ReviewedCell};
-use leukd::pipeline::images;
+use leukd::journal::{self, FILE, ReviewedCell, images};
 use leukd::review::ReviewLabel;
 
 use super::read::Found;

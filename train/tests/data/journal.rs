@@ -7,9 +7,9 @@ use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::clock::Clock;
 use leukd::config::settings::KeepImages;
+use leukd::journal::images::Images;
 use leukd::journal::types::{Entry, FileStamp};
 use leukd::journal::{Journal, Lookup, NewReview, Options};
-use leukd::pipeline::images::Images;
 use leukd::result::{
     CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Source, Timestamp,
     Timings,

@@ -6,17 +6,17 @@
 
 use std::collections::HashSet;
 use std::fs::Metadata;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::{Journal, JournalError};
 use crate::config::settings::KeepImages;
-use crate::ingest::open_capture;
-use crate::journal::{Journal, JournalError};
 use crate::measure::Counter;
-use crate::result::{CapturePath, Digest};
+use crate::result::Digest;
+use crate::whole;
 
 /// The images' folder in the state folder.
 const FOLDER: &str = "images";
@@ -50,8 +50,6 @@ enum NotKept {
     Full { held: u64, most: u64 },
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("the file holds other bytes than those that were reviewed")]
-    OtherBytes,
 }
 
 impl Images {
@@ -83,21 +81,20 @@ impl Images {
         }
     }
 
-    /// Keeps the image of a result that was reviewed, where those are kept and its file still holds its bytes, of which
-    /// there are at most `most_bytes`. Blocks.
-    pub fn reviewed(&self, digest: &Digest, path: &CapturePath, most_bytes: u64) {
+    /// Keeps the image of a result that was reviewed, where those are kept and it is not there yet: what `read` gives, if
+    /// those are the bytes. Blocks.
+    pub fn reviewed(&self, digest: &Digest, read: impl FnOnce() -> io::Result<Vec<u8>>) {
         if self.keep == KeepImages::None || place(&self.state, digest).exists() {
             return;
         }
-        let keep = || {
-            let mut bytes = Vec::new();
-            open_capture(path)?.take(most_bytes).read_to_end(&mut bytes)?;
-            if Digest::of(&bytes) != *digest {
-                return Err(NotKept::OtherBytes);
+        let kept = read().map_err(NotKept::Io).and_then(|bytes| {
+            if Digest::of(&bytes) == *digest {
+                self.write(digest, &bytes)
+            } else {
+                Err(io::Error::other("its file holds other bytes by now").into())
             }
-            self.write(digest, &bytes)
-        };
-        self.told(digest, keep());
+        });
+        self.told(digest, kept);
     }
 
     /// The image of these bytes, if it is kept and whole.
@@ -134,11 +131,7 @@ impl Images {
         let folder = target.parent().unwrap_or(&self.state);
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
         // Patients' cells: readable for leukd's own user and group, as the journal is.
-        let private = std::fs::Permissions::from_mode(0o640);
-        let mut new = tempfile::Builder::new().permissions(private).tempfile_in(folder)?;
-        new.write_all(bytes)?;
-        new.as_file().sync_data()?;
-        new.persist(&target).map_err(|error| error.error)?;
+        whole::write(&target, 0o640, |file| file.write_all(bytes))?;
         self.held.fetch_add(size, Ordering::Relaxed);
         Ok(())
     }
