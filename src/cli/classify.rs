@@ -154,6 +154,7 @@ fn classify(file: &Path, model: &Model, limits: &Limits, names: &NamePattern) ->
         decision: Decision::Rejected,
         reasons: Vec::new(),
         quality_flags: Vec::new(),
+        quality: None,
         model: None,
         captured_at: modified.map_or(now, timestamp),
         classified_at: now,
@@ -166,6 +167,7 @@ fn classify(file: &Path, model: &Model, limits: &Limits, names: &NamePattern) ->
             decision: examined.judgement.decision,
             reasons: examined.judgement.reasons,
             quality_flags: examined.quality_flags,
+            quality: Some(examined.quality),
             model: Some(model.reference()),
             timings: examined.timings,
             ..blank
