@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cell::Measures;
+
 /// Stands in the CLI's help, in `GetModel`, in reports and in every export.
 pub const RESEARCH_USE_ONLY: &str = "For Research Use Only. Not for use in diagnostic procedures.";
 
@@ -223,6 +225,25 @@ pub struct Timings {
     pub infer_us: u64,
 }
 
+/// What was measured of a picture. It says how the picture is, not what it shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Figures {
+    /// The picture's own figures; none where nothing in it is foreground.
+    pub measures: Option<Measures>,
+    /// How far the network's features lie from the training cells'; none where the model's bundle says nothing of those, or
+    /// nothing in the picture is foreground.
+    pub distance: Option<Distance>,
+}
+
+/// How far a capture lies from the cells that its model was trained on, to the network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distance {
+    /// Near 1 for a cell of theirs; 0 and above.
+    pub distance: f64,
+    /// The model's limit, above 0: a capture further away is doubted.
+    pub limit: f64,
+}
+
 /// A decision that the journal has not numbered yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -246,6 +267,8 @@ pub struct Finding {
     pub reasons: Vec<Reason>,
     /// Doubts about the image that did not change the decision.
     pub quality_flags: Vec<String>,
+    /// What was measured of the picture; none where it was rejected, and of results from before it was kept.
+    pub quality: Option<Figures>,
     /// Which model; none when no model saw it.
     pub model: Option<ModelRef>,
     /// The file's modification time, or the request's arrival.

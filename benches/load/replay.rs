@@ -104,6 +104,7 @@ fn entry(folder: &str, number: usize) -> Entry {
         decision: if sure { Decision::Hem } else { Decision::Review },
         reasons: if sure { Vec::new() } else { vec![Reason::new("low-confidence", message)] },
         quality_flags: Vec::new(),
+        quality: None,
         model: Some(ModelRef { id: "b3-80-interim".to_owned(), digest: "ab".repeat(32) }),
         captured_at: now,
         classified_at: now,

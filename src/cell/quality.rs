@@ -2,6 +2,8 @@
 
 use image::RgbImage;
 
+use super::measures::Measures;
+
 /// Up to this level in every channel a pixel counts as black: compression leaves some noise there, and a
 /// stained cell has hardly a pixel as dark (C-NMC: fewer than 1 in 100).
 pub const BLACK: u8 = 10;
@@ -53,16 +55,29 @@ pub fn assess(picture: &RgbImage) -> Quality {
     }
     let frame =
         if width < 3 || height < 3 { width * height } else { 2 * (width + height) - 4 } as u64;
+    let flags = flags(frame_px as f64 / frame as f64, foreground_px as f64, total_px);
+    Quality { flags, foreground_px, total_px }
+}
+
+/// The flags that [`assess`] gives, of a picture of `total_px` pixels that was measured already; none of it where it has no
+/// foreground.
+#[must_use]
+pub fn flags_of(measures: Option<&Measures>, total_px: u64) -> Vec<&'static str> {
+    measures.map_or_else(|| vec![EMPTY], |measures| flags(measures.frame, measures.area, total_px))
+}
+
+/// By the share of the outermost pixels that are foreground, the foreground's pixels, and all pixels.
+fn flags(frame: f64, foreground_px: f64, total_px: u64) -> Vec<&'static str> {
     let mut flags = Vec::new();
-    if frame_px * 2 >= frame {
+    if frame >= 0.5 {
         flags.push(BACKGROUND_NOT_BLACK);
-    } else if frame_px > 0 {
+    } else if frame > 0.0 {
         flags.push(TOUCHES_FRAME);
     }
-    if foreground_px * (HARDLY as u64) < total_px {
+    if foreground_px * (HARDLY as f64) < total_px as f64 {
         flags.push(EMPTY);
     }
-    Quality { flags, foreground_px, total_px }
+    flags
 }
 
 /// How many of the pixels, three samples each, are the cell's.
@@ -111,6 +126,20 @@ mod tests {
         fn blocks_count_what_pixels_count(samples in prop::collection::vec(8_u8..13, 0..400)) {
             let whole = &samples[..samples.len() / 3 * 3];
             prop_assert_eq!(foreground(whole), one_by_one(whole));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_measured_picture_gets_the_flags_of_an_assessed_one(
+            width in 1_u32..9, height in 1_u32..9, samples in prop::collection::vec(8_u8..13, 192)
+        ) {
+            let samples = samples[..(width * height * 3) as usize].to_vec();
+            let picture = RgbImage::from_raw(width, height, samples).unwrap();
+            let quality = assess(&picture);
+            let measures = Measures::of(&picture);
+            prop_assert_eq!(&quality.flags, &flags_of(measures.as_ref(), quality.total_px));
+            prop_assert_eq!(quality.foreground_px as f64, measures.map_or(0.0, |seen| seen.area));
         }
     }
 

@@ -160,6 +160,7 @@ fn classify(
         decision: Decision::Rejected,
         reasons: Vec::new(),
         quality_flags: Vec::new(),
+        quality: None,
         model: None,
         captured_at: modified.map_or(now, timestamp),
         classified_at: now,
@@ -173,6 +174,7 @@ fn classify(
                 decision: examined.judgement.decision,
                 reasons: examined.judgement.reasons,
                 quality_flags: examined.quality_flags,
+                quality: Some(examined.quality),
                 model: Some(model.reference()),
                 timings: examined.timings,
                 ..blank

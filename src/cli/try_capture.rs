@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use super::error::CliError;
 use super::output::Output;
-use crate::cell::{Fault, Limits, decode, quality};
+use crate::cell::{Fault, Limits, Measures, decode};
 
 /// Decode standard input and end; the daemon calls this
 #[derive(Debug, Clone, clap::Args)]
@@ -38,7 +38,7 @@ pub(super) fn run(args: &TryCaptureArgs) -> Result<(), CliError> {
         Limits { max_bytes: args.max_bytes, max_side: args.max_side, max_memory: args.max_memory };
     let _ = std::panic::catch_unwind(|| -> Result<(), Fault> {
         let picture = decode(&bytes, &limits)?;
-        let _ = std::hint::black_box(quality::assess(&picture));
+        let _ = std::hint::black_box(Measures::of(&picture));
         Ok(())
     });
     Ok(())

@@ -37,17 +37,27 @@ pub(super) fn open_auditor(file: &Path) -> Result<Connection, JournalError> {
     Ok(connection)
 }
 
-/// Gives the reader of an older journal empty tables in place of those that it has not. They are this connection's own.
+/// Gives the reader of an older journal empty tables in place of those that it has not, and NULL in place of columns. They
+/// are this connection's own.
 pub(super) fn stand_in(connection: &Connection) -> rusqlite::Result<()> {
     let mut missing = Vec::new();
     for table in TABLES {
-        let sql = "SELECT 1 FROM pragma_table_info(?1) LIMIT 1";
-        if !connection.prepare(sql)?.exists([table.name])? {
+        let there: Vec<String> = connection
+            .prepare("SELECT name FROM pragma_table_info(?1)")?
+            .query_map([table.name], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let lacks = |column: &&&str| !there.iter().any(|name| name == **column);
+        let lacking: String =
+            table.stored.iter().filter(lacks).map(|column| format!(", NULL AS {column}")).collect();
+        if there.is_empty() {
             missing.push(format!(
                 "CREATE TEMP TABLE {} ({});",
                 table.name,
                 table.stored.join(", ").replacen("sequence", "sequence INTEGER PRIMARY KEY", 1)
             ));
+        } else if !lacking.is_empty() {
+            let name = table.name;
+            missing.push(format!("CREATE TEMP VIEW {name} AS SELECT *{lacking} FROM main.{name};"));
         }
     }
     if missing.is_empty() {

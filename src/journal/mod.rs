@@ -72,6 +72,7 @@ mod intake;
 mod lock;
 mod measured;
 mod owed;
+mod quality_text;
 mod query;
 mod reader;
 pub mod recover;

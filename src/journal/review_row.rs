@@ -106,7 +106,7 @@ pub(super) fn insert(connection: &Connection, review: &Review) -> rusqlite::Resu
     connection
         .prepare_cached(&INSERT)?
         .execute(params_from_iter(values.iter().map(|value| ToSqlOutput::Borrowed(*value))))?;
-    Ok(content::digest(content::REVIEW, values.into_iter()))
+    Ok(content::digest(content::REVIEW, &values))
 }
 
 #[cfg(test)]

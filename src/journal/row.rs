@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::audit::{AuditHead, content};
+use super::quality_text;
 use super::types::{CaptureState, FileStamp};
 use crate::result::{
     CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Record, Source,
@@ -18,7 +19,7 @@ use crate::result::{
 pub(super) const COLUMNS: &str = "sequence, result_id, folder, path, peer, request_id, sha256, \
     size_bytes, specimen, slide, cell, label, classes, probabilities, decision, reasons, \
     quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us, read_us, \
-    decode_us, preprocess_us, infer_us, supersedes, client";
+    decode_us, preprocess_us, infer_us, supersedes, client, quality";
 
 /// The position of `path` among [`COLUMNS`], for a look before the whole row is read.
 pub(super) const PATH_COLUMN: usize = 3;
@@ -52,6 +53,12 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
                 .map_err(|problem: String| odd(14, &problem))?,
             reasons: json(row, 15)?,
             quality_flags: json(row, 16)?,
+            quality: match row.get_ref(28)?.as_str_or_null()? {
+                Some(text) => {
+                    Some(quality_text::read(text).ok_or_else(|| odd(28, "not ten figures"))?)
+                }
+                None => None,
+            },
             model,
             captured_at: Timestamp(row.get(19)?),
             classified_at: Timestamp(row.get(20)?),
@@ -66,8 +73,9 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
-/// Every column that is written once and never changes, in the order of its digest.
-pub(super) const STORED: [&str; 30] = [
+/// Every column that is written once and never changes, in the order of its digest. The last is younger than the others
+/// ([`content::Form`]).
+pub(super) const STORED: [&str; 31] = [
     "sequence",
     "result_id",
     "source",
@@ -98,6 +106,7 @@ pub(super) const STORED: [&str; 30] = [
     "preprocess_us",
     "infer_us",
     "supersedes",
+    "quality",
 ];
 
 pub(super) const fn text(text: &str) -> ValueRef<'_> {
@@ -126,6 +135,7 @@ pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Resu
     let numbers = numbers(&finding.probabilities);
     let (reasons, flags) = (to_json(&finding.reasons)?, to_json(&finding.quality_flags)?);
     let (timings, model) = (finding.timings, finding.model.as_ref());
+    let quality = finding.quality.as_ref().map(quality_text::write);
     let count = |number: u64| ValueRef::Integer(number.cast_signed());
     // In the order of STORED.
     let values: [ValueRef<'_>; STORED.len()] = [
@@ -159,11 +169,12 @@ pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Resu
         count(timings.preprocess_us),
         count(timings.infer_us),
         record.supersedes.map_or(ValueRef::Null, count),
+        maybe(quality.as_deref()),
     ];
     connection
         .prepare_cached(&INSERT)?
         .execute(params_from_iter(values.iter().map(|value| ToSqlOutput::Borrowed(*value))))?;
-    Ok(content::digest(content::RESULT, values.into_iter()))
+    Ok(content::digest(content::RESULT, &values))
 }
 
 /// A JSON array of numbers that read back to the last bit. `serde_json` reads some numbers one bit

@@ -13,8 +13,12 @@ use crate::result::Timestamp;
 
 /// Each entry leads from the version of its index to the next; the last one's end is this program's
 /// version. An entry is never changed once a released leukd has run it.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// This program's version of the schema.
 #[must_use]

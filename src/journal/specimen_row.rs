@@ -97,7 +97,7 @@ pub(super) fn insert(
     connection
         .prepare_cached(&INSERT)?
         .execute(params_from_iter(values.iter().map(|value| ToSqlOutput::Borrowed(*value))))?;
-    Ok(content::digest(content::SPECIMEN, values.into_iter()))
+    Ok(content::digest(content::SPECIMEN, &values))
 }
 
 #[cfg(test)]

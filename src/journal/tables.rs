@@ -21,7 +21,7 @@ pub(super) struct Table {
     /// The column that says when the event came about, by the wall clock, in milliseconds.
     pub(super) at: &'static str,
     /// What its rows' digests begin with.
-    pub(super) form: &'static [u8],
+    pub(super) form: content::Form,
 }
 
 /// What leukd found.
@@ -66,7 +66,7 @@ impl Table {
         let values: Vec<_> = (first..first + self.stored.len())
             .map(|column| row.get_ref(column))
             .collect::<rusqlite::Result<_>>()?;
-        Ok(content::digest(self.form, values.into_iter()))
+        Ok(content::digest(self.form, &values))
     }
 
     /// `SELECT` of what never changes, with what `rest` asks for after it.

@@ -13,7 +13,7 @@ use super::reference::{self, Space};
 use super::trust::Provenance;
 use crate::cell::preprocess::InputTensor;
 use crate::cell::{Fault, Limits, Measures, decode};
-use crate::result::{Decision, Digest, ModelRef, Reason};
+use crate::result::{Decision, Digest, Distance, Figures, ModelRef, Reason};
 use image::RgbImage;
 
 /// A model that may serve. `Send` and `Sync`: one for all workers.
@@ -160,18 +160,28 @@ impl Model {
     /// that, or where the bundle says nothing of its training cells.
     #[must_use]
     pub fn doubts(&self, picture: &RgbImage, seen: &Seen) -> Vec<Reason> {
+        self.doubts_of(&self.figures(Measures::of(picture), seen))
+    }
+
+    /// What was measured of a picture, with how far what the network saw lies from the training cells.
+    #[must_use]
+    pub fn figures(&self, measures: Option<Measures>, seen: &Seen) -> Figures {
+        // Where there is no cell, how far it is from others says nothing.
+        let distance = measures.and(self.space.as_ref()).and_then(|space| {
+            let distance = space.distance(&self.features(seen)?)?;
+            Some(Distance { distance, limit: space.limit })
+        });
+        Figures { measures, distance }
+    }
+
+    /// [`Model::doubts`] of what was measured already.
+    #[must_use]
+    pub fn doubts_of(&self, figures: &Figures) -> Vec<Reason> {
         let Some(reference) = &self.manifest.reference else { return Vec::new() };
-        let Some(measures) = Measures::of(picture) else {
-            // Where there is no cell, how far it is from others says nothing.
-            return vec![reference::no_cell()];
-        };
-        let mut doubts = reference.doubts_of_measures(&measures);
-        let distance = self
-            .space
-            .as_ref()
-            .and_then(|space| Some((space.distance(&self.features(seen)?)?, space.limit)));
-        if let Some((distance, limit)) = distance.filter(|(distance, limit)| distance > limit) {
-            doubts.insert(0, reference::far(distance, limit));
+        let Some(measures) = &figures.measures else { return vec![reference::no_cell()] };
+        let mut doubts = reference.doubts_of_measures(measures);
+        if let Some(far) = figures.distance.filter(|far| far.distance > far.limit) {
+            doubts.insert(0, reference::far(far.distance, far.limit));
         }
         doubts
     }

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use image::RgbImage;
 
-use crate::cell::{Fault, Limits, Scratch, quality};
+use crate::cell::{Fault, Limits, Measures, Scratch, quality};
 use crate::model::serving::{Judgement, Model, ModelError, Seen};
-use crate::result::{ClassProbability, Reason, Timings};
+use crate::result::{ClassProbability, Figures, Reason, Timings};
 
 /// What the model and the quality measures say of one picture.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Examined {
     pub judgement: Judgement,
     /// Doubts about the image that did not change the decision.
     pub quality_flags: Vec<String>,
+    /// What was measured of the picture.
+    pub quality: Figures,
     /// Decode, preprocess and infer; the caller fills in the rest.
     pub timings: Timings,
 }
@@ -75,13 +77,16 @@ fn examine_in<T>(
 ) -> Result<(Examined, T), ExamineError> {
     let started = Instant::now();
     let picture = scratch.decode(bytes, limits)?;
-    let quality = quality::assess(&picture);
+    let measures = Measures::of(&picture);
+    let (width, height) = picture.dimensions();
+    let flags = quality::flags_of(measures.as_ref(), u64::from(width) * u64::from(height));
     let decoded = Instant::now();
     let tensor = scratch.tensor(&model.manifest().preprocessing, &picture)?;
     let prepared = Instant::now();
     let seen = model.look(&tensor)?;
     let inferred = Instant::now();
-    let doubts = model.doubts(&picture, &seen);
+    let quality = model.figures(measures, &seen);
+    let doubts = model.doubts_of(&quality);
     let also = also(&picture, &seen);
     scratch.take_back(picture, tensor);
     let probabilities = model.probabilities(&seen.logits);
@@ -95,7 +100,8 @@ fn examine_in<T>(
             .map(|(label, probability)| ClassProbability { label: label.clone(), probability })
             .collect(),
         judgement,
-        quality_flags: quality.flags.into_iter().map(str::to_owned).collect(),
+        quality_flags: flags.into_iter().map(str::to_owned).collect(),
+        quality,
         timings: Timings {
             decode_us: micros(started, decoded),
             preprocess_us: micros(decoded, prepared),

@@ -164,6 +164,7 @@ impl Known {
             decision: examined.judgement.decision,
             reasons: examined.judgement.reasons,
             quality_flags: examined.quality_flags,
+            quality: Some(examined.quality),
             model: Some(model),
             timings: Timings {
                 queue_us: timings.queue_us,
@@ -192,6 +193,7 @@ impl Known {
             decision: Decision::Rejected,
             reasons,
             quality_flags: Vec::new(),
+            quality: None,
             model,
             captured_at: self.captured_at,
             classified_at: now,

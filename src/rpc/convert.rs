@@ -10,7 +10,7 @@ use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
 use crate::model::trust::Provenance;
 use crate::pipeline::Explained;
-use crate::result::{Decision, RESEARCH_USE_ONLY, Record, Source, Timestamp};
+use crate::result::{Decision, Figures, RESEARCH_USE_ONLY, Record, Source, Timestamp};
 use crate::review::{Review, Standing, Verdict};
 use crate::told::{Cause, SpecimenTold};
 
@@ -106,7 +106,24 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
             infer: micros(finding.timings.infer_us),
         }),
         supersedes: record.supersedes.unwrap_or(0),
+        quality: finding.quality.map(quality),
         standing: None,
+    }
+}
+
+fn quality(figures: Figures) -> proto::Quality {
+    let (measures, far) = (figures.measures, figures.distance);
+    proto::Quality {
+        area: measures.map(|seen| seen.area),
+        frame: measures.map(|seen| seen.frame),
+        solidity: measures.map(|seen| seen.solidity),
+        sharpness: measures.map(|seen| seen.sharpness),
+        brightness: measures.map(|seen| seen.brightness),
+        contrast: measures.map(|seen| seen.contrast),
+        saturation: measures.map(|seen| seen.saturation),
+        hue: measures.map(|seen| seen.hue),
+        feature_distance: far.map(|far| far.distance),
+        feature_distance_limit: far.map(|far| far.limit),
     }
 }
 

@@ -94,6 +94,7 @@ async fn fill(folders: &Folders, count: usize) {
             decision: Decision::Rejected,
             reasons: vec![Reason::new("truncated", "it ends inside its header")],
             quality_flags: Vec::new(),
+            quality: None,
             model: None,
             captured_at: clock.wall(),
             classified_at: clock.wall(),

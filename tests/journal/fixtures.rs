@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use leukd::cell::Measures;
 use leukd::clock::Clock;
 use leukd::journal::types::{Committed, Entry, FileStamp};
 use leukd::journal::{Event, Journal, JournalError, Lookup, NewReview, Options, Submitted};
 use leukd::result::{
-    CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Reason, Record,
-    Source, Timestamp, Timings,
+    CapturePath, CellIds, ClassProbability, Decision, Digest, Distance, Figures, Finding, ModelRef,
+    Reason, Record, Source, Timestamp, Timings,
 };
 use leukd::review::{Review, ReviewLabel};
 
@@ -73,10 +74,30 @@ pub(crate) fn finding(path: &str, bytes: &str, decision: Decision) -> Finding {
             _ => Vec::new(),
         },
         quality_flags: vec!["touches-frame".to_owned()],
+        // Some have figures, and some are as a leukd before them stored them.
+        quality: (decision == Decision::Review).then(|| figures(p_all)),
         model: (!rejected).then(|| ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
         captured_at: START,
         classified_at: START,
         timings: Timings { queue_us: 1, read_us: 2, decode_us: 3, preprocess_us: 4, infer_us: 5 },
+    }
+}
+
+/// Figures that are nobody else's.
+pub(crate) fn figures(seed: f64) -> Figures {
+    let measures = Measures {
+        area: 12_345.0,
+        frame: 0.0,
+        solidity: 0.9 + seed / 30.0,
+        sharpness: 5.0 / 3.0,
+        brightness: 101.0 + seed,
+        contrast: 20.1,
+        saturation: 1.0 / 3.0,
+        hue: 285.0,
+    };
+    Figures {
+        measures: Some(measures),
+        distance: Some(Distance { distance: 0.9 + seed, limit: 2.0 / 1.3 }),
     }
 }
 

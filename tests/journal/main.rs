@@ -12,6 +12,7 @@ mod fixtures;
 mod follow;
 mod identity;
 mod kill;
+mod quality;
 mod queries;
 mod retention;
 mod reviews;

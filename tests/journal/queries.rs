@@ -146,7 +146,7 @@ async fn a_glob_that_matches_nothing_is_looked_for_in_bounded_calls() {
          INSERT INTO results SELECT n.value, 'copy ' || n.value, source, folder, path, peer, request_id, sha256,
              size_bytes, specimen, slide, cell, label, probability, classes, probabilities, decision, reasons,
              quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us, read_us, decode_us,
-             preprocess_us, infer_us, supersedes, superseded_by, client
+             preprocess_us, infer_us, supersedes, superseded_by, client, quality
          FROM copies, (WITH RECURSIVE n(value) AS (SELECT 2 UNION ALL SELECT value + 1 FROM n WHERE value < {ROWS})
              SELECT value FROM n) AS n;
          UPDATE meta SET next_sequence = {next};",

@@ -395,6 +395,7 @@ fn second_schema(file: &Path) {
         .unwrap()
         .execute_batch(
             "DROP VIEW reviews_readable; DROP TABLE reviews; DROP VIEW specimens_readable; DROP TABLE specimens;
+             DROP VIEW results_readable; ALTER TABLE results DROP COLUMN quality;
              ALTER TABLE meta DROP COLUMN specimens_to; PRAGMA user_version = 2",
         )
         .unwrap();

@@ -297,6 +297,7 @@ async fn specimens_of_a_journal_from_before_are_told_to_nobody() {
         .unwrap()
         .execute_batch(
             "DROP VIEW reviews_readable; DROP TABLE reviews; DROP VIEW specimens_readable; DROP TABLE specimens;
+             DROP VIEW results_readable; ALTER TABLE results DROP COLUMN quality;
              ALTER TABLE meta DROP COLUMN specimens_to; PRAGMA user_version = 2",
         )
         .unwrap();

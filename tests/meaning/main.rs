@@ -8,6 +8,7 @@ mod support;
 mod decision;
 mod heatmap;
 mod images;
+mod quality;
 mod reference;
 mod reviews;
 mod specimen;

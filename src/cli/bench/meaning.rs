@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::statistics::median;
 use crate::cell::preprocess::InputTensor;
-use crate::cell::quality;
+use crate::cell::{Measures, quality};
 use crate::cli::error::CliError;
 use crate::model::heatmap::HeatMap;
 use crate::model::serving::Model;
@@ -48,8 +48,9 @@ pub(super) fn measure(
             let started = Instant::now();
             let seen = model.look(input).map_err(|error| failed(&error))?;
             let looked = Instant::now();
-            black_box(quality::assess(picture));
-            black_box(model.doubts(picture, &seen));
+            let measures = Measures::of(picture);
+            black_box(quality::flags_of(measures.as_ref(), picture.as_raw().len() as u64 / 3));
+            black_box(model.doubts_of(&model.figures(measures, &seen)));
             let judged = Instant::now();
             if model.head().is_ok() {
                 let (width, height) = picture.dimensions();

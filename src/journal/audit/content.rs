@@ -13,30 +13,43 @@
 //! | TEXT | `t` | length in 8 bytes, UTF-8 |
 //! | BLOB | `b` | length in 8 bytes, the bytes |
 //!
-//! The digest is BLAKE3 of that. `superseded_by` is left out: it is set once, by a later result whose own row
+//! The digest is BLAKE3 of that. A result whose `quality` is not NULL begins with `leukd result 2`; one whose `quality` is
+//! NULL, as it was before that column came, is digested as if there were none. `superseded_by` is left out: it is set once, by a later result whose own row
 //! says so in `supersedes`.
 
 use rusqlite::types::ValueRef;
 
-/// Begins the digest of every result; another order of columns would have another number.
-pub(in crate::journal) const RESULT: &[u8] = b"leukd result 1\n";
+/// What the digests of one kind of event begin with; another order of columns would have another number.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::journal) struct Form {
+    /// Of every row, or of those whose last column is NULL where there is a second one.
+    first: &'static [u8],
+    /// Of rows that hold something in their last column, which is younger than the table.
+    second: Option<&'static [u8]>,
+}
 
-/// The same of every review.
-pub(in crate::journal) const REVIEW: &[u8] = b"leukd review 1\n";
+/// Of every result.
+pub(in crate::journal) const RESULT: Form =
+    Form { first: b"leukd result 1\n", second: Some(b"leukd result 2\n") };
 
-/// The same of every specimen's event.
-pub(in crate::journal) const SPECIMEN: &[u8] = b"leukd specimen 1\n";
+/// Of every review.
+pub(in crate::journal) const REVIEW: Form = Form { first: b"leukd review 1\n", second: None };
 
-/// The digest of these values of an event that begins with `form`.
-pub(in crate::journal) fn digest<'a>(
-    form: &[u8],
-    values: impl Iterator<Item = ValueRef<'a>>,
-) -> blake3::Hash {
+/// Of every specimen's event.
+pub(in crate::journal) const SPECIMEN: Form = Form { first: b"leukd specimen 1\n", second: None };
+
+/// The digest of the values of an event of this form.
+pub(in crate::journal) fn digest(form: Form, values: &[ValueRef<'_>]) -> blake3::Hash {
+    let (form, values) = match (form.second, values) {
+        (Some(_), [older @ .., ValueRef::Null]) => (form.first, older),
+        (Some(second), _) => (second, values),
+        (None, _) => (form.first, values),
+    };
     // One buffer: the row is about a kilobyte, and many short updates cost more than the hash.
     let mut bytes = Vec::with_capacity(1024);
     bytes.extend_from_slice(form);
     for value in values {
-        match value {
+        match *value {
             ValueRef::Null => bytes.push(b'n'),
             ValueRef::Integer(number) => {
                 bytes.push(b'i');

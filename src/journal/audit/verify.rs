@@ -293,8 +293,7 @@ impl Walk<'_> {
         let found = statement
             .query_row([sequence.cast_signed()], |row| {
                 let links = if table.name == RESULTS.name {
-                    let columns = table.stored.len();
-                    (row.get::<_, Option<i64>>(columns - 1)?, row.get::<_, Option<i64>>(columns)?)
+                    (row.get::<_, Option<i64>>("supersedes")?, row.get("superseded_by")?)
                 } else {
                     (None, None)
                 };

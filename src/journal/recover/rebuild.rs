@@ -148,7 +148,8 @@ fn link(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn results(connection: &Connection) -> rusqlite::Result<()> {
-    let columns = STORED[1..STORED.len() - 1].join(", ");
+    let columns = STORED.iter().filter(|c| !matches!(**c, "sequence" | "supersedes"));
+    let columns = columns.copied().collect::<Vec<_>>().join(", ");
     connection.execute_batch(&format!(
         "INSERT INTO results (sequence, {columns}, supersedes, superseded_by)
          SELECT n.sequence, {columns}, (SELECT sequence FROM renumbered WHERE old = s.supersedes),

@@ -19,9 +19,12 @@ const FARTHEST: i64 = 1 << 40;
 /// A damaged journal's copy, opened as far as it can be.
 pub(super) struct Wreck {
     connection: Connection,
-    /// Its results know who asked.
-    has_client: bool,
+    /// The columns of its results that it is too old for, with what stands in for them.
+    absent: Vec<(&'static str, &'static str)>,
 }
+
+/// The columns that came to the results after the first version.
+const LATER: [(&str, &str); 2] = [("client", "''"), ("quality", "NULL")];
 
 /// What its chain still told.
 #[derive(Debug, Default)]
@@ -64,13 +67,18 @@ impl Wreck {
             count.ok().map(|count| count > 0)
         };
         has("captures", "sequence")?.then_some(())?;
-        let has_client = has("results", "client")?;
+        let mut absent = Vec::new();
+        for (column, instead) in LATER {
+            if !has("results", column)? {
+                absent.push((column, instead));
+            }
+        }
         // What the tables are called by may be damaged too. An older journal has not all of them.
         let reviewed = schema::version_of(&connection).is_ok_and(|version| version >= 3);
         let tables = if reviewed { &TABLES[..] } else { &[RESULTS] };
         let readable =
-            tables.iter().all(|table| connection.prepare(&select(table, has_client).0).is_ok());
-        readable.then_some(Self { connection, has_client })
+            tables.iter().all(|table| connection.prepare(&select(table, &absent).0).is_ok());
+        readable.then_some(Self { connection, absent })
     }
 
     /// A newer leukd's tables may hold what this one would leave out.
@@ -157,7 +165,7 @@ impl Wreck {
     fn events(&self, into: &Connection, before: &Before, table: &Table) -> rusqlite::Result<()> {
         // The columns that are compared begin behind those that are read.
         let offset = table.columns.split(", ").count();
-        let (sql, kept) = select(table, self.has_client);
+        let (sql, kept) = select(table, &self.absent);
         let places = vec!["?"; kept.len() + 1].join(", ");
         let put = |or: &str| {
             into.prepare(&format!(
@@ -225,11 +233,13 @@ impl Wreck {
 
 /// Reads the events of one table from a sequence on: what is read of each, then what is kept of it, whose columns are
 /// named.
-fn select(table: &Table, has_client: bool) -> (String, Vec<&'static str>) {
-    // An older journal's results do not know who asked.
-    let without = table.name == RESULTS.name && !has_client;
-    let of = |columns: &str| {
-        if without { columns.replace("client", "''") } else { columns.to_owned() }
+fn select(table: &Table, absent: &[(&str, &str)]) -> (String, Vec<&'static str>) {
+    let of = |columns: &[&str]| {
+        let mut words = columns.to_vec();
+        for (name, instead) in absent.iter().filter(|_| table.name == RESULTS.name) {
+            words.iter_mut().filter(|word| *word == name).for_each(|word| *word = instead);
+        }
+        words.join(", ")
     };
     let mut kept = table.stored.to_vec();
     if table.name == RESULTS.name {
@@ -237,8 +247,8 @@ fn select(table: &Table, has_client: bool) -> (String, Vec<&'static str>) {
     }
     let sql = format!(
         "SELECT {}, {} FROM {} WHERE sequence >= ?1 ORDER BY sequence",
-        of(table.columns),
-        of(&kept.join(", ")),
+        of(&table.columns.split(", ").collect::<Vec<_>>()),
+        of(&kept),
         table.name
     );
     (sql, kept)

@@ -392,6 +392,7 @@ impl Story {
                 Vec::new()
             },
             quality_flags: Vec::new(),
+            quality: None,
             model: (!rejected).then(|| ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
             captured_at: self.clock.wall(),
             classified_at: self.clock.wall(),
