@@ -232,6 +232,8 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::access::token::Token;
 

@@ -6,7 +6,8 @@ use std::time::Instant;
 use image::RgbImage;
 
 use crate::cell::{Fault, Limits, Measures, Scratch, quality};
-use crate::model::serving::{Judgement, Model, ModelError, Seen};
+use crate::model::serving::{Model, ModelError, Seen};
+use crate::model::verdict::{Judgement, Verdict};
 use crate::result::{ClassProbability, Figures, Reason, Timings};
 
 /// What the model and the quality measures say of one picture.
@@ -85,12 +86,9 @@ fn examine_in<T>(
     let prepared = Instant::now();
     let seen = model.look(&tensor)?;
     let inferred = Instant::now();
-    let quality = model.figures(measures, &seen);
-    let doubts = model.doubts_of(&quality);
+    let Verdict { probabilities, judgement, figures } = model.verdict(&seen, measures);
     let also = also(&picture, &seen);
     scratch.take_back(picture, tensor);
-    let probabilities = model.probabilities(&seen.logits);
-    let judgement = model.judge(&probabilities).doubted(doubts);
     let examined = Examined {
         probabilities: model
             .manifest()
@@ -101,7 +99,7 @@ fn examine_in<T>(
             .collect(),
         judgement,
         quality_flags: flags.into_iter().map(str::to_owned).collect(),
-        quality,
+        quality: figures,
         timings: Timings {
             decode_us: micros(started, decoded),
             preprocess_us: micros(decoded, prepared),

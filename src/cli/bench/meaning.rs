@@ -22,7 +22,7 @@ pub(super) struct Meaning {
     /// The network, on the engine that serves, in microseconds a cell.
     network_us: f64,
     /// The quality flags of the picture, its measures against the training cells' bounds, and its features' distance from
-    /// theirs: all that decides whether it is doubted.
+    /// theirs, with the probabilities and the decision: all that is said of it.
     pub(super) quality_us: f64,
     /// The heat map with Grad-CAM, from what the network's one run left; none where the model's head has no map.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub(super) fn measure(
             let looked = Instant::now();
             let measures = Measures::of(picture);
             black_box(quality::flags_of(measures.as_ref(), picture.as_raw().len() as u64 / 3));
-            black_box(model.doubts_of(&model.figures(measures, &seen)));
+            black_box(model.verdict(&seen, measures));
             let judged = Instant::now();
             if model.head().is_ok() {
                 let (width, height) = picture.dimensions();
