@@ -7,7 +7,7 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = ["classifier", "results", "reviews", "control", "explainer"]
+    let files = ["classifier", "results", "reviews", "control", "drift", "explainer"]
         .map(|name| format!("leukd/v1/{name}.proto"));
     let descriptors = protox::compile(&files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

@@ -157,8 +157,9 @@ impl Standing {
     }
 }
 
+/// A count as a number to compute with: exact up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "counts of cells are far below 2^52")]
-const fn real(count: u64) -> f64 {
+pub(crate) const fn real(count: u64) -> f64 {
     count as f64
 }
 

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod condition;
 pub mod config;
 pub mod daemon;
+pub mod drift;
 pub mod fraction;
 pub mod ingest;
 pub mod journal;

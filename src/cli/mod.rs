@@ -31,6 +31,7 @@ mod tls_error;
 mod token;
 mod train;
 mod try_capture;
+mod weeks;
 
 use std::process::ExitCode;
 

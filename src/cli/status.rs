@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::error::CliError;
 use super::output::{Colour, Output, Table, clean};
 use super::remote::{self, ServerArgs};
-use super::{json, show};
+use super::{json, show, weeks};
 use crate::config::units::Bytes;
 use crate::rpc::proto::control_client::ControlClient;
 use crate::rpc::proto::{GetStatusRequest, GetStatusResponse};
 
-/// Show folders, queues, journal, and what is wrong, if anything
+/// Show folders, queues, journal, what is wrong, if anything, and the running week beside the last one
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -125,6 +125,9 @@ fn print(status: &GetStatusResponse, out: &Output) -> Result<(), CliError> {
         out.line("no folder is watched: requests only")?;
     } else {
         folders.print(out)?;
+    }
+    if let Some(drift) = &status.drift {
+        weeks::print(drift, out)?;
     }
     out.line(&out.paint(Colour::Dim, &clean(&status.notice)))
 }

@@ -1,5 +1,6 @@
 //! The one place that knows all rooms: build → spawn → drain.
 
+mod drift;
 mod entrance;
 mod feed;
 mod model;
@@ -261,6 +262,7 @@ impl Daemon {
             places: Context::places(settings.rpc.max_subscribers),
             calls: Arc::default(),
             slow_dropped: Counter::default(),
+            drift: Arc::default(),
         });
         let tls = keys.tls.is_some();
         let at = match &listeners.unix {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::drift;
 use super::entrance::{Keys, LoginFailures};
 use super::feed::Feeder;
 use super::model::{Loading, ModelKeeper};
@@ -119,6 +120,12 @@ impl Running {
             context.journal.clone(),
             context.clock.clone(),
             quiet_after,
+            context.stop.clone(),
+        ));
+        upkeep.spawn(drift::count(
+            context.journal.clone(),
+            context.clock.clone(),
+            Arc::clone(&context.drift),
             context.stop.clone(),
         ));
         upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));

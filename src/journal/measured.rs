@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::event::Event;
 use crate::measure::{Counter, Histogram, Labelled};
 use crate::result::{Decision, Source};
+use crate::told::Cause;
 
 /// Counts and times of what was stored.
 #[derive(Debug, Default)]
@@ -13,6 +14,14 @@ pub struct Measured {
     results: [[Counter; 2]; Decision::EVERY.len()],
     /// Rejections by the code of their first reason.
     pub rejects: Labelled,
+    /// Reviews stored that agree with what leukd suggested.
+    pub confirmed: Counter,
+    /// Reviews stored that do not.
+    pub corrected: Counter,
+    /// Specimens' events stored because nothing more came.
+    pub told_quiet: Counter,
+    /// Specimens' events stored because of a done-marker.
+    pub told_marked: Counter,
     /// From ready until a worker took it.
     pub queue: Histogram,
     /// Reading the file.
@@ -50,6 +59,15 @@ impl Measured {
 
     /// These were stored.
     pub(super) fn stored(&self, events: &[Event]) {
+        for review in events.iter().filter_map(Event::review) {
+            if review.agrees { &self.confirmed } else { &self.corrected }.one();
+        }
+        for told in events.iter().filter_map(Event::specimen) {
+            match told.cause {
+                Cause::Quiet => self.told_quiet.one(),
+                Cause::Marker(_) => self.told_marked.one(),
+            }
+        }
         for record in events.iter().filter_map(Event::result) {
             let finding = &record.finding;
             let of_requests = matches!(finding.source, Source::Rpc { .. });

@@ -75,11 +75,22 @@ metrics! {
 
     RESULTS: Counter "leukd_results" ["decision", "source"] "Results stored, by decision (all, hem, review, rejected) and source (folder, rpc)";
     REJECTS: Counter "leukd_rejects" ["reason"] "Captures rejected, by the code of the result's first reason; absent before the first";
+    REVIEWS: Counter "leukd_reviews" ["verdict"] "Reviews stored: confirmed agrees with what leukd suggested, corrected does not";
+    SPECIMENS_TOLD: Counter "leukd_specimens_told" ["cause"] "Specimens' events stored, because nothing more came (quiet) or a done-marker appeared (marker)";
     STAGE: Histogram "leukd_stage_seconds" ["stage"] "How long results took in each stage: queue, read, decode, preprocess, infer, and commit (to the disk, with the wait for others that share its flush). A stage that a result did not go through is not counted";
     WORKERS: Gauge "leukd_workers" [] "Worker threads";
     WORKERS_BUSY: Gauge "leukd_workers_busy" [] "Workers that have something in hand";
     QUEUE_LENGTH: Gauge "leukd_queue_length" ["lane"] "Jobs that wait for a worker: requests (interactive) or captures (backlog)";
     QUEUE_CAPACITY: Gauge "leukd_queue_capacity" ["lane"] "The most that may wait in the lane";
+
+    DRIFT_RESULTS: Gauge "leukd_drift_results" ["week", "decision"] "Results of the model in service in the running ISO week (UTC) and in the last one. These, and all of leukd_drift, are absent for a week without any, one that retention has cut, and while the journal is walked through after a start";
+    DRIFT_DOUBTED: Gauge "leukd_drift_doubted_share" ["week"] "Of the classified cells the share that is under review because of the picture, not of the model's own doubt";
+    DRIFT_MEAN: Gauge "leukd_drift_mean_score" ["week"] "The mean of P(all), 0 to 1";
+    DRIFT_STABILITY: Gauge "leukd_drift_stability_index" ["week"] "How far P(all) is distributed from up to four weeks before (population stability index; 0.25 is large); absent with fewer than 200 cells on either side";
+    DRIFT_FIGURE: Gauge "leukd_drift_figure_mean" ["week", "figure"] "The mean of a figure of the pictures (Result.quality in the contract has their units)";
+    DRIFT_SHIFT: Gauge "leukd_drift_figure_shift" ["week", "figure"] "By how many spreads that mean has moved since up to four weeks before (0.8 is large); absent with fewer than 200 pictures on either side";
+    DRIFT_AGREEMENT: Gauge "leukd_drift_agreement" ["week"] "Of the reviewed results the share whose latest review agrees with leukd; absent without reviews";
+    DRIFT_STANDS_OUT: Gauge "leukd_drift_stands_out" ["week", "what"] "1 for what stands out as leukd status says it in words: scores, doubted, rejected, agreement, or a figure; absent otherwise";
 
     JOURNAL_OLDEST: Gauge "leukd_journal_oldest_sequence" [] "The oldest result that is kept; 0 when there is none";
     JOURNAL_NEWEST: Gauge "leukd_journal_newest_sequence" [] "The newest result; 0 when there was none";

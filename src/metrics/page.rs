@@ -1,5 +1,7 @@
 //! A sample as text, in the format that the scraper asked for.
 
+mod drift;
+
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -135,6 +137,7 @@ impl Collector for Sample {
         self.model(&mut page)?;
         self.folders(&mut page)?;
         self.work(&mut page)?;
+        self.drift(&mut page)?;
         self.journal(&mut page)?;
         self.clients(&mut page)?;
         self.process(&mut page)
@@ -226,6 +229,20 @@ impl Sample {
         let rejects: Vec<_> =
             rejects.iter().map(|(code, count)| (vec![code.as_str()], *count)).collect();
         page.counters(&m::REJECTS, &rejects)?;
+        page.counters(
+            &m::REVIEWS,
+            &[
+                (vec!["confirmed"], measured.confirmed.get()),
+                (vec!["corrected"], measured.corrected.get()),
+            ],
+        )?;
+        page.counters(
+            &m::SPECIMENS_TOLD,
+            &[
+                (vec!["quiet"], measured.told_quiet.get()),
+                (vec!["marker"], measured.told_marked.get()),
+            ],
+        )?;
         let stages = [
             ("queue", &measured.queue),
             ("read", &measured.read),

@@ -159,6 +159,7 @@ impl Control for ControlService {
             model: context.model_card(),
             time_to_serving: context.time_to_serving().map(convert::span),
             notice: RESEARCH_USE_ONLY.to_owned(),
+            drift: Some(super::drift::drift(context)),
         }))
     }
 }

@@ -4,6 +4,7 @@ pub mod calls;
 mod classifier;
 mod control;
 pub mod convert;
+mod drift;
 mod explainer;
 mod guard;
 mod meter;
@@ -31,6 +32,7 @@ pub use server::{Entrance, Health, ServeError, serve};
 
 use crate::clock::Clock;
 use crate::condition::Conditions;
+use crate::drift::Board;
 use crate::ingest::Ingest;
 use crate::journal::{Journal, JournalError};
 use crate::measure::{Counter, Pulse};
@@ -101,6 +103,8 @@ pub struct Context {
     pub slow_dropped: Counter,
     /// When each part last showed that it lives.
     pub pulse: Arc<Pulse>,
+    /// What was counted of the last weeks.
+    pub drift: Arc<Board>,
 }
 
 impl Context {

@@ -317,7 +317,9 @@ async fn the_documented_names_kinds_and_labels_are_those_of_a_real_scrape() {
         );
     }
     for name in documented.keys() {
-        let seen = now.types.contains_key(name) || unseen.contains(&name.as_str());
+        // What the weeks hold has its own test, in drift.rs: here there is nothing to compare.
+        let apart = name.starts_with("leukd_drift_") || unseen.contains(&name.as_str());
+        let seen = now.types.contains_key(name) || apart;
         assert!(seen, "docs/metrics.md tells of {name}, which a scrape does not show");
     }
     for definition in METRICS {
