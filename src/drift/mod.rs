@@ -31,6 +31,7 @@ pub use spread::{Circular, Moments, Spread};
 
 use crate::cell::Measures;
 use crate::journal::Outline;
+use crate::model::verdict::LOW_CONFIDENCE;
 use crate::result::{Decision, ModelRef, Timestamp};
 
 /// How many weeks are counted and shown, the running one among them.
@@ -50,9 +51,6 @@ pub const BINS: usize = 10;
 
 /// How many figures of a picture there are: its [measures](Measures::NAMES), then the feature distance.
 pub const FIGURES: usize = Measures::NAMES.len() + 1;
-
-/// The reason that is no doubt about the picture, but the model's own.
-const LOW_CONFIDENCE: &str = "low-confidence";
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const WEEK_MS: i64 = 7 * DAY_MS;

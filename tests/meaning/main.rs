@@ -6,6 +6,7 @@
 mod support;
 
 mod decision;
+mod drift;
 mod heatmap;
 mod images;
 mod quality;

@@ -1,12 +1,12 @@
 //! The last weeks: what is counted of them is what the stored results say, and a week that stands out is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
-
-mod support;
+#![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::process::{leukd, stderr, stdout};
+use crate::support::{ALL, Folders, HEM, Harness, PATIENCE, cell_of, scrape, until};
 use leukd::cell::Measures;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::clock::Clock;
@@ -23,8 +23,6 @@ use leukd::result::{
 };
 use leukd::review::ReviewLabel;
 use leukd::rpc::proto;
-use support::process::{leukd, stderr, stdout};
-use support::{ALL, Folders, HEM, Harness, PATIENCE, cell_of, scrape, until};
 
 /// Wednesday, 2026-11-25T12:00:00Z, in the week 2026-W48.
 const NOW: Timestamp = Timestamp(1_795_608_000_000);
