@@ -13,8 +13,8 @@ mod support;
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
+use leukd::cell::Limits;
 use leukd::cell::synthetic::{self, Kind};
-use leukd::cell::{Limits, decode};
 use leukd::model::bundle::{self, Bundle};
 use leukd::model::reference::UNLIKE_TRAINING;
 use leukd::model::serving::Model;
@@ -213,9 +213,9 @@ fn of_real_cells_of_subjects_that_it_was_not_trained_on_few_are_doubted() {
     let rows: Vec<_> = rows.iter().filter(of).step_by(4).collect();
     let mut doubted = 0;
     for row in &rows {
-        let picture = decode(&cnmc::restore(&folder, row), &Limits::default()).unwrap();
-        let seen = model.look(&model.manifest().preprocessing.tensor(&picture).unwrap()).unwrap();
-        doubted += usize::from(!model.doubts(&picture, &seen).is_empty());
+        let bytes = cnmc::restore(&folder, row);
+        let examined = examine(&bytes, &model, &Limits::default()).unwrap();
+        doubted += usize::from(examined.judgement.is_doubted());
     }
     println!("{doubted} of {} cells are doubted", rows.len());
     assert!(rows.len() > 150 && doubted * 10 < rows.len(), "{doubted} of {}", rows.len());

@@ -17,6 +17,7 @@ pub mod serving;
 #[doc(hidden)]
 pub mod testing;
 pub mod trust;
+pub mod verdict;
 pub mod weights;
 
 pub use engine::onnx;

@@ -11,10 +11,10 @@ use super::manifest::{GOLDEN_TOLERANCE, Golden, Manifest, ManifestError, Output}
 use super::onnx::ModelProto;
 use super::reference::{self, Space};
 use super::trust::Provenance;
+use super::verdict::{Judgement, Verdict};
 use crate::cell::preprocess::InputTensor;
 use crate::cell::{Fault, Limits, Measures, decode};
-use crate::result::{Decision, Digest, ModelRef, Reason};
-use image::RgbImage;
+use crate::result::{Digest, ModelRef, Reason};
 
 /// A model that may serve. `Send` and `Sync`: one for all workers.
 #[derive(Debug)]
@@ -76,30 +76,6 @@ pub struct Seen {
     pub bends: Vec<Vec<f32>>,
 }
 
-/// What the model's calibration makes of one cell's probabilities.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
-    /// The likeliest class: `all` or `hem`.
-    pub label: String,
-    /// What leukd suggests: never `Rejected`.
-    pub decision: Decision,
-    /// Why; one `low-confidence` reason when the decision is `Review`.
-    pub reasons: Vec<Reason>,
-}
-
-impl Judgement {
-    /// The same for a capture that may be none of the kind that the model was trained on: `review`, with these reasons first.
-    /// Without a doubt nothing changes.
-    #[must_use]
-    pub fn doubted(self, doubts: Vec<Reason>) -> Self {
-        if doubts.is_empty() {
-            return self;
-        }
-        let reasons = [doubts, self.reasons].concat();
-        Self { decision: Decision::Review, reasons, ..self }
-    }
-}
-
 impl Model {
     /// [`Model::load_on`] the fused engine.
     ///
@@ -156,12 +132,22 @@ impl Model {
         Some(head.features(activation))
     }
 
+    /// All that is said of the capture that gave `seen`: probabilities, and the decision by P(all), the review band and what
+    /// the bundle knows of its training cells. The daemon, the commands and the trainer all decide by this.
+    ///
+    /// `measures` are the whole picture's ([`Measures::of`]); they are taken only where the bundle holds a reference.
+    #[must_use]
+    pub fn verdict(&self, seen: &Seen, measures: impl FnOnce() -> Option<Measures>) -> Verdict {
+        let probabilities = self.probabilities(&seen.logits);
+        let judgement = self.judge(&probabilities).doubted(self.doubts(seen, measures));
+        Verdict { probabilities, judgement }
+    }
+
     /// Why a capture may be none of the kind that the model was trained on, most important first; empty where nothing speaks for
     /// that, or where the bundle says nothing of its training cells.
-    #[must_use]
-    pub fn doubts(&self, picture: &RgbImage, seen: &Seen) -> Vec<Reason> {
+    fn doubts(&self, seen: &Seen, measures: impl FnOnce() -> Option<Measures>) -> Vec<Reason> {
         let Some(reference) = &self.manifest.reference else { return Vec::new() };
-        let Some(measures) = Measures::of(picture) else {
+        let Some(measures) = measures() else {
             // Where there is no cell, how far it is from others says nothing.
             return vec![reference::no_cell()];
         };
@@ -176,7 +162,7 @@ impl Model {
         doubts
     }
 
-    /// Label and decision for the probabilities that [`Model::run`] gave.
+    /// Label and decision for the probabilities that [`Model::run`] gave, without any look at the picture.
     ///
     /// The label is the likeliest class, `all` where both are equally likely. The decision goes by P(all): `review`
     /// inside the [band in force](Model::band), else `all` at or above the model's threshold, else `hem`.
@@ -189,7 +175,7 @@ impl Model {
             .zip(probabilities)
             .find_map(|(label, probability)| (label == "all").then_some(*probability))
             .unwrap_or_default();
-        judge(&self.band, all)
+        Judgement::of(&self.band, all)
     }
 
     /// Which model this is, as results name it.
@@ -405,23 +391,4 @@ fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
         logits.iter().map(|logit| ((logit - largest) / temperature).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
-}
-
-fn judge(band: &Band, all: f64) -> Judgement {
-    let label = if all >= 0.5 { "all" } else { "hem" }.to_owned();
-    let decision = band.decide(all);
-    if decision != Decision::Review {
-        return Judgement { label, decision, reasons: Vec::new() };
-    }
-    let (lower, upper) = band.in_force();
-    let whose = if band.is_by_configuration(all) {
-        "which the configuration leaves to a person (decision.review)"
-    } else {
-        "where the model is not sure"
-    };
-    let message = format!(
-        "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, {whose}: a person should look at this cell"
-    );
-    let reasons = vec![Reason::new("low-confidence", message)];
-    Judgement { label, decision, reasons }
 }

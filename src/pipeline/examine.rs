@@ -3,8 +3,9 @@
 
 use std::time::Instant;
 
-use crate::cell::{Fault, Limits, Scratch, quality};
-use crate::model::serving::{Judgement, Model, ModelError};
+use crate::cell::{Fault, Limits, Measures, Scratch, quality};
+use crate::model::serving::{Model, ModelError};
+use crate::model::verdict::{Judgement, Verdict};
 use crate::result::{ClassProbability, Reason, Timings};
 
 /// What the model and the quality measures say of one picture.
@@ -65,10 +66,8 @@ fn examine_in(
     let prepared = Instant::now();
     let seen = model.look(&tensor)?;
     let inferred = Instant::now();
-    let doubts = model.doubts(&picture, &seen);
+    let Verdict { probabilities, judgement } = model.verdict(&seen, || Measures::of(&picture));
     scratch.take_back(picture, tensor);
-    let probabilities = model.probabilities(&seen.logits);
-    let judgement = model.judge(&probabilities).doubted(doubts);
     Ok(Examined {
         probabilities: model
             .manifest()

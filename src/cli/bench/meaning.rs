@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::statistics::median;
 use crate::cell::preprocess::InputTensor;
-use crate::cell::quality;
+use crate::cell::{Measures, quality};
 use crate::cli::error::CliError;
 use crate::model::heatmap::HeatMap;
 use crate::model::serving::Model;
@@ -22,7 +22,7 @@ pub(super) struct Meaning {
     /// The network, on the engine that serves, in microseconds a cell.
     network_us: f64,
     /// The quality flags of the picture, its measures against the training cells' bounds, and its features' distance from
-    /// theirs: all that decides whether it is doubted.
+    /// theirs, with the probabilities and the decision: all that is said of it.
     pub(super) quality_us: f64,
     /// The heat map with Grad-CAM, from what the network's one run left; none where the model's head has no map.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub(super) fn measure(
             let seen = model.look(input).map_err(|error| failed(&error))?;
             let looked = Instant::now();
             black_box(quality::assess(picture));
-            black_box(model.doubts(picture, &seen));
+            black_box(model.verdict(&seen, || Measures::of(picture)));
             let judged = Instant::now();
             if model.head().is_ok() {
                 let (width, height) = picture.dimensions();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::side::{Answer, Comparison, DECISIONS, Pair};
-use crate::cell::{Limits, decode};
+use crate::cell::{Limits, Measures, decode};
 use crate::cli::error::CliError;
 use crate::cli::images::{files, in_order, read_limited};
 use crate::cli::output::{Output, Table, clean, remark};
@@ -14,6 +14,7 @@ use crate::cli::settings::SettingsArgs;
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
+use crate::model::verdict::Verdict;
 use crate::result::RESEARCH_USE_ONLY;
 
 /// How many flipped images of each direction are named; `--json` names all.
@@ -130,13 +131,11 @@ fn answers(file: &Path, models: &[Model; 2], limits: &Limits) -> Result<[Answer;
         let manifest = model.manifest();
         let input = manifest.preprocessing.tensor(&picture).map_err(|fault| fault.to_string())?;
         let seen = model.look(&input).map_err(|error| error.to_string())?;
-        let probabilities = model.probabilities(&seen.logits);
+        let Verdict { probabilities, judgement } = model.verdict(&seen, || Measures::of(&picture));
         let place = manifest.labels.iter().position(|label| label == "all").unwrap_or_default();
         let all = probabilities.get(place).copied().unwrap_or_default();
         let blast = all >= manifest.calibration.threshold;
-        let judged = model.judge(&probabilities).doubted(model.doubts(&picture, &seen));
-        let decision = judged.decision;
-        Ok::<_, String>(Answer { all, blast, decision })
+        Ok::<_, String>(Answer { all, blast, decision: judgement.decision })
     };
     Ok([answer(&models[0])?, answer(&models[1])?])
 }

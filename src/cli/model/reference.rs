@@ -17,7 +17,7 @@ use crate::config::settings::Settings;
 use crate::model::bundle::{self, BundleSource};
 use crate::model::engine::EngineKind;
 use crate::model::manifest::MANIFEST_VERSION;
-use crate::model::reference::{Reference, Sample, fit};
+use crate::model::reference::{FALSE_ALARMS, Reference, Sample, fit};
 use crate::model::serving::Model;
 use crate::result::RESEARCH_USE_ONLY;
 
@@ -37,7 +37,7 @@ pub(super) struct ReferenceArgs {
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',', required = true)]
     validate: Vec<String>,
     /// The share of their cells that is left to a person at the most, 0 to 0.5
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = FALSE_ALARMS, value_parser = share)]
     false_alarms: f64,
     /// Tell too how many images of each folder in this one would be left to a person: other cells, noise, blank frames
     #[arg(long, value_name = "DIR")]
@@ -122,9 +122,10 @@ fn measured(
     let bar = progress::bar(files.len() as u64);
     let (mut cells, mut broken) = (Vec::new(), 0);
     let measure = |file: &Path| -> Result<Named, String> {
-        let (sample, _) = through(file, model)?;
+        let (measures, features, _) = through(file, model)?;
+        let measures = measures.ok_or("nothing in it is not black")?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Named { subject: names.ids(&name).specimen, sample })
+        Ok(Named { subject: names.ids(&name).specimen, sample: Sample { measures, features } })
     };
     in_order(
         &files,
@@ -145,35 +146,41 @@ fn measured(
     Ok((cells, broken))
 }
 
-/// One image: what it measures, and why it would be doubted.
-fn through(file: &Path, model: &Model) -> Result<(Sample, bool), String> {
+/// One image: what it measures, its features (none where the head is not known), and whether it is doubted.
+fn through(file: &Path, model: &Model) -> Result<(Option<Measures>, Vec<f32>, bool), String> {
     let limits = Limits::default();
     let bytes = read_limited(file, limits.max_bytes).map_err(|reason| reason.message)?;
     let picture = decode(&bytes, &limits).map_err(|fault| fault.to_string())?;
     let input =
         model.manifest().preprocessing.tensor(&picture).map_err(|fault| fault.to_string())?;
     let seen = model.look(&input).map_err(|error| error.to_string())?;
-    let doubted = !model.doubts(&picture, &seen).is_empty();
-    let measures = Measures::of(&picture).ok_or("nothing in it is not black")?;
-    Ok((Sample { measures, features: model.features(&seen).unwrap_or_default() }, doubted))
+    let measures = Measures::of(&picture);
+    let doubted = model.verdict(&seen, || measures).judgement.is_doubted();
+    Ok((measures, model.features(&seen).unwrap_or_default(), doubted))
 }
 
-/// How many images of each folder in `folder` the model doubts, and how many there are.
+/// How many images of each folder in `folder` the model doubts, and how many there are. What cannot be read is left out, and
+/// said.
 fn doubted(folder: &Path, model: &Model) -> Result<BTreeMap<String, (u64, u64)>, CliError> {
     let files = files(&[folder.to_owned()])?;
     let mut counts = BTreeMap::new();
     let judge = |file: &Path| {
         let kind = file.parent().and_then(Path::file_name).unwrap_or_default();
-        // What has no foreground is doubted for that.
+        let judged = through(file, model).map(|(_, _, doubted)| doubted);
         (
             kind.to_string_lossy().into_owned(),
-            through(file, model).is_ok_and(|(_, doubted)| !doubted),
+            judged.map_err(|why| format!("{}: {why}", file.display())),
         )
     };
-    in_order(&files, &judge, |(kind, passes)| {
-        let (doubted, all) = counts.entry(kind).or_insert((0, 0));
-        *all += 1;
-        *doubted += u64::from(!passes);
+    in_order(&files, &judge, |(kind, judged)| {
+        match judged {
+            Ok(is_doubted) => {
+                let (doubted, all) = counts.entry(kind).or_insert((0, 0));
+                *all += 1;
+                *doubted += u64::from(is_doubted);
+            }
+            Err(why) => remark(&format!("left out: {}", clean(&why))),
+        }
         Ok(())
     })?;
     Ok(counts)

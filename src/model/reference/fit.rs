@@ -8,6 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use super::{FeatureSpace, Reference};
 use crate::cell::Measures;
 
+/// The share of other real cells that may be doubted, 0 to 1, where nobody asks for another.
+pub const FALSE_ALARMS: f64 = 0.05;
+
 /// How many wide directions a space has. On the embedded model 16, 32, 64 and 128 told other cells from its own equally well.
 const DIRECTIONS: usize = 32;
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use fit::{FitError, Sample, fit};
+pub use fit::{FALSE_ALARMS, FitError, Sample, fit};
 pub use space::{FeatureSpace, Space};
 
 use super::manifest::ManifestError;
