@@ -3,6 +3,7 @@
 pub mod complete;
 pub mod decode;
 pub mod fault;
+pub mod foreign;
 pub mod luminance;
 pub mod measures;
 pub mod name;
