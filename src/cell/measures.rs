@@ -43,6 +43,13 @@ impl Measures {
         [area, frame, solidity, sharpness, brightness, contrast, saturation, hue]
     }
 
+    /// The figures that [`Measures::values`] gave.
+    #[must_use]
+    pub const fn from_values(values: [f64; 8]) -> Self {
+        let [area, frame, solidity, sharpness, brightness, contrast, saturation, hue] = values;
+        Self { area, frame, solidity, sharpness, brightness, contrast, saturation, hue }
+    }
+
     /// Measures `picture`; none where it has no foreground at all.
     #[must_use]
     pub fn of(picture: &RgbImage) -> Option<Self> {

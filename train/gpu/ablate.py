@@ -48,8 +48,8 @@ class Cells:
     def __init__(self, path):
         with zipfile.ZipFile(path) as pack:
             index = json.loads(pack.read("index.json"))
-            if index["version"] != 1:
-                raise SystemExit(f"{path}: the index has version {index['version']}, not 1")
+            if index["version"] not in (1, 2):
+                raise SystemExit(f"{path}: the index has version {index['version']}, not 1 or 2")
             pictures = [pack.read(f"{place:08}.png") for place in range(len(index["cells"]))]
         with ThreadPoolExecutor() as pool:
             pixels = list(pool.map(lambda png: np.asarray(Image.open(io.BytesIO(png)).convert("RGB")), pictures))

@@ -17,6 +17,12 @@ const FOREIGN: [&str; 10] =
 /// Names of folders that tell no subject: they only gather.
 const GATHERING: [&str; 4] = ["data", "images", "image", "raw"];
 
+/// Whether a file is read as an image, by the ending of its name.
+pub(crate) fn is_image(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    ENDINGS.contains(&ending.as_str())
+}
+
 /// Every image below `root`, and what cannot be one.
 ///
 /// # Errors
@@ -74,7 +80,7 @@ impl Walk<'_> {
                     "leukd reads no .{ending}: convert it without loss to BMP, PNG or TIFF"
                 );
                 self.leave_out(entry, reason);
-            } else if ENDINGS.contains(&ending.as_str()) {
+            } else if is_image(&entry) {
                 self.image(entry, &name, above);
             }
         }

@@ -23,8 +23,8 @@ mod validation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use leukd::cell::Format;
 use leukd::cell::preprocess::Preprocessing;
+use leukd::cell::{Format, Measures};
 use leukd::result::Digest;
 
 pub use error::DatasetError;
@@ -68,6 +68,9 @@ pub struct Cell {
     pub height: u32,
     /// Pixels of the whole picture that are not black: the cell's area, before any resizing.
     pub area: u64,
+    /// What the whole picture measures, before any resizing; none where all of it is black, or without a picture
+    /// ([`Split::told`]).
+    pub measures: Option<Measures>,
     /// `size · size` pixels, row by row, red green blue.
     pub pixels: Vec<u8>,
 }
@@ -227,7 +230,7 @@ fn census<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> BTreeMap<String, [us
 }
 
 /// A list for an error message: at most 40 of `names`, and how many there are beyond.
-fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 40;
     let mut names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
     let more = names.len().saturating_sub(MOST);

@@ -9,8 +9,8 @@ use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use leukd::cell::Format;
 use leukd::cell::preprocess::Preprocessing;
+use leukd::cell::{Format, Measures};
 use leukd::result::Digest;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,9 @@ use crate::files;
 const INDEX: &str = "index.json";
 
 /// The version of the index that this program writes and reads.
-const VERSION: u32 = 1;
+///
+/// Version 1 did not hold what the whole pictures measure, and from the squares alone nobody can tell.
+const VERSION: u32 = 2;
 
 /// The most bytes of an index: more than 100 million cells would need.
 const MOST_INDEX: u64 = 8 << 30;
@@ -65,6 +67,9 @@ struct Entry {
     width: u32,
     height: u32,
     area: u64,
+    /// In the order of [`Measures::NAMES`], as text: so they are read back bit for bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    measures: Option<[String; Measures::NAMES.len()]>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -156,6 +161,7 @@ impl Entry {
             width: cell.width,
             height: cell.height,
             area: cell.area,
+            measures: cell.measures.map(|of| of.values().map(|value| value.to_string())),
         }
     }
 
@@ -172,6 +178,11 @@ impl Entry {
             .sha256
             .parse::<Digest>()
             .map_err(|_| format!("the digest {:?} of {} is none", self.sha256, self.name))?;
+        let measures = self
+            .measures
+            .map(|texts| measures(&texts))
+            .transpose()
+            .map_err(|text| format!("{text:?} of {} is no measure", self.name))?;
         Ok(Cell {
             path: self.path,
             name: self.name,
@@ -184,9 +195,25 @@ impl Entry {
             width: self.width,
             height: self.height,
             area: self.area,
+            measures,
             pixels,
         })
     }
+}
+
+/// # Errors
+///
+/// The first text that is no finite number.
+fn measures(texts: &[String; Measures::NAMES.len()]) -> Result<Measures, String> {
+    let mut values = [0.0; Measures::NAMES.len()];
+    for (value, text) in values.iter_mut().zip(texts) {
+        *value = text
+            .parse()
+            .ok()
+            .filter(|value: &f64| value.is_finite())
+            .ok_or_else(|| text.clone())?;
+    }
+    Ok(Measures::from_values(values))
 }
 
 /// What brought the cells of the pack at `path` to their size; none where it is no pack.
@@ -244,7 +271,9 @@ fn open(path: &Path) -> Result<(ZipArchive<File>, Index), DatasetError> {
     let index: Index =
         serde_json::from_slice(&index).map_err(|error| wrong(format!("{INDEX}: {error}")))?;
     if index.version != VERSION {
-        return Err(wrong(format!("its version is {}, not {VERSION}", index.version)));
+        let problem =
+            format!("its version is {}, not {VERSION}: pack the cells again", index.version);
+        return Err(wrong(problem));
     }
     Ok((zip, index))
 }

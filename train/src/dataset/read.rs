@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use image::RgbImage;
+use leukd::cell::Measures;
 use leukd::cell::complete::{Completeness, completeness};
 use leukd::cell::decode::{Limits, decode};
 use leukd::cell::name::{CNMC_PATTERN, NamePattern};
@@ -91,7 +93,6 @@ pub(super) fn read(
 }
 
 fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<Cell, String> {
-    let limits = Limits::default();
     let path = &found.path;
     let name = path
         .file_name()
@@ -108,17 +109,7 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         let (told, given) = (LABELS[told], LABELS[found.label]);
         return Err(format!("its name says {told}, and it is labelled {given}"));
     }
-    // Told before opening: to open a pipe would wait for its other end.
-    let file = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !file.is_file() {
-        return Err("it is no regular file".to_owned());
-    }
-    if file.len() > limits.max_bytes {
-        let (bytes, most) = (file.len(), limits.max_bytes);
-        return Err(format!("the file has {bytes} bytes; at most {most} are allowed"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    let picture = decode(&bytes, &limits).map_err(|fault| fault.message().to_owned())?;
+    let (bytes, picture) = picture(path)?;
     let format = match completeness(&bytes) {
         Completeness::Complete(format) => format,
         Completeness::Incomplete(fault) | Completeness::Unrecognised(fault) => {
@@ -138,8 +129,26 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         width: picture.width(),
         height: picture.height(),
         area: assess(&picture).foreground_px,
+        measures: Measures::of(&picture),
         pixels: square.into_raw(),
     })
+}
+
+/// A file's bytes and its picture, decoded as the daemon does it.
+pub(crate) fn picture(path: &Path) -> Result<(Vec<u8>, RgbImage), String> {
+    let limits = Limits::default();
+    // Told before opening: to open a pipe would wait for its other end.
+    let file = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !file.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    if file.len() > limits.max_bytes {
+        let (bytes, most) = (file.len(), limits.max_bytes);
+        return Err(format!("the file has {bytes} bytes; at most {most} are allowed"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let picture = decode(&bytes, &limits).map_err(|fault| fault.message().to_owned())?;
+    Ok((bytes, picture))
 }
 
 /// The cells whose byte-identical copies all have their label; the others cannot be told right from

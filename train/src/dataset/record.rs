@@ -119,6 +119,7 @@ impl Split {
                 width: 0,
                 height: 0,
                 area: 0,
+                measures: None,
                 pixels: Vec::new(),
             });
         }

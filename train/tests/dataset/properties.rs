@@ -23,6 +23,7 @@ fn cell(name: String, label: usize, subject: &str, picture: u64) -> Cell {
         width: 450,
         height: 450,
         area: 1,
+        measures: None,
         pixels: vec![],
     }
 }

@@ -33,6 +33,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 height: 450,
                 // Blasts are larger on the whole, and the sizes overlap.
                 area: 30_000 - 4_000 * label as u64 + 700 * (image * 5 % EACH),
+                measures: None,
                 pixels: Vec::new(),
                 name,
             }

@@ -1,10 +1,10 @@
 //! What several tests of the trainer share; none of them needs all of it.
 #![allow(dead_code)]
 
-use leukd::cell::Format;
 use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::quality::assess;
 use leukd::cell::synthetic::{self, Kind};
+use leukd::cell::{Format, Measures};
 use leukd::result::Digest;
 use leukd_train::dataset::{Cell, Split};
 use leukd_train::recipe::{Recipe, Setting};
@@ -41,6 +41,7 @@ pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subje
         width: picture.width(),
         height: picture.height(),
         area: assess(&picture).foreground_px,
+        measures: Measures::of(&picture),
         pixels: preprocessing.square(&picture).unwrap().into_raw(),
     }
 }
