@@ -1,6 +1,7 @@
 //! `leukd-train pool` and `ship`, on runs' files that are written here: from folds to a bundle with their figures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod own_reference;
 mod pooling;
 mod shipping;
 mod story;
