@@ -87,7 +87,7 @@ fn the_integrators_page_names_every_stable_word() {
         ("src/cell/quality.rs", &["&str = \""], 3),
         ("src/pipeline/folder.rs", &["Reason::new(\""], 3),
         ("src/pipeline/examine.rs", &["Reason::new(\""], 1),
-        ("src/model/serving.rs", &["Reason::new(\""], 1),
+        ("src/model/verdict.rs", &["&str = \""], 1),
     ] {
         let words = words_after(source, marks);
         assert!(words.len() >= least, "{source}: {words:?}");

@@ -1,6 +1,7 @@
 //! Trains the models that leukd serves.
 
 pub mod augment;
+mod card;
 pub mod compute;
 pub mod dataset;
 pub mod evaluate;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use leukd::model::bundle::{Bundle, BundleError};
 use leukd::model::manifest::{MANIFEST_VERSION, Manifest, Metric};
 
+use crate::card::{CALIBRATION, FIGURES, with_paragraph};
 use crate::dataset::Protocol;
 use crate::evaluate::{CELLS, Counts, Estimate, REVIEW_ACCURACY, WIDEST_BAND};
-use crate::export::{CALIBRATION, ExportError, FIGURES, rewritten, with_paragraph};
+use crate::export::{ExportError, rewritten};
 use crate::init::NAMED_DIGITS;
 use crate::pool::{self, Fold, POOLED_VERSION, Pooled};
 use crate::report::{counted, number, with_interval};
@@ -248,6 +249,17 @@ fn protocol(of: &Pooled) -> String {
             " On the same cells the cell's area alone reaches AUROC {} and balanced accuracy {}.",
             with_interval(&area.auroc),
             with_interval(&area.balanced_accuracy)
+        );
+    }
+    if let Some((all, (low, high))) =
+        of.doubted().and_then(|all| Some((all.clone(), all.interval?)))
+    {
+        text += &format!(
+            " For being unlike their own training cells {} of {} of these cells are left to a person, {} ({low:.3}–{high:.3}); \
+             the figures count them all the same.",
+            all.doubted,
+            all.pictures,
+            number(all.share)
         );
     }
     for caveat in &of.pooled.caveats {

@@ -89,13 +89,14 @@ pub(super) fn export(
     let data = data.unwrap_or_else(|| format!("the cells of {}", split.source.display()));
     let naming = Naming { id: &args.id, data: &data };
     let exported = export::export(checkpoint, split, naming, weights.into(), kept)?;
-    export::write(path, &exported.bytes)?;
+    let (bytes, referred) = export::referred(&exported.bytes, split)?;
+    export::write(path, &bytes)?;
     let mut out = std::io::stdout();
     writeln!(
         out,
         "{}: {} bytes, of the {} epoch",
         path.display(),
-        exported.bytes.len(),
+        bytes.len(),
         match kept {
             Kept::Best => "best",
             Kept::Last => "last",
@@ -109,6 +110,7 @@ pub(super) fn export(
         writeln!(out, "  {name} {value:.4} ({validation})")?;
     }
     writeln!(out, "  the daemon's engine differs by {:.1e} at most", exported.difference)?;
+    writeln!(out, "  unlike its training cells: {}", referred.in_words())?;
     writeln!(out, "{RESEARCH_USE_ONLY}")?;
     Ok(())
 }

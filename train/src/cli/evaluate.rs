@@ -15,7 +15,8 @@ use leukd_train::report::{counted, number, title_and_meaning, with_interval};
 
 use super::Outcome;
 use super::data::{self, DataArgs};
-use super::measure::{Extra, measure, write};
+use super::measure::{Extra, OthersArgs, measure, write};
+use super::served;
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
@@ -40,6 +41,8 @@ pub(super) struct EvaluateArgs {
     /// Seeds the bootstrap of the intervals.
     #[arg(long, default_value_t = 0)]
     bootstrap_seed: u64,
+    #[command(flatten)]
+    others: OthersArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,6 +58,7 @@ enum Sides {
 }
 
 pub(super) fn run(args: &EvaluateArgs) -> Outcome {
+    args.others.check()?;
     let model = Model::load(Bundle::read(&args.bundle)?)?;
     let manifest = model.manifest();
     if let Some(folder) = &args.out
@@ -75,7 +79,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
         split
     };
     let sides = chosen(args.side, &split)?;
-    let measured = measure(&model, &split, sides, args.bootstrap_seed)?;
+    let measured = measure(&model, &split, sides, &args.others, args.bootstrap_seed)?;
     let mut out = std::io::stdout().lock();
     for one in &measured {
         if args.json {
@@ -199,10 +203,11 @@ pub(super) fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()
         number(review.error_outside),
         number(review.error_without)
     )?;
+    served::print(out, of)?;
     writeln!(
         out,
         "\n{:<16} {:<5} {:>6} {:>6} {:>6} {:>7}  accuracy, 95 % interval",
-        "subject", "truth", "cells", "right", "review", "P(all)"
+        "subject", "truth", "cells", "right", "band", "P(all)"
     )?;
     for row in &of.subjects {
         // A name comes from a file: control characters in it would steer the terminal.

@@ -6,7 +6,7 @@ use leukd::model::serving::Model;
 use leukd::result::Timestamp;
 use leukd_train::dataset::{Cell, LABELS, Side, Split};
 use leukd_train::evaluate::{
-    About, AreaCut, EngineRunError, Evaluation, Prediction, Seen, through_engine,
+    About, Answer, AreaCut, Evaluation, Prediction, Seen, answers, others,
 };
 use leukd_train::report::{
     self, BundleFacts, Curve, Facts, Machine, SplitFacts, Variant, pictures, put,
@@ -15,7 +15,7 @@ use leukd_train::report::{
 /// One side with everything that was found on it.
 pub(super) struct Measured<'a> {
     cells: &'a [Cell],
-    predictions: Vec<Prediction>,
+    answers: Vec<Answer>,
     /// What was measured.
     pub(super) evaluation: Evaluation,
 }
@@ -33,18 +33,45 @@ pub(super) struct Extra {
     pub(super) device: Option<String>,
 }
 
-/// Runs each of `sides` through the daemon's engine.
+/// Which pictures that are no such cells are looked at too.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Report")]
+pub(super) struct OthersArgs {
+    /// Tell too how many images of each folder in this one the model leaves to a person for being unlike its training
+    /// cells: other kinds of cells, other stains, whole smears. What leukd draws itself is told without it.
+    #[arg(long, value_name = "DIR")]
+    pub(super) others: Option<PathBuf>,
+}
+
+impl OthersArgs {
+    /// Whether the folder is one: better said now than after the training.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match &self.others {
+            Some(folder) if !folder.is_dir() => {
+                Err(format!("--others {}: it is no folder", folder.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs each of `sides` through the daemon's engine, and what is no such cell.
 pub(super) fn measure<'a>(
     model: &Model,
     split: &Split,
     sides: Vec<(Side, &'a [Cell])>,
+    foreign: &OthersArgs,
     seed: u64,
-) -> Result<Vec<Measured<'a>>, EngineRunError> {
+) -> Result<Vec<Measured<'a>>, Box<dyn std::error::Error>> {
     let manifest = model.manifest();
+    if sides.is_empty() {
+        return Ok(Vec::new());
+    }
+    let others = others(model, foreign.others.as_deref())?;
     sides
         .into_iter()
         .map(|(side, cells)| {
-            let predictions = through_engine(model, cells)?;
+            let answers = answers(model, cells)?;
             let about = About {
                 side,
                 protocol: split.protocol_of(side),
@@ -57,8 +84,9 @@ pub(super) fn measure<'a>(
                 baseline: AreaCut::fit(split.training.iter().map(|cell| (cell.area, cell.label))),
                 seed,
             };
-            let evaluation = Evaluation::of(&predictions, &about);
-            Ok(Measured { cells, predictions, evaluation })
+            let has_reference = manifest.reference.is_some();
+            let evaluation = Evaluation::of_answers(&answers, &about, has_reference, &others);
+            Ok(Measured { cells, answers, evaluation })
         })
         .collect()
 }
@@ -76,7 +104,7 @@ pub(super) fn write(
     let manifest = model.manifest();
     let evaluations: Vec<_> = measured.iter().map(|one| one.evaluation.clone()).collect();
     put(&folder.join("evaluation.json"), &serde_json::to_vec_pretty(&evaluations)?)?;
-    put(&folder.join("predictions.csv"), &predictions(model, measured)?)?;
+    put(&folder.join("predictions.csv"), &predictions(measured)?)?;
     let record = folder.join("split.csv");
     let same = |told: Split| told.sides_digest() == split.sides_digest();
     if record.exists() && !Split::told(&record).is_ok_and(same) {
@@ -108,18 +136,16 @@ pub(super) fn write(
         machine: Machine::here(format!("{device}measured on the CPU by the daemon's engine")),
         pictures: shown.map_or_else(Vec::new, |one| {
             let size = manifest.preprocessing.size;
-            pictures(&one.predictions, one.cells, &manifest.calibration, size)
+            let predictions: Vec<Prediction> =
+                one.answers.iter().map(|answer| answer.prediction.clone()).collect();
+            pictures(&predictions, one.cells, &manifest.calibration, size)
         }),
     };
     Ok(report::write(&facts, folder)?.page)
 }
 
-/// `predictions.csv`: a line for each cell, with what leukd suggests for it.
-fn predictions(
-    model: &Model,
-    measured: &[Measured<'_>],
-) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    let calibration = &model.manifest().calibration;
+/// `predictions.csv`: a line for each cell, with what the daemon decides about it, and the codes of the reasons.
+fn predictions(measured: &[Measured<'_>]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([
         "side",
@@ -131,20 +157,21 @@ fn predictions(
         "logit_hem",
         "decision",
         "area",
+        "reasons",
     ])?;
     for one in measured {
-        for prediction in &one.predictions {
-            let p = prediction.probability(calibration.temperature);
+        for Answer { prediction, all, decision, reasons } in &one.answers {
             table.write_record([
                 one.evaluation.side.as_str(),
                 &prediction.name,
                 &prediction.subject,
                 LABELS[prediction.label],
-                &p.to_string(),
+                &all.to_string(),
                 &prediction.logits[0].to_string(),
                 &prediction.logits[1].to_string(),
-                calibration.decide(p).as_str(),
+                decision.as_str(),
                 &prediction.area.to_string(),
+                &reasons.join(" "),
             ])?;
         }
     }

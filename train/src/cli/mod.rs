@@ -15,6 +15,7 @@ mod progress;
 mod quantize;
 mod recipe;
 mod run;
+mod served;
 mod ship;
 mod weights;
 mod whole;
@@ -72,7 +73,8 @@ enum Command {
     /// Measure a bundle through the daemon's own engine, with intervals, and write a report.
     ///
     /// Sensitivity, specificity, AUROC and the rest on one side of a split, subject by subject, and
-    /// beside them what the cell's area alone tells. Nothing is fitted on the cells that are
+    /// beside them what the cell's area alone tells; then the daemon's own decisions, its doubts among
+    /// them, and how many cells and other pictures it doubts. Nothing is fitted on the cells that are
     /// measured. The exit code is 1 where nothing could be measured.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.

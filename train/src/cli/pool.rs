@@ -87,6 +87,16 @@ fn print(out: &mut impl Write, of: &Pooled) -> std::io::Result<()> {
          estimate what such a training gives, and measure no model that was trained on everything.",
         of.pooled.resampled
     )?;
+    if let Some(all) = of.doubted() {
+        let (low, high) = all.interval.unwrap_or((0.0, 1.0));
+        writeln!(
+            out,
+            "\nDoubted for being unlike the training cells: {} of {} tested cells, {} ({low:.3} to {high:.3}).",
+            all.doubted,
+            all.pictures,
+            number(all.share)
+        )?;
+    }
     calibration(out, of)
 }
 

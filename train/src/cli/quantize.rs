@@ -103,14 +103,16 @@ pub(super) fn run(args: &QuantizeArgs) -> Outcome {
     quantize::accept(&bundle)?;
     let split = args.data.split(&bundle.manifest().preprocessing)?;
     let trained_here = trained_on(&bundle, &split);
-    let chosen = Some("model.onnx");
-    let outcome = forms(&args.bundle, &split, &args.gate.settings(), &args.out, chosen)?;
+    let outcome = forms(&args.bundle, &split, &args.gate.settings(), &args.out)?;
+    let chosen = chosen(&args.bundle, &split, &outcome)?;
+    export::write(&args.out.join("model.onnx"), &chosen.bytes)?;
     let mut out = std::io::stdout();
     if args.json {
         writeln!(out, "{}", document(&args.bundle, trained_here, &outcome)?)?;
         return Ok(());
     }
     print(&mut out, &outcome, &args.out.join("model.onnx"))?;
+    writeln!(out, "{}", chosen.reference)?;
     if !trained_here {
         writeln!(
             out,
@@ -121,14 +123,36 @@ pub(super) fn run(args: &QuantizeArgs) -> Outcome {
     Ok(())
 }
 
-/// Makes and measures every form of the bundle at `path`, and writes them all into `folder`, the chosen one
-/// once more under the name `chosen`.
+/// The bundle that is kept, and what is said of its reference.
+struct Chosen {
+    bytes: Vec<u8>,
+    reference: String,
+}
+
+/// The smallest form that lost nothing, with the reference of its own network; else the f32 bundle as it is.
+fn chosen(
+    path: &Path,
+    split: &Split,
+    outcome: &Quantized,
+) -> Result<Chosen, Box<dyn std::error::Error>> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let Some(form) = outcome.winning_bundle() else {
+        return Ok(Chosen { bytes, reference: "Its reference is f32's, as it was.".to_owned() });
+    };
+    if !trained_on(&Bundle::from_bytes(&bytes, "the f32 bundle")?, split) {
+        let reference = "It has no reference, and nothing is left to a person for being unlike its training cells: the                          bundle does not say that these are its training cells. `leukd model reference` writes one.";
+        return Ok(Chosen { bytes: form.to_vec(), reference: reference.to_owned() });
+    }
+    let (bytes, referred) = export::referred(form, split)?;
+    Ok(Chosen { bytes, reference: format!("Unlike its training cells: {}", referred.in_words()) })
+}
+
+/// Makes and measures every form of the bundle at `path`, and writes them all into `folder`.
 pub(super) fn forms(
     path: &Path,
     split: &Split,
     settings: &Settings,
     folder: &Path,
-    chosen: Option<&str>,
 ) -> Result<Quantized, Box<dyn std::error::Error>> {
     let origin = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| format!("{origin}: {error}"))?;
@@ -148,9 +172,6 @@ pub(super) fn forms(
     let outcome = quantize::run(&bytes, &input)?;
     let json = document(path, trained_here, &outcome)?;
     store(folder, &outcome, &json)?;
-    if let Some(name) = chosen {
-        export::write(&folder.join(name), outcome.winning_bundle().unwrap_or(&bytes))?;
-    }
     Ok(outcome)
 }
 

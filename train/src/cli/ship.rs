@@ -9,6 +9,7 @@ use leukd::model::serving::Model;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::export;
 use leukd_train::pool::Pooled;
+use leukd_train::report::NO_REFERENCE;
 use leukd_train::ship::ship;
 
 use super::Outcome;
@@ -44,12 +45,15 @@ pub(super) fn run(args: &ShipArgs) -> Outcome {
     let manifest = model.manifest();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}: {} bytes, {}", args.out.display(), shipped.len(), model.digest())?;
-    for part in manifest
-        .card
-        .split("\n\n")
-        .filter(|part| ["Figures: ", "Calibration: "].iter().any(|begin| part.starts_with(begin)))
+    let begins = ["Figures: ", "Calibration: ", "Unlike its training cells: "];
+    let told = if manifest.reference.is_some() { &begins[..] } else { &begins[..2] };
+    for part in
+        manifest.card.split("\n\n").filter(|part| told.iter().any(|begin| part.starts_with(begin)))
     {
         writeln!(out, "\n{part}")?;
+    }
+    if manifest.reference.is_none() {
+        writeln!(out, "\n{NO_REFERENCE}")?;
     }
     writeln!(
         out,

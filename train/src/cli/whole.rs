@@ -15,7 +15,7 @@ use leukd_train::report::Curve;
 
 use super::bundle::{self, BundleArgs, Weights};
 use super::data::DataArgs;
-use super::measure::{self, Extra, Measured};
+use super::measure::{self, Extra, Measured, OthersArgs};
 use super::quantize::{self, GateArgs};
 use super::recipe::RecipeArgs;
 use super::run::RunArgs;
@@ -33,6 +33,8 @@ pub(super) struct WholeArgs {
     bundle: BundleArgs,
     #[command(flatten)]
     gate: GateArgs,
+    #[command(flatten)]
+    others: OthersArgs,
 }
 
 /// The arguments of the program without a subcommand; none where there is one.
@@ -71,6 +73,7 @@ const BOOTSTRAP_SEED: u64 = 0;
 
 pub(super) fn run(Whole(args): &Whole) -> Outcome {
     let Some(args) = args else { return Err("give --data and --out, or a command".into()) };
+    args.others.check()?;
     let folder = &args.run.out;
     let checkpoint = args.run.checkpoint()?;
     let recipe = args.recipe.read()?;
@@ -92,15 +95,15 @@ pub(super) fn run(Whole(args): &Whole) -> Outcome {
     let float = folder.join("model-f32.onnx");
     bundle::export(&checkpoint, &split, &args.bundle, Weights::F32, &float)?;
     heading(&mut out, "Smaller forms")?;
-    let outcome =
-        quantize::forms(&float, &split, &args.gate.settings(), &folder.join("forms"), None)?;
+    let outcome = quantize::forms(&float, &split, &args.gate.settings(), &folder.join("forms"))?;
     quantize::print(&mut out, &outcome, &folder.join("model.onnx"))?;
     let float_bytes =
         std::fs::read(&float).map_err(|error| format!("{}: {error}", float.display()))?;
     let chosen = outcome.winning_bundle().unwrap_or(&float_bytes);
     heading(&mut out, "Evaluation")?;
     let path = folder.join("model.onnx");
-    let (model, measured) = measured(chosen, &split, &path)?;
+    let referred = referred(chosen, &split, &mut out)?;
+    let (model, measured) = measured(&referred, &split, &path, &args.others)?;
     if measured.is_empty() {
         writeln!(
             out,
@@ -127,12 +130,27 @@ fn headline(split: &Split) -> Side {
     if split.test.is_empty() { Side::Validation } else { Side::Test }
 }
 
+/// The bundle with the reference of its own network: f32's tells nothing of a smaller form's features.
+fn referred(
+    bytes: &[u8],
+    split: &Split,
+    out: &mut impl Write,
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    if Bundle::from_bytes(bytes, "the chosen form")?.manifest().reference.is_some() {
+        return Ok(bytes.to_vec());
+    }
+    let (bytes, referred) = export::referred(bytes, split)?;
+    writeln!(out, "Unlike its training cells: {}\n", referred.in_words())?;
+    Ok(bytes)
+}
+
 /// Measures the bundle on every side that tells something about new cells, writes it to `path` with the figures
 /// of the [`headline`] side, and gives the model that was written.
 fn measured<'a>(
     bytes: &[u8],
     split: &'a Split,
     path: &Path,
+    others: &OthersArgs,
 ) -> Result<(Model, Vec<Measured<'a>>), Box<dyn std::error::Error>> {
     let origin = path.display().to_string();
     let plain = Model::load(Bundle::from_bytes(bytes, &origin)?)?;
@@ -144,7 +162,7 @@ fn measured<'a>(
         !cells.is_empty() && split.protocol != Protocol::Everything
     });
     let sides = sides.map(|(side, cells)| (side, cells.as_slice())).collect();
-    let mut measured = measure::measure(&plain, split, sides, BOOTSTRAP_SEED)?;
+    let mut measured = measure::measure(&plain, split, sides, others, BOOTSTRAP_SEED)?;
     let told = measured.iter().find(|one| one.evaluation.side == headline(split));
     let bytes = match told {
         Some(one) => export::with_figures(bytes, &one.evaluation)?,

@@ -30,12 +30,14 @@ use leukd::cell::{Format, Measures};
 use leukd::result::Digest;
 
 pub use error::DatasetError;
+pub(crate) use folder::is_image;
 pub use overview::{
     ByClass, ClassCounts, Overview, Quantiles, SideCounts, SizeCount, SplitOverview, SubjectCounts,
     TwinGroup,
 };
 pub use pack::packed_with;
 pub use plan::{SplitPlan, TestSubjects};
+pub(crate) use read::picture;
 pub use sheet::{ContactSheet, SheetError, SheetRow};
 pub use split::{Protocol, Side, Split, ValidationBy};
 

@@ -1,7 +1,10 @@
 //! Cells through the engine that serves them, so that what is measured is what a user gets.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use leukd::model::serving::{Model, ModelError};
+use leukd::model::reference::Sample;
+use leukd::model::serving::{Model, ModelError, Seen};
+use leukd::model::verdict::Verdict;
+use leukd::result::Decision;
 use rayon::prelude::*;
 
 use super::Prediction;
@@ -46,6 +49,19 @@ pub enum EngineRunError {
     },
 }
 
+/// What the daemon says of one cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The network's logits, and the truth.
+    pub prediction: Prediction,
+    /// Calibrated P(all), 0 to 1.
+    pub all: f64,
+    /// By P(all), the bundle's own review band and its doubts.
+    pub decision: Decision,
+    /// The codes of the reasons of a `review`, the most important first; empty for another decision.
+    pub reasons: Vec<String>,
+}
+
 /// Runs every cell through the daemon's engine, on all cores; the predictions stand in the order of
 /// the cells. Where stderr is a terminal a progress bar is drawn on it.
 ///
@@ -55,28 +71,68 @@ pub enum EngineRunError {
 ///
 /// The first cell, in the order of `cells`, that cannot be measured.
 pub fn through_engine(model: &Model, cells: &[Cell]) -> Result<Vec<Prediction>, EngineRunError> {
+    each(model, cells, |cell, seen| prediction(model, cell, &seen.logits))
+}
+
+/// As [`through_engine`], with what the daemon makes of each cell: [`Model::verdict`] decides for both. A site's
+/// `decision.review` is not known here: the band is the bundle's own.
+///
+/// # Errors
+///
+/// As [`through_engine`].
+pub fn answers(model: &Model, cells: &[Cell]) -> Result<Vec<Answer>, EngineRunError> {
+    let place = model.manifest().labels.iter().position(|label| label == LABELS[0]);
+    each(model, cells, |cell, seen| {
+        let prediction = prediction(model, cell, &seen.logits)?;
+        let Verdict { probabilities, judgement, .. } = model.verdict(seen, cell.measures);
+        let all = place.and_then(|place| probabilities.get(place)).copied().unwrap_or_default();
+        let reasons = judgement.reasons.into_iter().map(|reason| reason.code).collect();
+        Ok(Answer { prediction, all, decision: judgement.decision, reasons })
+    })
+}
+
+/// What pictures and network say of the cells, to fit a reference on; cells of which all is black are left out, and so are
+/// features where the network's head is not known.
+///
+/// # Errors
+///
+/// As [`through_engine`].
+pub fn samples(model: &Model, cells: &[Cell]) -> Result<Vec<Sample>, EngineRunError> {
+    let samples = each(model, cells, |cell, seen| {
+        let features = model.features(seen).unwrap_or_default();
+        Ok(cell.measures.map(|measures| Sample { measures, features }))
+    })?;
+    Ok(samples.into_iter().flatten().collect())
+}
+
+/// Runs every cell, on all cores; what `tell` makes of each stands in the order of the cells.
+fn each<T: Send>(
+    model: &Model,
+    cells: &[Cell],
+    tell: impl Fn(&Cell, &Seen) -> Result<T, EngineRunError> + Sync,
+) -> Result<Vec<T>, EngineRunError> {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} cells, {eta} left");
     let bar = ProgressBar::new(cells.len() as u64).with_message("through the daemon's engine");
     if let Ok(style) = style {
         bar.set_style(style);
     }
-    let predictions: Vec<Result<Prediction, EngineRunError>> = cells
+    let told: Vec<Result<T, EngineRunError>> = cells
         .par_iter()
         .map(|cell| {
-            let prediction = predict(model, cell);
+            let told = look(model, cell).and_then(|seen| tell(cell, &seen));
             bar.inc(1);
-            prediction
+            told
         })
         .collect();
     bar.finish_and_clear();
     // Collected first: rayon's own short cut would give any one of several errors.
-    predictions.into_iter().collect()
+    told.into_iter().collect()
 }
 
-fn predict(model: &Model, cell: &Cell) -> Result<Prediction, EngineRunError> {
-    let manifest = model.manifest();
+fn look(model: &Model, cell: &Cell) -> Result<Seen, EngineRunError> {
+    let preprocessing = &model.manifest().preprocessing;
     let name = || cell.name.clone();
-    let size = manifest.preprocessing.size;
+    let size = preprocessing.size;
     let square = cell.square(size).ok_or_else(|| EngineRunError::Size {
         name: name(),
         bytes: cell.pixels.len(),
@@ -86,19 +142,26 @@ fn predict(model: &Model, cell: &Cell) -> Result<Prediction, EngineRunError> {
     if square.as_raw().len() != size as usize * size as usize * 3 {
         return Err(EngineRunError::Size { name: name(), bytes: cell.pixels.len(), size });
     }
-    let found = model
-        .logits(&manifest.preprocessing.numbers(&square))
-        .map_err(|source| EngineRunError::Model { name: name(), source })?;
+    model
+        .look(&preprocessing.numbers(&square))
+        .map_err(|source| EngineRunError::Model { name: name(), source })
+}
+
+fn prediction(model: &Model, cell: &Cell, found: &[f64]) -> Result<Prediction, EngineRunError> {
+    let labels = &model.manifest().labels;
     let of = |label: &str| {
-        let place = manifest.labels.iter().position(|own| own == label)?;
+        let place = labels.iter().position(|own| own == label)?;
         found.get(place).copied().filter(|logit| logit.is_finite())
     };
     let [Some(all), Some(hem)] = LABELS.map(of) else {
-        let labels = manifest.labels.clone();
-        return Err(EngineRunError::NotNumbers { name: name(), logits: found, labels });
+        return Err(EngineRunError::NotNumbers {
+            name: cell.name.clone(),
+            logits: found.to_vec(),
+            labels: labels.clone(),
+        });
     };
     Ok(Prediction {
-        name: name(),
+        name: cell.name.clone(),
         logits: [all, hem],
         label: cell.label,
         subject: cell.subject.clone(),

@@ -11,8 +11,9 @@ use super::bootstrap::{Resampling, Units, percentiles};
 use super::counts::{Confusion, Counts, Decisions};
 use super::measures::{Measures, Sample};
 use super::ranking::{PrecisionRecallPoint, RocPoint};
+use super::served::{Doubted, Served};
 use super::subjects::{SubjectRow, subject_table};
-use super::{Baseline, Prediction, Reliability, Review, RiskPoint, risk_coverage};
+use super::{Answer, Baseline, Prediction, Reliability, Review, RiskPoint, risk_coverage};
 use crate::dataset::{LABELS, Protocol, Side};
 
 /// Bars of the histogram of P(all).
@@ -82,8 +83,12 @@ pub struct Evaluation {
     pub figures: Measures<Estimate>,
     /// Decisions at the threshold alone.
     pub confusion: Confusion,
-    /// Decisions with the review band, as leukd gives them.
+    /// Decisions by P(all) and the review band, whatever the pictures look like.
     pub decisions: Decisions,
+    /// Decisions as the daemon gives them, its doubts about captures among their reasons; absent in a file of before they
+    /// were told, and where runs are pooled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Served>,
     /// What the review band costs and spares.
     pub review: Review,
     /// From (0, 0) to (1, 1); empty where a class has no cell.
@@ -146,6 +151,7 @@ impl Evaluation {
             figures,
             confusion: Confusion::of(predictions, &about.calibration),
             decisions: Decisions::of(predictions, &about.calibration),
+            served: None,
             review: Review::of(predictions, &about.calibration),
             roc: sample.ranking().roc(),
             precision_recall: sample.ranking().precision_recall(),
@@ -155,6 +161,26 @@ impl Evaluation {
             subjects: subject_table(predictions, &about.calibration),
             baseline: about.baseline.map(|cut| Baseline::of(cut, predictions, &units, about.seed)),
         }
+    }
+
+    /// Measures what the daemon answered: as [`Evaluation::of`] its predictions, and its decisions beside that.
+    /// `has_reference`: whether the bundle knows its training cells, without which nothing is doubted. `others`: of
+    /// [`others`](super::others()).
+    #[must_use]
+    pub fn of_answers(
+        answers: &[Answer],
+        about: &About,
+        has_reference: bool,
+        others: &[Doubted],
+    ) -> Self {
+        let predictions: Vec<Prediction> =
+            answers.iter().map(|answer| answer.prediction.clone()).collect();
+        let doubted = has_reference.then(|| {
+            let kind = format!("{} cells", about.side);
+            Doubted::none_of(kind, about.protocol.to_string())
+        });
+        let served = Served::of(answers, doubted, others);
+        Self { served: Some(served), ..Self::of(&predictions, about) }
     }
 
     /// The figures as a manifest holds them; those without a value are left out.

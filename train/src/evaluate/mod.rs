@@ -14,8 +14,10 @@ mod engine;
 mod evaluation;
 mod figures;
 mod measures;
+mod others;
 mod ranking;
 mod review;
+mod served;
 mod subjects;
 mod thresholds;
 
@@ -24,15 +26,17 @@ pub use baseline::{AreaCut, AreaFigures, Baseline};
 pub use bootstrap::{DRAWS, Resampling, intervals};
 pub use calibration::{Bin, Reliability, fit_temperature};
 pub use counts::{Confusion, Counts, Decided, Decisions};
-pub use engine::{EngineRunError, through_engine};
+pub use engine::{Answer, EngineRunError, answers, samples, through_engine};
 pub use evaluation::{Estimate, Evaluation};
 pub use figures::Figures;
 pub use measures::Measures;
+pub use others::{DRAWN, OthersError, others};
 pub use ranking::{PrecisionRecallPoint, RocPoint};
 pub use review::{
     REVIEW_ACCURACY, Review, RiskPoint, THRESHOLD, WIDEST_BAND, calibrated, review_band,
     risk_coverage,
 };
+pub use served::{ByTruth, Doubted, Served};
 pub use subjects::{SubjectRow, subject_table, wilson};
 pub use thresholds::{OperatingPoint, Thresholds};
 

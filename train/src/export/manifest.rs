@@ -13,6 +13,7 @@ use leukd::model::manifest::{
 use leukd::result::{ModelRef, RESEARCH_USE_ONLY};
 
 use super::{Naming, probabilities};
+use crate::card::{CALIBRATION, FIGURES, with_paragraph};
 use crate::dataset::{LABELS, Protocol, Side};
 use crate::evaluate::{
     About, CELLS, Evaluation, INHERITED, Prediction, REVIEW_ACCURACY, SIDES, Seen, WIDEST_BAND,
@@ -152,9 +153,6 @@ fn card(facts: &Facts<'_>) -> String {
     card + &calibrated(&facts.calibration, facts.predictions)
 }
 
-/// Begins the card's paragraph on what was fitted on cells that the network was not.
-pub(crate) const CALIBRATION: &str = "\n\nCalibration: ";
-
 fn calibrated(calibration: &Calibration, predictions: &[Prediction]) -> String {
     let Calibration { temperature, threshold, review: (low, high) } = *calibration;
     let inside = |prediction: &&Prediction| {
@@ -194,18 +192,7 @@ pub(super) fn recalibrated(
     with_paragraph(card, CALIBRATION, &(calibrated(calibration, predictions) + OWN))
 }
 
-/// `card` with `paragraph` in place of the one that begins with `begin`; at its end where there is none.
-pub(crate) fn with_paragraph(card: &str, begin: &str, paragraph: &str) -> String {
-    let Some(start) = card.find(begin) else { return card.to_owned() + paragraph };
-    let after = start + begin.len();
-    let end = card[after..].find("\n\n").map_or(card.len(), |length| after + length);
-    format!("{}{paragraph}{}", &card[..start], &card[end..])
-}
-
-/// Begins the card's paragraph on which cells its figures were measured.
-pub(crate) const FIGURES: &str = "\n\nFigures: ";
-
-/// What it says of a model that was trained on everything.
+/// What the card says of the figures of a model that was trained on everything.
 const UNMEASURED: &str = "none. It was trained on everything, so no cell was left to measure it on. The validation cells \
                           are the training subjects': they drew the learning curve and fitted the calibration, and what \
                           they say is no accuracy on new cells.";

@@ -3,6 +3,7 @@
 mod builder;
 mod graph;
 mod manifest;
+mod reference;
 mod stored;
 
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ use leukd::model::manifest::{GOLDEN_TOLERANCE, Manifest, Precision};
 use leukd::model::serving::{Model, ModelError};
 
 pub use graph::graph;
-pub(crate) use manifest::{CALIBRATION, FIGURES, with_paragraph};
 pub use manifest::{Facts, golden, manifest};
+pub use reference::{Referred, referred};
 pub use stored::rounded;
 
 use crate::dataset::{Cell, Split};

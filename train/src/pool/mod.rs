@@ -25,8 +25,8 @@ pub use run::Run;
 
 use crate::dataset::Protocol;
 use crate::evaluate::{
-    About, AreaFigures, Baseline, Counts, Estimate, Evaluation, Measures, Prediction, Resampling,
-    Review, Seen, THRESHOLD, Thresholds, calibrated,
+    About, AreaFigures, Baseline, Counts, Doubted, Estimate, Evaluation, Measures, Prediction,
+    Resampling, Review, Seen, THRESHOLD, Thresholds, calibrated,
 };
 use check::Cell;
 
@@ -130,6 +130,9 @@ pub struct Fold {
     pub figures: Measures<Estimate>,
     /// The cells' area alone; none where its training side lacks a class.
     pub baseline: Option<Baseline>,
+    /// How many of its test cells its bundle doubts; absent where it holds no reference, or was measured before that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<Doubted>,
 }
 
 impl Fold {
@@ -145,11 +148,21 @@ impl Fold {
             calibration: of.calibration,
             figures: of.figures,
             baseline: of.baseline.clone(),
+            doubted: of.served.as_ref().and_then(|served| served.doubted.clone()),
         }
     }
 }
 
 impl Pooled {
+    /// How many of all tested cells the model that tested them doubts; none where a fold does not tell. Copies, which count
+    /// once elsewhere, count for each fold here.
+    #[must_use]
+    pub fn doubted(&self) -> Option<Doubted> {
+        let each: Option<Vec<&Doubted>> =
+            self.folds.iter().map(|fold| fold.doubted.as_ref()).collect();
+        Doubted::together(each?)
+    }
+
     /// Pools `runs`. `seed` is the bootstrap's. With `partial` a single run by subject will do: [`Pooled::untested`] and a
     /// caveat say how many cells nobody tested.
     ///

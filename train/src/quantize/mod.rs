@@ -21,6 +21,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use outcome::{Gate, Measured, Outcome, Reference, Row, Verdict};
 
+use crate::card::{REFERENCE, with_paragraph};
 use crate::dataset::{Cell, LABELS};
 use forms::Form;
 use graph::FloatNetwork;
@@ -136,7 +137,8 @@ pub enum QuantizeError {
 /// Makes every form of the f32 bundle `bytes` and measures each against it.
 ///
 /// A form that misses the gate, or that the daemon's engine does not run, is refused in its row and stops no other. Each
-/// form's bundle has the f32 bundle's calibration and figures, its own golden outputs, and what it cost.
+/// form's bundle has the f32 bundle's calibration and figures, its own golden outputs, what it cost, and no reference: that
+/// of a network is its own ([`crate::export::referred`]).
 ///
 /// # Errors
 ///
@@ -318,11 +320,15 @@ fn attempt(
     let mut plain = form.network.clone();
     let wrong = |source| BundleError::Weights { origin: form.name.to_owned(), source };
     weights::expand(&mut plain).map_err(wrong)?;
+    let told = float.manifest().clone();
     let mut manifest = Manifest {
         version: MANIFEST_VERSION,
         precision: form.precision,
         golden: golden_outputs(&plain, float.manifest())?,
-        ..float.manifest().clone()
+        // Where f32's features lie says nothing of another network's.
+        reference: None,
+        card: with_paragraph(&told.card, REFERENCE, ""),
+        ..told
     };
     let bytes = bundle::write(form.network.clone(), &manifest)?;
     let model = Model::load(Bundle::from_bytes(&bytes, form.name)?)?;

@@ -4,6 +4,7 @@ mod figures;
 mod machine;
 mod page;
 mod pictures;
+mod served;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub use machine::Machine;
 pub use page::ReportError;
 pub use pictures::{MOST_RIGHT, MOST_WRONG, Picture, pictures};
-pub use words::{counted, number, title_and_meaning, with_interval};
+pub use words::{NO_REFERENCE, counted, number, title_and_meaning, with_interval};
 
 use crate::dataset::{Cell, LABELS, Side, Split};
 use crate::evaluate::Evaluation;

@@ -9,6 +9,7 @@ use minijinja::Environment;
 use serde::Serialize;
 
 use super::figures::{Figure, STYLE, headline};
+use super::served::{ServedWords, served};
 use super::{Facts, Picture, Variant, words};
 use crate::dataset::Protocol;
 use crate::evaluate::{Baseline, Evaluation};
@@ -57,6 +58,7 @@ struct Page<'a> {
     columns: Vec<String>,
     figures_table: Vec<FigureRow>,
     baseline: Option<BaselineWords>,
+    served: Option<ServedWords>,
     subjects: Vec<[String; 7]>,
     drawings: Vec<Drawing<'a>>,
     learning: Vec<Drawing<'a>>,
@@ -142,6 +144,7 @@ pub(super) fn render(facts: &Facts, figures: &[Figure]) -> Result<String, Report
         columns: facts.evaluations.iter().map(column).collect(),
         figures_table: figure_rows(&facts.evaluations),
         baseline: best.and_then(|one| Some(baseline_words(one.baseline.as_ref()?, one))),
+        served: best.and_then(|one| served(one, &facts.evaluations)),
         subjects: best.map(subject_rows).unwrap_or_default(),
         drawings: measured,
         learning: run,

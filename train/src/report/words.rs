@@ -45,6 +45,10 @@ pub fn title_and_meaning(name: &str) -> (&str, &'static str) {
     }
 }
 
+/// What is said of a bundle without a reference.
+pub const NO_REFERENCE: &str = "The bundle knows nothing of its training cells (it holds no reference), so nothing is left to a \
+                                person for being unlike them; `leukd model reference` writes one into it.";
+
 const AT_SPECIFICITY: &str =
     "What the ranking allows when the threshold is set, on these very cells, for that specificity.";
 const AT_SENSITIVITY: &str =

@@ -84,6 +84,7 @@ impl Station {
             decision: Decision::All,
             reasons: Vec::new(),
             quality_flags: Vec::new(),
+            quality: None,
             model: Some(ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
             captured_at: Timestamp(1),
             classified_at: Timestamp(1),

@@ -6,6 +6,7 @@
 mod support;
 
 mod dataset;
+mod decisions;
 mod evaluate;
 mod evaluate_command;
 mod journal;

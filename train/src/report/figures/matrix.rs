@@ -34,14 +34,22 @@ pub(super) fn threshold(of: &Evaluation) -> Result<Figure, ReportError> {
 }
 
 pub(super) fn review(of: &Evaluation) -> Result<Figure, ReportError> {
-    let (all, hem) = (&of.decisions.all, &of.decisions.hem);
+    let decisions = of.served.as_ref().map_or(&of.decisions, |served| &served.decisions);
+    let (all, hem) = (&decisions.all, &decisions.hem);
     let (lower, upper) = of.review.band;
+    let by = format!("cells with P(all) from {lower:.2} to {upper:.2}");
+    let (title, whose) = match &of.served {
+        Some(served) if served.doubted.is_some() => {
+            ("Decisions as the daemon gives them", format!("{by}, and those that it doubts,"))
+        }
+        _ => ("Decisions with the review band", by),
+    };
     let meaning = format!(
-        "Truth against what leukd suggests: cells with P(all) from {lower:.2} to {upper:.2} go to \
-         a person. {} of {} cells do.",
-        of.review.cells, of.counts.cells,
+        "Truth against what leukd suggests: {whose} go to a person. {} of {} cells do.",
+        all.review + hem.review,
+        of.counts.cells,
     );
-    Figure::new("decisions", "Decisions with the review band", meaning, SIZE, |area| {
+    Figure::new("decisions", title, meaning, SIZE, |area| {
         matrix(
             area,
             &["all", "review", "hem"],
