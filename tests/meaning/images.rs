@@ -74,7 +74,7 @@ async fn images_of_reviewed_results_are_kept_as_far_as_their_files_are_still_the
     }
     let results = harness.all_results().await;
     let there = place_of(&harness, &results[1]);
-    assert_eq!(kept(&harness.folders.state), [there.clone()]);
+    assert_eq!(kept(&harness.folders.state), std::slice::from_ref(&there));
     assert_eq!(std::fs::read(&there).unwrap(), bytes);
     // Patients' cells: for leukd's own user and group.
     assert_eq!(std::fs::metadata(&there).unwrap().permissions().mode() & 0o777, 0o640);
