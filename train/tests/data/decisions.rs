@@ -20,13 +20,10 @@ use leukd_train::dataset::{Cell, Dataset, Split};
 use leukd_train::evaluate::{DRAWN, Evaluation, Served, samples};
 use leukd_train::export::{Referred, referred};
 
+use crate::support::{NARROW, cell as cell_of, said};
+
 fn train(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_leukd-train")).args(arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
 }
 
 fn text(path: &Path) -> &str {
@@ -62,30 +59,11 @@ fn cells(dir: &Path) {
 }
 
 /// Tests on the first subject of each class, validates on the second, and trains a network that a test can train.
-const NARROW: [&str; 22] = [
-    "--set",
-    "network.width=0.25",
-    "--set",
-    "network.depth=0.3",
-    "--set",
-    "network.hidden=8",
-    "--size",
-    "32",
-    "--window",
-    "320",
-    "--batch",
-    "8",
-    "--epochs",
-    "2",
-    "--max-slowdown",
-    "1000",
-    "--max-accuracy-loss",
-    "100",
-    "--max-sensitivity-loss",
-    "100",
-    "--hold-out",
-    "1,H1",
-];
+fn narrow() -> Vec<&'static str> {
+    let more =
+        ["--max-accuracy-loss", "100", "--max-sensitivity-loss", "100", "--hold-out", "1,H1"];
+    [&NARROW[..], &more].concat()
+}
 
 /// Decision, the reasons' codes, and P(all), bit for bit.
 type Said = (String, String, u64);
@@ -174,7 +152,7 @@ fn the_report_gives_each_file_the_decision_and_the_reasons_that_the_daemon_gives
     }
     std::fs::write(others.join("smears/cut.bmp"), b"BM, but no picture").unwrap();
     let command = ["--data", text(&data), "--out", text(&out), "--others", text(&others)];
-    let output = train(&[&command[..], &NARROW, &["--validate-on", "2,H2"]].concat());
+    let output = train(&[&command[..], &narrow(), &["--validate-on", "2,H2"]].concat());
     assert!(output.status.success(), "{}", said(&output));
     for part in
         ["as the daemon", "left to a person", "test cells, split by subject", "drawn: noise"]
@@ -312,7 +290,7 @@ fn measured_again(data: &Path, out: &Path, others: &Path, dir: &Path) {
         &[
             &["quantize", text(&float), "--data", text(data), "--split", text(&sides)],
             &["--out", text(&forms)][..],
-            &NARROW[14..20],
+            &narrow()[14..20],
         ]
         .concat(),
     );
@@ -329,7 +307,7 @@ fn a_run_whose_validation_cells_are_too_few_says_why_its_bundle_doubts_nothing()
     cells(&data);
     // Validation cells come from the training subjects: some seven.
     let command = ["--data", text(&data), "--out", text(&out)];
-    let output = train(&[&command[..], &NARROW].concat());
+    let output = train(&[&command[..], &narrow()].concat());
     assert!(output.status.success(), "{}", said(&output));
     for part in [
         "Unlike its training cells: nothing is known",
@@ -355,9 +333,7 @@ fn a_run_whose_validation_cells_are_too_few_says_why_its_bundle_doubts_nothing()
 fn drawn(model: &Model, seeds: std::ops::Range<u64>, subjects: [&str; 2]) -> Vec<Cell> {
     let preprocessing = &model.manifest().preprocessing;
     let label = |seed: u64| usize::from(seed % 2 == 1);
-    seeds
-        .map(|seed| crate::support::cell(preprocessing, seed, label(seed), subjects[label(seed)]))
-        .collect()
+    seeds.map(|seed| cell_of(preprocessing, seed, label(seed), subjects[label(seed)])).collect()
 }
 
 #[test]

@@ -17,6 +17,8 @@ use leukd::result::{
 use leukd::review::ReviewLabel;
 use leukd_train::dataset::Dataset;
 
+use crate::support::{NARROW, said};
+
 /// A laboratory's export folder and what leukd keeps beside it.
 struct Station {
     export: std::path::PathBuf,
@@ -114,11 +116,6 @@ fn train(arguments: &[&str], paths: &[&Path]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_leukd-train")).args(arguments).args(paths).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
-}
-
 #[tokio::test]
 async fn a_reviewed_cell_has_its_latest_label_and_the_very_bytes_that_were_reviewed() {
     use ReviewLabel::{All, Hem, Other};
@@ -167,8 +164,7 @@ async fn one_command_trains_on_what_people_reviewed() {
     }
     let out = station.state.join("../run");
     let trained = train(
-        &[&["--about-data", "reviewed cells"][..], &crate::whole::NARROW, &["--from-journal"]]
-            .concat(),
+        &[&["--about-data", "reviewed cells"][..], &NARROW, &["--from-journal"]].concat(),
         &[&station.state, Path::new("--out"), &out],
     );
     assert!(trained.status.success(), "{}", said(&trained));

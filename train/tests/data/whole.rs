@@ -2,7 +2,7 @@
 //! does when it is stopped or the disk is full.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use leukd::cell::preprocess::Preprocessing;
@@ -14,6 +14,8 @@ use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::{Dataset, Split};
 use leukd_train::evaluate::CELLS;
 use leukd_train::fit::Checkpoint;
+
+use crate::support::{NARROW, said};
 
 /// Three subjects a class, six cells each, in C-NMC's layout; one file is broken.
 fn cells(dir: &Path) {
@@ -32,35 +34,10 @@ fn cells(dir: &Path) {
     std::fs::write(dir.join("fold_1/all/UID_1_2_1_all.bmp"), b"BM, but no picture").unwrap();
 }
 
-/// A network so narrow that a test can train it.
-pub(crate) const NARROW: [&str; 16] = [
-    "--set",
-    "network.width=0.25",
-    "--set",
-    "network.depth=0.3",
-    "--set",
-    "network.hidden=8",
-    "--size",
-    "32",
-    "--window",
-    "320",
-    "--batch",
-    "8",
-    "--epochs",
-    "2",
-    "--max-slowdown",
-    "1000",
-];
-
 fn train(data: &Path, out: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leukd-train"));
     command.arg("--data").arg(data).arg("--out").arg(out).args(NARROW).args(more);
     command
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
 }
 
 #[test]

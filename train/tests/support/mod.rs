@@ -1,6 +1,8 @@
 //! What several tests of the trainer share; none of them needs all of it.
 #![allow(dead_code)]
 
+use std::process::Output;
+
 use leukd::cell::preprocess::Preprocessing;
 use leukd::cell::quality::assess;
 use leukd::cell::synthetic::{self, Kind};
@@ -8,6 +10,32 @@ use leukd::cell::{Format, Measures};
 use leukd::result::Digest;
 use leukd_train::dataset::{Cell, Split};
 use leukd_train::recipe::{Recipe, Setting};
+
+/// A network so narrow that a test can train it.
+pub(crate) const NARROW: [&str; 16] = [
+    "--set",
+    "network.width=0.25",
+    "--set",
+    "network.depth=0.3",
+    "--set",
+    "network.hidden=8",
+    "--size",
+    "32",
+    "--window",
+    "320",
+    "--batch",
+    "8",
+    "--epochs",
+    "2",
+    "--max-slowdown",
+    "1000",
+];
+
+/// What a program wrote to both of its outputs.
+pub(crate) fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+}
 
 /// The shipped recipe `base` with a network so narrow that a test can train it, and `settings`
 /// over it.

@@ -10,15 +10,11 @@ use std::process::{Command, Output};
 
 use leukd_train::pool::Pooled;
 
+use crate::support::said;
 use story::Story;
 
 fn train(arguments: &[&str], paths: &[&Path]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_leukd-train")).args(arguments).args(paths).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
 }
 
 /// Pools `runs` into `dir/name`; the file that was written.

@@ -12,7 +12,8 @@ use leukd_train::dataset::Split;
 use leukd_train::evaluate::{ByTruth, Doubted, Evaluation, Served};
 
 use crate::pool::story::{cells, recipe};
-use crate::pool::{paths, pool, said, three_folds, train};
+use crate::pool::{paths, pool, three_folds, train};
+use crate::support::said;
 
 /// The run in `folder` as if its bundle had doubted so many of its test cells.
 fn doubts(folder: &Path, doubted: u64) {

@@ -7,7 +7,8 @@ use leukd_train::dataset::{Cell, Split};
 use leukd_train::evaluate::{Evaluation, Figures, Prediction, Seen, fit_temperature, review_band};
 
 use crate::pool::story::{Story, cells, recipe};
-use crate::pool::{near, paths, pool, said, three_folds, train};
+use crate::pool::{near, paths, pool, three_folds, train};
+use crate::support::said;
 
 #[test]
 fn folds_are_told_one_by_one_with_their_mean_and_all_their_cells_together() {

@@ -11,7 +11,8 @@ use leukd_train::dataset::Split;
 use leukd_train::evaluate::CELLS;
 
 use crate::pool::story::{Story, cells, recipe};
-use crate::pool::{paths, pool, said, three_folds};
+use crate::pool::{paths, pool, three_folds};
+use crate::support::said;
 
 /// A tiny bundle as if it had been trained on everything by the recipe of the runs, before there were siblings.
 fn everything(dir: &Path, change: impl FnOnce(&mut Manifest)) -> PathBuf {
