@@ -87,7 +87,7 @@ async fn a_specimen_that_falls_quiet_is_told_and_told_again_after_further_result
     let again = specimen(&mut stream).await;
     assert_eq!((again.specimen.as_str(), again.round, counts(&again)), ("S", 2, (2, 2, 1, 0)));
     // What is counted now is what was told last.
-    let request = proto::GetSpecimenRequest { specimen: "S".to_owned() };
+    let request = proto::GetSpecimenRequest { specimen: "S".to_owned(), slide: None };
     let now = harness.results().get_specimen(request).await.unwrap().into_inner();
     assert_eq!((now.all, now.hem, now.review, now.rejected), counts(&again));
 
