@@ -289,11 +289,15 @@ async fn results_and_reviews_that_come_are_counted_and_a_new_week_begins_at_noth
     tokio::time::timeout(PATIENCE, harness.daemon().wait_serving()).await.unwrap();
     let cells = [(ALL, 1), (ALL, 2), (HEM, 3)].map(|(kind, seed)| cell_of(kind, seed));
     harness.classify_all(cells.to_vec()).await;
+    // Whichever worker was quicker has the lower number.
+    let results = harness.all_results().await;
+    let first = |label: &str| results.iter().find(|one| one.label == label).unwrap().sequence;
+    let (blast, normal) = (first("all"), first("hem"));
     let told = drift(&harness, 3).await;
     let models = &told.weeks[0].models;
     assert_eq!((models.len(), models[0].all, models[0].hem), (1, 2, 1));
 
-    for (sequence, label) in [(1, "all"), (1, "hem"), (3, "hem")] {
+    for (sequence, label) in [(blast, "all"), (blast, "hem"), (normal, "hem")] {
         let of = proto::submit_review_request::Of::Sequence(sequence);
         let request = proto::SubmitReviewRequest {
             of: Some(of),
@@ -461,4 +465,25 @@ async fn a_week_that_retention_cuts_later_is_no_longer_told_as_whole() {
     counted(&mut anew, &journal);
     assert_eq!(removed(&anew), [false, true]);
     assert_eq!(anew.weeks(journal.bounds()).weeks[1].models[0].1.results(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_specimen_that_is_told_is_counted_once() {
+    let clock = Clock::manual(NOW);
+    let harness = Harness::start_by(clock.clone(), Folders::new(), with_metrics).await;
+    tokio::time::timeout(PATIENCE, harness.daemon().wait_serving()).await.unwrap();
+    let image = cell_of(ALL, 1);
+    let specimen = "S".to_owned();
+    let request = proto::ClassifyRequest { image, specimen, ..Default::default() };
+    harness.classifier().classify(request).await.unwrap();
+    clock.advance(Duration::from_secs(11 * 60));
+    let address = harness.daemon().metrics_address().unwrap();
+    until("the specimen's event", async || {
+        let page = scrape::samples(address).await;
+        assert_eq!(page.one("leukd_specimens_told_total", &["cause=\"marker\""]), 0.0);
+        let quiet = page.one("leukd_specimens_told_total", &["cause=\"quiet\""]);
+        assert!(quiet <= 1.0);
+        (quiet == 1.0).then_some(())
+    })
+    .await;
 }
