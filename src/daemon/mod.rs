@@ -242,6 +242,7 @@ impl Daemon {
                 settings.journal.keep_images,
                 settings.journal.max_images.0,
             ),
+            again: pipeline::Again::default(),
             trial,
         });
         let (ingest, captures) =

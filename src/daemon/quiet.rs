@@ -47,20 +47,31 @@ pub(super) async fn tell(
     let mut known = Known { told_to: 0, due: None, newest: None, looked: clock.wall() };
     loop {
         let outcome = if quiet_after.is_zero() {
-            journal.tell_nothing_of_before().await.map(|()| true)
+            pass_over(&journal, &mut known).await
         } else {
-            look(&journal, &clock, quiet_after, &mut known).await.map(|()| false)
+            look(&journal, &clock, quiet_after, &mut known).await
         };
-        match outcome {
-            Ok(true) => return,
-            Ok(false) => {}
-            Err(error) => tracing::debug!(%error, "quiet specimens are told later"),
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "quiet specimens are told later");
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// Where none is told, what came is nothing to tell once that is changed. Noted when nothing more comes for a second, which
+/// is not once for each result of a burst.
+async fn pass_over(journal: &Journal, known: &mut Known) -> Result<(), JournalError> {
+    let newest = journal.bounds().newest;
+    let stands_still = known.newest.is_none_or(|before| before == newest);
+    if stands_still && (known.newest.is_none() || known.told_to < newest) {
+        journal.tell_nothing_of_before().await?;
+        known.told_to = newest;
+    }
+    known.newest = Some(newest);
+    Ok(())
 }
 
 async fn look(

@@ -64,9 +64,6 @@ pub(super) async fn prune(context: Arc<Context>) {
 
 /// Removes kept images of which retention has removed the results.
 async fn tidy_images(context: &Context) {
-    if context.pipeline.images().held_bytes() == 0 {
-        return;
-    }
     let (pipeline, journal) = (context.pipeline.clone(), context.journal.clone());
     match tokio::task::spawn_blocking(move || pipeline.images().tidy(&journal)).await {
         Ok(Ok(0)) => {}

@@ -42,11 +42,20 @@ pub struct Counting {
     /// The walk back ended where the journal begins, after results that retention had removed: the week whose results were
     /// the first to be there.
     cut: Option<i64>,
+    /// The running week of the last step.
+    running: i64,
 }
 
 impl Default for Counting {
     fn default() -> Self {
-        Self { weeks: BTreeMap::new(), stage: Stage::Fresh, results_to: 0, whole: false, cut: None }
+        Self {
+            weeks: BTreeMap::new(),
+            stage: Stage::Fresh,
+            results_to: 0,
+            whole: false,
+            cut: None,
+            running: i64::MIN,
+        }
     }
 }
 
@@ -58,6 +67,11 @@ impl Counting {
     /// [`JournalError`] when the journal cannot be read: the next call tries again.
     pub fn step(&mut self, journal: &Journal, now: Timestamp) -> Result<bool, JournalError> {
         let running = week_of(now).0;
+        if running < self.running {
+            // The clock was set back. Weeks that had left what is shown, or were not reached yet, are to be counted.
+            *self = Self::default();
+        }
+        self.running = running;
         let oldest = running - WEEK_MS * (WEEKS as i64 - 1);
         self.weeks.retain(|begins, _| (oldest..=running).contains(begins));
         let shown = oldest..=running;

@@ -5,11 +5,12 @@
 //! in the log and counted.
 
 use std::collections::HashSet;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::{Journal, JournalError};
@@ -39,6 +40,8 @@ pub struct Images {
     keep: KeepImages,
     most: u64,
     held: AtomicU64,
+    /// Held by whoever writes; what lies there was counted once it is true.
+    counted: Mutex<bool>,
     not_kept: Counter,
     full: AtomicBool,
 }
@@ -53,16 +56,21 @@ enum NotKept {
 }
 
 impl Images {
-    /// Those of the state folder `state`: what is kept from now on, and at the most, in bytes. Counts what is there.
+    /// Those of the state folder `state`: what is kept from now on, and at the most, in bytes.
     #[must_use]
     pub fn open(state: &Path, keep: KeepImages, most: u64) -> Self {
-        let held = every(state).map(|(_, file)| file.len()).sum();
-        let (held, not_kept, full) =
-            (AtomicU64::new(held), Counter::default(), AtomicBool::new(false));
-        Self { state: state.to_owned(), keep, most, held, not_kept, full }
+        Self {
+            state: state.to_owned(),
+            keep,
+            most,
+            held: AtomicU64::new(0),
+            counted: Mutex::new(false),
+            not_kept: Counter::default(),
+            full: AtomicBool::new(false),
+        }
     }
 
-    /// How much is kept, in bytes.
+    /// How much is kept, in bytes; 0 until the first image is written or all are gone through.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
@@ -81,13 +89,15 @@ impl Images {
         }
     }
 
-    /// Keeps the image of a result that was reviewed, where those are kept and it is not there yet: what `read` gives, if
-    /// those are the bytes. Blocks.
-    pub fn reviewed(&self, digest: &Digest, read: impl FnOnce() -> io::Result<Vec<u8>>) {
-        if self.keep == KeepImages::None || place(&self.state, digest).exists() {
-            return;
-        }
-        let kept = read().map_err(NotKept::Io).and_then(|bytes| {
+    /// Whether the image of a result that was reviewed is to be kept and is not there yet.
+    #[must_use]
+    pub fn wants_reviewed(&self, digest: &Digest) -> bool {
+        self.keep != KeepImages::None && !place(&self.state, digest).exists()
+    }
+
+    /// Keeps the image of a result that was reviewed: what was read of its file, if those are its bytes. Blocks.
+    pub fn reviewed(&self, digest: &Digest, read: io::Result<Vec<u8>>) {
+        let kept = read.map_err(NotKept::Io).and_then(|bytes| {
             if Digest::of(&bytes) == *digest {
                 self.write(digest, &bytes)
             } else {
@@ -120,9 +130,11 @@ impl Images {
     }
 
     fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<(), NotKept> {
+        let _turn = self.counted();
         let target = place(&self.state, digest);
         if target.exists() {
-            return Ok(());
+            // As young as one that is written now: its result is on its way again.
+            return Ok(File::open(target)?.set_modified(SystemTime::now())?);
         }
         let (held, size) = (self.held_bytes(), bytes.len() as u64);
         if held.saturating_add(size) > self.most {
@@ -135,11 +147,24 @@ impl Images {
         self.held.fetch_add(size, Ordering::Relaxed);
         Ok(())
     }
+
+    /// A turn for whoever writes. The first one counts what a daemon before has left.
+    fn counted(&self) -> MutexGuard<'_, bool> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*counted {
+            let held = every(&self.state).map(|(_, file)| file.len()).sum();
+            self.held.store(held, Ordering::Relaxed);
+            *counted = true;
+        }
+        counted
+    }
+
     /// Removes images of which no stored result is left; how many. Reads every result once, and blocks meanwhile.
     ///
     /// # Errors
     /// [`JournalError`] when the journal cannot be read; nothing is removed then.
     pub fn tidy(&self, journal: &Journal) -> Result<u64, JournalError> {
+        drop(self.counted());
         let now = SystemTime::now();
         let old = |file: &Metadata| {
             let age = file.modified().ok().and_then(|at| now.duration_since(at).ok());
@@ -153,23 +178,28 @@ impl Images {
             journal.take_known(&mut digests)?;
         }
         let mut removed = 0;
-        let mut held = 0;
         for (path, file) in every(&self.state) {
             let digest = path.file_name().and_then(|name| name.to_str()?.parse().ok());
             let goes = match digest {
-                Some(digest) => digests.contains(&digest),
+                // Once more by its age: its bytes may have come again meanwhile.
+                Some(digest) => digests.contains(&digest) && old(&file),
                 // What a death left half written.
                 None => old(&file),
             };
             if !goes {
-                held += file.len();
-            } else if let Err(error) = fs_err::remove_file(&path) {
-                tracing::warn!("an image of which no result is left stays: {error}");
-            } else {
-                removed += 1;
+                continue;
+            }
+            match fs_err::remove_file(&path) {
+                Ok(()) => {
+                    removed += 1;
+                    let less = |held: u64| Some(held.saturating_sub(file.len()));
+                    let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+                }
+                Err(error) => {
+                    tracing::warn!("an image of which no result is left stays: {error}");
+                }
             }
         }
-        self.held.store(held, Ordering::Relaxed);
         Ok(removed)
     }
 }

@@ -1,18 +1,17 @@
 //! Where in the picture a stored result came from: the picture once more through the model that gave it.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::sync::Arc;
 
 use image::RgbImage;
 
 use super::Pipeline;
 use crate::cell::{Fault, Limits, decode, overlay, synthetic};
-use crate::ingest::open_capture;
 use crate::model::head::NoHead;
 use crate::model::heatmap::HeatMap;
 use crate::model::pool::{Lane, PoolError};
 use crate::model::serving::{Model, ModelError, Seen};
-use crate::result::{CapturePath, Digest, ModelRef, Record, Source};
+use crate::result::{Digest, ModelRef, Record, Source};
 
 /// A heat map with the picture that it belongs to.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,30 +97,37 @@ impl Pipeline {
             let (given, serving) = (shown(given), shown(&serving));
             return Err(ExplainError::OtherModel { sequence, given, serving });
         }
-        let (journal, limits, pipeline) = (parts.journal.clone(), parts.limits, self.clone());
+        // Before a worker takes it: reading may hang.
+        let (bytes, name) = match image {
+            Some(image) => (image, "the image".to_owned()),
+            None => self.bytes_of(&record).await?,
+        };
+        let (journal, limits) = (parts.journal.clone(), parts.limits);
         let explain = move |_: &_| {
-            let _turn = journal.marks().share();
-            let (bytes, name) = match (image, &record.finding.source) {
-                (Some(image), _) => (image, "the image".to_owned()),
-                (None, source) => {
-                    let kept =
-                        record.finding.sha256.and_then(|digest| pipeline.images().get(&digest));
-                    match (kept, source) {
-                        (Some(kept), _) => (kept, "the kept image".to_owned()),
-                        (None, Source::Folder(path)) => {
-                            let gone = |error: io::Error| ExplainError::Gone(error.to_string());
-                            (read(path, &limits).map_err(gone)?, path.to_string())
-                        }
-                        (None, Source::Rpc { .. }) => return Err(ExplainError::NotKept(sequence)),
-                    }
-                }
-            };
             if Some(Digest::of(&bytes)) != record.finding.sha256 {
                 return Err(ExplainError::OtherBytes(name));
             }
+            let _turn = journal.marks().share();
             explain(&bytes, &model, &limits, with_overlay)
         };
         parts.pool.run(Lane::Interactive, explain).await?
+    }
+
+    /// The kept image of a result, or else its file; and what it is called.
+    async fn bytes_of(&self, record: &Record) -> Result<(Vec<u8>, String), ExplainError> {
+        let gone = |error: io::Error| ExplainError::Gone(error.to_string());
+        if let Some(digest) = record.finding.sha256 {
+            let pipeline = self.clone();
+            let kept = tokio::task::spawn_blocking(move || pipeline.images().get(&digest)).await;
+            if let Some(kept) = kept.map_err(io::Error::other).map_err(gone)? {
+                return Ok((kept, "the kept image".to_owned()));
+            }
+        }
+        let Source::Folder(path) = &record.finding.source else {
+            return Err(ExplainError::NotKept(record.sequence));
+        };
+        let bytes = self.0.again.read(path, &self.0.limits).await.map_err(gone)?;
+        Ok((bytes, path.to_string()))
     }
 }
 
@@ -161,12 +167,4 @@ impl Explained {
         });
         Ok(Self { map, model: model.reference(), width, height, overlay })
     }
-}
-
-/// The file's bytes, as far as a capture may have them.
-pub(super) fn read(path: &CapturePath, limits: &Limits) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // One byte more than is allowed is told by the decoder.
-    open_capture(path)?.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -233,6 +233,7 @@ impl Pipeline {
                     known_as = record.finding.result_id,
                     "its bytes have a result already"
                 );
+                parts.images.classified(&sha256, &bytes);
                 return Outcome::Store(Box::new(Entry::Alias {
                     path: settled.path.clone(),
                     stamp: settled.stamp,

@@ -3,6 +3,7 @@
 //! A worker thread reads, hashes, decodes and classifies; the journal then makes the finding durable;
 //! only after that does anyone hear of it.
 
+mod again;
 mod examine;
 mod explain;
 mod folder;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
+pub use again::Again;
 pub use examine::{ExamineError, Examined, examine, examine_and};
 pub use explain::{ExplainError, Explained, explain};
 pub use request::{Classified, RequestError, RequestImage};
@@ -52,6 +54,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The images that are kept.
     pub images: Images,
+    /// Reads captures' files again.
+    pub again: Again,
     /// Tries captures that were in hand at several deaths of the process. None: they are rejected untried.
     pub trial: Option<Trial>,
 }
@@ -79,12 +83,19 @@ impl Pipeline {
         &self.0.images
     }
 
-    /// Keeps the image of a result that was just reviewed, where the configuration says so. Blocks.
-    pub fn keep_reviewed(&self, record: &Record) {
-        if let (Some(digest), Source::Folder(path)) =
-            (&record.finding.sha256, &record.finding.source)
-        {
-            self.0.images.reviewed(digest, || explain::read(path, &self.0.limits));
+    /// Keeps the image of a result that was reviewed, where the configuration says so and its file still holds its bytes.
+    pub async fn keep_reviewed(&self, record: &Record) {
+        let (Some(digest), Source::Folder(path)) = (record.finding.sha256, &record.finding.source)
+        else {
+            return;
+        };
+        if self.0.images.wants_reviewed(&digest) {
+            let bytes = self.0.again.read(path, &self.0.limits).await;
+            let pipeline = self.clone();
+            let keep = move || pipeline.0.images.reviewed(&digest, bytes);
+            if let Err(error) = tokio::task::spawn_blocking(keep).await {
+                tracing::error!(%digest, "its image is not kept: {error}");
+            }
         }
     }
 

@@ -167,6 +167,7 @@ impl Pipeline {
                     journal.known_request(&sha256, &image.ids, &reference.digest)?
                 {
                     let _turn = journal.marks().share();
+                    images.0.images.classified(&sha256, &image.bytes);
                     // The very model, which this once looks again. Without a map the stored result is all there is.
                     let map = || explain(&image.bytes, &model, &limits, false).ok();
                     let map = image.heat_map.then(map).flatten();

@@ -1,7 +1,6 @@
 //! The `Reviews` service.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
@@ -12,9 +11,6 @@ use super::results::page_size;
 use super::{Context, convert, page, status};
 use crate::journal::{Lookup, NewReview, ReviewQuery, Submitted};
 use crate::review::{MOST_NOTE_BYTES, MOST_REVIEWER_BYTES, ReviewLabel};
-
-/// How long the answer to a review waits for its image to be kept.
-const KEEPING: Duration = Duration::from_secs(5);
 
 /// The longest text to look for: an id's, as `Filter` has it.
 const MOST_BYTES: usize = crate::journal::filter::MAX_ID;
@@ -36,8 +32,9 @@ impl Reviews for ReviewsService {
             Submitted::Stored(review) => (review, false),
             Submitted::Known(review) => (review, true),
         };
+        // Also for a review that is there already: whoever sends it again may have gone away before its image was kept.
+        self.keep_image(review.of.sequence).await;
         if !reused {
-            self.keep_image(review.of.sequence).await;
             let (sequence, result_id) = (review.sequence, &review.of.result_id);
             tracing::info!(sequence, result_id, label = %review.label, agrees = review.agrees, "a review was stored");
         }
@@ -80,21 +77,12 @@ impl Reviews for ReviewsService {
 }
 
 impl ReviewsService {
-    /// The image of what was just reviewed, where images are kept. The review is stored whatever comes of it: a share that
-    /// hangs delays the answer, and does not keep it.
+    /// The image of what was reviewed, where images are kept. The review is stored whatever comes of it.
     async fn keep_image(&self, sequence: Option<u64>) {
         let Some(sequence) = sequence else { return };
-        let context = Arc::clone(&self.0);
-        let keep = tokio::task::spawn_blocking(move || {
-            if let Ok(Some(record)) = context.journal.get(&Lookup::Sequence(sequence)) {
-                context.pipeline.keep_reviewed(&record);
-            }
-        });
-        if tokio::time::timeout(KEEPING, keep).await.is_err() {
-            tracing::warn!(
-                sequence,
-                "the image of a review is still being read: its folder hardly answers"
-            );
+        let found = self.0.read(move |journal| journal.get(&Lookup::Sequence(sequence))).await;
+        if let Ok(Some(record)) = found {
+            self.0.pipeline.keep_reviewed(&record).await;
         }
     }
 }

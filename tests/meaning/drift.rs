@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::process::{leukd, stderr, stdout};
-use crate::support::{ALL, Folders, HEM, Harness, PATIENCE, cell_of, scrape, until};
+use crate::support::{ALL, Folders, HEM, Harness, cell_of, scrape, until};
 use leukd::cell::Measures;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::clock::Clock;
@@ -180,7 +180,7 @@ async fn the_weeks_are_what_the_stored_results_say_and_what_stands_out_is_told()
     let newest = journal.bounds().newest;
     drop(journal);
 
-    let harness = Harness::start_by(clock.clone(), folders, with_metrics).await;
+    let harness = Harness::start_at(clock.clone(), folders, with_metrics).await;
     let told = drift(&harness, newest).await;
     let names: Vec<_> = told.weeks.iter().map(|week| week.week.as_str()).collect();
     assert_eq!(names, ["2026-W48", "2026-W47"]);
@@ -283,8 +283,7 @@ async fn the_weeks_are_what_the_stored_results_say_and_what_stands_out_is_told()
 #[tokio::test(flavor = "multi_thread")]
 async fn results_and_reviews_that_come_are_counted_and_a_new_week_begins_at_nothing() {
     let clock = Clock::manual(NOW);
-    let harness = Harness::start_by(clock.clone(), Folders::new(), with_metrics).await;
-    tokio::time::timeout(PATIENCE, harness.daemon().wait_serving()).await.unwrap();
+    let harness = Harness::start_at(clock.clone(), Folders::new(), with_metrics).await;
     let cells = [(ALL, 1), (ALL, 2), (HEM, 3)].map(|(kind, seed)| cell_of(kind, seed));
     harness.classify_all(cells.to_vec()).await;
     // Whichever worker was quicker has the lower number.
@@ -323,7 +322,7 @@ async fn results_and_reviews_that_come_are_counted_and_a_new_week_begins_at_noth
     assert_eq!(weeks, [("2026-W49", 1), ("2026-W48", 2)]);
     // What was counted as it came is what is counted after a start.
     let folders = harness.stop().await;
-    let harness = Harness::start_by(clock.clone(), folders, |_| {}).await;
+    let harness = Harness::start_at(clock.clone(), folders, |_| {}).await;
     assert_eq!(blunt(drift(&harness, 7).await), blunt(told));
     // Eight weeks are shown.
     clock.advance(Duration::from_secs(7 * 7 * 24 * 3600));
@@ -347,7 +346,7 @@ async fn a_week_that_retention_has_cut_is_told_as_such_and_compared_with_nothing
     store(&journal, findings).await;
     assert_eq!(journal.prune().await.unwrap(), 10);
     drop(journal);
-    let harness = Harness::start_by(clock.clone(), folders, with_metrics).await;
+    let harness = Harness::start_at(clock.clone(), folders, with_metrics).await;
     let told = drift(&harness, 550).await;
     assert_eq!(told.weeks.iter().map(|week| week.removed).collect::<Vec<_>>(), [false, true]);
     let counts: u64 = told.weeks[1].models[0].scores.iter().sum();
@@ -468,8 +467,7 @@ async fn a_week_that_retention_cuts_later_is_no_longer_told_as_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_specimen_that_is_told_is_counted_once() {
     let clock = Clock::manual(NOW);
-    let harness = Harness::start_by(clock.clone(), Folders::new(), with_metrics).await;
-    tokio::time::timeout(PATIENCE, harness.daemon().wait_serving()).await.unwrap();
+    let harness = Harness::start_at(clock.clone(), Folders::new(), with_metrics).await;
     let image = cell_of(ALL, 1);
     let specimen = "S".to_owned();
     let request = proto::ClassifyRequest { image, specimen, ..Default::default() };

@@ -38,40 +38,40 @@ fn map_of(model: &Model, seed: u64, kind: Kind) -> HeatMap {
     HeatMap::of(model, &seen, picture.width(), picture.height()).unwrap()
 }
 
+/// The map of a picture, held against what the network's own head says of its features.
+fn map_that_adds_up(model: &Model, picture: &image::RgbImage, whose: &str) -> HeatMap {
+    let head = model.head().unwrap();
+    let seen = model.look(&model.manifest().preprocessing.tensor(picture).unwrap()).unwrap();
+    let map = HeatMap::of(model, &seen, picture.width(), picture.height()).unwrap();
+    assert_eq!(map.contributions.len(), map.rows * map.columns);
+    let features = head.features(seen.activation.as_ref().unwrap());
+    // Along the line from the features towards nothing, as far as no ReLU bends, the logits change by the map alone.
+    let least = 1.0 / 4096.0;
+    let nearer: Vec<f32> = features.iter().map(|value| value * (1.0 - least)).collect();
+    let difference = |features: &[f32]| {
+        let logits = head.logits(features);
+        logits[0] - logits[1]
+    };
+    let slope = (difference(&features) - difference(&nearer)) / f64::from(least);
+    let sum: f64 = map.contributions.iter().sum();
+    let scale: f64 = map.contributions.iter().map(|part| part.abs()).sum();
+    assert!((sum - slope).abs() <= 1e-3 * scale.max(1.0), "{whose}: {sum} {slope}");
+    // The network's own logits, and those of leukd's reading of the head.
+    let engine = seen.logits[0] - seen.logits[1];
+    for value in [engine, difference(&features)] {
+        let off = (sum + map.constant - value).abs();
+        assert!(off <= 1e-3 * scale.max(1.0), "{whose}: {sum} + {} and {value}", map.constant);
+    }
+    map
+}
+
 #[test]
 fn a_map_adds_up_to_the_difference_of_the_logits() {
     let model = embedded();
-    let head = model.head().unwrap();
-    assert_eq!(head.pooling(), Pooling::Max);
+    assert_eq!(model.head().unwrap().pooling(), Pooling::Max);
     for seed in 0..12 {
         for kind in [Kind::Blast, Kind::Normal] {
-            let picture = synthetic::cell(seed, kind);
-            let seen =
-                model.look(&model.manifest().preprocessing.tensor(&picture).unwrap()).unwrap();
-            let map = HeatMap::of(&model, &seen, picture.width(), picture.height()).unwrap();
-            assert_eq!(map.contributions.len(), map.rows * map.columns);
-            let features = head.features(seen.activation.as_ref().unwrap());
-            // Along the line from the features towards nothing, as far as no ReLU bends, the logits change by the map alone.
-            let least = 1.0 / 4096.0;
-            let nearer: Vec<f32> = features.iter().map(|value| value * (1.0 - least)).collect();
-            let difference = |features: &[f32]| {
-                let logits = head.logits(features);
-                logits[0] - logits[1]
-            };
-            let slope = (difference(&features) - difference(&nearer)) / f64::from(least);
-            let sum: f64 = map.contributions.iter().sum();
-            let scale: f64 = map.contributions.iter().map(|part| part.abs()).sum();
-            assert!((sum - slope).abs() <= 1e-3 * scale.max(1.0), "{seed} {kind:?}: {sum} {slope}");
-            // The network's own logits, and those of leukd's reading of the head.
-            let engine = seen.logits[0] - seen.logits[1];
-            for value in [engine, difference(&features)] {
-                let off = (sum + map.constant - value).abs();
-                assert!(
-                    off <= 1e-3 * scale.max(1.0),
-                    "{seed} {kind:?}: {sum} + {} and {value}",
-                    map.constant
-                );
-            }
+            map_that_adds_up(&model, &synthetic::cell(seed, kind), &format!("{seed} {kind:?}"));
         }
     }
 }
@@ -181,16 +181,13 @@ fn what_speaks_for_a_blast_lies_where_the_cell_is() {
 }
 
 #[test]
-fn on_real_cells_what_speaks_for_a_blast_lies_where_the_cell_is() {
+fn on_real_cells_a_map_adds_up_and_what_speaks_for_a_blast_lies_where_the_cell_is() {
     let Some(cells) = support::cnmc::cells(60) else { return };
     let model = embedded();
     let mut shares = Vec::new();
-    for bytes in &cells {
+    for (index, bytes) in cells.iter().enumerate() {
         let picture = decode(bytes, &Limits::default()).unwrap();
-        let map = explain(bytes, &model, &Limits::default(), false).unwrap().map;
-        let sum: f64 = map.contributions.iter().sum::<f64>() + map.constant;
-        let scale: f64 = map.contributions.iter().map(|part| part.abs()).sum();
-        assert!((sum - map.difference).abs() <= 1e-3 * scale.max(1.0));
+        let map = map_that_adds_up(&model, &picture, &format!("cell {index}"));
         shares.push(inside(&map, &picture));
     }
     let mean = shares.iter().sum::<f64>() / shares.len() as f64;
@@ -218,8 +215,6 @@ async fn a_captures_map_is_given_from_its_file_as_long_as_that_is_what_it_was() 
     assert_eq!(map.model, result.model);
     assert_eq!(map.contributions.len(), (map.rows * map.columns) as usize);
     assert_eq!(map.grad_cam.len(), map.contributions.len());
-    let sum: f64 = map.contributions.iter().sum::<f64>() + map.constant;
-    assert!((sum - map.difference).abs() < 1e-3 * map.difference.abs().max(1.0));
     // The tiny bundle's temperature is 1.
     let all = 1.0 / (1.0 + (-map.difference).exp());
     assert!((all - support::probability(&result, "all")).abs() < 1e-4);

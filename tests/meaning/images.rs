@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use leukd::config::settings::KeepImages;
-use leukd::config::units::Bytes;
+use leukd::config::units::{Bytes, Span};
 use leukd::journal::images::place;
 use leukd::rpc::proto::explainer_client::ExplainerClient;
 use leukd::rpc::proto::get_heat_map_request::By;
@@ -30,11 +30,16 @@ async fn keeping(keep: KeepImages) -> Harness {
     Harness::start_with(|settings| settings.journal.keep_images = keep).await
 }
 
-async fn review(harness: &Harness, sequence: u64) {
+fn uuid(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
+async fn review(harness: &Harness, sequence: u64, review_id: &str) {
     let request = proto::SubmitReviewRequest {
         of: Some(Of::Sequence(sequence)),
         label: "all".to_owned(),
         reviewer: "Dr. Doe".to_owned(),
+        review_id: review_id.to_owned(),
         ..Default::default()
     };
     harness.reviews().submit_review(request).await.unwrap();
@@ -50,14 +55,19 @@ async fn no_image_is_kept_unless_the_configuration_says_so() {
     harness.drop_capture("a.bmp", &cell_of(ALL, 1));
     harness.classify(cell_of(ALL, 2)).await;
     harness.wait_results(2).await;
-    review(&harness, 1).await;
+    review(&harness, 1, "").await;
     let folders = harness.stop().await;
     assert!(!folders.state.join("images").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_of_reviewed_results_are_kept_as_far_as_their_files_are_still_there() {
-    let harness = keeping(KeepImages::Reviewed).await;
+    let harness = Harness::start_with(|settings| {
+        settings.journal.keep_images = KeepImages::Reviewed;
+        // What is put in a capture's place below is not to become a result of its own.
+        settings.watch.broken_after = Span::from_secs(600);
+    })
+    .await;
     let gone = harness.drop_capture("gone.bmp", &cell_of(ALL, 1));
     harness.wait_results(1).await;
     std::fs::remove_file(gone).unwrap();
@@ -70,11 +80,15 @@ async fn images_of_reviewed_results_are_kept_as_far_as_their_files_are_still_the
     std::fs::write(changed, b"other bytes").unwrap();
     harness.classify(cell_of(ALL, 4)).await;
     for sequence in 1..=3 {
-        review(&harness, sequence).await;
+        review(&harness, sequence, &uuid(sequence)).await;
     }
     let results = harness.all_results().await;
     let there = place_of(&harness, &results[1]);
     assert_eq!(kept(&harness.folders.state), std::slice::from_ref(&there));
+    assert_eq!(std::fs::read(&there).unwrap(), bytes);
+    // A client that went away before its review's image was kept sends it again.
+    std::fs::remove_file(&there).unwrap();
+    review(&harness, 2, &uuid(2)).await;
     assert_eq!(std::fs::read(&there).unwrap(), bytes);
     // Patients' cells: for leukd's own user and group.
     assert_eq!(std::fs::metadata(&there).unwrap().permissions().mode() & 0o777, 0o640);
@@ -106,6 +120,16 @@ async fn all_images_are_kept_and_give_heat_maps_when_their_files_are_gone() {
         assert!(reason(&refused) == "NO_IMAGE", "{refused:?}");
     }
     assert_eq!(kept(&harness.folders.state).len(), 2, "rejections have none");
+    // What is known already is kept when it comes again, as where images are kept only since a while.
+    for file in kept(&harness.folders.state) {
+        std::fs::remove_file(file).unwrap();
+    }
+    harness.drop_capture("again.bmp", &cell_of(ALL, 1));
+    harness.classify(cell_of(HEM, 2)).await;
+    until("both are kept", async || {
+        judged.iter().all(|result| place_of(&harness, result).is_file()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,8 +57,7 @@ fn counts(told: &proto::SpecimenEvent) -> (u64, u64, u64, u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_specimen_that_falls_quiet_is_told_and_told_again_after_further_results() {
     let clock = Clock::manual(START);
-    let harness = Harness::start_by(clock.clone(), Folders::new(), |_| {}).await;
-    harness.daemon().wait_serving().await;
+    let harness = Harness::start_at(clock.clone(), Folders::new(), |_| {}).await;
     let (_, mut stream) = harness.subscribe(Start::Latest(())).await;
     for (seed, patches) in (0..).zip([ALL, ALL, HEM, REVIEW]) {
         classify(&harness, "S", patches, seed).await;
@@ -101,19 +100,17 @@ async fn a_specimen_that_falls_quiet_is_told_and_told_again_after_further_result
 #[tokio::test(flavor = "multi_thread")]
 async fn a_specimen_that_fell_quiet_while_leukd_was_down_is_told_once() {
     let clock = Clock::manual(START);
-    let harness = Harness::start_by(clock.clone(), Folders::new(), |_| {}).await;
-    harness.daemon().wait_serving().await;
+    let harness = Harness::start_at(clock.clone(), Folders::new(), |_| {}).await;
     classify(&harness, "S", ALL, 1).await;
     assert!(stored(&harness).await.is_empty());
     let folders = harness.stop().await;
     clock.advance(60 * MINUTE);
-    let harness = Harness::start_by(clock.clone(), folders, |_| {}).await;
+    let harness = Harness::start_at(clock.clone(), folders, |_| {}).await;
     let (_, mut stream) = harness.subscribe(Start::Earliest(())).await;
     let told = specimen(&mut stream).await;
     let folders = harness.stop().await;
     clock.advance(60 * MINUTE);
-    let harness = Harness::start_by(clock.clone(), folders, |_| {}).await;
-    harness.daemon().wait_serving().await;
+    let harness = Harness::start_at(clock.clone(), folders, |_| {}).await;
     // Another one is told, so this one was looked at.
     classify(&harness, "T", ALL, 2).await;
     clock.advance(10 * MINUTE);
@@ -128,20 +125,20 @@ async fn turned_off_no_specimen_is_told_however_long_it_is_quiet() {
     let off = |settings: &mut leukd::config::settings::Settings| {
         settings.specimen.quiet_after = Span::from_secs(0);
     };
-    let harness = Harness::start_by(clock.clone(), Folders::new(), off).await;
-    harness.daemon().wait_serving().await;
+    let harness = Harness::start_at(clock.clone(), Folders::new(), off).await;
     classify(&harness, "S", ALL, 1).await;
     clock.advance(1000 * MINUTE);
     let folders = harness.stop().await;
-    let harness = Harness::start_by(clock.clone(), folders, off).await;
-    harness.daemon().wait_serving().await;
+    let harness = Harness::start_at(clock.clone(), folders, off).await;
+    // While it is off, too: it is nothing to tell later.
+    classify(&harness, "R", ALL, 3).await;
+    clock.advance(1000 * MINUTE);
     // Nothing tells when something is never done: two turns of the task that would.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert!(stored(&harness).await.is_empty());
     // On again: what came before is not told, what comes is.
     let folders = harness.stop().await;
-    let harness = Harness::start_by(clock.clone(), folders, |_| {}).await;
-    harness.daemon().wait_serving().await;
+    let harness = Harness::start_at(clock.clone(), folders, |_| {}).await;
     classify(&harness, "T", ALL, 2).await;
     clock.advance(10 * MINUTE);
     let (_, mut stream) = harness.subscribe(Start::Earliest(())).await;

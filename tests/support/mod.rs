@@ -130,7 +130,18 @@ impl Harness {
         Self::start_by(Clock::system(), folders, change).await
     }
 
-    /// The same by a clock that the test may move.
+    /// Starts a daemon by a clock that the test may move, and waits until it serves.
+    pub async fn start_at(
+        clock: Clock,
+        folders: Folders,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let harness = Self::start_by(clock, folders, change).await;
+        tokio::time::timeout(PATIENCE, harness.daemon.wait_serving()).await.expect("a model");
+        harness
+    }
+
+    /// The same, without waiting for a model.
     pub async fn start_by(
         clock: Clock,
         folders: Folders,

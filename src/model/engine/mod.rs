@@ -21,7 +21,7 @@ use operator::FusedStages;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::source::TypedSource;
 
-use super::kernels::Isa;
+use super::kernels::{Isa, upper};
 use crate::cell::preprocess::InputTensor;
 
 /// A compiled network. Shared between threads; each run has its own state.
@@ -269,7 +269,9 @@ fn results(plan: &Arc<TypedSimplePlan>, input: &InputTensor) -> Result<TVec<TVal
     let input = Tensor::from_shape(&input.shape, &input.data).map_err(failed)?;
     let run = || plan.run(tvec!(input.into_tvalue())).map_err(failed);
     let panicked = |_| Err(EngineError::Run("an operator gave up on it".to_owned()));
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)
+    let results = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked);
+    upper::clear();
+    results
 }
 
 /// tract panics on some broken graphs.

@@ -25,6 +25,7 @@ mod squeeze;
 mod stem;
 #[cfg(test)]
 mod tests;
+pub(super) mod upper;
 
 pub(super) use block::{BlockParts, Weights};
 pub(super) use chain::{Chain, StageParts};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use leukd::journal::{self, FILE, ReviewedCell, images};
+use leukd::result::Digest;
 use leukd::review::ReviewLabel;
 
 use super::read::Found;
@@ -60,9 +61,14 @@ fn of(state: &Path, cell: ReviewedCell) -> Result<Found, (Option<PathBuf>, Strin
     let Some(digest) = sha256 else {
         return Err((original, "its bytes could not be read when it was rejected".to_owned()));
     };
+    if ids.specimen.is_empty() {
+        let reason = "it names no specimen, and so nobody knows whose cell it is";
+        return Err((original, reason.to_owned()));
+    }
     let kept = images::place(state, &digest);
+    let is_whole = std::fs::read(&kept).is_ok_and(|bytes| Digest::of(&bytes) == digest);
     let path = match original {
-        _ if kept.is_file() => kept,
+        _ if is_whole => kept,
         Some(original) if original.is_file() => original,
         Some(original) => {
             let reason = "its file is gone, and its image was not kept: journal.keep_images keeps those to come";

@@ -126,6 +126,7 @@ async fn a_reviewed_cell_has_its_latest_label_and_the_very_bytes_that_were_revie
     station.cell("3", Kind::Blast, Picture::Kept, &[All]).await;
     let gone = station.cell("4", Kind::Blast, Picture::Gone, &[All]).await;
     let changed = station.cell("5", Kind::Blast, Picture::Changed, &[All]).await;
+    let nobodys = station.cell("", Kind::Blast, Picture::InTheFolder, &[All]).await;
     let neither = station.cell("6", Kind::Blast, Picture::InTheFolder, &[Hem, Other]).await;
     // While leukd is at work on it.
     let dataset = Dataset::read(&station.state, &Preprocessing::b3()).unwrap();
@@ -143,7 +144,8 @@ async fn a_reviewed_cell_has_its_latest_label_and_the_very_bytes_that_were_revie
     assert!(why(&gone).contains("journal.keep_images"), "{}", why(&gone));
     assert!(why(&changed).contains("other bytes"), "{}", why(&changed));
     assert!(why(&neither).contains("of neither class"), "{}", why(&neither));
-    assert_eq!(dataset.broken.len(), 3);
+    assert!(why(&nobodys).contains("no specimen"), "{}", why(&nobodys));
+    assert_eq!(dataset.broken.len(), 4);
 }
 
 #[tokio::test]
