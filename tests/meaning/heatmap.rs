@@ -16,7 +16,6 @@ use leukd::model::heatmap::HeatMap;
 use leukd::model::onnx::ModelProto;
 use leukd::model::serving::Model;
 use leukd::model::testing;
-use leukd::pipeline::explain;
 use leukd::rpc::proto::classify_stream_response::Outcome;
 use leukd::rpc::proto::explainer_client::ExplainerClient;
 use leukd::rpc::proto::get_heat_map_request::By;
