@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::ready::{all_once, resident};
-use crate::support::process::Process;
+use crate::support::process::{Process, serve_command};
 use crate::support::scrape::samples;
 use crate::support::{ALL, Folders, PATIENCE, cell_of, next, next_results, until};
 
@@ -35,13 +35,16 @@ async fn subscribe(channel: &Channel) -> tonic::Streaming<proto::Event> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_subscribers_that_never_read_cost_the_nine_hundred_others_nothing() {
     let folders = Folders::new();
-    let process = Process::serve_with(&folders, |settings| {
+    let mut command = serve_command(&folders, |settings| {
         settings.rpc.slow_after = Span::from_secs(2);
         settings.rpc.subscriber_buffer = 16;
         settings.rpc.max_subscribers = 1_000;
         settings.metrics.enabled = true;
         settings.metrics.listen = "127.0.0.1:0".parse().unwrap();
     });
+    // As the unit sets it: what is measured is what is held, not how many arenas hold it.
+    command.env("MALLOC_ARENA_MAX", "1");
+    let process = Process::spawn(command);
     let line = process.line_with(&["http://", "/metrics"]);
     let (_, metrics) = line.split_once("http://").unwrap();
     let metrics: SocketAddr = metrics.split_once('/').unwrap().0.parse().unwrap();
@@ -77,7 +80,8 @@ async fn a_hundred_subscribers_that_never_read_cost_the_nine_hundred_others_noth
     }
     let grown = resident(&process).saturating_sub(before);
     println!("{} MB more with {} subscribers and {RESULTS} results", grown >> 20, READERS + DEAF);
-    assert!(grown < 64 << 20, "{grown} bytes more");
+    // 55 to 62 MB where each holds what it may; a queue without a bound would hold some 44 MB of results more for the deaf.
+    assert!(grown < 84 << 20, "{grown} bytes more");
     until("all the deaf given up", async || {
         let dropped = samples(metrics).await.one("leukd_subscribers_dropped_total", &[]);
         (dropped == f64::from(DEAF)).then_some(())
