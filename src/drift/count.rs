@@ -44,6 +44,8 @@ pub struct Counting {
     cut: Option<i64>,
     /// The running week of the last step.
     running: i64,
+    /// Results of later weeks than the running one were passed over: the clock had been set back.
+    passed_over: bool,
 }
 
 impl Default for Counting {
@@ -55,6 +57,7 @@ impl Default for Counting {
             whole: false,
             cut: None,
             running: i64::MIN,
+            passed_over: false,
         }
     }
 }
@@ -67,8 +70,8 @@ impl Counting {
     /// [`JournalError`] when the journal cannot be read: the next call tries again.
     pub fn step(&mut self, journal: &Journal, now: Timestamp) -> Result<bool, JournalError> {
         let running = week_of(now).0;
-        if running < self.running {
-            // The clock was set back. Weeks that had left what is shown, or were not reached yet, are to be counted.
+        if running < self.running || (running > self.running && self.passed_over) {
+            // The clock was set, back or right again: weeks that were left out are to be counted now.
             *self = Self::default();
         }
         self.running = running;
@@ -126,6 +129,7 @@ impl Counting {
     fn result(&mut self, result: &Outline, shown: &std::ops::RangeInclusive<i64>) -> bool {
         let begins = week_of(result.classified_at).0;
         if !shown.contains(&begins) {
+            self.passed_over |= begins > *shown.end();
             return false;
         }
         let week = self.weeks.entry(begins).or_insert_with(|| Counted {

@@ -50,3 +50,38 @@ impl Again {
         tokio::time::timeout(PATIENCE, read).await.map_err(late)?.map_err(io::Error::other)?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capture(folder: &std::path::Path) -> CapturePath {
+        CapturePath { folder: folder.to_str().unwrap().to_owned(), path: "a.bmp".to_owned() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_reads_hang_the_next_one_is_told_so_in_time_and_takes_no_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("a.bmp"), b"cell").unwrap();
+        let (again, limits) = (Again::default(), Limits::default());
+        // As many as may read, none of which comes back.
+        let hanging = again.0.clone().acquire_many_owned(AT_ONCE as u32).await.unwrap();
+        let late = again.read(&capture(folder.path()), &limits).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        assert!(late.to_string().contains("a.bmp"), "{late}");
+        drop(hanging);
+        assert_eq!(again.0.available_permits(), AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_as_far_as_a_capture_may_be_long() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("a.bmp"), b"cell").unwrap();
+        let again = Again::default();
+        let limits = Limits { max_bytes: 2, ..Limits::default() };
+        assert_eq!(again.read(&capture(folder.path()), &limits).await.unwrap(), b"cel");
+        fs_err::remove_file(folder.path().join("a.bmp")).unwrap();
+        let gone = again.read(&capture(folder.path()), &limits).await.unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -464,6 +464,31 @@ async fn a_week_that_retention_cuts_later_is_no_longer_told_as_whole() {
     assert_eq!(anew.weeks(journal.bounds()).weeks[1].models[0].1.results(), 10);
 }
 
+#[tokio::test]
+async fn weeks_are_whole_again_when_a_clock_that_leapt_is_set_right() {
+    let folders = Folders::new();
+    let journal = Journal::open(&folders.state, Options::new(Clock::manual(NOW))).unwrap();
+    let last = Timestamp(NOW.0 - 7 * DAY);
+    let mut findings: Vec<_> =
+        (0..20).map(|number| cell(number, last, ordinary(number), 5.0)).collect();
+    findings.extend((100..130).map(|number| cell(number, NOW, ordinary(number), 5.0)));
+    store(&journal, findings).await;
+    let results = |counting: &Counting| -> Vec<_> {
+        let weeks = counting.weeks(journal.bounds()).weeks;
+        weeks.iter().map(|week| week.models[0].1.results()).collect()
+    };
+    let mut counting = Counting::default();
+    counted(&mut counting, &journal);
+    assert_eq!(results(&counting), [30, 20]);
+    for days in [70, -7] {
+        let leapt = Timestamp(NOW.0 + days * DAY);
+        while counting.step(&journal, leapt).unwrap() {}
+        assert_ne!(results(&counting), [30, 20], "{days}");
+        counted(&mut counting, &journal);
+        assert_eq!(results(&counting), [30, 20], "{days}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_specimen_that_is_told_is_counted_once() {
     let clock = Clock::manual(NOW);
