@@ -1,9 +1,12 @@
 //! What a cell's picture measures, without any model: cheap figures that tell a capture which is none of the kind that a
 //! model was trained on.
 
+mod texture;
+
 use image::RgbImage;
 
-use super::quality::is_foreground;
+use super::quality::{BLACK, is_foreground};
+use texture::Texture;
 
 /// The figures of one picture. Foreground is what is not black ([`is_foreground`]).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,48 +65,33 @@ impl Measures {
         let right = extents.iter().flatten().map(|(_, right)| *right).max()?;
         let frame = frame(&extents, rows(), width, height);
 
-        let across = right - left + 1;
-        let (mut luma, mut inside) = (Vec::new(), Vec::new());
-        let (mut colour, mut area) = ([0_u64; 3], 0_u64);
-        for row in rows().take(bottom + 1).skip(top) {
-            for pixel in row[left * 3..=right * 3 + 2].as_chunks::<3>().0 {
-                let is_cell = is_foreground(pixel);
-                inside.push(is_cell);
-                let [r, g, b] = pixel.map(f32::from);
-                // Not mul_add: without the instruction for it, that is a call for each.
-                luma.push(0.299 * r + 0.587 * g + 0.114 * b);
-                if is_cell {
-                    area += 1;
-                    colour.iter_mut().zip(pixel).for_each(|(sum, part)| *sum += u64::from(*part));
-                }
-            }
-        }
-        let count = area as f64;
-        let spread = Spread::of(
-            luma.iter().zip(&inside).filter(|(_, inside)| **inside).map(|(luma, _)| *luma),
-        );
-        let edges = Spread::of(laplacian(&luma, &inside, across));
-        let mean = colour.map(|sum| sum as f64 / count);
-        let (saturation, hue) = saturation_and_hue(mean);
+        let lines = rows().take(bottom + 1).skip(top).map(|row| &row[left * 3..=right * 3 + 2]);
+        let Texture { colour, light, edges } = texture::of(lines, right - left + 1);
+        let (saturation, hue) = saturation_and_hue(colour);
         Some(Self {
-            area: count,
+            area: light.count,
             frame,
-            solidity: count / hull(&extents).max(count),
+            solidity: light.count / hull(&extents).max(light.count),
             sharpness: edges.variance.max(FLAT).ln(),
-            brightness: spread.mean,
-            contrast: spread.variance.sqrt(),
+            brightness: light.mean,
+            contrast: light.variance.sqrt(),
             saturation,
             hue,
         })
     }
 }
 
-/// The first and last column of a row that are foreground.
+/// The first and last column of a row that are foreground: where one of a pixel's samples is.
 fn extent(row: &[u8]) -> Option<(usize, usize)> {
-    let pixels = row.as_chunks::<3>().0;
-    let left = pixels.iter().position(|pixel| is_foreground(pixel))?;
-    let right = pixels.iter().rposition(|pixel| is_foreground(pixel))?;
-    Some((left, right))
+    // Background is passed over in blocks, of which many samples are looked at together.
+    const BLOCK: usize = 64;
+    let dark = |block: &&[u8; BLOCK]| block.iter().fold(0, |most, own| most.max(*own)) <= BLACK;
+    let lit = |sample: &u8| *sample > BLACK;
+    let before = row.as_chunks().0.iter().take_while(dark).count() * BLOCK;
+    let behind = row.as_rchunks().1.iter().rev().take_while(dark).count() * BLOCK;
+    let first = before + row[before..].iter().position(lit)?;
+    let last = row[..row.len() - behind].iter().rposition(lit)?;
+    Some((first / 3, last / 3))
 }
 
 fn frame<'a>(
@@ -161,45 +149,6 @@ fn hull(extents: &[Option<(usize, usize)>]) -> f64 {
         area += if left_side { -under } else { under };
     }
     area
-}
-
-/// The Laplacian at every place whose four neighbours are inside too.
-fn laplacian<'a>(
-    luma: &'a [f32],
-    inside: &'a [bool],
-    across: usize,
-) -> impl Iterator<Item = f32> + 'a {
-    let down = luma.len() / across.max(1);
-    (1..down.saturating_sub(1)).flat_map(move |row| {
-        let [above, here, below] =
-            [row - 1, row, row + 1].map(|row| &luma[row * across..][..across]);
-        let [up, at, under] = [row - 1, row, row + 1].map(|row| &inside[row * across..][..across]);
-        (1..across.saturating_sub(1)).filter_map(move |x| {
-            let whole = at[x] & at[x - 1] & at[x + 1] & up[x] & under[x];
-            whole.then(|| above[x] + below[x] + here[x - 1] + here[x + 1] - 4.0 * here[x])
-        })
-    })
-}
-
-/// Mean and variance of some numbers; 0 without any.
-struct Spread {
-    mean: f64,
-    variance: f64,
-}
-
-impl Spread {
-    fn of(numbers: impl Iterator<Item = f32>) -> Self {
-        let (mut count, mut sum, mut squares) = (0_u32, 0.0_f64, 0.0_f64);
-        for number in numbers {
-            let number = f64::from(number);
-            count += 1;
-            sum += number;
-            squares += number * number;
-        }
-        let count = f64::from(count.max(1));
-        let mean = sum / count;
-        Self { mean, variance: (squares / count - mean * mean).max(0.0) }
-    }
 }
 
 /// Of a colour of three means (Smith 1978, "Color gamut transform pairs": HSV).
@@ -261,6 +210,20 @@ mod tests {
         assert_eq!(Measures::of(&RgbImage::new(0, 0)), None);
         let one = Measures::of(&RgbImage::from_pixel(1, 1, Rgb([9, 99, 9]))).unwrap();
         assert_eq!((one.area, one.frame, one.solidity, one.hue), (1.0, 1.0, 1.0, 120.0));
+    }
+
+    #[test]
+    fn a_row_is_foreground_from_its_first_lit_sample_to_its_last() {
+        for (width, lit) in
+            [(1, vec![0]), (64, vec![0, 63]), (130, vec![65, 66]), (131, vec![22, 129, 130])]
+        {
+            for channel in 0..3 {
+                let mut row = vec![BLACK; width * 3];
+                lit.iter().for_each(|x| row[x * 3 + channel] = BLACK + 1);
+                assert_eq!(extent(&row), Some((lit[0], lit[lit.len() - 1])), "{width} {channel}");
+            }
+            assert_eq!(extent(&vec![BLACK; width * 3]), None);
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl HeatMap {
     /// [`NoHead`] where the network's head is none that leukd knows.
     pub fn of(model: &Model, seen: &Seen, width: u32, height: u32) -> Result<Self, NoHead> {
         let head = model.head().map_err(Clone::clone)?;
-        let Some(activation) = &seen.activation else {
+        let Seen { activation: Some(activation), pooled: Some(pooled), .. } = seen else {
             return Err(NoHead("its last activation was not kept".to_owned()));
         };
         let labels = &model.manifest().labels;
@@ -47,7 +47,7 @@ impl HeatMap {
         let gradient = head
             .gradient(&seen.bends, &direction)
             .ok_or_else(|| NoHead("what went into its ReLUs was not kept".to_owned()))?;
-        let contributions = head.contributions(activation, &gradient);
+        let contributions = head.contributions(activation, pooled, &gradient);
         let difference: f64 =
             seen.logits.iter().zip(&direction).map(|(logit, sign)| logit * f64::from(*sign)).sum();
         let constant = difference - contributions.iter().sum::<f64>();

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::band::{Band, BandError};
 use super::bundle::Bundle;
 use super::engine::{Activation, Engine, EngineError, EngineKind, Fusion};
-use super::head::{Head, NoHead};
+use super::head::{Head, NoHead, Pooled};
 use super::manifest::{GOLDEN_TOLERANCE, Golden, Manifest, ManifestError, Output};
 use super::onnx::ModelProto;
 use super::reference::{self, Space};
@@ -72,6 +72,8 @@ pub struct Seen {
     pub logits: Vec<f64>,
     /// The last activation before global pooling; none where the network has no head that leukd knows.
     pub activation: Option<Activation>,
+    /// What global pooling left of it.
+    pub pooled: Option<Pooled>,
     /// What went into each ReLU behind it ([`Head::bends`]).
     pub bends: Vec<Vec<f32>>,
 }
@@ -125,13 +127,6 @@ impl Model {
         Ok(self.probabilities(&self.logits(input)?))
     }
 
-    /// Pooled features; none where the network's head is not known.
-    #[must_use]
-    pub fn features(&self, seen: &Seen) -> Option<Vec<f32>> {
-        let (head, activation) = (self.head().ok()?, seen.activation.as_ref()?);
-        Some(head.features(activation))
-    }
-
     /// All that is said of the capture that gave `seen`: probabilities, and the decision by P(all), the review band and what
     /// the bundle knows of its training cells. The daemon, the commands and the trainer all decide by this.
     ///
@@ -149,7 +144,7 @@ impl Model {
     pub fn figures(&self, measures: Option<Measures>, seen: &Seen) -> Figures {
         // Where there is no cell, how far it is from others says nothing.
         let distance = measures.and(self.space.as_ref()).and_then(|space| {
-            let distance = space.distance(&self.features(seen)?)?;
+            let distance = space.distance(&seen.pooled.as_ref()?.features)?;
             Some(Distance { distance, limit: space.limit })
         });
         Figures { measures, distance }
@@ -240,7 +235,10 @@ impl Model {
     ///
     /// [`ModelError::Engine`].
     pub fn look(&self, input: &InputTensor) -> Result<Seen, ModelError> {
-        look(&self.engine, self.manifest.output, input)
+        let seen = look(&self.engine, self.manifest.output, input)?;
+        let pooled = self.head().ok().zip(seen.activation.as_ref());
+        let pooled = pooled.map(|(head, activation)| head.pool(activation));
+        Ok(Seen { pooled, ..seen })
     }
 
     /// Calibrated probabilities of these logits, in their order.
@@ -284,12 +282,9 @@ impl Model {
         let Ok(head) = &self.head else { return Ok(()) };
         let labels = self.manifest.labels.len();
         for golden in &self.manifest.golden {
-            let Seen { logits, activation, .. } =
-                self.look(&golden_input(&self.manifest, golden)?)?;
-            let activation = activation.filter(|activation| {
-                activation.values.len() == head.channels() * activation.height * activation.width
-            });
-            let own = activation.map(|activation| head.logits(&head.features(&activation)));
+            let Seen { logits, pooled, .. } = self.look(&golden_input(&self.manifest, golden)?)?;
+            let pooled = pooled.filter(|pooled| pooled.features.len() == head.channels());
+            let own = pooled.map(|pooled| head.logits(&pooled.features));
             let same = own.is_some_and(|own| {
                 let (own, seen) = (softmax(&own, 1.0), softmax(&logits, 1.0));
                 own.len() == labels
@@ -376,6 +371,7 @@ fn golden_input(manifest: &Manifest, golden: &Golden) -> Result<InputTensor, Mod
     manifest.preprocessing.tensor(&picture).map_err(fault)
 }
 
+/// Without what a head pools.
 fn look(engine: &Engine, output: Output, input: &InputTensor) -> Result<Seen, ModelError> {
     // Below this a probability's logarithm would only say how far rounding went.
     const LEAST: f64 = 1e-12;
@@ -385,7 +381,7 @@ fn look(engine: &Engine, output: Output, input: &InputTensor) -> Result<Seen, Mo
         Output::Logits => outputs.collect(),
         Output::Probabilities => outputs.map(|share| share.clamp(LEAST, 1.0).ln()).collect(),
     };
-    Ok(Seen { logits, activation: answer.activation, bends: answer.bends })
+    Ok(Seen { logits, activation: answer.activation, pooled: None, bends: answer.bends })
 }
 
 /// The softmax of `logits / temperature`.

@@ -44,7 +44,7 @@ fn map_that_adds_up(model: &Model, picture: &image::RgbImage, whose: &str) -> (H
     let seen = model.look(&model.manifest().preprocessing.tensor(picture).unwrap()).unwrap();
     let map = HeatMap::of(model, &seen, picture.width(), picture.height()).unwrap();
     assert_eq!(map.contributions.len(), map.rows * map.columns);
-    let features = head.features(seen.activation.as_ref().unwrap());
+    let features = seen.pooled.as_ref().unwrap().features.clone();
     let difference = |features: &[f32]| {
         let logits = head.logits(features);
         logits[0] - logits[1]
@@ -92,7 +92,7 @@ fn the_gradient_is_what_finite_differences_give() {
     let head = model.head().unwrap();
     let picture = synthetic::cell(3, Kind::Blast);
     let seen = model.look(&model.manifest().preprocessing.tensor(&picture).unwrap()).unwrap();
-    let features = head.features(seen.activation.as_ref().unwrap());
+    let features = seen.pooled.as_ref().unwrap().features.clone();
     // What the engine says went into the ReLUs is what goes into them.
     for (own, seen) in head.bends_at(&features).iter().zip(&seen.bends) {
         assert!(
@@ -135,7 +135,8 @@ fn raw_map(network: &ModelProto, model: &Model, seed: u64) -> Vec<f64> {
     let input = preprocessing.tensor(&synthetic::cell(seed, Kind::Blast)).unwrap();
     let answer = engine.run(&input).unwrap();
     let gradient = head.gradient(&answer.bends, &[1.0, -1.0]).unwrap();
-    head.contributions(&answer.activation.unwrap(), &gradient)
+    let activation = answer.activation.unwrap();
+    head.contributions(&activation, &head.pool(&activation), &gradient)
 }
 
 /// The sanity check of Adebayo et al. 2018: an explanation that does not depend on the weights explains nothing.

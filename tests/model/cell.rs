@@ -406,8 +406,8 @@ fn a_picture_without_pixels_and_an_impossible_size_are_faults() {
 
 /// [`Preprocessing::square`] and [`Preprocessing::numbers`] as one would write them first.
 fn plainly(how: &Preprocessing, picture: &RgbImage) -> Vec<f32> {
-    use fast_image_resize::images::{Image, ImageRef};
-    use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+    use fast_image_resize::images::{TypedImage, TypedImageRef};
+    use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer, pixels::U8x3};
     let (width, height) = picture.dimensions();
     let side = how.window.unwrap_or(width.max(height));
     let (kept_width, kept_height) = (width.min(side), height.min(side));
@@ -421,19 +421,19 @@ fn plainly(how: &Preprocessing, picture: &RgbImage) -> Vec<f32> {
     let mut whole = RgbImage::new(side, side);
     let (x, y) = ((side - kept_width) / 2, (side - kept_height) / 2);
     image::imageops::replace(&mut whole, &*kept, x.into(), y.into());
-    let source = ImageRef::new(side, side, &whole, PixelType::U8x3).unwrap();
-    let mut resized = Image::new(how.size, how.size, PixelType::U8x3);
+    let source = TypedImageRef::<U8x3>::from_buffer(side, side, &whole).unwrap();
+    let mut resized = TypedImage::<U8x3>::new(how.size, how.size);
     let algorithm = match how.filter {
         Filter::Nearest => ResizeAlg::Nearest,
         _ => ResizeAlg::Convolution(FilterType::Bilinear),
     };
     let options = ResizeOptions::new().resize_alg(algorithm);
-    Resizer::new().resize(&source, &mut resized, &options).unwrap();
+    Resizer::new().resize_typed(&source, &mut resized, &options).unwrap();
     let number = |sample: &u8| match how.range {
         Range::Bytes => f32::from(*sample),
         Range::Unit => f32::from(*sample) / 255.0,
     };
-    let samples = resized.into_vec();
+    let samples: Vec<u8> = resized.pixels().iter().flat_map(|pixel| pixel.0).collect();
     match how.layout {
         Layout::Nhwc => samples.iter().map(number).collect(),
         Layout::Nchw => {

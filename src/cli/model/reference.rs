@@ -156,7 +156,7 @@ fn through(file: &Path, model: &Model) -> Result<(Option<Measures>, Vec<f32>, bo
     let seen = model.look(&input).map_err(|error| error.to_string())?;
     let measures = Measures::of(&picture);
     let doubted = model.verdict(&seen, measures).judgement.is_doubted();
-    Ok((measures, model.features(&seen).unwrap_or_default(), doubted))
+    Ok((measures, seen.pooled.map(|pooled| pooled.features).unwrap_or_default(), doubted))
 }
 
 /// How many images of each folder in `folder` the model doubts, and how many there are. What cannot be read is left out, and

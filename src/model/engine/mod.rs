@@ -249,8 +249,10 @@ fn network_with(
 
 fn observed(name: &str, tensor: &Tensor) -> Result<Observed, EngineError> {
     let failed = |error: TractError| EngineError::Run(format!("{name}: {error:#}"));
-    let view = tensor.to_plain_array_view::<f32>().map_err(failed)?;
-    let values: Vec<f32> = view.iter().copied().collect();
+    let values = tensor
+        .try_as_plain_ram()
+        .and_then(|plain| plain.as_slice::<f32>().map(<[f32]>::to_vec))
+        .map_err(failed)?;
     if let Some(value) = values.iter().find(|value| !value.is_finite()) {
         return Err(EngineError::NotFinite(vec![*value]));
     }

@@ -4,14 +4,16 @@
 //! a class (the heat map), and what the pooled features are (the distance to the training cells), from the one run of
 //! the network that a result takes anyway.
 
+mod places;
 mod read;
 
 pub use read::NoHead;
 
 use super::engine::Activation;
+use super::kernels::{Isa, Transposed};
 
 /// A network's head, as far as it was recognised: [`Head::of`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Head {
     activation: String,
     /// The tensors that go into each ReLU, in the order of the layers.
@@ -30,15 +32,50 @@ pub enum Pooling {
     Mean,
 }
 
-/// One step from pooled features to logits.
+/// What pooling leaves of an activation.
 #[derive(Debug, Clone, PartialEq)]
+pub struct Pooled {
+    /// One number a channel, in their order: the pooled features.
+    pub features: Vec<f32>,
+    /// Where each stands, row-major, of [`Pooling::Max`]; empty of a mean.
+    places: Vec<usize>,
+}
+
+/// One step from pooled features to logits.
+#[derive(Debug, Clone)]
 enum Layer {
     /// `x · factor + shift`, each number for itself: batch normalisation as it serves.
     Scale { factor: Vec<f32>, shift: Vec<f32> },
-    /// `W x + b`; row-major, one row an output.
-    Dense { weights: Vec<f32>, bias: Vec<f32> },
+    /// `W x + b`.
+    Dense(Dense),
     /// `max(x, 0)`.
     Relu,
+}
+
+/// A dense layer of at least one input.
+#[derive(Debug, Clone)]
+struct Dense {
+    /// Row-major, one row an output.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    /// The same weights for the way back.
+    back: Transposed,
+}
+
+impl Dense {
+    /// None where `weights` are not one row of the same length, at least 1, for each output.
+    fn new(weights: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
+        let inputs = weights.len().checked_div(bias.len())?;
+        if inputs == 0 || inputs.checked_mul(bias.len())? != weights.len() {
+            return None;
+        }
+        let back = Transposed::new(Isa::best(), &weights, inputs);
+        Some(Self { weights, bias, back })
+    }
+
+    fn inputs(&self) -> usize {
+        self.weights.len() / self.bias.len()
+    }
 }
 
 impl Layer {
@@ -49,7 +86,7 @@ impl Layer {
                 let parts = x.iter().zip(factor).zip(shift);
                 parts.map(|((x, factor), shift)| x * wide(factor) + wide(shift)).collect()
             }
-            Self::Dense { weights, bias } => {
+            Self::Dense(Dense { weights, bias, .. }) => {
                 let rows = weights.chunks_exact(x.len()).zip(bias);
                 let product = |row: &[f32]| {
                     row.iter().zip(x).map(|(weight, x)| wide(weight) * x).sum::<f64>()
@@ -80,19 +117,16 @@ impl Head {
         self.channels
     }
 
-    /// One number a channel, in their order: the pooled features.
+    /// Pools `activation`.
     #[must_use]
-    pub fn features(&self, activation: &Activation) -> Vec<f32> {
-        let pixels = activation.height * activation.width;
-        let channels = activation.values.chunks_exact(pixels.max(1));
+    pub fn pool(&self, activation: &Activation) -> Pooled {
         match self.pooling {
-            Pooling::Max => channels.map(greatest).map(|(_, value)| value).collect(),
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "an activation has thousands of places at the most"
-            )]
+            Pooling::Max => {
+                let (places, features) = places::greatest(activation).unzip();
+                Pooled { features, places }
+            }
             Pooling::Mean => {
-                channels.map(|channel| channel.iter().sum::<f32>() / pixels as f32).collect()
+                Pooled { features: places::means(activation).collect(), places: Vec::new() }
             }
         }
     }
@@ -124,16 +158,11 @@ impl Head {
                 Layer::Scale { factor, .. } => {
                     gradient.iter_mut().zip(factor).for_each(|(part, factor)| *part *= factor);
                 }
-                Layer::Dense { weights, bias } => {
-                    let width = weights.len().checked_div(bias.len())?;
-                    let mut before = vec![0.0; width];
-                    // Most of a hidden layer is silent behind its ReLU: those rows are passed over.
-                    let rows = weights.chunks_exact(width).zip(&gradient);
-                    for (row, part) in rows.filter(|(_, part)| **part != 0.0) {
-                        before.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight * part);
-                    }
-                    gradient = before;
+                // Most of a hidden layer is silent behind its ReLU: those rows are passed over.
+                Layer::Dense(dense) if dense.bias.len() == gradient.len() => {
+                    gradient = dense.back.sum(&gradient);
                 }
+                Layer::Dense(_) => return None,
                 Layer::Relu => {
                     let bend = bends.next().filter(|bend| bend.len() == gradient.len())?;
                     for (part, x) in gradient.iter_mut().zip(bend) {
@@ -151,7 +180,7 @@ impl Head {
         let mut x: Vec<f64> = features.iter().copied().map(f64::from).collect();
         let mut bends = Vec::new();
         for layer in &self.layers {
-            if *layer == Layer::Relu {
+            if matches!(layer, Layer::Relu) {
                 bends.push(x.iter().map(|x| *x as f32).collect());
             }
             x = layer.forward(&x);
@@ -164,59 +193,36 @@ impl Head {
     /// A channel's share is its gradient times its pooled value. It lies where the channel's greatest number is, or
     /// over all places by what each gave to the mean. So the map adds up to `gradient · features`: the logits' sum less
     /// what the head gives of itself, its biases and shifts, because the head is linear between two bends.
+    ///
+    /// `pooled` is what [`Head::pool`] left of `activation`.
     #[must_use]
-    pub fn contributions(&self, activation: &Activation, gradient: &[f32]) -> Vec<f64> {
-        let pixels = activation.height * activation.width;
-        let mut map = vec![0.0; pixels];
-        for (channel, gradient) in activation.values.chunks_exact(pixels.max(1)).zip(gradient) {
-            match self.pooling {
-                Pooling::Max => {
-                    let (place, value) = greatest(channel);
-                    map[place] += f64::from(*gradient) * f64::from(value);
+    pub fn contributions(
+        &self,
+        activation: &Activation,
+        pooled: &Pooled,
+        gradient: &[f32],
+    ) -> Vec<f64> {
+        match self.pooling {
+            Pooling::Max => {
+                let mut map = vec![0.0; activation.height * activation.width];
+                let channels = pooled.places.iter().zip(&pooled.features).zip(gradient);
+                for ((place, value), gradient) in channels {
+                    map[*place] += f64::from(*gradient) * f64::from(*value);
                 }
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "an activation has thousands of places at the most"
-                )]
-                Pooling::Mean => {
-                    let each = f64::from(*gradient) / pixels as f64;
-                    map.iter_mut()
-                        .zip(channel)
-                        .for_each(|(map, value)| *map += each * f64::from(*value));
-                }
+                map
             }
+            // What a place gave to the mean.
+            Pooling::Mean => places::weighted(activation, gradient),
         }
-        map
     }
 
     /// Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     /// Localization"): `ReLU(Σ α · A)` with α a channel's gradient, averaged over the places. Row-major.
     #[must_use]
     pub fn grad_cam(&self, activation: &Activation, gradient: &[f32]) -> Vec<f64> {
-        let pixels = activation.height * activation.width;
         // Of the mean's gradient each place holds its part, of the greatest number's one place all: the average is one.
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "an activation has thousands of places at the most"
-        )]
-        let share = 1.0 / pixels.max(1) as f64;
-        let mut map = vec![0.0; pixels];
-        for (channel, gradient) in activation.values.chunks_exact(pixels.max(1)).zip(gradient) {
-            let weight = f64::from(*gradient) * share;
-            map.iter_mut().zip(channel).for_each(|(map, value)| *map += weight * f64::from(*value));
-        }
+        let mut map = places::weighted(activation, gradient);
         map.iter_mut().for_each(|value| *value = value.max(0.0));
         map
     }
-}
-
-/// The greatest of a channel's numbers and its first place.
-fn greatest(channel: &[f32]) -> (usize, f32) {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (place, value) in channel.iter().enumerate() {
-        if *value > best.1 {
-            best = (place, *value);
-        }
-    }
-    best
 }

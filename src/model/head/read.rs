@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::onnx::tensor_proto::DataType;
 use super::super::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
 use super::super::weights;
-use super::{Head, Layer, Pooling};
+use super::{Dense, Head, Layer, Pooling};
 
 /// Why a network has no head that leukd knows, in words: it serves all the same, but nothing can be said of where in
 /// the picture its answer comes from.
@@ -110,11 +110,8 @@ impl<'a> Reader<'a> {
             "MatMul" => {
                 let weights = self.values(node.input.get(1)).ok_or_else(unknown)?;
                 let [_, columns] = self.sides(node.input.get(1)).ok_or_else(unknown)?;
-                let dense = Layer::Dense {
-                    weights: transposed(&weights, columns),
-                    bias: vec![0.0; columns],
-                };
-                steps.push(Step::Layer(dense));
+                let dense = Dense::new(transposed(&weights, columns), vec![0.0; columns]);
+                steps.push(Step::Layer(Layer::Dense(dense.ok_or_else(unknown)?)));
             }
             "BatchNormalization" => {
                 steps.push(Step::Layer(self.normalisation(node).ok_or_else(unknown)?));
@@ -186,7 +183,7 @@ impl<'a> Reader<'a> {
             None => vec![0.0; outputs],
         };
         let bias = if bias.len() == 1 { vec![bias[0]; outputs] } else { bias };
-        (bias.len() == outputs).then_some(Layer::Dense { weights, bias })
+        (bias.len() == outputs).then(|| Dense::new(weights, bias)).flatten().map(Layer::Dense)
     }
 
     /// Batch normalisation as it serves: `(x − mean) / √(variance + ε) · γ + β` (Ioffe & Szegedy 2015).
@@ -266,7 +263,7 @@ fn joined(steps: Vec<Step>) -> Option<(usize, Vec<Layer>)> {
     let mut layers: Vec<Layer> = Vec::new();
     let first = steps.iter().rev().find_map(|step| match step {
         Step::Layer(Layer::Scale { factor, .. }) => Some(factor.len()),
-        Step::Layer(Layer::Dense { weights, bias }) => weights.len().checked_div(bias.len()),
+        Step::Layer(Layer::Dense(dense)) => Some(dense.inputs()),
         Step::Layer(Layer::Relu) | Step::Even { .. } => None,
     })?;
     let mut width = first;
@@ -279,12 +276,8 @@ fn joined(steps: Vec<Step>) -> Option<(usize, Vec<Layer>)> {
         };
         match &layer {
             Layer::Scale { factor, .. } if factor.len() != width => return None,
-            Layer::Dense { weights, bias } => {
-                if width == 0 || weights.len() != width.checked_mul(bias.len())? {
-                    return None;
-                }
-                width = bias.len();
-            }
+            Layer::Dense(dense) if dense.inputs() != width => return None,
+            Layer::Dense(dense) => width = dense.bias.len(),
             Layer::Scale { .. } | Layer::Relu => {}
         }
         layers.push(layer);

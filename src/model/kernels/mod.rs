@@ -25,6 +25,7 @@ mod squeeze;
 mod stem;
 #[cfg(test)]
 mod tests;
+mod transposed;
 pub(super) mod upper;
 
 pub(super) use block::{BlockParts, Weights};
@@ -34,3 +35,4 @@ pub(super) use isa::Isa;
 pub(super) use memory::Shape;
 pub(super) use pool::Pool;
 pub(super) use stem::StemParts;
+pub(super) use transposed::Transposed;

@@ -104,7 +104,7 @@ fn packed<T: Clone + Default>(
 /// The number of which all of `weights` are whole multiples, −127 to 127, each to 6e-7 of the largest; none where there is none.
 ///
 /// Quantization leaves a multiple of 127 in each channel; its scale and a batch normalisation that is folded in round it.
-fn quantum(weights: &[f32]) -> Option<f32> {
+pub(super) fn quantum(weights: &[f32]) -> Option<f32> {
     let most = weights.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
     let step = most / 127.0;
     let off = |weight: &f32| {
@@ -118,7 +118,7 @@ fn quantum(weights: &[f32]) -> Option<f32> {
 }
 
 /// `weight / step`, rounded, for −127 to 127; 0 for a step of 0.
-fn nearest(weight: f32, step: f32) -> i8 {
+pub(super) fn nearest(weight: f32, step: f32) -> i8 {
     // Added to a number below 2^22, this leaves the nearest whole number in the lowest bits (Hecker's trick).
     const MAGIC: f32 = 12_582_912.0;
     let ratio = if step > 0.0 { weight / step } else { 0.0 };

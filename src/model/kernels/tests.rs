@@ -6,7 +6,9 @@ use rand::{Rng, SeedableRng};
 use super::depthwise::{Depthwise, Planes};
 use super::memory::{Buffer, block, parts, unblock};
 use super::pointwise::{Input, Pointwise, Target};
-use super::{BlockParts, Chain, Isa, Pool, Shape, StageParts, StemParts, Weights, Window};
+use super::{
+    BlockParts, Chain, Isa, Pool, Shape, StageParts, StemParts, Transposed, Weights, Window,
+};
 
 mod twins;
 
@@ -108,6 +110,26 @@ proptest! {
             let mut got = vec![0.0; outputs * pixels];
             unblock(dense.as_slice(), shape(outputs), isa, &mut got);
             prop_assert!(apart(&got, &twin) < NEAR, "{isa}: {}", apart(&got, &twin));
+        }
+    }
+
+    #[test]
+    fn weighted_sums_of_rows_equal_their_twin(
+        seed: u64, rows in 1_usize..40, columns in 1_usize..200, bytes: bool, silent in 0.0..1.0_f64,
+    ) {
+        let mut numbers = Numbers::new(seed);
+        let weights = numbers.weights(rows, columns, bytes).kernel;
+        let mut factors = numbers.some(rows);
+        factors.iter_mut().for_each(|factor| *factor *= f32::from(u8::from(!numbers.0.random_bool(silent))));
+        let mut twin = vec![0.0; columns];
+        for (row, factor) in weights.chunks_exact(columns).zip(&factors) {
+            twin.iter_mut().zip(row).for_each(|(sum, weight)| *sum += f64::from(*weight) * f64::from(*factor));
+        }
+        for isa in Isa::here() {
+            let matrix = Transposed::new(isa, &weights, columns);
+            prop_assert_eq!(matrix.holds_bytes(), bytes || columns == 1);
+            let off = apart(&matrix.sum(&factors), &twin);
+            prop_assert!(off < NEAR, "{isa}: {off}");
         }
     }
 

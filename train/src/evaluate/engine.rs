@@ -99,7 +99,8 @@ pub fn answers(model: &Model, cells: &[Cell]) -> Result<Vec<Answer>, EngineRunEr
 /// As [`through_engine`].
 pub fn samples(model: &Model, cells: &[Cell]) -> Result<Vec<Sample>, EngineRunError> {
     let samples = each(model, cells, |cell, seen| {
-        let features = model.features(seen).unwrap_or_default();
+        let pooled = seen.pooled.as_ref();
+        let features = pooled.map(|pooled| pooled.features.clone()).unwrap_or_default();
         Ok(cell.measures.map(|measures| Sample { measures, features }))
     })?;
     Ok(samples.into_iter().flatten().collect())
