@@ -207,7 +207,7 @@ impl Preprocessing {
             let source = TypedImageRef::<U8x3>::from_buffer(side, side, whole)?;
             let mut resized = TypedImage::<U8x3>::from_buffer(self.size, self.size, &mut square)?;
             let options = ResizeOptions::new().resize_alg(algorithm);
-            // Typed: of the library's thirteen kinds of pixels only this one is compiled, which saves a minute.
+            // Typed: of the library's thirteen kinds of pixels only this one is compiled into leukd.
             Ok(room.resizer.resize_typed(&source, &mut resized, &options)?)
         };
         let failed = |error: &dyn std::fmt::Display| {

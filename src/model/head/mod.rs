@@ -65,12 +65,20 @@ struct Dense {
 impl Dense {
     /// None where `weights` are not one row of the same length, at least 1, for each output.
     fn new(weights: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
-        let inputs = weights.len().checked_div(bias.len())?;
-        if inputs == 0 || inputs.checked_mul(bias.len())? != weights.len() {
-            return None;
-        }
+        let inputs = Self::inputs_of(weights.len(), bias.len())?;
         let back = Transposed::new(Isa::best(), &weights, inputs);
         Some(Self { weights, bias, back })
+    }
+
+    /// How many numbers `back` takes of so many weights and outputs, padding among them; none where they do not fit each other.
+    fn room(weights: usize, outputs: usize) -> Option<usize> {
+        let inputs = Self::inputs_of(weights, outputs)?;
+        outputs.checked_mul(Transposed::padded(Isa::best(), inputs))
+    }
+
+    fn inputs_of(weights: usize, outputs: usize) -> Option<usize> {
+        let inputs = weights.checked_div(outputs)?;
+        (inputs > 0 && inputs.checked_mul(outputs)? == weights).then_some(inputs)
     }
 
     fn inputs(&self) -> usize {
@@ -194,7 +202,9 @@ impl Head {
     /// over all places by what each gave to the mean. So the map adds up to `gradient · features`: the logits' sum less
     /// what the head gives of itself, its biases and shifts, because the head is linear between two bends.
     ///
-    /// `pooled` is what [`Head::pool`] left of `activation`.
+    /// # Panics
+    ///
+    /// Where `pooled` is not what [`Head::pool`] left of `activation`.
     #[must_use]
     pub fn contributions(
         &self,

@@ -36,7 +36,7 @@ pub(super) fn means(activation: &Activation) -> impl Iterator<Item = f32> {
         .map(move |channel| channel.iter().sum::<f32>() / share)
 }
 
-/// At each place, row-major, the sum over the channels of weight · number, by the number of places.
+/// At each place, row-major, the sum over the channels of weight · number, by the number of places: one weight a channel.
 pub(super) fn weighted(activation: &Activation, weights: &[f32]) -> Vec<f64> {
     let (groups, rest) = channels(activation);
     let (group_weights, rest_weights) = weights.as_chunks();
@@ -56,10 +56,10 @@ pub(super) fn weighted(activation: &Activation, weights: &[f32]) -> Vec<f64> {
     map
 }
 
-fn add_weighted<const LANES: usize>(
+fn add_weighted<const COUNT: usize>(
     map: &mut [f64],
-    channels: [&[f32]; LANES],
-    weights: &[f32; LANES],
+    channels: [&[f32]; COUNT],
+    weights: &[f32; COUNT],
 ) {
     for (place, sum) in map.iter_mut().enumerate() {
         let parts = channels.iter().zip(weights).map(|(channel, weight)| channel[place] * weight);

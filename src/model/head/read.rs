@@ -1,5 +1,6 @@
 //! Reads a head out of an ONNX graph, from its output backwards.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::super::onnx::tensor_proto::DataType;
@@ -19,6 +20,9 @@ const MOST_STEPS: usize = 64;
 /// The most numbers of one of its layers: a hundred times the seed's.
 const MOST_NUMBERS: usize = 64 << 20;
 
+/// The most numbers of all its dense layers as they lie for the way back, padding among them: forty times the seed's, 64 MiB.
+const MOST_BACK: usize = 16 << 20;
+
 impl Head {
     /// The head of a network whose weights have been expanded.
     ///
@@ -36,6 +40,8 @@ struct Reader<'a> {
     graph: &'a GraphProto,
     makers: HashMap<&'a str, &'a NodeProto>,
     stored: HashMap<&'a str, &'a TensorProto>,
+    /// How many of [`MOST_BACK`] no layer has taken.
+    back: Cell<usize>,
 }
 
 /// A layer before the number of its inputs is known.
@@ -57,7 +63,7 @@ impl<'a> Reader<'a> {
             .collect();
         let stored =
             graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        Self { graph, makers, stored }
+        Self { graph, makers, stored, back: Cell::new(MOST_BACK) }
     }
 
     fn head(&self) -> Result<Head, NoHead> {
@@ -97,7 +103,7 @@ impl<'a> Reader<'a> {
     ) -> Result<&'a str, NoHead> {
         let unknown = || {
             NoHead(format!(
-                "the step {} that gives {gives:?} is none that the map can be led through",
+                "the step {} that gives {gives:?} is none that the map can be led through, or too large",
                 node.op_type
             ))
         };
@@ -110,7 +116,7 @@ impl<'a> Reader<'a> {
             "MatMul" => {
                 let weights = self.values(node.input.get(1)).ok_or_else(unknown)?;
                 let [_, columns] = self.sides(node.input.get(1)).ok_or_else(unknown)?;
-                let dense = Dense::new(transposed(&weights, columns), vec![0.0; columns]);
+                let dense = self.dense(transposed(&weights, columns), vec![0.0; columns]);
                 steps.push(Step::Layer(Layer::Dense(dense.ok_or_else(unknown)?)));
             }
             "BatchNormalization" => {
@@ -183,7 +189,17 @@ impl<'a> Reader<'a> {
             None => vec![0.0; outputs],
         };
         let bias = if bias.len() == 1 { vec![bias[0]; outputs] } else { bias };
-        (bias.len() == outputs).then(|| Dense::new(weights, bias)).flatten().map(Layer::Dense)
+        if bias.len() != outputs {
+            return None;
+        }
+        self.dense(weights, bias).map(Layer::Dense)
+    }
+
+    /// None where the weights do not fit the bias, or take more room than is left.
+    fn dense(&self, weights: Vec<f32>, bias: Vec<f32>) -> Option<Dense> {
+        let room = Dense::room(weights.len(), bias.len())?;
+        self.back.set(self.back.get().checked_sub(room)?);
+        Dense::new(weights, bias)
     }
 
     /// Batch normalisation as it serves: `(x − mean) / √(variance + ε) · γ + β` (Ioffe & Szegedy 2015).

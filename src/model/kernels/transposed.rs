@@ -5,7 +5,8 @@ use super::lanes::Lanes;
 use super::memory::Buffer;
 use super::panels::{nearest, quantum};
 
-/// So many vectors of columns are summed at once: with four, the sums of weights that lie near take twice as long.
+/// So many vectors of columns are summed at once: enough for no sum to wait for the one before, and few enough for AVX2's 16
+/// registers.
 const VECTORS: usize = 8;
 
 /// So many rows ahead are asked for: far enough for memory to answer in time.
@@ -22,14 +23,14 @@ const LINE: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct Transposed {
     isa: Isa,
-    weights: Weights,
+    weights: Kept,
     /// What each row's weights are to be multiplied by.
     steps: Vec<f32>,
     columns: usize,
 }
 
 #[derive(Debug, Clone)]
-enum Weights {
+enum Kept {
     Floats(Buffer),
     Bytes(Vec<i8>),
 }
@@ -41,16 +42,21 @@ impl Transposed {
         let (weights, steps) = match steps {
             Some(steps) => {
                 let byte = |row: usize, weight| nearest(weight, steps[row]);
-                (Weights::Bytes(banded(isa, weights, columns, byte)), steps)
+                (Kept::Bytes(banded(isa, weights, columns, byte)), steps)
             }
             None => {
                 let floats = banded(isa, weights, columns, |_, weight| weight);
                 let mut buffer = Buffer::zeros(floats.len());
                 buffer.as_mut_slice().copy_from_slice(&floats);
-                (Weights::Floats(buffer), vec![1.0; weights.len() / columns])
+                (Kept::Floats(buffer), vec![1.0; weights.len() / columns])
             }
         };
         Self { isa, weights, steps, columns }
+    }
+
+    /// Numbers that a row of so many columns takes: whole bands.
+    pub(crate) const fn padded(isa: Isa, columns: usize) -> usize {
+        columns.next_multiple_of(VECTORS * isa.width())
     }
 
     /// Rows of the matrix.
@@ -61,7 +67,7 @@ impl Transposed {
     /// Whether its weights lie as bytes.
     #[cfg(test)]
     pub(super) const fn holds_bytes(&self) -> bool {
-        matches!(self.weights, Weights::Bytes(_))
+        matches!(self.weights, Kept::Bytes(_))
     }
 
     /// `Σ factor · row`: as many numbers as there are columns. Rows with the factor 0 are not read.
@@ -76,12 +82,11 @@ impl Transposed {
             .filter(|(_, (factor, _))| **factor != 0.0)
             .map(|(row, (factor, step))| (row, factor * step))
             .collect();
-        let band = VECTORS * self.isa.width();
-        let bands = self.columns.div_ceil(band);
-        let mut sums = vec![0.0; bands * band];
+        let mut sums = vec![0.0; Self::padded(self.isa, self.columns)];
+        let bands = sums.len() / (VECTORS * self.isa.width());
         let (floats, bytes) = match &self.weights {
-            Weights::Floats(floats) => (floats.as_slice().as_ptr(), std::ptr::null()),
-            Weights::Bytes(bytes) => (std::ptr::null(), bytes.as_ptr()),
+            Kept::Floats(floats) => (floats.as_slice().as_ptr(), std::ptr::null()),
+            Kept::Bytes(bytes) => (std::ptr::null(), bytes.as_ptr()),
         };
         let (all, to) = (self.rows(), sums.as_mut_ptr());
         let work = Sums { floats, bytes, rows: &rows, all, bands, to };
@@ -100,7 +105,7 @@ fn banded<T: Clone + Default>(
     kept: impl Fn(usize, f32) -> T,
 ) -> Vec<T> {
     let (band, rows) = (VECTORS * isa.width(), weights.len() / columns);
-    let mut banded = vec![T::default(); columns.div_ceil(band) * band * rows];
+    let mut banded = vec![T::default(); Transposed::padded(isa, columns) * rows];
     for (row, weights) in weights.chunks_exact(columns).enumerate() {
         for (at, weights) in weights.chunks(band).enumerate() {
             let to = &mut banded[(at * rows + row) * band..];
