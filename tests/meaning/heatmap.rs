@@ -13,7 +13,8 @@ use leukd::model::bundle::Bundle;
 use leukd::model::engine::{Engine, EngineKind};
 use leukd::model::head::{Head, Pooling};
 use leukd::model::heatmap::HeatMap;
-use leukd::model::onnx::ModelProto;
+use leukd::model::onnx::tensor_proto::DataType;
+use leukd::model::onnx::{ModelProto, NodeProto, TensorProto};
 use leukd::model::serving::Model;
 use leukd::model::testing;
 use leukd::rpc::proto::classify_stream_response::Outcome;
@@ -155,6 +156,39 @@ fn weights_in_another_order_give_another_map() {
         let change: f64 = own.iter().zip(&other).map(|(a, b)| (a - b) * (a - b)).sum();
         assert!(change > 0.1 * size, "{part}: {own:?} {other:?}");
     }
+}
+
+/// The embedded network with two more layers behind it, `wide` hidden numbers between them.
+fn widened(wide: i64) -> ModelProto {
+    let mut network = Bundle::embedded().unwrap().network().clone();
+    let graph = network.graph.as_mut().unwrap();
+    let mut from = graph.output[0].name.clone();
+    for (name, dims) in [("out", [2, wide]), ("back", [wide, 2])] {
+        graph.initializer.push(TensorProto {
+            name: format!("{name}.kernel"),
+            dims: dims.to_vec(),
+            data_type: DataType::Float as i32,
+            raw_data: vec![0; usize::try_from(wide * 8).unwrap()],
+            ..Default::default()
+        });
+        graph.node.push(NodeProto {
+            op_type: "MatMul".to_owned(),
+            input: vec![from, format!("{name}.kernel")],
+            output: vec![name.to_owned()],
+            ..Default::default()
+        });
+        from = name.to_owned();
+    }
+    graph.output[0].name = from;
+    network
+}
+
+/// A narrow layer's few weights, padded to whole vectors, would be a hundred times as many.
+#[test]
+fn a_head_that_would_take_too_much_memory_has_no_map() {
+    assert!(Head::of(&widened(300)).is_ok());
+    let refused = Head::of(&widened(300_000)).unwrap_err();
+    assert!(refused.to_string().contains("too large"), "{refused}");
 }
 
 /// How much of a map's positive mass lies in places that hold a part of the cell.
