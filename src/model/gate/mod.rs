@@ -56,7 +56,7 @@ pub struct Limits {
     pub max_bytes: u64,
     /// The most bytes of memory that the network may need: three copies of its weights as f32 (as read, as the engine
     /// keeps them, as the kernels pack them), as many of what the engine lays out for each window, and what is alive at once
-    /// of one picture's activations.
+    /// of one picture's activations. What a head needs besides for heat maps is bounded where it is read.
     pub max_memory: u64,
 }
 
