@@ -1,7 +1,7 @@
 //! What training varies in a picture: everything that does not change what a cell is.
 //!
 //! In the order in which a capture comes about: how the cell lies (`pose`), its stain (`stain`), the optics
-//! (`optics`: blur), light and camera (`light`, then noise), and what is hidden of it (`erase`). All of it
+//! (`optics`: blur, sharpness), light and camera (`light`, then noise), and what is hidden of it (`erase`). All of it
 //! works on the square of 8-bit pixels that `Preprocessing::square` makes; the same standardisation as in serving
 //! comes after it, less what [`residual`] leaves.
 //!
@@ -37,6 +37,9 @@ pub fn vary(pixels: &[u8], side: usize, how: &Augmentation, rng: &mut impl Rng) 
     if how.blur > 0.0 {
         optics::blur(&mut varied, side, rng.random_range(0.0..=how.blur as f32));
     }
+    if how.bands > 0.0 || how.sharpness > 0.0 {
+        optics::bands(&mut varied, side, gains(how, rng));
+    }
     if let Some(light) = Light::draw(how, rng) {
         light.apply(&mut varied);
     }
@@ -67,6 +70,15 @@ pub fn residual(how: &Augmentation, rng: &mut impl Rng) -> Residual {
         left.gain = left.gain.map(|gain| kept * gain);
     }
     left
+}
+
+/// A gain for each band of spatial frequencies, and one for all together that the finest bands have most of.
+fn gains(how: &Augmentation, rng: &mut impl Rng) -> [f32; optics::BANDS] {
+    let together = ratio(how.sharpness, rng);
+    std::array::from_fn(|place| {
+        let part = 1.0 - place as f32 / optics::BANDS as f32;
+        ratio(how.bands, rng) * together.powf(part)
+    })
 }
 
 /// The cell's pixels: the others stay black.

@@ -10,47 +10,118 @@ use super::{cell, level};
 /// Gaussian blur with a standard deviation of `sigma` pixels, among the cell's pixels alone: each becomes the weighted
 /// mean of those around it that are not black (Knutsson & Westin 1993, "Normalized and differential
 /// convolution"). Weights end at 3 σ.
-#[expect(clippy::cast_sign_loss, reason = "a length")]
 pub(super) fn blur(pixels: &mut [u8], side: usize, sigma: f32) {
-    let radius = (3.0 * sigma).ceil() as usize;
-    if radius == 0 {
-        return;
+    let Some(cell) = Parts::of(pixels, side) else { return };
+    if sigma > 0.0 {
+        cell.smooth(sigma).write(pixels, side);
     }
-    // Not normalised: the sum of the weights is divided by anyhow.
-    let weights: Vec<f32> =
-        (0..=radius).map(|at| (-0.5 * (at as f32 / sigma).powi(2)).exp()).collect();
-    let Some(extent) = Extent::of(pixels, side) else { return };
-    let width = PARTS * (extent.right - extent.left);
-    let mut across = vec![0.0_f32; width * (extent.bottom - extent.top)];
-    let mut from = vec![0.0_f32; width];
-    for (row, own) in across.chunks_exact_mut(width).zip(extent.rows(pixels, side)) {
-        for (parts, pixel) in from.as_chunks_mut::<PARTS>().0.iter_mut().zip(own.as_chunks().0) {
-            let [red, green, blue]: [u8; 3] = *pixel;
-            let lit = is_foreground(pixel);
-            *parts = if lit { [red, green, blue, 1].map(f32::from) } else { [0.0; PARTS] };
-        }
-        add(row, &from, weights[0]);
-        for (at, weight) in weights.iter().enumerate().skip(1) {
-            let apart = (PARTS * at).min(width);
-            add(&mut row[apart..], &from, *weight);
-            add(row, &from[apart..], *weight);
-        }
+}
+
+/// Standard deviations of the Gaussians between which a picture's bands lie, in pixels of the network's input.
+const SIGMAS: [f32; 4] = [0.5, 1.0, 2.0, 4.0];
+
+/// How many bands there are: differences of neighbouring Gaussians, the picture itself the first. What the last
+/// Gaussian leaves is no band and stays.
+pub(super) const BANDS: usize = SIGMAS.len();
+
+/// Multiplies each band of spatial frequencies by its own gain, the finest first (Burt & Adelson 1983, "The Laplacian
+/// Pyramid as a Compact Image Code", without taking fewer pixels), among the cell's pixels alone as [`blur`].
+pub(super) fn bands(pixels: &mut [u8], side: usize, gains: [f32; BANDS]) {
+    let Some(cell) = Parts::of(pixels, side) else { return };
+    // Σ (fᵢ − fᵢ₊₁) · gᵢ + f₄ = f₀ · g₀ + Σ fᵢ · (gᵢ − gᵢ₋₁) with g₄ = 1.
+    let mut total = cell.scaled(gains[0]);
+    for (place, sigma) in SIGMAS.into_iter().enumerate() {
+        let next = gains.get(place + 1).copied().unwrap_or(1.0);
+        total.add_means(&cell.smooth(sigma), next - gains[place]);
     }
-    let across: Vec<&[f32]> = across.chunks_exact(width).collect();
-    let mut sums = vec![0.0_f32; width];
-    for (y, row) in extent.rows_mut(pixels, side).enumerate() {
-        sums.fill(0.0);
-        add(&mut sums, across[y], weights[0]);
-        for (at, weight) in weights.iter().enumerate().skip(1) {
-            let both = [y.checked_sub(at), Some(y + at)].into_iter().flatten();
-            for other in both.filter_map(|other| across.get(other)) {
-                add(&mut sums, other, *weight);
+    total.write(pixels, side);
+}
+
+/// Sums over the cell's pixels, one for each pixel of the smallest rectangle that holds it.
+struct Parts {
+    extent: Extent,
+    /// Red, green, blue and the weight of what was summed, row by row; all are 0 where the cell is not.
+    values: Vec<f32>,
+}
+
+impl Parts {
+    /// The cell itself, each pixel with a weight of 1. None where there is no cell.
+    fn of(pixels: &[u8], side: usize) -> Option<Self> {
+        let extent = Extent::of(pixels, side)?;
+        let mut values = Vec::with_capacity(extent.width() * (extent.bottom - extent.top));
+        for row in extent.rows(pixels, side) {
+            for pixel in row.as_chunks::<3>().0 {
+                let [red, green, blue] = *pixel;
+                let lit = is_foreground(pixel);
+                values.extend(if lit {
+                    [red, green, blue, 1].map(f32::from)
+                } else {
+                    [0.0; PARTS]
+                });
             }
         }
-        for (pixel, sums) in row.as_chunks_mut::<3>().0.iter_mut().zip(sums.as_chunks().0) {
-            if is_foreground(pixel) {
-                let [red, green, blue, weight]: [f32; PARTS] = *sums;
-                *pixel = [red, green, blue].map(|sum| level(sum / weight));
+        Some(Self { extent, values })
+    }
+
+    /// Weighted sums over what lies around each pixel.
+    #[expect(clippy::cast_sign_loss, reason = "a length")]
+    fn smooth(&self, sigma: f32) -> Self {
+        let radius = (3.0 * sigma).ceil() as usize;
+        // Not normalised: the sum of the weights is divided by anyhow.
+        let weights: Vec<f32> =
+            (0..=radius).map(|at| (-0.5 * (at as f32 / sigma).powi(2)).exp()).collect();
+        let width = self.extent.width();
+        let mut across = vec![0.0_f32; self.values.len()];
+        for (row, from) in across.chunks_exact_mut(width).zip(self.values.chunks_exact(width)) {
+            add(row, from, weights[0]);
+            for (at, weight) in weights.iter().enumerate().skip(1) {
+                let apart = (PARTS * at).min(width);
+                add(&mut row[apart..], from, *weight);
+                add(row, &from[apart..], *weight);
+            }
+        }
+        let across: Vec<&[f32]> = across.chunks_exact(width).collect();
+        let mut values = vec![0.0_f32; self.values.len()];
+        for (y, sums) in values.chunks_exact_mut(width).enumerate() {
+            add(sums, across[y], weights[0]);
+            for (at, weight) in weights.iter().enumerate().skip(1) {
+                let both = [y.checked_sub(at), Some(y + at)].into_iter().flatten();
+                for other in both.filter_map(|other| across.get(other)) {
+                    add(sums, other, *weight);
+                }
+            }
+        }
+        Self { extent: self.extent, values }
+    }
+
+    /// Colours times `gain`, weights as they are.
+    fn scaled(&self, gain: f32) -> Self {
+        let by = [gain, gain, gain, 1.0];
+        let values = self.values.iter().zip(by.iter().cycle()).map(|(value, by)| value * by);
+        Self { extent: self.extent, values: values.collect() }
+    }
+
+    /// Adds the means that `sums` stand for, times `gain`, to colours of weight 1.
+    fn add_means(&mut self, sums: &Self, gain: f32) {
+        for (own, sums) in self.values.as_chunks_mut().0.iter_mut().zip(sums.values.as_chunks().0) {
+            let [red, green, blue, weight]: [f32; PARTS] = *sums;
+            let [own_red, own_green, own_blue, _]: &mut [f32; PARTS] = own;
+            let by = if weight > 0.0 { gain / weight } else { 0.0 };
+            *own_red += red * by;
+            *own_green += green * by;
+            *own_blue += blue * by;
+        }
+    }
+
+    /// The means become the cell's pixels.
+    fn write(&self, pixels: &mut [u8], side: usize) {
+        let rows = self.values.chunks_exact(self.extent.width());
+        for (row, sums) in self.extent.rows_mut(pixels, side).zip(rows) {
+            for (pixel, sums) in row.as_chunks_mut::<3>().0.iter_mut().zip(sums.as_chunks().0) {
+                if is_foreground(pixel) {
+                    let [red, green, blue, weight]: [f32; PARTS] = *sums;
+                    *pixel = [red, green, blue].map(|sum| level(sum / weight));
+                }
             }
         }
     }
@@ -86,6 +157,11 @@ impl Extent {
             });
         }
         extent
+    }
+
+    /// Numbers of a row of [`Parts`].
+    const fn width(self) -> usize {
+        PARTS * (self.right - self.left)
     }
 
     fn rows(self, pixels: &[u8], side: usize) -> impl Iterator<Item = &[u8]> {
@@ -184,6 +260,34 @@ mod tests {
             let share = weight(apart) / sum * weight(0) / sum;
             let found = pixels[(20 * side + x) * 3];
             assert_eq!(found, level(50.0 + 200.0 * share), "{x}");
+        }
+    }
+
+    #[test]
+    fn bands_with_a_gain_of_1_stay_and_the_finest_band_makes_an_edge_sharper() {
+        let side = 40;
+        let mut pixels = square(side);
+        // A step in green down the middle.
+        for pixel in pixels.as_chunks_mut::<3>().0.chunks_exact_mut(side) {
+            for pixel in &mut pixel[side / 2..side - 2] {
+                pixel[1] += if pixel[1] == 90 { 40 } else { 0 };
+            }
+        }
+        let before = pixels.clone();
+        bands(&mut pixels, side, [1.0; BANDS]);
+        assert_eq!(pixels, before);
+        let green = |pixels: &[u8], x: usize| pixels[(side / 2 * side + x) * 3 + 1];
+        bands(&mut pixels, side, [2.0, 1.0, 1.0, 1.0]);
+        assert!(green(&pixels, side / 2 - 1) < 90, "overshoot on the darker side");
+        assert!(green(&pixels, side / 2) > 130, "and on the lighter one");
+        assert_eq!((green(&pixels, 8), green(&pixels, side - 9)), (90, 130), "not far from it");
+        let mut soft = before.clone();
+        bands(&mut soft, side, [0.0; BANDS]);
+        let mut blurred = before.clone();
+        blur(&mut blurred, side, SIGMAS[BANDS - 1]);
+        assert_eq!(soft, blurred, "without its bands a picture is its last Gaussian");
+        for (now, then) in pixels.chunks(3).zip(before.chunks(3)) {
+            assert!(is_foreground(then) || now == then, "the background stays");
         }
     }
 

@@ -22,6 +22,8 @@ const STILL: Augmentation = Augmentation {
     flat: 0.0,
     grey: 0.0,
     blur: 0.0,
+    bands: 0.0,
+    sharpness: 0.0,
     noise: 0.0,
     erase: 0.0,
 };
@@ -41,6 +43,8 @@ const EVERYTHING: Augmentation = Augmentation {
     flat: 0.0,
     grey: 0.5,
     blur: 1.5,
+    bands: 0.5,
+    sharpness: 0.5,
     noise: 6.0,
     erase: 0.5,
 };
@@ -79,6 +83,7 @@ fn each_augmentation_keeps_the_background_black_and_the_cell_its_size() {
         Augmentation { gamma: 0.5, ..STILL },
         Augmentation { grey: 1.0, ..STILL },
         Augmentation { blur: 3.0, rotation: 30.0, ..STILL },
+        Augmentation { bands: 0.8, sharpness: 0.8, rotation: 30.0, ..STILL },
         Augmentation { noise: 10.0, ..STILL },
     ];
     let mut rng = ChaCha8Rng::seed_from_u64(3);
@@ -213,6 +218,7 @@ fn what_a_picture_costs() {
         ("light", Augmentation { brightness: 0.2, contrast: 0.2, gamma: 0.2, ..STILL }),
         ("grey", Augmentation { grey: 1.0, ..STILL }),
         ("blur", Augmentation { blur: 1.5, ..STILL }),
+        ("bands", Augmentation { bands: 0.8, sharpness: 0.8, ..STILL }),
         ("noise", Augmentation { noise: 5.0, ..STILL }),
         ("erase", Augmentation { erase: 1.0, ..STILL }),
         ("everything", Augmentation { grey: 1.0, erase: 1.0, ..EVERYTHING }),

@@ -12,12 +12,12 @@ mod arithmetic;
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
 mod cube;
 mod differentiable;
-mod flex;
-mod math;
+mod geometry;
 mod ops;
 pub mod portable;
+mod processor;
 mod updates;
 
-pub use math::Geometry;
+pub use geometry::Geometry;
 pub use ops::{Dense, depthwise, excite, gate, moments, normalise, patches, pool, product};
 pub use updates::{AdamwStep, adamw, blend, running};

@@ -109,6 +109,8 @@ impl Recipe {
         share("augmentation.flat", varied.flat)?;
         share("augmentation.grey", varied.grey)?;
         within("augmentation.blur", varied.blur, 0.0, 8.0)?;
+        within("augmentation.bands", varied.bands, 0.0, 4.0)?;
+        within("augmentation.sharpness", varied.sharpness, 0.0, 4.0)?;
         within("augmentation.noise", varied.noise, 0.0, 64.0)?;
         share("augmentation.erase", varied.erase)?;
         for (field, value) in

@@ -243,6 +243,15 @@ pub struct Augmentation {
     /// other optics, another focus (Tellez et al. 2019).
     #[serde(default)]
     pub blur: f64,
+    /// Each band of spatial frequencies (differences of Gaussians of 0.5, 1, 2 and 4 pixels of the network's input) is
+    /// multiplied by 1 / (1 + this) to 1 + this, its logarithm evenly, 0 to 4: how strong the texture of one grain is
+    /// depends on slide, lens and camera.
+    #[serde(default)]
+    pub bands: f64,
+    /// All bands together are, beyond that, by 1 / (1 + this) to 1 + this, the finest wholly and coarser ones less: softer
+    /// and sharper pictures, 0 to 4.
+    #[serde(default)]
+    pub sharpness: f64,
     /// Gaussian noise on every sample of the cell with a standard deviation of 0 to this many levels, evenly, 0 to
     /// 64 (Tellez et al. 2019).
     #[serde(default)]

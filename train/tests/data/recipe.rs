@@ -118,6 +118,8 @@ fn a_recipe_that_was_written_before_a_setting_existed_reads_as_without_it() {
         "flat",
         "grey",
         "blur",
+        "bands",
+        "sharpness",
         "noise",
         "erase",
         "every",

@@ -1,11 +1,17 @@
-//! The arithmetic on the CPU: the loops of `math.rs` over burn's Flex tensors.
+//! The arithmetic on the CPU: loops of our own over burn's Flex tensors.
+
+mod depthwise;
+mod lanes;
+mod normalise;
+mod patches;
+mod squeeze;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
 
+use super::Geometry;
 use super::arithmetic::{Arithmetic, Normalisation, NormaliseGradients, extents};
-use super::math::{self, Geometry};
 
 type Flexible = FloatTensor<Flex>;
 
@@ -22,7 +28,7 @@ impl Arithmetic for Flex {
         let (x, kernel) = (Self::dense(x), Self::dense(kernel));
         let [channels, _, _, batch] = extents(&x);
         let (height, width) = geometry.output();
-        let y = math::depthwise(x.storage(), kernel.storage(), geometry, batch);
+        let y = depthwise::depthwise(x.storage(), kernel.storage(), geometry, batch);
         tensor(y, [channels, height, width, batch])
     }
 
@@ -34,7 +40,7 @@ impl Arithmetic for Flex {
     ) -> (Flexible, Flexible) {
         let (x, kernel, dy) = (Self::dense(x), Self::dense(kernel), Self::dense(dy));
         let shape = extents(&x);
-        let (dx, dw) = math::depthwise_backward(
+        let (dx, dw) = depthwise::depthwise_backward(
             x.storage(),
             kernel.storage(),
             dy.storage(),
@@ -47,7 +53,7 @@ impl Arithmetic for Flex {
     fn moments(x: Flexible) -> Flexible {
         let x = Self::dense(x);
         let [channels, ..] = extents(&x);
-        tensor(math::moments(x.storage(), channels), [2, channels])
+        tensor(normalise::moments(x.storage(), channels), [2, channels])
     }
 
     fn normalise(
@@ -58,7 +64,7 @@ impl Arithmetic for Flex {
         how: Normalisation,
     ) -> Flexible {
         let (x, moments) = (Self::dense(x), Self::dense(moments));
-        let y = math::normalise(
+        let y = normalise::normalise(
             x.storage(),
             gamma.storage(),
             beta.storage(),
@@ -77,19 +83,21 @@ impl Arithmetic for Flex {
         dy: Flexible,
         how: Normalisation,
     ) -> NormaliseGradients<Self> {
-        let (x, moments, dy) = (Self::dense(x), Self::dense(moments), Self::dense(dy));
-        let (dx, dgamma, dbeta) = math::normalise_backward(
+        let (x, moments) = (Self::dense(x), Self::dense(moments));
+        // In place where nobody else holds it; a copy otherwise.
+        let mut dx = Self::dense(dy);
+        let (dgamma, dbeta) = normalise::normalise_backward(
             x.storage(),
             gamma.storage(),
             beta.storage(),
             moments.storage(),
             how.epsilon,
             how.swish,
-            dy.storage(),
+            dx.storage_mut(),
         );
         let channels = dgamma.len();
         NormaliseGradients {
-            x: tensor(dx, extents(&x)),
+            x: dx,
             gamma: tensor(dgamma, [channels]),
             beta: tensor(dbeta, [channels]),
         }
@@ -98,18 +106,18 @@ impl Arithmetic for Flex {
     fn pool(x: Flexible) -> Flexible {
         let x = Self::dense(x);
         let [channels, _, _, batch] = extents(&x);
-        tensor(math::pool(x.storage(), channels, batch), [channels, batch])
+        tensor(squeeze::pool(x.storage(), channels, batch), [channels, batch])
     }
 
     fn pool_backward(dy: Flexible, shape: [usize; 4]) -> Flexible {
         let dy = Self::dense(dy);
-        tensor(math::pool_backward(dy.storage(), shape[1] * shape[2], shape[3]), shape)
+        tensor(squeeze::pool_backward(dy.storage(), shape[1] * shape[2], shape[3]), shape)
     }
 
     fn gate(x: Flexible, gate: Flexible) -> Flexible {
         let (x, gate) = (Self::dense(x), Self::dense(gate));
         let [channels, _, _, batch] = extents(&x);
-        tensor(math::gate(x.storage(), gate.storage(), channels, batch), extents(&x))
+        tensor(squeeze::gate(x.storage(), gate.storage(), channels, batch), extents(&x))
     }
 
     fn gate_backward(
@@ -118,19 +126,19 @@ impl Arithmetic for Flex {
         dy: Flexible,
         _wanted: bool,
     ) -> (Flexible, Option<Flexible>) {
-        let (x, gate, dy) = (Self::dense(x), Self::dense(gate), Self::dense(dy));
-        let shape = extents(&x);
-        let [channels, _, _, batch] = shape;
+        let (x, gate) = (Self::dense(x), Self::dense(gate));
+        let mut dx = Self::dense(dy);
+        let [channels, _, _, batch] = extents(&x);
         // One pass makes both.
-        let (dx, dgate) =
-            math::gate_backward(x.storage(), gate.storage(), dy.storage(), channels, batch);
-        (tensor(dx, shape), Some(tensor(dgate, [channels, batch])))
+        let dgate =
+            squeeze::gate_backward(x.storage(), gate.storage(), dx.storage_mut(), channels, batch);
+        (dx, Some(tensor(dgate, [channels, batch])))
     }
 
     fn patches(x: Flexible, geometry: Geometry) -> Flexible {
         let x = Self::dense(x);
         let batch = extents(&x)[3];
-        let patches = math::patches(x.storage(), geometry, batch);
+        let patches = patches::patches(x.storage(), geometry, batch);
         let (height, width) = geometry.output();
         let columns = height * width * batch;
         let rows = patches.len() / columns;
