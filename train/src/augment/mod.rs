@@ -30,6 +30,9 @@ use pose::Pose;
 pub fn vary(pixels: &[u8], side: usize, how: &Augmentation, rng: &mut impl Rng) -> Vec<u8> {
     let pose = Pose::draw(how, rng);
     let mut varied = pose.apply(pixels, side);
+    if how.appearance < 1.0 && rng.random::<f64>() >= how.appearance {
+        return varied;
+    }
     if how.stain > 0.0 {
         let amounts = std::array::from_fn(|_| factor(how.stain, rng));
         stain::change(&mut varied, amounts);

@@ -13,6 +13,7 @@ const STILL: Augmentation = Augmentation {
     quarter_turns: false,
     rotation: 0.0,
     scale: 0.0,
+    appearance: 1.0,
     brightness: 0.0,
     colour: 0.0,
     contrast: 0.0,
@@ -34,6 +35,7 @@ const EVERYTHING: Augmentation = Augmentation {
     quarter_turns: true,
     rotation: 180.0,
     scale: 0.25,
+    appearance: 0.9,
     brightness: 0.2,
     colour: 0.1,
     contrast: 0.3,
@@ -147,6 +149,18 @@ fn nothing_asked_for_changes_nothing() {
     assert_eq!(vary(&pixels, 16, &STILL, &mut rng), pixels);
     assert_eq!(residual(&STILL, &mut rng), Residual::NONE);
     assert_eq!(rng, ChaCha8Rng::seed_from_u64(1), "and draws nothing");
+}
+
+#[test]
+fn an_appearance_that_is_not_varied_is_the_cell_s_own() {
+    let pixels = disc(16);
+    let light = Augmentation { brightness: 0.9, noise: 9.0, ..STILL };
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    for (appearance, expected) in [(0.0, 0..=0), (0.25, 15..=35), (1.0, 98..=100)] {
+        let how = Augmentation { appearance, ..light };
+        let varied = (0..100).filter(|_| vary(&pixels, 16, &how, &mut rng) != pixels).count();
+        assert!(expected.contains(&varied), "{varied} of 100 at {appearance}");
+    }
 }
 
 /// What a run drew before magnification, contrast and the rest existed it draws again when it goes on.

@@ -100,6 +100,7 @@ impl Recipe {
         within("augmentation.rotation", varied.rotation, 0.0, 180.0)?;
         // Beyond a factor of 2 the interpolation would alias.
         within("augmentation.scale", varied.scale, 0.0, 1.0)?;
+        share("augmentation.appearance", varied.appearance)?;
         within("augmentation.brightness", varied.brightness, 0.0, 0.9)?;
         within("augmentation.colour", varied.colour, 0.0, 0.9)?;
         within("augmentation.contrast", varied.contrast, 0.0, 0.9)?;

@@ -210,6 +210,10 @@ pub struct Augmentation {
     /// microscope is tolerated (Simonyan & Zisserman 2015, "scale jittering").
     #[serde(default)]
     pub scale: f64,
+    /// With this probability, 0 to 1, a cell's stain, optics and light are varied, noise and erasing included; the other
+    /// cells show their own, so that a network which must do without may still learn from them. leukd's own.
+    #[serde(default = "certain")]
+    pub appearance: f64,
     /// Brightness is multiplied by 1 ± this, 0 to 0.9.
     pub brightness: f64,
     /// Each channel is, beyond that, by 1 ± this, 0 to 0.9.
@@ -318,6 +322,10 @@ pub enum Kept {
 
 const fn one() -> u32 {
     1
+}
+
+const fn certain() -> f64 {
+    1.0
 }
 
 impl Recipe {

@@ -112,6 +112,7 @@ fn a_recipe_that_was_written_before_a_setting_existed_reads_as_without_it() {
     let new = [
         "standardise",
         "scale",
+        "appearance",
         "contrast",
         "gamma",
         "residual",
