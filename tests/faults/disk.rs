@@ -245,6 +245,8 @@ async fn what_happened_on_a_full_disk_is_told_when_there_is_space() {
         degraded.into_iter().map(|what| what.component).collect::<Vec<_>>()
     };
     until("a model", async || degraded().await.is_empty().then_some(())).await;
+    // It is stored after the model serves: a disk that is full before would keep it waiting too.
+    until("its record", async || (records(&folders, "model").await.len() == 1).then_some(())).await;
     fill(&folders.state, 0);
     let mut number = 0;
     until("a refused commit", async || {
