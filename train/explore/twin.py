@@ -46,7 +46,7 @@ class Recipe:
     stain: float = 0.0
     blur: float = 0.0
     bands: float = 0.0  # each band of spatial frequencies gains a factor of 1 / (1 + this) to 1 + this
-    sharp: float = 0.0  # all of them together, the finest most
+    sharpness: float = 0.0  # all of them together, the finest most
     brightness: float = 0.0
     colour: float = 0.0
     contrast: float = 0.0
@@ -166,7 +166,7 @@ def smooth(x, sigma):
 def band_gains(x, cell, recipe):
     """Another optics: differences of Gaussians, taken among the cell's pixels alone, and each with a gain of its own."""
     sigmas = (0.5, 1.0, 2.0, 4.0) if x.shape[-1] <= 128 else (0.7, 1.4, 2.8, 4.0)
-    together = ratio(recipe.sharp, len(x), 1, 1, 1)
+    together = ratio(recipe.sharpness, len(x), 1, 1, 1)
     finer, total = x, 0
     for place, sigma in enumerate(sigmas):
         coarser = smooth(x * cell, sigma) / smooth(cell, sigma).clamp(min=1e-3)
@@ -241,7 +241,7 @@ def varied(x, recipe):
     cell = foreground(x)
     if recipe.blur > 0:
         x = blurred(x, recipe.blur)
-    if recipe.bands > 0 or recipe.sharp > 0:
+    if recipe.bands > 0 or recipe.sharpness > 0:
         x = band_gains(x, cell, recipe)
     if recipe.stain > 0:
         x = stained(x, recipe.stain)

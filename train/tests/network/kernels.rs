@@ -149,3 +149,57 @@ fn the_portable_operations_agree_with_the_kernels_forward_and_backward() {
     close(kernels::gate(x.clone(), gate.clone()), portable::gate(x.clone(), gate), 1e-6);
     close(kernels::pool(x.clone()), portable::pool(x), 1e-5);
 }
+
+/// A part of a larger tensor shares its numbers, and where the outputs were put together their gradients are such parts.
+#[test]
+fn parts_of_larger_tensors_are_computed_as_themselves() {
+    let device = Device::flex().autodiff();
+    device.seed(5);
+    let geometry = Geometry { kernel: 3, stride: 1, height: 4, width: 5 };
+    let x = random([6, 4, 5, 7], &device);
+    let (gamma, beta) = (random([6], &device), random([6], &device));
+    let w = random([6, 9], &device);
+    let gate = random([6, 7], &device);
+    let parts = |ours: bool| {
+        let part = |from: usize| {
+            let x = x.clone().narrow(0, from, 3);
+            let (gamma, beta) = (gamma.clone().narrow(0, from, 3), beta.clone().narrow(0, from, 3));
+            let (w, gate) = (w.clone().narrow(0, from, 3), gate.clone().narrow(0, from, 3));
+            if ours {
+                let moments = Tensor::from_inner(kernels::moments(x.clone()));
+                let z = kernels::normalise(x.clone(), gamma, beta, moments, 1e-3, true);
+                let pooled = kernels::pool(x.clone());
+                let y = kernels::depthwise(x.clone(), w, geometry);
+                (z, y, kernels::gate(x, gate), pooled)
+            } else {
+                let moments = Tensor::from_inner(portable::moments(x.clone().without_autodiff()));
+                let z = portable::normalise(x.clone(), gamma, beta, moments, 1e-3, true);
+                let pooled = portable::pool(x.clone());
+                let y = portable::depthwise(x.clone(), w, geometry);
+                (z, y, portable::gate(x, gate), pooled)
+            }
+        };
+        let (first, second) = (part(0), part(3));
+        let whole = [
+            Tensor::cat(vec![first.0, second.0], 0),
+            Tensor::cat(vec![first.1, second.1], 0),
+            Tensor::cat(vec![first.2, second.2], 0),
+        ];
+        (whole, Tensor::cat(vec![first.3, second.3], 0))
+    };
+    let ((ours, our_pool), (theirs, their_pool)) = (parts(true), parts(false));
+    let all = |whole: &[Tensor<4>; 3], pooled: &Tensor<2>| {
+        let each = whole.iter().map(|y| loss(y.clone()));
+        each.fold(loss(pooled.clone()), |sum, own| sum + own).backward()
+    };
+    let (our_grads, their_grads) = (all(&ours, &our_pool), all(&theirs, &their_pool));
+    for (ours, theirs) in ours.into_iter().zip(theirs) {
+        close(ours, theirs, 1e-5);
+    }
+    close(our_pool, their_pool, 1e-5);
+    close(x.grad(&our_grads).unwrap(), x.grad(&their_grads).unwrap(), 2e-5);
+    close(w.grad(&our_grads).unwrap(), w.grad(&their_grads).unwrap(), 1e-4);
+    close(gate.grad(&our_grads).unwrap(), gate.grad(&their_grads).unwrap(), 1e-4);
+    close(gamma.grad(&our_grads).unwrap(), gamma.grad(&their_grads).unwrap(), 1e-4);
+    close(beta.grad(&our_grads).unwrap(), beta.grad(&their_grads).unwrap(), 1e-4);
+}

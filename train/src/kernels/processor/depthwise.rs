@@ -188,6 +188,7 @@ impl Correlate<'_> {
                         for (along, x) in column {
                             let start = (left + x) * self.batch + first;
                             let (x, _) = S::as_simd_f32s(&self.x[start..start + length]);
+                            // A place that only the run knows would put all sums into memory.
                             for along_here in 0..K {
                                 if along_here == *along {
                                     let sums = &mut sums[along_here];

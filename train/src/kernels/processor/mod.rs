@@ -21,7 +21,8 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Flexible {
 
 impl Arithmetic for Flex {
     fn dense(x: Flexible) -> Flexible {
-        if x.is_contiguous() { x } else { x.to_contiguous() }
+        // No copy where it is dense already; a part of a larger buffer is none, although burn calls it contiguous.
+        x.to_contiguous()
     }
 
     fn depthwise(x: Flexible, kernel: Flexible, geometry: Geometry) -> Flexible {
@@ -64,6 +65,7 @@ impl Arithmetic for Flex {
         how: Normalisation,
     ) -> Flexible {
         let (x, moments) = (Self::dense(x), Self::dense(moments));
+        let (gamma, beta) = (Self::dense(gamma), Self::dense(beta));
         let y = normalise::normalise(
             x.storage(),
             gamma.storage(),
@@ -84,6 +86,7 @@ impl Arithmetic for Flex {
         how: Normalisation,
     ) -> NormaliseGradients<Self> {
         let (x, moments) = (Self::dense(x), Self::dense(moments));
+        let (gamma, beta) = (Self::dense(gamma), Self::dense(beta));
         // In place where nobody else holds it; a copy otherwise.
         let mut dx = Self::dense(dy);
         let (dgamma, dbeta) = normalise::normalise_backward(
