@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What hand-made figures of a cell tell of subjects who were left out: what a network can be hoped to find, and what misleads it.
 
-    python3 figures.py C-NMC/fold_1          # all/ and hem/, UID_SUBJECT_… .bmp or .png; a quarter of an hour on two cores
+    python3 figures.py C-NMC/fold_1          # all/ and hem/, UID_SUBJECT_… .bmp or .png; nine minutes on two cores beside other work
 
 Needs numpy, scipy, scikit-learn and Pillow. Measures every cell (size, outline, tone, rings, texture, colour) and, for each fold of
 ablation.json, fits a logistic regression and a forest of extremely randomised trees (Geurts et al. 2006) to sets of those figures on
