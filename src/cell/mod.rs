@@ -4,7 +4,7 @@ pub mod complete;
 pub mod decode;
 pub mod fault;
 pub mod foreign;
-pub mod luminance;
+mod interior;
 pub mod measures;
 pub mod name;
 pub mod overlay;

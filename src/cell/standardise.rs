@@ -7,13 +7,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::luminance;
+use super::interior;
 use super::quality::{HARDLY, is_foreground};
 
 /// How a cell's colours are standardised, on the square of pixels that the network sees.
 ///
 /// In each channel the mean m and the standard deviation s (of the population, not of a sample) over the cell's
-/// pixels are brought to the targets M and S: `v' = M + (v − m) · S / max(s, floor)`, after Reinhard et al. 2001,
+/// pixels, or those of its interior ([`Targets::rim`]), are brought to the targets M and S: `v' = M + (v − m) · S / max(s, floor)`, after Reinhard et al. 2001,
 /// "Color transfer between images", there in lαβ. What comes out lies within 0 to 255 and is not rounded; pixels
 /// that are not the cell's become exactly 0. A picture whose cell has fewer than one pixel in [`HARDLY`] stays as
 /// it is, background included.
@@ -29,41 +29,8 @@ pub enum Standardise {
     /// into levels, `256 · exp(−v') − 1`.
     Density(Targets),
     /// v is the luminance, 0 to 255 (ITU-R BT.601: 0.299 red + 0.587 green + 0.114 blue), and all three channels show
-    /// v'. Of the colours nothing is left: what a stain's hue says of a cell differs from slide to slide. m and s are
-    /// those of the cell's interior, so that how bright its rim is does not decide how strong its texture looks.
-    Luminance(Interior),
-}
-
-/// Where [`Standardise::Luminance`] brings the interior of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Interior {
-    /// As [`Targets::mean`], in levels.
-    pub mean: f64,
-    /// As [`Targets::deviation`], in levels.
-    pub deviation: f64,
-    /// As [`Targets::floor`], in levels.
-    pub floor: f64,
-    /// Pixels of the network's input, at most [`MOST_RIM`]: the interior is the cell's pixels that are more than so many
-    /// rows and columns away from any that is not the cell's. Where that is less than a seventh of the cell, all of it
-    /// counts.
-    pub rim: u32,
-}
-
-/// The widest rim, in pixels.
-pub const MOST_RIM: u32 = 256;
-
-impl Interior {
-    /// Mean 112 and deviation 36, so that most of a rim, brighter than the interior by 1 to 4 deviations, lies below
-    /// 255; floor 2; a rim of 4 % of an input of `size` pixels.
-    #[must_use]
-    pub const fn of(size: u32) -> Self {
-        Self { mean: 112.0, deviation: 36.0, floor: 2.0, rim: (size + 12) / 25 }
-    }
-
-    const fn targets(&self) -> Targets {
-        Targets { mean: self.mean, deviation: self.deviation, floor: self.floor }
-    }
+    /// v'. Of the colours nothing is left: what a stain's hue says of a cell differs from slide to slide.
+    Luminance(Targets),
 }
 
 /// Where a standardisation brings every channel, in the units of its method.
@@ -77,19 +44,36 @@ pub struct Targets {
     /// The least standard deviation that a cell is taken to have: a channel that is nearly even is not
     /// stretched until its noise fills it. As `deviation`.
     pub floor: f64,
+    /// Pixels of the network's input, 0 to [`MOST_RIM`]: mean and deviation are those of the cell's interior, its pixels that
+    /// are more than so many rows and columns away from any that is not the cell's. Where that is less than a seventh of
+    /// the cell, and where this is 0 or absent, all of it counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rim: u32,
+}
+
+/// The widest rim, in pixels.
+pub const MOST_RIM: u32 = 256;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(rim: &u32) -> bool {
+    *rim == 0
 }
 
 /// The density of level 0, `ln 256`, rounded up.
 pub const MOST_DENSITY: f64 = 5.55;
 
 impl Targets {
-    /// For [`Standardise::Channels`]: mean 128, the middle; deviation 40, with which 0.3 to 2.1 % of a channel's
-    /// pixels end at 255 and up to 0.8 % at 0; floor 2. In 45 cells of C-NMC's fold 1 a channel's deviation is
-    /// 6 to 18 levels.
-    pub const LEVELS: Self = Self { mean: 128.0, deviation: 40.0, floor: 2.0 };
+    /// For [`Standardise::Channels`] and [`Standardise::Luminance`] at an input of `size` pixels: mean 112 and deviation 36,
+    /// so that most of a rim, brighter than the interior by 1 to 4 deviations, lies below 255; floor 2; a rim of 4 % of
+    /// the input, so that how bright it is does not decide how strong the cell's texture looks.
+    #[must_use]
+    pub const fn levels(size: u32) -> Self {
+        Self { mean: 112.0, deviation: 36.0, floor: 2.0, rim: (size + 12) / 25 }
+    }
+
     /// For [`Standardise::Density`]: mean 1, deviation 0.3, with which up to 0.4 % of a channel's pixels end at 255;
     /// floor 0.03. In the same cells a channel's deviation is 0.06 to 0.39.
-    pub const DENSITY: Self = Self { mean: 1.0, deviation: 0.3, floor: 0.03 };
+    pub const DENSITY: Self = Self { mean: 1.0, deviation: 0.3, floor: 0.03, rim: 0 };
 }
 
 /// What a standardisation leaves of another laboratory's colours, as the trainer draws it. Serving has none.
@@ -128,19 +112,22 @@ impl Tables {
 impl Standardise {
     /// The tables for one picture, row by row, red green blue.
     pub(super) fn tables(&self, samples: &[u8], residual: &Residual) -> Tables {
-        let cell = || samples.chunks_exact(3).filter(|pixel| is_foreground(pixel));
-        let count = cell().count();
+        let count = samples.chunks_exact(3).filter(|pixel| is_foreground(pixel)).count();
         // A single pixel has no spread.
         if count < 2 || count * HARDLY < samples.len() / 3 {
             return Tables::plain();
         }
-        let (values, targets) = match self {
+        let inside = interior::counted(samples, self.targets().rim as usize);
+        let pixels = || samples.chunks_exact(3).zip(&inside).filter(|(_, inside)| **inside);
+        let (values, targets): ([f64; 256], _) = match self {
             Self::Channels(targets) => (std::array::from_fn(|level| level as f64), targets),
             Self::Density(targets) => (std::array::from_fn(density), targets),
-            Self::Luminance(interior) => return luminous(samples, interior, residual),
+            Self::Luminance(targets) => {
+                return luminous(pixels().map(|(pixel, _)| luminance(pixel)), targets, residual);
+            }
         };
         let mut histograms = [[0_u32; 256]; 3];
-        for pixel in cell() {
+        for (pixel, _) in pixels() {
             for (histogram, level) in histograms.iter_mut().zip(pixel) {
                 histogram[usize::from(*level)] += 1;
             }
@@ -152,6 +139,12 @@ impl Standardise {
             values.map(|value| self.level(middle + (value - mean) * gain))
         });
         Tables { levels, background_is_zero: true, summed: None }
+    }
+
+    const fn targets(&self) -> &Targets {
+        match self {
+            Self::Channels(targets) | Self::Density(targets) | Self::Luminance(targets) => targets,
+        }
     }
 
     /// The level, 0 to 255, of a value in the method's units.
@@ -169,15 +162,13 @@ impl Standardise {
     ///
     /// The first field that is not, with what is wrong.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
-        let (targets, most_mean, most) = match self {
-            Self::Channels(targets) => (*targets, 255.0, 128.0),
-            Self::Density(targets) => (*targets, MOST_DENSITY, 3.0),
-            Self::Luminance(interior) => (interior.targets(), 255.0, 128.0),
+        let targets = self.targets();
+        let (most_mean, most) = match self {
+            Self::Channels(_) | Self::Luminance(_) => (255.0, 128.0),
+            Self::Density(_) => (MOST_DENSITY, 3.0),
         };
-        if let Self::Luminance(Interior { rim, .. }) = self
-            && *rim > MOST_RIM
-        {
-            return Err(("rim", format!("{rim} is more than {MOST_RIM}")));
+        if targets.rim > MOST_RIM {
+            return Err(("rim", format!("{} is more than {MOST_RIM}", targets.rim)));
         }
         if !(0.0..=most_mean).contains(&targets.mean) {
             return Err(("mean", format!("{} is not 0 to {most_mean}", targets.mean)));
@@ -194,28 +185,39 @@ impl Standardise {
 /// In words, for people: `channels to mean 128, deviation 40`.
 impl std::fmt::Display for Standardise {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (method, Targets { mean, deviation, .. }) = match self {
-            Self::Channels(targets) => ("channels", *targets),
-            Self::Density(targets) => ("density", *targets),
-            Self::Luminance(interior) => ("luminance", interior.targets()),
+        let method = match self {
+            Self::Channels(_) => "channels",
+            Self::Density(_) => "density",
+            Self::Luminance(_) => "luminance",
         };
+        let Targets { mean, deviation, rim, .. } = self.targets();
         write!(f, "{method} to mean {mean}, deviation {deviation}")?;
-        match self {
-            Self::Luminance(Interior { rim, .. }) => write!(f, " inside a rim of {rim} pixels"),
-            Self::Channels(_) | Self::Density(_) => Ok(()),
-        }
+        if *rim > 0 { write!(f, " inside a rim of {rim} pixels") } else { Ok(()) }
     }
 }
 
-/// The luminance's tables: `M' + (v − m) · gain` is a sum of what each channel adds.
-fn luminous(samples: &[u8], interior: &Interior, residual: &Residual) -> Tables {
-    let (mean, deviation) = luminance::moments(samples, interior.rim as usize);
-    let targets = interior.targets();
+/// Shares of red, green and blue in luminance (ITU-R BT.601).
+pub const SHARES: [f64; 3] = [0.299, 0.587, 0.114];
+
+fn luminance(pixel: &[u8]) -> f64 {
+    SHARES.iter().zip(pixel).map(|(share, level)| share * f64::from(*level)).sum()
+}
+
+/// The luminance's tables: `M' + (v − m) · gain` is a sum of what each channel adds. `values` are those of the pixels that count.
+fn luminous(
+    values: impl Iterator<Item = f64> + Clone,
+    targets: &Targets,
+    residual: &Residual,
+) -> Tables {
+    let pixels = values.clone().count().max(1) as f64;
+    let mean = values.clone().sum::<f64>() / pixels;
+    let variance = values.map(|value| (value - mean) * (value - mean)).sum::<f64>() / pixels;
+    let deviation = variance.sqrt();
     let gain = residual.gain[0] * targets.deviation / deviation.max(targets.floor);
     let offset = targets.mean + residual.shift[0] * targets.deviation - mean * gain;
     let levels = std::array::from_fn(|channel| {
         let start = if channel == 0 { offset } else { 0.0 };
-        let share = luminance::SHARES[channel] * gain;
+        let share = SHARES[channel] * gain;
         std::array::from_fn(|level| (start + share * level as f64) as f32)
     });
     Tables { levels, background_is_zero: true, summed: Some(255.0) }

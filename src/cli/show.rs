@@ -258,9 +258,9 @@ mod tests {
 
     #[test]
     fn a_model_s_card_names_its_standardisation_where_it_has_one() {
-        let how = Standardise::Channels(Targets::LEVELS);
+        let how = Standardise::Channels(Targets::levels(0));
         let model = proto::Model { standardise: how.to_string(), ..proto::Model::default() };
-        let line = "colours    channels to mean 128, deviation 40";
+        let line = "colours    channels to mean 112, deviation 36";
         assert!(model_lines(&model).iter().any(|own| own == line));
         let lines = model_lines(&proto::Model::default());
         assert!(!lines.iter().any(|line| line.starts_with("colours")));

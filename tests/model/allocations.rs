@@ -5,7 +5,7 @@
 use allocation_counter::{AllocationInfo, measure};
 use image::RgbImage;
 use leukd::cell::preprocess::{Filter, Layout, Preprocessing};
-use leukd::cell::standardise::{Interior, Standardise};
+use leukd::cell::standardise::{Standardise, Targets};
 use leukd::cell::synthetic::{self, Kind};
 use leukd::cell::{Limits, Scratch, quality};
 
@@ -68,7 +68,7 @@ fn a_filter_asks_for_its_coefficients_alone() {
 #[test]
 fn standardisation_asks_for_what_the_networks_input_needs() {
     let nearest = Preprocessing { filter: Filter::Nearest, size: 112, ..Preprocessing::b3() };
-    let standardise = Some(Standardise::Luminance(Interior::of(112)));
+    let standardise = Some(Standardise::Luminance(Targets::levels(112)));
     let how = Preprocessing { window: Some(320), standardise, ..nearest };
     let asked = [450, 600, 1000].map(|side| in_full_swing(side, &how).bytes_total);
     assert!(asked.iter().all(|bytes| *bytes == asked[0]), "{asked:?}");

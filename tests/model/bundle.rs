@@ -121,7 +121,7 @@ fn bundles_of_the_versions_before_load_and_standardise_nothing() {
 #[test]
 fn a_bundle_that_standardises_serves_two_stains_of_one_cell_alike() {
     let mut manifest = testing::tiny_manifest("t", Precision::F32);
-    let standardise = Standardise::Channels(Targets::LEVELS);
+    let standardise = Standardise::Channels(Targets::levels(0));
     manifest.preprocessing.standardise = Some(standardise);
     let network = testing::tiny_network(1, Precision::F32);
     let model = loaded(&testing::bundle_of(network, manifest));

@@ -6,9 +6,9 @@ use image::RgbImage;
 const BACKGROUND: [u8; 3] = [BLACK, 0, BLACK - 1];
 
 const METHODS: [Standardise; 3] = [
-    Standardise::Channels(Targets::LEVELS),
+    Standardise::Channels(Targets::levels(0)),
     Standardise::Density(Targets::DENSITY),
-    Standardise::Luminance(Interior::of(90)),
+    Standardise::Luminance(Targets::levels(90)),
 ];
 
 fn with(standardise: Standardise) -> Preprocessing {
@@ -51,7 +51,7 @@ fn every_channel_of_a_cell_comes_to_the_targets() {
     let planes = with(METHODS[0]).numbers(&picture).data;
     for channel in of_the_cell(&picture, &planes) {
         let (mean, deviation) = mean_and_deviation(&channel);
-        assert!((mean - 128.0).abs() < 1e-3 && (deviation - 40.0).abs() < 1e-3);
+        assert!((mean - 112.0).abs() < 1e-3 && (deviation - 36.0).abs() < 1e-3);
     }
     let planes = with(METHODS[1]).numbers(&picture).data;
     for channel in of_the_cell(&picture, &planes) {
@@ -59,6 +59,35 @@ fn every_channel_of_a_cell_comes_to_the_targets() {
             channel.iter().map(|level| -((level + 1.0) / 256.0).ln()).collect();
         let (mean, deviation) = mean_and_deviation(&densities);
         assert!((mean - 1.0).abs() < 1e-5 && (deviation - 0.3).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn how_bright_a_cell_s_rim_is_does_not_change_what_its_interior_becomes() {
+    let plain = picture(90);
+    let cell: Vec<bool> = plain.pixels().map(|pixel| is_foreground(&pixel.0)).collect();
+    let inside = interior::counted(plain.as_raw(), 4);
+    let mut bright = plain.clone();
+    for (pixel, _) in bright
+        .pixels_mut()
+        .zip(cell.iter().zip(&inside))
+        .filter(|(_, (cell, inside))| **cell && !**inside)
+    {
+        pixel.0 = [250, 240, 230];
+    }
+    assert_ne!(plain, bright);
+    for method in [
+        Standardise::Channels(Targets::levels(90)),
+        Standardise::Density(Targets { rim: 4, ..Targets::DENSITY }),
+        Standardise::Luminance(Targets::levels(90)),
+    ] {
+        let [plain, bright] = [&plain, &bright].map(|own| with(method).numbers(own).data);
+        let channels = plain.chunks(8100).zip(bright.chunks(8100));
+        for (plain, bright) in channels {
+            let own = plain.iter().zip(bright).zip(&inside).filter(|(_, inside)| **inside);
+            assert!(own.into_iter().all(|((plain, bright), _)| plain == bright), "{method}");
+        }
+        assert_ne!(plain, bright);
     }
 }
 
@@ -74,7 +103,7 @@ fn the_background_becomes_exactly_0_and_the_rest_stays_within_0_to_255() {
                 Standardise::Density(Targets { deviation: 3.0, ..targets })
             }
             Standardise::Luminance(interior) => {
-                Standardise::Luminance(Interior { deviation: 128.0, ..interior })
+                Standardise::Luminance(Targets { deviation: 128.0, ..interior })
             }
         };
         let planes = with(wide).numbers(&picture).data;
@@ -185,6 +214,9 @@ fn under_luminance_hue_is_lost_and_gain_and_offset_too() {
     assert!(most < 4.0, "{most}");
     let count = one.len() / 3;
     assert!(one[..count] == one[count..2 * count] && one[..count] == one[2 * count..]);
-    let interior = super::super::luminance::moments(first.as_raw(), 4);
-    assert!(interior.1 > 1.0);
+    let (lightest, darkest) =
+        one[..count].iter().fold((0.0_f32, 255.0_f32), |(most, least), own| {
+            if *own > 0.0 { (most.max(*own), least.min(*own)) } else { (most, least) }
+        });
+    assert!(lightest - darkest > 36.0, "{darkest} to {lightest}");
 }

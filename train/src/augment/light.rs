@@ -1,7 +1,7 @@
 //! Lamp, exposure and the camera's tone curve.
 
-use leukd::cell::luminance::SHARES;
 use leukd::cell::quality::is_foreground;
+use leukd::cell::standardise::SHARES;
 use rand::Rng;
 
 use super::{cell, factor, level, ratio};

@@ -126,7 +126,7 @@ fn magnification_and_erasing_alone_change_the_cell_s_area() {
 
 #[test]
 fn whatever_is_chosen_the_background_is_exactly_0_after_standardisation() {
-    let standardise = Some(Standardise::Channels(Targets::LEVELS));
+    let standardise = Some(Standardise::Channels(Targets::levels(0)));
     let preprocessing = Preprocessing { standardise, size: 64, ..Preprocessing::b3() };
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     for seed in 0..20 {
@@ -218,7 +218,7 @@ fn a_flat_cell_keeps_half_of_its_texture_at_the_most_and_its_place_about_the_mea
 #[test]
 #[ignore = "measures"]
 fn what_a_picture_costs() {
-    let standardise = Some(Standardise::Channels(Targets::LEVELS));
+    let standardise = Some(Standardise::Channels(Targets::levels(0)));
     let window = Some(320);
     let preprocessing = Preprocessing { standardise, window, ..Preprocessing::b3() };
     let square = preprocessing.square(&synthetic::cell(1, Kind::Blast)).unwrap().into_raw();

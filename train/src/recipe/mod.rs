@@ -5,7 +5,7 @@ mod layers;
 mod words;
 
 use leukd::cell::preprocess::{Filter, Layout, Preprocessing, Range};
-use leukd::cell::standardise::{Interior, Standardise, Targets};
+use leukd::cell::standardise::{Standardise, Targets};
 
 pub use check::RecipeError;
 pub use layers::{Origin, Setting};
@@ -89,9 +89,9 @@ pub enum StainStandard {
     /// The colours stay as they were captured.
     #[default]
     None,
-    /// Mean and standard deviation of each channel's levels.
+    /// Mean and standard deviation of each channel's levels over the cell's interior.
     Channels,
-    /// Of each channel's optical density.
+    /// Of each channel's optical density over all of the cell.
     Density,
     /// Of the luminance of the cell's interior, which all channels then show: no colour is left.
     Luminance,
@@ -102,9 +102,9 @@ impl StainStandard {
     const fn step(self, size: u32) -> Option<Standardise> {
         match self {
             Self::None => None,
-            Self::Channels => Some(Standardise::Channels(Targets::LEVELS)),
+            Self::Channels => Some(Standardise::Channels(Targets::levels(size))),
             Self::Density => Some(Standardise::Density(Targets::DENSITY)),
-            Self::Luminance => Some(Standardise::Luminance(Interior::of(size))),
+            Self::Luminance => Some(Standardise::Luminance(Targets::levels(size))),
         }
     }
 }

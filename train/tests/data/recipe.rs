@@ -1,6 +1,6 @@
 //! Recipes: the shipped ones, files over them, flags over both.
 
-use leukd::cell::standardise::{Interior, Standardise, Targets};
+use leukd::cell::standardise::{Standardise, Targets};
 use leukd_train::recipe::{OptimizerKind, Recipe, SHIPPED, Schedule, Setting};
 
 fn read(source: &str, settings: &[&str]) -> Result<Recipe, String> {
@@ -94,9 +94,9 @@ fn the_recipe_names_the_standardisation_and_without_the_key_there_is_none() {
     assert_eq!(read("seed", &[]).unwrap().preprocessing().standardise, None);
     for (word, step) in [
         ("none", None),
-        ("channels", Some(Standardise::Channels(Targets::LEVELS))),
+        ("channels", Some(Standardise::Channels(Targets::levels(224)))),
         ("density", Some(Standardise::Density(Targets::DENSITY))),
-        ("luminance", Some(Standardise::Luminance(Interior::of(224)))),
+        ("luminance", Some(Standardise::Luminance(Targets::levels(224)))),
     ] {
         let recipe = read("seed", &[&format!("input.standardise={word}")]).unwrap();
         assert_eq!(recipe.preprocessing().standardise, step);

@@ -247,7 +247,7 @@ fn a_pack_gives_its_cells_back_and_refuses_another_size() {
     assert_eq!(packed.cells, files.cells);
     assert_eq!(packed.broken, files.broken);
     // What comes after the square is free.
-    let standardise = Some(Standardise::Channels(Targets::LEVELS));
+    let standardise = Some(Standardise::Channels(Targets::levels(0)));
     let coloured = Preprocessing { standardise, ..preprocessing.clone() };
     assert_eq!(Dataset::read(&pack, &coloured).unwrap().cells, files.cells);
     files.pack(&coloured, &pack).unwrap();

@@ -1,33 +1,23 @@
-//! What a cell's luminance is, and where its interior lies: for [`Standardise::Luminance`].
+//! Where a cell's interior lies: what a standardisation counts ([`Targets::rim`]).
 //!
-//! [`Standardise::Luminance`]: super::standardise::Standardise::Luminance
+//! [`Targets::rim`]: super::standardise::Targets::rim
 
 use super::quality::is_foreground;
-
-/// Shares of red, green and blue in luminance (ITU-R BT.601).
-pub const SHARES: [f64; 3] = [0.299, 0.587, 0.114];
 
 /// Of a cell's pixels at least one in this many must be interior, or the cell is taken whole: a thin one has none.
 const LEAST_INTERIOR: usize = 7;
 
-/// Mean and standard deviation (of the population) of the luminance over the cell's interior: its pixels that are more
-/// than `rim` pixels, along rows and along columns, away from any that is not the cell's. `samples` are a square's
-/// pixels, row by row, red green blue. What lies outside the square counts as cell.
-pub(super) fn moments(samples: &[u8], rim: usize) -> (f64, f64) {
+/// Which pixels are the cell's interior: those that are more than `rim` pixels, along rows and along columns, away from any
+/// that is not the cell's; all of the cell where it has hardly any. `samples` are a square's pixels, row by row, red green
+/// blue. What lies outside the square counts as cell.
+pub(super) fn counted(samples: &[u8], rim: usize) -> Vec<bool> {
     let cell: Vec<bool> = samples.chunks_exact(3).map(is_foreground).collect();
+    if rim == 0 {
+        return cell;
+    }
     let inner = interior(&cell, rim);
     let count = |which: &[bool]| which.iter().filter(|inside| **inside).count();
-    let which = if count(&inner) * LEAST_INTERIOR < count(&cell) { &cell } else { &inner };
-    let values = || {
-        let pixels = samples.chunks_exact(3).zip(which).filter(|(_, inside)| **inside);
-        pixels.map(|(pixel, _)| {
-            SHARES.iter().zip(pixel).map(|(share, level)| share * f64::from(*level)).sum::<f64>()
-        })
-    };
-    let pixels = count(which).max(1) as f64;
-    let mean = values().sum::<f64>() / pixels;
-    let variance = values().map(|value| (value - mean) * (value - mean)).sum::<f64>() / pixels;
-    (mean, variance.sqrt())
+    if count(&inner) * LEAST_INTERIOR < count(&cell) { cell } else { inner }
 }
 
 /// Erosion by a square of `2 · rim + 1` pixels, first along rows, then along columns.
@@ -81,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bright_rim_does_not_move_the_mean_and_a_thin_cell_is_taken_whole() {
+    fn a_bright_rim_does_not_count_and_a_thin_cell_is_taken_whole() {
         let side = 20_usize;
         let level = |at: usize, thick: usize| -> u8 {
             let margin = [at % side, at / side, side - 1 - at % side, side - 1 - at / side];
@@ -92,11 +82,13 @@ mod tests {
                 _ => 0,
             }
         };
-        let picture =
-            |thick| -> Vec<u8> { (0..side * side).flat_map(|at| [level(at, thick); 3]).collect() };
-        let (mean, deviation) = moments(&picture(20), 1);
-        assert!((mean - 80.0).abs() < 1e-9 && deviation < 1e-9, "{mean} {deviation}");
-        let (mean, _) = moments(&picture(1), 1);
-        assert!((mean - 250.0).abs() < 1e-9, "{mean}");
+        let levels = |thick| -> Vec<u8> {
+            let picture: Vec<u8> = (0..side * side).flat_map(|at| [level(at, thick); 3]).collect();
+            let inside = counted(&picture, 1);
+            let counting = picture.chunks_exact(3).zip(inside).filter(|(_, inside)| *inside);
+            counting.map(|(pixel, _)| pixel[0]).collect()
+        };
+        assert!(!levels(20).is_empty() && levels(20).iter().all(|level| *level == 80));
+        assert!(!levels(1).is_empty() && levels(1).iter().all(|level| *level == 250));
     }
 }
