@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Everything that a shipped model rests on, on a machine without a card: the model of all cells, the split by image and three
+# folds by subject, each trained, made smaller and tested with one thread on a core of its own; then the pooled figures, and the
+# bundle that carries them. After a stop (Ctrl-C, SIGTERM), and after a failure, the same command goes on.
+#
+#     shipped.sh OUT CELLS ID [flags of `leukd-train fit`]
+#
+# OUT      gets the runs NAME/, with NAME.log, NAME.onnx, NAME-forms/ and NAME-tested/, of everything, image, fold-1, fold-2 and
+#          fold-3; by-subject/, by-image/; at last model.onnx
+# CELLS    what --data takes; a pack (`leukd-train pack --size …`) starts fastest
+# ID       the bundle's; the others get -NAME behind it
+# LANES    how many at once: as many as there are cores
+# PROGRAM  leukd-train: the one in target/release
+set -euo pipefail
+out=$1 cells=$2 id=$3
+shift 3
+program=${PROGRAM:-$(cd "$(dirname "$0")/../.." && pwd)/target/release/leukd-train}
+lanes=${LANES:-$(nproc)}
+mkdir -p "$out"
+claimed=$(mktemp -d)
+trap 'rm -rf "$claimed"' EXIT
+# Those who wait for a lane are bash; a training that is told to stop keeps what it has.
+trap 'trap - TERM INT; kill 0; wait; exit 75' TERM INT
+
+# In this order two lanes end at nearly the same time: a fold has three fifths of the cells of everything, the split by image three
+# quarters.
+names=(fold-1 everything fold-2 image fold-3)
+declare -A sides=(
+    [everything]="--protocol everything" [image]="--protocol image"
+    [fold-1]="--fold 1" [fold-2]="--fold 2" [fold-3]="--fold 3"
+)
+
+one() {
+    local name=$1 again=""
+    local run=$out/$name
+    # shellcheck disable=SC2206 # a flag and its value
+    local side=(${sides[$name]})
+    shift
+    if compgen -G "$run/checkpoint*/run.toml" > /dev/null; then
+        again=--resume
+    fi
+    # shellcheck disable=SC2086 # no flag, or one
+    "$program" fit --data "$cells" --out "$run" "${side[@]}" $again "$@"
+    if [ ! -f "$run-forms/model.onnx" ]; then
+        "$program" export "$run" --data "$cells" "${side[@]}" --weights f32 --id "$([ "$name" = everything ] && echo "$id" || echo "$id-$name")" \
+            --out "$run.onnx"
+        "$program" quantize "$run.onnx" --data "$cells" "${side[@]}" --out "$run-forms"
+    fi
+    if [ "$name" != everything ] && [ ! -f "$run-tested/predictions.csv" ]; then
+        "$program" evaluate "$run-forms/model.onnx" --data "$cells" "${side[@]}" --out "$run-tested"
+    fi
+}
+
+lane() {
+    local core=$1 failed=0 name
+    shift
+    taskset -pc "$core" "$BASHPID" > /dev/null
+    export RAYON_NUM_THREADS=1
+    for name in "${names[@]}"; do
+        if mkdir "$claimed/$name" 2> /dev/null; then
+            echo "$(date +%T) $name on core $core"
+            # A shell of its own: `set -e` holds in no function whose status is asked for.
+            set +e
+            (set -e; one "$name" "$@") >> "$out/$name.log" 2>&1
+            local status=$?
+            set -e
+            echo "$(date +%T) $name: exit code $status; $out/$name.log"
+            [ "$status" -eq 0 ] || failed=$status
+        fi
+    done
+    return "$failed"
+}
+
+workers=()
+for ((core = 0; core < lanes; core++)); do
+    lane "$core" "$@" &
+    workers+=($!)
+done
+failed=0
+for worker in "${workers[@]}"; do
+    wait "$worker" || failed=$?
+done
+[ "$failed" -eq 0 ] || exit "$failed"
+
+"$program" pool "$out/fold-1-tested" "$out/fold-2-tested" "$out/fold-3-tested" --out "$out/by-subject"
+"$program" pool "$out/image-tested" --out "$out/by-image"
+"$program" ship "$out/everything-forms/model.onnx" --figures "$out/by-subject/pooled.json" \
+    --figures "$out/by-image/pooled.json" --out "$out/model.onnx"
