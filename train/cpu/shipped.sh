@@ -56,6 +56,8 @@ lane() {
     shift
     taskset -pc "$core" "$BASHPID" > /dev/null
     export RAYON_NUM_THREADS=1
+    # glibc asks for large pages then; another C library knows nothing of it.
+    export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
     for name in "${names[@]}"; do
         if mkdir "$claimed/$name" 2> /dev/null; then
             echo "$(date +%T) $name on core $core"
