@@ -13,9 +13,9 @@ use super::quality::{HARDLY, is_foreground};
 /// How a cell's colours are standardised, on the square of pixels that the network sees.
 ///
 /// In each channel the mean m and the standard deviation s (of the population, not of a sample) over the cell's
-/// pixels, or those of its interior ([`Targets::rim`]), are brought to the targets M and S: `v' = M + (v − m) · S / max(s, floor)`, after Reinhard et al. 2001,
-/// "Color transfer between images", there in lαβ. What comes out lies within 0 to 255 and is not rounded; pixels
-/// that are not the cell's become exactly 0. A picture whose cell has fewer than one pixel in [`HARDLY`] stays as
+/// pixels, or those of its interior ([`Targets::rim`]), are brought to the targets M and S:
+/// `v' = M + (v − m) · S / max(s, floor)`, after Reinhard et al. 2001, "Color transfer between images", there in
+/// lαβ. What comes out lies within 0 to 255 and is not rounded; pixels that are not the cell's become exactly 0. A picture whose cell has fewer than one pixel in [`HARDLY`] stays as
 /// it is, background included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "lowercase")]

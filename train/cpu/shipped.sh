@@ -12,14 +12,22 @@
 # LANES    how many at once: as many as there are cores
 # PROGRAM  leukd-train: the one in target/release
 set -euo pipefail
+if [ $# -lt 3 ]; then
+    echo "usage: shipped.sh OUT CELLS ID [flags of leukd-train fit]" >&2
+    exit 64
+fi
 out=$1 cells=$2 id=$3
 shift 3
 program=${PROGRAM:-$(cd "$(dirname "$0")/../.." && pwd)/target/release/leukd-train}
+if ! command -v "$program" > /dev/null; then
+    echo "$program: no such program; cargo build --release -p leukd-train makes it, or name it by PROGRAM=" >&2
+    exit 69
+fi
 lanes=${LANES:-$(nproc)}
 mkdir -p "$out"
 claimed=$(mktemp -d)
 trap 'rm -rf "$claimed"' EXIT
-# Those who wait for a lane are bash; a training that is told to stop keeps what it has.
+# All of the process group is told to stop: a training keeps what it has. Where the caller must not be, `setsid` gives a group.
 trap 'trap - TERM INT; kill 0; wait; exit 75' TERM INT
 
 # In this order two lanes end at nearly the same time: a fold has three fifths of the cells of everything, the split by image three
@@ -46,7 +54,7 @@ one() {
             --out "$run.onnx"
         "$program" quantize "$run.onnx" --data "$cells" "${side[@]}" --out "$run-forms"
     fi
-    if [ "$name" != everything ] && [ ! -f "$run-tested/predictions.csv" ]; then
+    if [ "$name" != everything ] && [ ! -f "$run-tested/report.html" ]; then
         "$program" evaluate "$run-forms/model.onnx" --data "$cells" "${side[@]}" --out "$run-tested"
     fi
 }
@@ -54,7 +62,7 @@ one() {
 lane() {
     local core=$1 failed=0 name
     shift
-    taskset -pc "$core" "$BASHPID" > /dev/null
+    taskset -pc "$core" "$BASHPID" > /dev/null 2>&1 || echo "not pinned to core $core" >&2
     export RAYON_NUM_THREADS=1
     # glibc asks for large pages then; another C library knows nothing of it.
     export GLIBC_TUNABLES=glibc.malloc.hugetlb=1

@@ -88,6 +88,17 @@ fn how_bright_a_cell_s_rim_is_does_not_change_what_its_interior_becomes() {
             assert!(own.into_iter().all(|((plain, bright), _)| plain == bright), "{method}");
         }
         assert_ne!(plain, bright);
+        if let Standardise::Channels(targets) | Standardise::Luminance(targets) = method {
+            let own: Vec<f64> = plain[..8100]
+                .iter()
+                .zip(&inside)
+                .filter(|(_, inside)| **inside)
+                .map(|(value, _)| f64::from(*value))
+                .collect();
+            let (mean, deviation) = mean_and_deviation(&own);
+            assert!((mean - targets.mean).abs() < 1e-3, "{method}: {mean}");
+            assert!((deviation - targets.deviation).abs() < 1e-3, "{method}: {deviation}");
+        }
     }
 }
 
