@@ -32,7 +32,8 @@ pub enum Component {
 
 impl Component {
     /// Every word of [`Component::as_str`].
-    pub const WORDS: [&str; 5] = ["folder", "model", "journal", "disk", "workers"];
+    pub const WORDS: [&str; 8] =
+        ["folder", "model", "journal", "disk", "workers", "certificate", "access", "clock"];
 
     /// The word that the contract uses.
     #[must_use]
@@ -122,6 +123,23 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn every_component_has_its_word_in_the_list() {
+        let every = [
+            Component::Folder("/export".to_owned()),
+            Component::Model,
+            Component::Journal,
+            Component::Disk,
+            Component::Workers,
+            Component::Certificate,
+            Component::CertificateEnd,
+            Component::Access,
+            Component::Clock,
+        ];
+        let words: std::collections::BTreeSet<_> = every.iter().map(Component::as_str).collect();
+        assert_eq!(words, Component::WORDS.into());
+    }
 
     #[test]
     fn a_changed_message_keeps_the_time_since_when() {

@@ -72,7 +72,7 @@ impl Targets {
     }
 
     /// For [`Standardise::Density`]: mean 1, deviation 0.3, with which up to 0.4 % of a channel's pixels end at 255;
-    /// floor 0.03. In the same cells a channel's deviation is 0.06 to 0.39.
+    /// floor 0.03. In 45 cells of C-NMC's fold 1 a channel's deviation is 0.06 to 0.39.
     pub const DENSITY: Self = Self { mean: 1.0, deviation: 0.3, floor: 0.03, rim: 0 };
 }
 
@@ -182,7 +182,7 @@ impl Standardise {
     }
 }
 
-/// In words, for people: `channels to mean 128, deviation 40`.
+/// In words, for people: `channels to mean 112, deviation 36 inside a rim of 9 pixels`.
 impl std::fmt::Display for Standardise {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let method = match self {

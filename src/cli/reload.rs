@@ -11,7 +11,8 @@ use crate::rpc::proto::control_client::ControlClient;
 
 /// Load the model bundle again, or another one of the model folder
 ///
-/// The bundle is tested on its own golden inputs first. If anything fails, the model before it stays in service.
+/// The bundle is tested on its own golden inputs first. If anything fails, the model before it stays in service. Without
+/// --file it is the file that `model.bundle` named when leukd started: another setting takes a restart.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
@@ -43,9 +44,10 @@ pub(super) fn run(args: &ReloadArgs) -> Result<(), CliError> {
         }
         let model = response.model.unwrap_or_default();
         out.line(&format!(
-            "{} ({:.12}) serves now; before it {:.12}; took {}",
+            "{} ({:.12}) from {} serves now; before it {:.12}; took {}",
             clean(&model.id),
             clean(&model.digest),
+            clean(&model.origin),
             clean(&response.previous_digest),
             show::duration(response.took.as_ref())
         ))

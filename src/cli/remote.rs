@@ -229,6 +229,15 @@ impl ServerArgs {
             Code::Unimplemented => CliError::Unavailable(format!(
                 "{text}; the daemon is of another version than this program"
             )),
+            // tonic's own words where what came back was no gRPC at all, or nothing more.
+            Code::Internal | Code::Unknown
+                if message.starts_with("h2 protocol error") || message == "transport error" =>
+            {
+                CliError::Unavailable(format!(
+                    "{text}: the connection broke, or what listens there is no leukd that is spoken to like this; a port with \
+                     TLS wants https://, and the metrics have a port of their own"
+                ))
+            }
             other => CliError::Software(format!("{text} ({other:?}); the daemon's log says more")),
         }
     }

@@ -1,5 +1,6 @@
 //! `leukd serve`: the daemon.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     drop(entered);
     let drain = loaded.settings.rpc.drain.0;
     let ended = runtime.block_on(serve(loaded.settings, clock));
+    let ended = ended.map_err(|error| placed(error, &loaded.origins));
     telemetry::flush();
     // What was cut off at the drain's deadline is not waited for a second time.
     runtime.shutdown_timeout(drain.min(Duration::from_secs(1)));
@@ -109,6 +111,18 @@ pub(super) fn cannot_start(error: StartError) -> CliError {
             CliError::Config(ConfigError { problems: vec![Problem { origin, key, message }] })
         }
     }
+}
+
+/// A setting that only the start found wrong, with the file and line that it came from.
+pub(super) fn placed(error: CliError, origins: &BTreeMap<String, Origin>) -> CliError {
+    let CliError::Config(mut found) = error else { return error };
+    for problem in &mut found.problems {
+        let known = problem.key.as_ref().and_then(|key| origins.get(key));
+        if let (Origin::Default, Some(known)) = (&problem.origin, known) {
+            problem.origin = known.clone();
+        }
+    }
+    CliError::Config(found)
 }
 
 /// The future's answer; never, where there is none.

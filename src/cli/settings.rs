@@ -1,6 +1,7 @@
 //! `--config` and the flags that are settings; `leukd check` and `leukd config show`.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::output::{Output, clean, remark};
+use super::serve;
 use crate::config::settings::{Engine, Settings};
 use crate::config::{ConfigError, Flag, Loaded, Origin, Problem, Sources, load};
 use crate::model::band::Band;
@@ -126,12 +128,26 @@ pub(super) struct CheckArgs {
 /// [`CliError::Config`] with everything that is wrong.
 pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     let loaded = args.settings.load()?;
-    let keys = crate::daemon::examine(&loaded.settings).map_err(super::serve::cannot_start)?;
-    for warning in loaded.examine()?.into_iter().chain(keys) {
+    let keys = crate::daemon::examine(&loaded.settings)
+        .map_err(|error| serve::placed(serve::cannot_start(error), &loaded.origins))?;
+    let somebody_else = checked_by_another(&loaded.settings.journal.directory);
+    for warning in loaded.examine()?.into_iter().chain(keys).chain(somebody_else) {
         remark(&format!("leukd: warning: {}", clean(&warning)));
     }
     bundle_may_serve(&loaded)?;
     Output::new().line("the configuration works")
+}
+
+/// What a user says of files that another one will read: root may read all of them.
+fn checked_by_another(state: &Path) -> Option<String> {
+    let (us, owner) = (rustix::process::geteuid().as_raw(), state.metadata().ok()?.uid());
+    (us != owner).then(|| {
+        format!(
+            "checked as user {us}, but {} belongs to user {owner}: whether that one may read the export folders, keys and \
+             models is not known by this; sudo -u '#{owner}' leukd check tells",
+            state.display()
+        )
+    })
 }
 
 /// Whether the configured bundle would be let in: its signature, and of its contents what the settings' review band must

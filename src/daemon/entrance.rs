@@ -135,6 +135,9 @@ fn tls(
         client_required: tls.client == ClientAuth::Required,
     };
     let (paths, clock) = (files.paths(), clock.clone());
+    // Whose file the message is about; where it is about two, the key.
+    let mut named = vec![("tls.key", files.key.display().to_string())];
+    named.extend(files.client_ca.iter().map(|path| ("tls.client_ca", path.display().to_string())));
     let parse = move |contents: &[Vec<u8>], before: Option<&ServerKeys>| {
         let keys = files.load(contents)?;
         // At a start there is nothing better.
@@ -146,7 +149,10 @@ fn tls(
         Ok(keys)
     };
     let kept = Kept::read(paths, Component::Certificate, conditions.clone(), parse);
-    kept.map(Some).map_err(|message| StartError::Setting { key: "tls.certificate", message })
+    kept.map(Some).map_err(|message| {
+        let about = named.iter().find(|(_, path)| message.contains(path));
+        StartError::Setting { key: about.map_or("tls.certificate", |(key, _)| key), message }
+    })
 }
 
 fn rules(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<Rules>>, StartError> {
@@ -174,7 +180,24 @@ fn doubts(settings: &Settings) -> Vec<String> {
         .collect()
 }
 
-/// Reads keys and rules as a start would, and lets them go again: what is doubtful, one sentence each.
+/// Files that systemd hands over to the unit, where this process is not that unit.
+fn handed_over(settings: &Settings) -> Vec<(&'static str, &KeyFile)> {
+    let tls = &settings.tls;
+    let files = [
+        ("tls.certificate", &tls.certificate),
+        ("tls.key", &tls.key),
+        ("tls.client_ca", &tls.client_ca),
+        ("access.file", &settings.access.file),
+    ];
+    files
+        .into_iter()
+        .filter_map(|(key, file)| Some((key, file.as_ref()?)))
+        .filter(|(_, file)| file.locate().is_err())
+        .collect()
+}
+
+/// Reads keys and rules as a start would, and lets them go again: what is doubtful, one sentence each. A file that only
+/// the unit is handed is doubtful here, and with it whatever goes with it; a start without it fails.
 ///
 /// # Errors
 /// What a start would be refused for.
@@ -182,13 +205,25 @@ pub fn examine(settings: &Settings) -> Result<Vec<String>, StartError> {
     let clock = Clock::system();
     let conditions = Conditions::new(clock.clone());
     let mut doubts = doubts(settings);
-    if let Some(keys) = tls(settings, &conditions, &clock)? {
+    let unseen = handed_over(settings);
+    doubts.extend(unseen.iter().map(|(key, file)| {
+        format!(
+            "{key}: {file} is handed to the unit alone (LoadCredential=), so it was not looked at here; its log tells \
+             whether it works"
+        )
+    }));
+    let is_seen = |section: &str| !unseen.iter().any(|(key, _)| key.starts_with(section));
+    if is_seen("tls.")
+        && let Some(keys) = tls(settings, &conditions, &clock)?
+    {
         let end = keys.current().not_after;
         if clock.wall().0 > end.0.saturating_sub(SOON_MS) {
             doubts.push(format!("tls.certificate: ends at {}: renew it", end.to_rfc3339()));
         }
     }
-    rules(settings, &conditions)?;
+    if is_seen("access.") {
+        rules(settings, &conditions)?;
+    }
     Ok(doubts)
 }
 

@@ -10,6 +10,7 @@ use super::proto::{self, get_heat_map_request};
 use super::results::MAX_NAME;
 use super::{Context, convert, status, trace};
 use crate::journal::Lookup;
+use crate::pipeline::RequestError;
 use crate::result::RESEARCH_USE_ONLY;
 
 /// Says where in the picture a result came from.
@@ -35,8 +36,9 @@ impl Explainer for ExplainerService {
             None => return Err(status::field("by", "give a sequence or a result_id")),
         };
         let most = self.0.limits.max_image_bytes;
-        if image.len() as u64 > most {
-            return Err(status::field("image", format!("{} bytes; at most {most}", image.len())));
+        let size = image.len() as u64;
+        if size > most {
+            return Err(status::request(&RequestError::TooLarge { size, limit: most }));
         }
         let found = self.0.read(move |journal| journal.get(&lookup)).await?;
         let record = found.ok_or_else(|| {

@@ -1,7 +1,7 @@
-//! An image beyond the limit is refused while its message is still arriving; tonic then answers
-//! OUT_OF_RANGE with a message about "decoded message length". The contract promises RESOURCE_EXHAUSTED
-//! and a sentence that helps, so that one answer is rewritten: of a single request by the layer, of a stream
-//! by the service itself, which sees the error before its status goes out.
+//! A message beyond the limit is refused while it is still arriving; tonic then answers OUT_OF_RANGE with a
+//! sentence about "decoded message length". The contract promises RESOURCE_EXHAUSTED for an image, INVALID_ARGUMENT
+//! for what carries none, and a sentence that helps, so that one answer is rewritten: of a single request by the
+//! layer, of a stream by the service itself, which sees the error before its status goes out.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +14,9 @@ use tower::{Layer, Service};
 const TONIC_SAYS: &str = "decoded message length too large";
 /// The same as it stands percent-encoded in `grpc-message`.
 const TONIC_SAYS_ENCODED: &str = "decoded%20message%20length%20too%20large";
+
+/// The services whose requests may carry an image, as a request's path begins.
+const CARRY_IMAGES: [&str; 2] = ["/leukd.v1.Classifier/", "/leukd.v1.Explainer/"];
 
 /// The layer.
 #[derive(Debug, Clone, Copy)]
@@ -56,22 +59,28 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
+        let path = request.uri().path().to_owned();
         let answer = self.inner.call(request);
         let limit = self.max_image_bytes;
+        let carries_image = CARRY_IMAGES.iter().any(|service| path.starts_with(service));
         Box::pin(async move {
             let mut response = answer.await?;
-            rewrite(response.headers_mut(), limit);
+            if is_too_long(response.headers()) {
+                let status =
+                    if carries_image { too_large(limit) } else { super::status::too_long() };
+                rewrite(response.headers_mut(), status);
+            }
             Ok(response)
         })
     }
 }
 
-fn rewrite(headers: &mut HeaderMap, limit: u64) {
+fn is_too_long(headers: &HeaderMap) -> bool {
     let says = headers.get("grpc-message").and_then(|message| message.to_str().ok());
-    if !says.is_some_and(|message| message.contains(TONIC_SAYS_ENCODED)) {
-        return;
-    }
-    let status = too_large(limit);
+    says.is_some_and(|message| message.contains(TONIC_SAYS_ENCODED))
+}
+
+fn rewrite(headers: &mut HeaderMap, status: Status) {
     let mut rewritten = HeaderMap::new();
     if status.add_header(&mut rewritten).is_ok() {
         for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {

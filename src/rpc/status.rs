@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | bad field | INVALID_ARGUMENT | BadRequest, ErrorInfo `BAD_FIELD` |
 //! | not an image, truncated, … | INVALID_ARGUMENT | BadRequest `image`, ErrorInfo with the reason's code |
+//! | a message without an image, longer than any may be | INVALID_ARGUMENT | ErrorInfo `MESSAGE_TOO_LONG` |
 //! | image too large | RESOURCE_EXHAUSTED | ErrorInfo `IMAGE_TOO_LARGE` with the limit |
 //! | queue full, too many subscribers, slow reader | RESOURCE_EXHAUSTED | RetryInfo, ErrorInfo |
 //! | no model yet, stopping | UNAVAILABLE | RetryInfo, ErrorInfo |
@@ -70,6 +71,12 @@ pub(super) fn field(name: &str, description: impl Into<String>) -> Status {
     let mut details = info("BAD_FIELD", &[]);
     details.add_bad_request_violation(name, description);
     with(Code::InvalidArgument, message, details)
+}
+
+/// A message without an image that is longer than any such message may be.
+pub(super) fn too_long() -> Status {
+    let message = "the message is longer than leukd takes for this call";
+    with(Code::InvalidArgument, message, info("MESSAGE_TOO_LONG", &[]))
 }
 
 /// A filter's field, as the journal's room reports it.

@@ -70,12 +70,47 @@ async fn keys_and_rules_that_do_not_work_at_the_start_are_refused_with_their_fil
                 _ => settings.tls.key = Some(Path::new("credential:tls.key").to_owned().into()),
             }
         });
-        for command in ["serve", "check"] {
+        // Only the unit is handed a credential: a check outside of it cannot know.
+        for command in ["serve", "check"].into_iter().take(if name == "credential" { 1 } else { 2 })
+        {
             let refused = leukd(&[command, "--config", text(&config)]).await;
             assert_eq!(code(&refused), 78, "{command} {name}: {}", stderr(&refused));
             assert!(stderr(&refused).contains(says), "{command} {name}: {}", stderr(&refused));
+            // The line of the setting whose file it is.
+            assert!(
+                stderr(&refused).contains("leukd.toml:"),
+                "{command} {name}: {}",
+                stderr(&refused)
+            );
+            if name == "mixed" {
+                assert!(stderr(&refused).contains("tls.key: "), "{}", stderr(&refused));
+            }
         }
     }
+}
+
+#[tokio::test]
+async fn a_check_outside_the_unit_warns_of_what_only_the_unit_is_handed() {
+    let folders = Folders::new();
+    let root = folders.root.path().to_owned();
+    let config = config_file(&folders, "leukd.toml", |settings| {
+        speak_tls(settings, &root, &Ca::new("ca"));
+        settings.tls.key = Some(Path::new("credential:tls.key").to_owned().into());
+    });
+    let checked = leukd(&["check", "--config", text(&config)]).await;
+    assert_eq!(code(&checked), 0, "{}", stderr(&checked));
+    let warned = "warning: tls.key: credential:tls.key is handed to the unit alone";
+    assert!(stderr(&checked).contains(warned), "{}", stderr(&checked));
+    // What can be looked at still is.
+    let config = config_file(&folders, "leukd.toml", |settings| {
+        speak_tls(settings, &root, &Ca::new("ca"));
+        settings.tls.key = Some(Path::new("credential:tls.key").to_owned().into());
+        std::fs::write(root.join("bad.toml"), "[[token]]\nname = 3\n").unwrap();
+        settings.access.file = Some(root.join("bad.toml").into());
+    });
+    let refused = leukd(&["check", "--config", text(&config)]).await;
+    assert_eq!(code(&refused), 78, "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("bad.toml: line 2"), "{}", stderr(&refused));
 }
 
 #[tokio::test]
@@ -192,6 +227,9 @@ async fn the_program_shows_its_token_from_a_file_or_a_variable_and_says_what_is_
     let clear =
         leukd(&["status", "--server", &format!("http://{bare}"), "--ca", text(&ca_file)]).await;
     assert_eq!(code(&clear), 64, "{}", stderr(&clear));
+    let unsaid = leukd(&["status", "--server", &format!("http://{bare}")]).await;
+    assert_eq!(code(&unsaid), 69, "{}", stderr(&unsaid));
+    assert!(stderr(&unsaid).contains("TLS wants https://"), "{}", stderr(&unsaid));
     let network =
         leukd_with(&[("LEUKD_TOKEN", token.trim())], &["status", "--server", "http://192.0.2.1:1"])
             .await;

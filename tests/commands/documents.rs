@@ -1,6 +1,9 @@
 //! What the documents name exists.
 
 use std::path::Path;
+use std::process::Command;
+
+use crate::bounded::InTime as _;
 
 /// Every `` `path.rs::function` `` of a text.
 fn tests_of(text: &str) -> Vec<(&str, &str)> {
@@ -95,4 +98,32 @@ fn the_integrators_page_names_every_stable_word() {
             assert!(page.contains(&format!("`{word}`")), "{source}: {word:?} is not in the page");
         }
     }
+}
+
+/// A line of results or counts without what differs from run to run: place in the journal and time; and without probabilities,
+/// whose last digits are the processor's.
+fn lasting(line: &str) -> String {
+    let is_lasting = |word: &&str| {
+        let is_time = word.starts_with("20") && word.ends_with('Z');
+        !is_time && word.parse::<f64>().is_err()
+    };
+    line.split_whitespace().filter(is_lasting).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_haematologists_page_shows_what_the_demo_shows() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/haematologist.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Command::new(env!("CARGO_BIN_EXE_leukd")).arg("demo").current_dir(&folder).in_time();
+    let demo = String::from_utf8(demo.unwrap().stdout).unwrap();
+    let shown: Vec<String> = demo.lines().map(lasting).collect();
+    let blocks: Vec<&str> = page.split("```text\n").skip(1).collect();
+    let examples = blocks.iter().filter_map(|block| block.split_once("```"));
+    let mut lines = 0;
+    for line in examples.flat_map(|(example, _)| example.lines()) {
+        assert!(shown.contains(&lasting(line)), "{line}\nis not in\n{demo}");
+        lines += 1;
+    }
+    assert!(lines >= 4, "{lines} lines");
 }

@@ -264,6 +264,12 @@ async fn a_review_that_cannot_be_is_refused_and_says_why() {
     let longest =
         proto::SubmitReviewRequest { reviewer: "é".repeat(64), note: "n".repeat(4096), ..good };
     assert_eq!(submit(&harness, longest).await.unwrap().review.unwrap().sequence, 3);
+    // Too long to be read at all is no image that is too large.
+    let note = "n".repeat(2 << 20);
+    let beyond = proto::SubmitReviewRequest { note, ..says(Of::Sequence(3), "all") };
+    let status = submit(&harness, beyond).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert_eq!(info(&status).0, "MESSAGE_TOO_LONG");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,8 +27,19 @@ lanes=${LANES:-$(nproc)}
 mkdir -p "$out"
 claimed=$(mktemp -d)
 trap 'rm -rf "$claimed"' EXIT
-# All of the process group is told to stop: a training keeps what it has. Where the caller must not be, `setsid` gives a group.
-trap 'trap - TERM INT; kill 0; wait; exit 75' TERM INT
+workers=()
+# A training keeps what it has when it is told to stop once, and ends at once when it is told twice. So each lane is a process
+# group of its own, which neither Ctrl-C nor a signal to this script's group reaches: it is told here, and waited for.
+stop() {
+    trap '' TERM INT
+    local worker
+    for worker in "${workers[@]}"; do
+        kill -TERM -- "-$worker" 2> /dev/null || true
+    done
+    wait
+    exit 75
+}
+trap stop TERM INT
 
 # In this order two lanes end at nearly the same time: a fold has three fifths of the cells of everything, the split by image three
 # quarters.
@@ -38,17 +49,43 @@ declare -A sides=(
     [fold-1]="--fold 1" [fold-2]="--fold 2" [fold-3]="--fold 3"
 )
 
+# The cores that this shell may use, a line each.
+allowed() {
+    local range
+    for range in $(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status | tr , ' '); do
+        seq "${range%-*}" "${range#*-}"
+    done
+}
+mapfile -t cores < <(allowed)
+[ "${#cores[@]}" -gt 0 ] || cores=(0)
+
 one() {
-    local name=$1 again=""
+    local name=$1
     local run=$out/$name
     # shellcheck disable=SC2206 # a flag and its value
     local side=(${sides[$name]})
     shift
-    if compgen -G "$run/checkpoint*/run.toml" > /dev/null; then
-        again=--resume
+    local begins=("$@")
+    # Who stands where must be said again to the other commands, and what the weights began as not to a run that goes on.
+    local again=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --split-seed=* | --folds=* | --validate-on=*) side+=("$1") again+=("$1") ;;
+            --split-seed | --folds | --validate-on)
+                side+=("$1" "$2") again+=("$1" "$2")
+                shift
+                ;;
+            --init=*) ;;
+            --init) shift ;;
+            *) again+=("$1") ;;
+        esac
+        shift
+    done
+    if [ -f "$run/checkpoint/run.toml" ] || [ -f "$run/checkpoint.old/run.toml" ]; then
+        begins=(--resume "${again[@]}")
     fi
-    # shellcheck disable=SC2086 # no flag, or one
-    "$program" fit --data "$cells" --out "$run" "${side[@]}" $again "$@"
+    # shellcheck disable=SC2086 # a flag and its value
+    "$program" fit --data "$cells" --out "$run" ${sides[$name]} "${begins[@]}"
     if [ ! -f "$run-forms/model.onnx" ]; then
         "$program" export "$run" --data "$cells" "${side[@]}" --weights f32 --id "$([ "$name" = everything ] && echo "$id" || echo "$id-$name")" \
             --out "$run.onnx"
@@ -62,6 +99,8 @@ one() {
 lane() {
     local core=$1 failed=0 name
     shift
+    # Runs once the training that it waits for has ended.
+    trap 'exit 75' TERM
     taskset -pc "$core" "$BASHPID" > /dev/null 2>&1 || echo "not pinned to core $core" >&2
     export RAYON_NUM_THREADS=1
     # glibc asks for large pages then; another C library knows nothing of it.
@@ -71,7 +110,7 @@ lane() {
             echo "$(date +%T) $name on core $core"
             # A shell of its own: `set -e` holds in no function whose status is asked for.
             set +e
-            (set -e; one "$name" "$@") >> "$out/$name.log" 2>&1
+            (trap 'exit 75' TERM; set -e; one "$name" "$@") >> "$out/$name.log" 2>&1
             local status=$?
             set -e
             echo "$(date +%T) $name: exit code $status; $out/$name.log"
@@ -81,11 +120,12 @@ lane() {
     return "$failed"
 }
 
-workers=()
-for ((core = 0; core < lanes; core++)); do
-    lane "$core" "$@" &
+set -m
+for ((at = 0; at < lanes; at++)); do
+    lane "${cores[at % ${#cores[@]}]}" "$@" &
     workers+=($!)
 done
+set +m
 failed=0
 for worker in "${workers[@]}"; do
     wait "$worker" || failed=$?

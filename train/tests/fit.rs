@@ -174,6 +174,17 @@ fn a_stopped_run_goes_on_bit_for_bit_and_its_bundle_serves() {
     let error = run(recipe, &fewer, &folder, Start::Resume, 1).unwrap_err();
     assert!(matches!(error, CheckpointError::OtherData), "{error}");
 
+    // The same words, and another program that makes something else of them.
+    let path = folder.folder().join("checkpoint/run.toml");
+    let told = std::fs::read_to_string(&path).unwrap();
+    let (head, own) = told.split_once("[preprocessing]").unwrap();
+    let other = own.replacen("\"bilinear\"", "\"nearest\"", 1);
+    std::fs::write(&path, format!("{head}[preprocessing]{other}")).unwrap();
+    let error = folder.state().unwrap_err();
+    assert!(matches!(error, CheckpointError::OtherPreprocessing { .. }), "{error}");
+    assert!(error.to_string().contains("nearest") && error.to_string().contains("bilinear"));
+    std::fs::write(&path, told).unwrap();
+
     let naming = Naming { id: "test", data: "synthetic cells" };
     let exported = export(&folder, &split, naming, Precision::F32, Kept::Last).unwrap();
     let model = Model::load(Bundle::from_bytes(&exported.bytes, "test").unwrap()).unwrap();

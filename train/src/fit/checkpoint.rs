@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
+use leukd::cell::preprocess::Preprocessing;
 
 use super::state::State;
 use crate::dataset::Split;
@@ -62,6 +63,19 @@ pub enum CheckpointError {
         /// The run's.
         before: String,
         /// What was asked for.
+        now: String,
+    },
+    /// The recipe's words mean another preprocessing than they did when the run began.
+    #[error(
+        "{path}: this run's cells were prepared otherwise than this leukd-train prepares them: {before} then, {now} now. Go on \
+         with the leukd-train that began it, or start in another folder"
+    )]
+    OtherPreprocessing {
+        /// Which state.
+        path: PathBuf,
+        /// The run's, in words.
+        before: String,
+        /// What it would be now.
         now: String,
     },
     /// `--resume` with other cells, labels, subjects or sides.
@@ -137,6 +151,10 @@ const MODEL: &str = "model.bpk";
 const METRICS: &str = "metrics.jsonl";
 const LOCK: &str = "run.lock";
 
+fn in_words(preprocessing: &Preprocessing) -> String {
+    serde_json::to_string(preprocessing).unwrap_or_else(|_| format!("{preprocessing:?}"))
+}
+
 impl Checkpoint {
     /// The run in `folder`, which need not exist yet.
     #[must_use]
@@ -164,15 +182,26 @@ impl Checkpoint {
 
     /// # Errors
     ///
-    /// Where there is none, or it cannot be understood.
+    /// Where there is none, it cannot be understood, or this program would prepare the run's cells otherwise.
     pub fn state(&self) -> Result<State, CheckpointError> {
         if !self.exists() {
             return Err(CheckpointError::NoRun(self.folder.clone()));
         }
         let path = self.current().join(STATE);
         let text = std::fs::read_to_string(&path).map_err(|error| file(&path, error))?;
-        toml::from_str(&text)
-            .map_err(|source| CheckpointError::State { path, source: Box::new(source) })
+        let state: State = toml::from_str(&text).map_err(|source| {
+            let path = path.clone();
+            CheckpointError::State { path, source: Box::new(source) }
+        })?;
+        let now = state.recipe.preprocessing();
+        match &state.preprocessing {
+            Some(before) if *before != now => Err(CheckpointError::OtherPreprocessing {
+                before: in_words(before),
+                now: in_words(&now),
+                path,
+            }),
+            _ => Ok(state),
+        }
     }
 
     /// The state, if a run with `recipe` on `split` can go on from it.

@@ -1,5 +1,6 @@
 //! How far a run is.
 
+use leukd::cell::preprocess::Preprocessing;
 use serde::{Deserialize, Serialize};
 
 use super::plateau::{Monitor, Plateau};
@@ -90,6 +91,10 @@ pub struct Partial {
 pub struct State {
     /// What it was started with.
     pub recipe: Recipe,
+    /// What that made of a cell, targets included: another leukd-train may make something else of the same words. None in a run
+    /// of before it was kept.
+    #[serde(default)]
+    pub preprocessing: Option<Preprocessing>,
     /// The split in words.
     pub split: String,
     /// What is kept apart between the test side and the others.
@@ -133,6 +138,7 @@ impl State {
     #[must_use]
     pub fn new(recipe: Recipe, split: &Split) -> Self {
         Self {
+            preprocessing: Some(recipe.preprocessing()),
             recipe,
             split: split.in_words(),
             protocol: split.protocol,

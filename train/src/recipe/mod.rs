@@ -211,7 +211,7 @@ pub struct Augmentation {
     #[serde(default)]
     pub scale: f64,
     /// With this probability, 0 to 1, a cell's stain, optics and light are varied, noise and erasing included; the other
-    /// cells show their own, so that a network which must do without may still learn from them. leukd's own.
+    /// cells show their own (but for `residual` and `flat`, which are drawn for every cell), so that a network which must do without may still learn from them. leukd's own.
     #[serde(default = "certain")]
     pub appearance: f64,
     /// Brightness is multiplied by 1 ± this, 0 to 0.9.

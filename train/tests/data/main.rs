@@ -13,4 +13,5 @@ mod journal;
 mod pool;
 mod recipe;
 mod report;
+mod shipped_script;
 mod whole;

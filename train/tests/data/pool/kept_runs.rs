@@ -1,0 +1,47 @@
+//! The figures that `models/README.md` tells of a model that was not shipped are those of the runs beside it.
+
+use std::path::{Path, PathBuf};
+
+use leukd_train::evaluate::Estimate;
+
+use crate::pool::{paths, pool};
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
+}
+
+/// As the page writes it.
+fn told(estimate: &Estimate) -> String {
+    let (value, (low, high)) = (estimate.value.unwrap(), estimate.interval.unwrap());
+    format!("{value:.3} ({low:.3} to {high:.3})")
+}
+
+#[test]
+fn the_figures_of_the_kept_runs_are_repeated_from_every_tested_cells_logits() {
+    let page = std::fs::read_to_string(models().join("README.md")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let runs = models().join("runs/varied");
+    let folds: Vec<_> = (1..=3).map(|fold| runs.join(format!("fold-{fold}"))).collect();
+    let (_, subject, _) = pool(dir.path(), "subject", &paths(&folds));
+    let (_, image, _) = pool(dir.path(), "image", &[&runs.join("image")]);
+    assert_eq!((subject.folds.len(), subject.untested, image.folds.len()), (3, 0, 1));
+    let row = |name: &str, of: [&Estimate; 2]| {
+        let row = format!("| {name} | {} | {} |", told(of[0]), told(of[1]));
+        assert!(page.contains(&row), "the page has no row {row:?}");
+    };
+    let (by_subject, by_image) = (&subject.pooled.figures, &image.pooled.figures);
+    row("accuracy", [&by_subject.accuracy, &by_image.accuracy]);
+    row("balanced accuracy", [&by_subject.balanced_accuracy, &by_image.balanced_accuracy]);
+    row("AUROC", [&by_subject.auroc, &by_image.auroc]);
+    row("sensitivity", [&by_subject.sensitivity, &by_image.sensitivity]);
+    row("specificity", [&by_subject.specificity, &by_image.specificity]);
+    let (area, other) = (subject.baseline.as_ref().unwrap(), image.baseline.as_ref().unwrap());
+    row("cell area alone: AUROC", [&area.auroc, &other.auroc]);
+    let balanced = [&area.balanced_accuracy, &other.balanced_accuracy];
+    row("cell area alone: balanced accuracy", balanced);
+    for fold in &subject.folds {
+        for estimate in [&fold.figures.auroc, &fold.figures.balanced_accuracy] {
+            assert!(page.contains(&told(estimate)), "{}", told(estimate));
+        }
+    }
+}
