@@ -114,6 +114,27 @@ async fn a_check_outside_the_unit_warns_of_what_only_the_unit_is_handed() {
 }
 
 #[tokio::test]
+async fn a_check_by_another_user_than_the_states_owner_says_what_it_cannot_know() {
+    let folders = Folders::new();
+    let mut state = std::path::PathBuf::new();
+    let config = config_file(&folders, "leukd.toml", |settings| {
+        state.clone_from(&settings.journal.directory);
+    });
+    std::fs::create_dir_all(&state).unwrap();
+    let own = leukd(&["check", "--config", text(&config)]).await;
+    assert_eq!(code(&own), 0, "{}", stderr(&own));
+    assert!(!stderr(&own).contains("belongs to user"), "{}", stderr(&own));
+    if std::os::unix::fs::chown(&state, Some(12_345), None).is_err() {
+        println!("skipped: only the superuser may give a folder away");
+        return;
+    }
+    let checked = leukd(&["check", "--config", text(&config)]).await;
+    assert_eq!(code(&checked), 0, "{}", stderr(&checked));
+    assert!(stderr(&checked).contains("belongs to user 12345"), "{}", stderr(&checked));
+    assert!(stderr(&checked).contains("sudo -u '#12345' leukd check"), "{}", stderr(&checked));
+}
+
+#[tokio::test]
 async fn a_token_is_shown_once_listed_without_its_secret_and_revoked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.toml");
