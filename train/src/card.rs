@@ -9,6 +9,12 @@ pub(crate) const CALIBRATION: &str = "\n\nCalibration: ";
 /// What the bundle knows of its training cells, and leaves to a person for being unlike them.
 pub(crate) const REFERENCE: &str = "\n\nUnlike its training cells: ";
 
+/// What whoever ships the model wants its readers to know.
+pub(crate) const REMARK: &str = "\n\nRemark: ";
+
+/// Of a smaller form's figures and calibration, as long as they are its f32 bundle's.
+pub(crate) const OF_FLOAT: &str = " All figures and the calibration above were measured with the f32 weights unless they say otherwise.";
+
 /// `card` with `paragraph` in place of the one that begins with `begin`; at its end where there is none. An empty one takes
 /// it out.
 pub(crate) fn with_paragraph(card: &str, begin: &str, paragraph: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use leukd::model::bundle::{Bundle, BundleError};
 use leukd::model::manifest::{MANIFEST_VERSION, Manifest, Metric};
 
-use crate::card::{CALIBRATION, FIGURES, with_paragraph};
+use crate::card::{CALIBRATION, FIGURES, OF_FLOAT, REMARK, with_paragraph};
 use crate::dataset::Protocol;
 use crate::evaluate::{CELLS, Counts, Estimate, REVIEW_ACCURACY, WIDEST_BAND};
 use crate::export::{ExportError, rewritten};
@@ -56,14 +56,15 @@ pub enum ShipError {
 }
 
 /// The bundle `bytes`, trained on everything, with the cross-validated figures of its siblings: its metrics, its
-/// calibration (from the figures by subject) and its card. `figures` are one by subject and at most one by image.
+/// calibration (from the figures by subject) and its card, with `remark` as a paragraph of its own. `figures` are one by
+/// subject and at most one by image.
 ///
 /// # Errors
 ///
 /// Where the figures are of another recipe, all settings compared but [`pool::MAY_DIFFER`], or of other cells, or where the bundle
 /// was not trained on everything. Where its weights began as one of the measured models, how they went on may differ too:
 /// [`GOES_ON`].
-pub fn ship(bytes: &[u8], figures: &[Pooled]) -> Result<Vec<u8>, ShipError> {
+pub fn ship(bytes: &[u8], figures: &[Pooled], remark: Option<&str>) -> Result<Vec<u8>, ShipError> {
     let manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
     let protocol = &manifest.training.protocol;
     if protocol != Protocol::Everything.as_str() {
@@ -92,9 +93,21 @@ pub fn ship(bytes: &[u8], figures: &[Pooled]) -> Result<Vec<u8>, ShipError> {
         manifest.calibration = subject.calibration;
         manifest.metrics = ordered.iter().flat_map(|one| metrics(one)).collect();
         let card = with_paragraph(&manifest.card, FIGURES, &told(manifest, &ordered));
-        manifest.card = with_paragraph(&card, CALIBRATION, &calibrated(subject));
+        let card = with_paragraph(&card, CALIBRATION, &calibrated(subject));
+        // The siblings were measured in the form that each of them is served in, and so was the calibration.
+        let card = card.replace(OF_FLOAT, "");
+        manifest.card = match remark {
+            Some(remark) => with_paragraph(&card, REMARK, &remarked(remark)),
+            None => card,
+        };
     })?;
     Ok(shipped)
+}
+
+/// One paragraph, however the text was broken into lines: an empty line would begin another one.
+fn remarked(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    if words.is_empty() { String::new() } else { format!("{REMARK}{}", words.join(" ")) }
 }
 
 /// What may differ, besides [`pool::MAY_DIFFER`], between a model and the one that it began as: how long and how fast it

@@ -15,7 +15,7 @@ use leukd_train::report::{counted, number, title_and_meaning, with_interval};
 
 use super::Outcome;
 use super::data::{self, DataArgs};
-use super::measure::{Extra, OthersArgs, measure, write};
+use super::measure::{Extra, ReportArgs, measure, write};
 use super::served;
 
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(super) struct EvaluateArgs {
     #[arg(long, default_value_t = 0)]
     bootstrap_seed: u64,
     #[command(flatten)]
-    others: OthersArgs,
+    report: ReportArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,7 +58,7 @@ enum Sides {
 }
 
 pub(super) fn run(args: &EvaluateArgs) -> Outcome {
-    args.others.check()?;
+    args.report.check()?;
     let model = Model::load(Bundle::read(&args.bundle)?)?;
     let manifest = model.manifest();
     if let Some(folder) = &args.out
@@ -79,7 +79,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
         split
     };
     let sides = chosen(args.side, &split)?;
-    let measured = measure(&model, &split, sides, &args.others, args.bootstrap_seed)?;
+    let measured = measure(&model, &split, sides, &args.report, args.bootstrap_seed)?;
     let mut out = std::io::stdout().lock();
     for one in &measured {
         if args.json {
@@ -89,7 +89,8 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
         }
     }
     if let Some(folder) = &args.out {
-        let page = write(folder, &model, &split, &measured, Extra::default())?;
+        let extra = Extra { no_pictures: args.report.no_pictures, ..Extra::default() };
+        let page = write(folder, &model, &split, &measured, extra)?;
         if !args.json {
             writeln!(out, "{}", page.display())?;
         }

@@ -31,19 +31,25 @@ pub(super) struct Extra {
     pub(super) broken: Option<Vec<(PathBuf, String)>>,
     /// What trained it.
     pub(super) device: Option<String>,
+    /// Whether the page shows no cells.
+    pub(super) no_pictures: bool,
 }
 
-/// Which pictures that are no such cells are looked at too.
+/// What the report tells besides figures of cells.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Report")]
-pub(super) struct OthersArgs {
+pub(super) struct ReportArgs {
     /// Tell too how many images of each folder in this one the model leaves to a person for being unlike its training
     /// cells: other kinds of cells, other stains, whole smears. What leukd draws itself is told without it.
     #[arg(long, value_name = "DIR")]
     pub(super) others: Option<PathBuf>,
+    /// Leave the pictures of cells out of report.html, for a page that goes where they may not. The names of files and
+    /// subjects stay in it.
+    #[arg(long)]
+    pub(super) no_pictures: bool,
 }
 
-impl OthersArgs {
+impl ReportArgs {
     /// Whether the folder is one: better said now than after the training.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.others {
@@ -60,14 +66,14 @@ pub(super) fn measure<'a>(
     model: &Model,
     split: &Split,
     sides: Vec<(Side, &'a [Cell])>,
-    foreign: &OthersArgs,
+    report: &ReportArgs,
     seed: u64,
 ) -> Result<Vec<Measured<'a>>, Box<dyn std::error::Error>> {
     let manifest = model.manifest();
     if sides.is_empty() {
         return Ok(Vec::new());
     }
-    let others = others(model, foreign.others.as_deref())?;
+    let others = others(model, report.others.as_deref())?;
     sides
         .into_iter()
         .map(|(side, cells)| {
@@ -115,7 +121,8 @@ pub(super) fn write(
         .into());
     }
     split.write_csv(&record)?;
-    let shown = measured.iter().max_by_key(|one| one.evaluation.side);
+    let shown =
+        measured.iter().filter(|_| !extra.no_pictures).max_by_key(|one| one.evaluation.side);
     let device = extra.device.map_or_else(String::new, |device| format!("trained on {device}; "));
     let facts = Facts {
         bundle: BundleFacts {

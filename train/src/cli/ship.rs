@@ -21,6 +21,9 @@ pub(super) struct ShipArgs {
     /// A pooled.json of runs of the same recipe and cells: one by subject, and where there is one, one by image.
     #[arg(long, value_name = "FILE", required = true)]
     figures: Vec<PathBuf>,
+    /// What the card's readers should know besides, such as what is owed: a paragraph at the card's end.
+    #[arg(long, value_name = "TEXT")]
+    remark: Option<String>,
     /// The bundle to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -38,7 +41,8 @@ pub(super) fn run(args: &ShipArgs) -> Outcome {
                 .map_err(|error| format!("{}: no pooled figures: {error}", path.display()))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let shipped = ship(&bytes, &figures).map_err(|error| named(&args.bundle, &error))?;
+    let shipped = ship(&bytes, &figures, args.remark.as_deref())
+        .map_err(|error| named(&args.bundle, &error))?;
     // Nothing is written that the daemon would refuse.
     let model = Model::load(Bundle::from_bytes(&shipped, args.out.display().to_string())?)?;
     export::write(&args.out, &shipped)?;

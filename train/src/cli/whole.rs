@@ -15,7 +15,7 @@ use leukd_train::report::Curve;
 
 use super::bundle::{self, BundleArgs, Weights};
 use super::data::DataArgs;
-use super::measure::{self, Extra, Measured, OthersArgs};
+use super::measure::{self, Extra, Measured, ReportArgs};
 use super::quantize::{self, GateArgs};
 use super::recipe::RecipeArgs;
 use super::run::RunArgs;
@@ -34,7 +34,7 @@ pub(super) struct WholeArgs {
     #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
-    others: OthersArgs,
+    report: ReportArgs,
 }
 
 /// The arguments of the program without a subcommand; none where there is one.
@@ -73,7 +73,7 @@ const BOOTSTRAP_SEED: u64 = 0;
 
 pub(super) fn run(Whole(args): &Whole) -> Outcome {
     let Some(args) = args else { return Err("give --data and --out, or a command".into()) };
-    args.others.check()?;
+    args.report.check()?;
     let folder = &args.run.out;
     let checkpoint = args.run.checkpoint()?;
     let recipe = args.recipe.read()?;
@@ -103,7 +103,7 @@ pub(super) fn run(Whole(args): &Whole) -> Outcome {
     heading(&mut out, "Evaluation")?;
     let path = folder.join("model.onnx");
     let referred = referred(chosen, &split, &mut out)?;
-    let (model, measured) = measured(&referred, &split, &path, &args.others)?;
+    let (model, measured) = measured(&referred, &split, &path, &args.report)?;
     if measured.is_empty() {
         writeln!(
             out,
@@ -119,6 +119,7 @@ pub(super) fn run(Whole(args): &Whole) -> Outcome {
         variants: quantize::variants(&outcome),
         broken: Some(broken.into_iter().map(|Broken { path, reason }| (path, reason)).collect()),
         device: Some(state.device.clone()),
+        no_pictures: args.report.no_pictures,
     };
     let page = measure::write(folder, &model, &split, &measured, extra)?;
     finish(&mut out, &checkpoint, &state, &path, &page)?;
@@ -150,7 +151,7 @@ fn measured<'a>(
     bytes: &[u8],
     split: &'a Split,
     path: &Path,
-    others: &OthersArgs,
+    report: &ReportArgs,
 ) -> Result<(Model, Vec<Measured<'a>>), Box<dyn std::error::Error>> {
     let origin = path.display().to_string();
     let plain = Model::load(Bundle::from_bytes(bytes, &origin)?)?;
@@ -162,7 +163,7 @@ fn measured<'a>(
         !cells.is_empty() && split.protocol != Protocol::Everything
     });
     let sides = sides.map(|(side, cells)| (side, cells.as_slice())).collect();
-    let mut measured = measure::measure(&plain, split, sides, others, BOOTSTRAP_SEED)?;
+    let mut measured = measure::measure(&plain, split, sides, report, BOOTSTRAP_SEED)?;
     let told = measured.iter().find(|one| one.evaluation.side == headline(split));
     let bytes = match told {
         Some(one) => export::with_figures(bytes, &one.evaluation)?,

@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use outcome::{Gate, Measured, Outcome, Reference, Row, Verdict};
 
-use crate::card::{REFERENCE, with_paragraph};
+use crate::card::{OF_FLOAT, REFERENCE, with_paragraph};
 use crate::dataset::{Cell, LABELS};
 use forms::Form;
 use graph::FloatNetwork;
@@ -355,9 +355,8 @@ fn card(quantization: &Quantization) -> String {
         quantization;
     format!(
         "\n\nQuantized: {variant}, from the f32 bundle {from_digest}. On {cells} validation cells accuracy changed by \
-         {:+.2} points, sensitivity at f32's specificity by {:+.2} points, and {flips} cells are decided otherwise. All \
-         figures and the calibration above were measured with the f32 weights unless they say otherwise. The golden \
-         outputs are the quantized network's own in leukd's engine: they prove that it serves what was measured here.",
+         {:+.2} points, sensitivity at f32's specificity by {:+.2} points, and {flips} cells are decided \
+         otherwise.{OF_FLOAT} The golden outputs are the quantized network's own in leukd's engine: they prove that it serves what was measured here.",
         accuracy_change * 100.0,
         sensitivity_change * 100.0,
     )

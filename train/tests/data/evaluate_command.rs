@@ -110,6 +110,19 @@ fn the_command_writes_tables_and_files_that_agree_with_the_daemon() {
 }
 
 #[test]
+fn a_report_without_pictures_shows_no_cell_and_tells_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let (images, out) = (dir.path().join("images"), dir.path().join("out"));
+    data(&images);
+    let output =
+        evaluate(Path::new(BUNDLE), &images, &["--no-pictures", "--out", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(!page.contains("data:image") && !page.contains("<img"));
+    assert!(page.contains("<svg") && page.contains("Cell area alone"));
+}
+
+#[test]
 fn cells_that_the_bundle_was_trained_on_are_told_and_protocols_never_mix() {
     let dir = tempfile::tempdir().unwrap();
     let images = dir.path().join("images");

@@ -23,7 +23,10 @@ fn everything(dir: &Path, change: impl FnOnce(&mut Manifest)) -> PathBuf {
     let (validation, training) =
         cells().into_iter().partition(|cell| cell.name.ends_with("_0_1_all.bmp"));
     manifest.training.recipe = recipe(&Split::of(training, validation, Vec::new()), "7");
-    "Use.\n\nCalibration: old.\n\nFigures: none.\n\nQuantized: no.".clone_into(&mut manifest.card);
+    // The last as `quantize` writes it.
+    "Use.\n\nCalibration: old.\n\nFigures: none.\n\nQuantized: no. All figures and the calibration above were measured with the \
+     f32 weights unless they say otherwise. The golden outputs are its own."
+        .clone_into(&mut manifest.card);
     change(&mut manifest);
     let path = dir.join("everything.onnx");
     let network = testing::tiny_network(1, Precision::F32);
@@ -40,16 +43,16 @@ fn a_shipped_bundle_carries_both_protocols_as_cross_validated() {
     let (by_image, image, _) = pool(dir.path(), "image", &[&image_run]);
     let bundle = everything(dir.path(), |_| {});
     let out = dir.path().join("model.onnx");
-    let ship = |figures: &[&Path], bundle: &Path| {
+    let ship = |figures: &[&Path], bundle: &Path, more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leukd-train"));
         command.arg("ship").arg(bundle).arg("--out").arg(&out);
         for path in figures {
             command.arg("--figures").arg(path);
         }
-        command.output().unwrap()
+        command.args(more).output().unwrap()
     };
     let refused = |figures: &[&Path], bundle: &Path, parts: &[&str]| {
-        let output = ship(figures, bundle);
+        let output = ship(figures, bundle, &[]);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         for part in parts {
             assert!(said(&output).contains(part), "{part}: {}", said(&output));
@@ -85,7 +88,10 @@ fn a_shipped_bundle_carries_both_protocols_as_cross_validated() {
 
     let bundle = everything(dir.path(), |_| {});
     let before = Bundle::read(&bundle).unwrap();
-    let output = ship(&[&by_image, &by_subject], &bundle);
+    let output = ship(&[&by_image, &by_subject], &bundle, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(!Bundle::read(&out).unwrap().manifest().card.contains("Remark"));
+    let output = ship(&[&by_image, &by_subject], &bundle, &["--remark", "A card\n\nis owed. "]);
     assert!(output.status.success(), "{}", said(&output));
     for part in
         ["Figures: by cross-validation", "Calibration: ", "leukd model show", RESEARCH_USE_ONLY]
@@ -124,7 +130,10 @@ fn a_shipped_bundle_carries_both_protocols_as_cross_validated() {
     // The paragraphs take the place of those that were there.
     let begins: Vec<_> =
         manifest.card.split("\n\n").filter_map(|part| part.split([':', '.']).next()).collect();
-    assert_eq!(begins, ["Use", "Calibration", "Figures", "Quantized"]);
+    assert_eq!(begins, ["Use", "Calibration", "Figures", "Quantized", "Remark"]);
+    assert!(manifest.card.ends_with("\n\nRemark: A card is owed."), "{}", manifest.card);
+    // They are the siblings', each measured in the form that it is served in.
+    assert!(manifest.card.contains("Quantized: no. The golden outputs"), "{}", manifest.card);
     let fitted = format!(
         "temperature {:.3}, fitted on the logits of all 72 cells",
         subject.calibration.temperature
