@@ -105,7 +105,7 @@ fn entry(folder: &str, number: usize) -> Entry {
         reasons: if sure { Vec::new() } else { vec![Reason::new("low-confidence", message)] },
         quality_flags: Vec::new(),
         quality: None,
-        model: Some(ModelRef { id: "b3-80-interim".to_owned(), digest: "ab".repeat(32) }),
+        model: Some(ModelRef { id: "leukd-b3-80".to_owned(), digest: "ab".repeat(32) }),
         captured_at: now,
         classified_at: now,
         timings: Timings {

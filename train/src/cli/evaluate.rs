@@ -124,6 +124,12 @@ fn same_protocol(manifest: &Manifest, split: &Split) -> Outcome {
     if own == word {
         return Ok(());
     }
+    if own == Protocol::Everything.as_str() {
+        return Err("the bundle was trained on all cells of its data, so no side of a split of them is new to it. Its card \
+                    tells the figures of siblings that tested (`leukd model show`), and those are repeated on the siblings' \
+                    own bundles; on cells from elsewhere --everything measures it"
+            .into());
+    }
     Err(format!(
         "the bundle was trained on a split by {own:?} and these cells are split by {word:?}: its \
          training may have seen the cells or the subjects that the figures would stand on. Split \

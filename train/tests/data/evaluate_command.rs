@@ -51,10 +51,12 @@ fn sides(bundle: &Path, data: &Path) -> Vec<Evaluation> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The embedded bundle, its manifest changed.
+/// The embedded bundle as if it had been trained on a split by subject, of which it tells no more, and its manifest changed.
 fn changed(dir: &Path, change: impl FnOnce(&mut leukd::model::manifest::Manifest)) -> PathBuf {
     let bundle = Bundle::read(Path::new(BUNDLE)).unwrap();
     let mut manifest = bundle.manifest().clone();
+    "subject".clone_into(&mut manifest.training.protocol);
+    manifest.training.recipe.clear();
     change(&mut manifest);
     let path = dir.join("changed.onnx");
     std::fs::write(&path, bundle::write(bundle.network().clone(), &manifest).unwrap()).unwrap();
@@ -67,7 +69,8 @@ fn the_command_writes_tables_and_files_that_agree_with_the_daemon() {
     let (images, out) = (dir.path().join("images"), dir.path().join("out"));
     data(&images);
     let out_text = out.to_str().unwrap();
-    let output = evaluate(Path::new(BUNDLE), &images, &["--side", "all", "--out", out_text]);
+    let bundle = changed(dir.path(), |_| {});
+    let output = evaluate(&bundle, &images, &["--side", "all", "--out", out_text]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     for words in [
@@ -114,8 +117,8 @@ fn a_report_without_pictures_shows_no_cell_and_tells_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let (images, out) = (dir.path().join("images"), dir.path().join("out"));
     data(&images);
-    let output =
-        evaluate(Path::new(BUNDLE), &images, &["--no-pictures", "--out", out.to_str().unwrap()]);
+    let bundle = changed(dir.path(), |_| {});
+    let output = evaluate(&bundle, &images, &["--no-pictures", "--out", out.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(!page.contains("data:image") && !page.contains("<img"));
@@ -127,7 +130,7 @@ fn cells_that_the_bundle_was_trained_on_are_told_and_protocols_never_mix() {
     let dir = tempfile::tempdir().unwrap();
     let images = dir.path().join("images");
     data(&images);
-    let strange = sides(Path::new(BUNDLE), &images);
+    let strange = sides(&changed(dir.path(), |_| {}), &images);
     assert!(strange.iter().all(|one| one.seen == Seen::Unknown));
 
     let digest = strange[0].training_digest.clone();
@@ -149,6 +152,12 @@ fn cells_that_the_bundle_was_trained_on_are_told_and_protocols_never_mix() {
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("split by \"image\"") && error.contains("by \"subject\""), "{error}");
+
+    // The embedded one has seen every cell, so no split of them keeps any back.
+    let output = evaluate(Path::new(BUNDLE), &images, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("trained on all cells") && error.contains("--everything"), "{error}");
 }
 
 #[test]
@@ -156,8 +165,8 @@ fn a_folder_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let images = dir.path().join("images");
     data(&images);
-    let output =
-        evaluate(Path::new(BUNDLE), &images, &["--side", "training", "--out", "/dev/null/here"]);
+    let bundle = changed(dir.path(), |_| {});
+    let output = evaluate(&bundle, &images, &["--side", "training", "--out", "/dev/null/here"]);
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("cannot write /dev/null/here"), "{error}");

@@ -1,8 +1,11 @@
-//! The figures that `models/README.md` tells of a model that was not shipped are those of the runs beside it.
+//! The figures that `models/README.md` and the embedded model's card tell are those of the runs beside it.
 
 use std::path::{Path, PathBuf};
 
+use leukd::model::bundle::Bundle;
 use leukd_train::evaluate::Estimate;
+use leukd_train::pool::Pooled;
+use leukd_train::ship::ship;
 
 use crate::pool::{paths, pool};
 
@@ -16,14 +19,40 @@ fn told(estimate: &Estimate) -> String {
     format!("{value:.3} ({low:.3} to {high:.3})")
 }
 
-#[test]
-fn the_figures_of_the_kept_runs_are_repeated_from_every_tested_cells_logits() {
-    let page = std::fs::read_to_string(models().join("README.md")).unwrap();
+/// The siblings of the embedded model, pooled by subject and by image.
+fn siblings() -> (Pooled, Pooled) {
     let dir = tempfile::tempdir().unwrap();
     let runs = models().join("runs/varied");
     let folds: Vec<_> = (1..=3).map(|fold| runs.join(format!("fold-{fold}"))).collect();
     let (_, subject, _) = pool(dir.path(), "subject", &paths(&folds));
     let (_, image, _) = pool(dir.path(), "image", &[&runs.join("image")]);
+    (subject, image)
+}
+
+/// Whoever swaps the embedded model must bring its siblings' runs.
+#[test]
+fn the_embedded_models_card_tells_both_protocols_as_the_kept_runs_measured_them() {
+    let (subject, image) = siblings();
+    let bytes = std::fs::read(models().join("default.onnx")).unwrap();
+    let shipped = ship(&bytes, &[subject, image], None).unwrap();
+    let (shipped, embedded) =
+        (Bundle::from_bytes(&shipped, "shipped").unwrap(), Bundle::embedded().unwrap());
+    assert_eq!(shipped.manifest().metrics, embedded.manifest().metrics);
+    assert_eq!(shipped.manifest().calibration, embedded.manifest().calibration);
+    assert_eq!(shipped.manifest().card, embedded.manifest().card);
+    for split in ["subject", "image"] {
+        let told = |name: &str| {
+            embedded.manifest().metrics.iter().any(|one| one.split == split && one.name == name)
+        };
+        assert!(told("auroc") && told("balanced_accuracy") && told("cell_area_auroc"), "{split}");
+    }
+    assert!(embedded.manifest().card.contains("Remark: "), "{}", embedded.manifest().card);
+}
+
+#[test]
+fn the_figures_of_the_kept_runs_are_repeated_from_every_tested_cells_logits() {
+    let page = std::fs::read_to_string(models().join("README.md")).unwrap();
+    let (subject, image) = siblings();
     assert_eq!((subject.folds.len(), subject.untested, image.folds.len()), (3, 0, 1));
     let row = |name: &str, of: [&Estimate; 2]| {
         let row = format!("| {name} | {} | {} |", told(of[0]), told(of[1]));
@@ -39,6 +68,9 @@ fn the_figures_of_the_kept_runs_are_repeated_from_every_tested_cells_logits() {
     row("cell area alone: AUROC", [&area.auroc, &other.auroc]);
     let balanced = [&area.balanced_accuracy, &other.balanced_accuracy];
     row("cell area alone: balanced accuracy", balanced);
+    let doubted = subject.doubted().unwrap();
+    let doubts = format!("doubt {} of 3,576", doubted.doubted);
+    assert!(doubted.pictures == 3576 && page.contains(&doubts), "the page does not say {doubts:?}");
     for fold in &subject.folds {
         for estimate in [&fold.figures.auroc, &fold.figures.balanced_accuracy] {
             assert!(page.contains(&told(estimate)), "{}", told(estimate));
