@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(code(&corrected(&counts(), &[])), "not-measured");
         let weak = [metrics[1].clone(), metric("specificity", 0.15, None, "subject")];
         assert_eq!(code(&corrected(&counts(), &weak)), "weak-model");
-        // As the embedded model's: one healthy subject, whose bootstrap has no width.
+        // As where one healthy subject was measured: its bootstrap has no width.
         let narrow =
             [metrics[1].clone(), metric("specificity", 0.85, Some((0.85, 0.85)), "subject")];
         let told = corrected(&counts(), &narrow);

@@ -157,6 +157,6 @@ async fn model_show_says_at_which_risk_the_band_was_chosen() {
     let shown = stdout(&leukd(&["model", "show", file]).await);
     assert!(shown.contains("review     0.05 ≤ P(all) < 0.95"), "{shown}");
     let card = shown.split_whitespace().collect::<Vec<&str>>().join(" ");
-    let risk = "Review band 0.05 to 0.95: the widest, because no narrower one has 95 % of the siblings' tested cells outside it decided rightly";
+    let risk = "Review band 0.05 to 0.95: the widest, because no band has 95 % of the siblings' tested cells outside it decided rightly";
     assert!(card.contains(risk), "{card}");
 }

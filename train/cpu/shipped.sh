@@ -11,6 +11,7 @@
 # ID       the bundle's; the others get -NAME behind it
 # LANES    how many at once: as many as there are cores
 # PROGRAM  leukd-train: the one in target/release
+# ABOUT    the cells in words, with their source, for the cards; without it they tell where CELLS lay
 set -euo pipefail
 if [ $# -lt 3 ]; then
     echo "usage: shipped.sh OUT CELLS ID [flags of leukd-train fit]" >&2
@@ -88,11 +89,11 @@ one() {
     "$program" fit --data "$cells" --out "$run" ${sides[$name]} "${begins[@]}"
     if [ ! -f "$run-forms/model.onnx" ]; then
         "$program" export "$run" --data "$cells" "${side[@]}" --weights f32 --id "$([ "$name" = everything ] && echo "$id" || echo "$id-$name")" \
-            --out "$run.onnx"
+            ${ABOUT:+--about-data "$ABOUT"} --out "$run.onnx"
         "$program" quantize "$run.onnx" --data "$cells" "${side[@]}" --out "$run-forms"
     fi
     if [ "$name" != everything ] && [ ! -f "$run-tested/report.html" ]; then
-        "$program" evaluate "$run-forms/model.onnx" --data "$cells" "${side[@]}" --out "$run-tested"
+        "$program" evaluate "$run-forms/model.onnx" --data "$cells" "${side[@]}" --metrics "$run/metrics.jsonl" --out "$run-tested"
     fi
 }
 

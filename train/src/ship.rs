@@ -94,7 +94,7 @@ pub fn ship(bytes: &[u8], figures: &[Pooled], remark: Option<&str>) -> Result<Ve
         manifest.metrics = ordered.iter().flat_map(|one| metrics(one)).collect();
         let card = with_paragraph(&manifest.card, FIGURES, &told(manifest, &ordered));
         let card = with_paragraph(&card, CALIBRATION, &calibrated(subject));
-        // The siblings were measured in the form that each of them is served in, and so was the calibration.
+        // The figures and the calibration are the siblings', in whatever form those were measured.
         let card = card.replace(OF_FLOAT, "");
         manifest.card = match remark {
             Some(remark) => with_paragraph(&card, REMARK, &remarked(remark)),
@@ -264,15 +264,21 @@ fn protocol(of: &Pooled) -> String {
             with_interval(&area.balanced_accuracy)
         );
     }
+    let each_doubt: Vec<String> = of
+        .folds
+        .iter()
+        .map(|fold| number(fold.doubted.as_ref().and_then(|doubted| doubted.share)))
+        .collect();
     if let Some((all, (low, high))) =
         of.doubted().and_then(|all| Some((all.clone(), all.interval?)))
     {
         text += &format!(
-            " For being unlike their own training cells {} of {} of these cells are left to a person, {} ({low:.3}–{high:.3}); \
-             the figures count them all the same.",
+            " For being unlike their own training cells {} of {} of these cells are left to a person, {} ({low:.3}–{high:.3}, \
+             as if cells of a subject were independent; model by model: {}); the figures count them all the same.",
             all.doubted,
             all.pictures,
-            number(all.share)
+            number(all.share),
+            each_doubt.join(", ")
         );
     }
     for caveat in &of.pooled.caveats {
@@ -307,15 +313,19 @@ fn calibrated(subject: &Pooled) -> String {
     let (low, high) = calibration.review;
     let percent = REVIEW_ACCURACY * 100.0;
     let band = if calibration.review == WIDEST_BAND {
-        "the widest, because no narrower one has"
+        "the widest, because no band has"
     } else {
         "the narrowest with"
     };
+    let outside = subject.pooled.counts.cells - subject.review.cells;
     format!(
-        "{CALIBRATION}temperature {:.3}, fitted on the logits of all {} cells that siblings tested by subject, for this \
-         model's own cells would make it too sure. Threshold {} on P(all). Review band {low:.2} to {high:.2}: {band} \
-         {percent} % of the siblings' tested cells outside it decided rightly, each class counted equally. This card's figures \
-         were calibrated by each sibling's own validation cells and not by this.",
-        calibration.temperature, subject.pooled.counts.cells, calibration.threshold,
+        "{CALIBRATION}temperature {:.3}, fitted on the logits of all {} cells that siblings tested by subject, because \
+         this model's own cells would make it too sure. Threshold {} on P(all). Review band {low:.2} to {high:.2}: {band} \
+         {percent} % of the siblings' tested cells outside it decided rightly, each class counted equally; of the {outside} outside \
+         this one a share of {} is decided wrongly. This card's figures were calibrated by each sibling's own validation cells and not by this.",
+        calibration.temperature,
+        subject.pooled.counts.cells,
+        calibration.threshold,
+        number(subject.review.error_outside),
     )
 }

@@ -11,7 +11,7 @@ use crate::cell::Measures;
 /// The share of other real cells that may be doubted, 0 to 1, where nobody asks for another.
 pub const FALSE_ALARMS: f64 = 0.05;
 
-/// How many wide directions a space has. On the embedded model 16, 32, 64 and 128 told other cells from its own equally well.
+/// How many wide directions a space has. On a model of real cells 16, 32, 64 and 128 told other cells from its own equally well.
 const DIRECTIONS: usize = 32;
 
 /// Passes of the iteration that finds them: what they change after it is far below half precision.

@@ -15,7 +15,7 @@ use leukd_train::report::{counted, number, title_and_meaning, with_interval};
 
 use super::Outcome;
 use super::data::{self, DataArgs};
-use super::measure::{Extra, ReportArgs, measure, write};
+use super::measure::{Extra, ReportArgs, curves, measure, write};
 use super::served;
 
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ pub(super) struct EvaluateArgs {
     /// Write evaluation.json, predictions.csv, split.csv, report.html and figures/ into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The metrics.jsonl of the run that the bundle is of: its learning curve comes into the report.
+    #[arg(long, value_name = "FILE", requires = "out")]
+    metrics: Option<PathBuf>,
     /// Seeds the bootstrap of the intervals.
     #[arg(long, default_value_t = 0)]
     bootstrap_seed: u64,
@@ -59,6 +62,7 @@ enum Sides {
 
 pub(super) fn run(args: &EvaluateArgs) -> Outcome {
     args.report.check()?;
+    let curves = args.metrics.as_deref().map(curves).transpose()?.unwrap_or_default();
     let model = Model::load(Bundle::read(&args.bundle)?)?;
     let manifest = model.manifest();
     if let Some(folder) = &args.out
@@ -89,7 +93,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
         }
     }
     if let Some(folder) = &args.out {
-        let extra = Extra { no_pictures: args.report.no_pictures, ..Extra::default() };
+        let extra = Extra { curves, no_pictures: args.report.no_pictures, ..Extra::default() };
         let page = write(folder, &model, &split, &measured, extra)?;
         if !args.json {
             writeln!(out, "{}", page.display())?;
@@ -125,10 +129,17 @@ fn same_protocol(manifest: &Manifest, split: &Split) -> Outcome {
         return Ok(());
     }
     if own == Protocol::Everything.as_str() {
-        return Err("the bundle was trained on all cells of its data, so no side of a split of them is new to it. Its card \
-                    tells the figures of siblings that tested (`leukd model show`), and those are repeated on the siblings' \
-                    own bundles; on cells from elsewhere --everything measures it"
-            .into());
+        let figures = if manifest.metrics.iter().any(|metric| metric.siblings.is_some()) {
+            "Its card tells the figures of siblings that tested (`leukd model show`); the siblings' own bundles repeat them \
+             here, and `leukd train pool` from their runs"
+        } else {
+            "Its figures come from runs that tested (`leukd train pool`, then `ship`)"
+        };
+        return Err(format!(
+            "the bundle was trained on all cells of its data, so no side of a split of them is new to it. {figures}. On \
+             cells from elsewhere --everything measures it"
+        )
+        .into());
     }
     Err(format!(
         "the bundle was trained on a split by {own:?} and these cells are split by {word:?}: its \

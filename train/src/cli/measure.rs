@@ -8,6 +8,7 @@ use leukd_train::dataset::{Cell, LABELS, Side, Split};
 use leukd_train::evaluate::{
     About, Answer, AreaCut, Evaluation, Prediction, Seen, answers, others,
 };
+use leukd_train::fit::EpochLine;
 use leukd_train::report::{
     self, BundleFacts, Curve, Facts, Machine, SplitFacts, Variant, pictures, put,
 };
@@ -43,8 +44,8 @@ pub(super) struct ReportArgs {
     /// cells: other kinds of cells, other stains, whole smears. What leukd draws itself is told without it.
     #[arg(long, value_name = "DIR")]
     pub(super) others: Option<PathBuf>,
-    /// Leave the pictures of cells out of report.html, for a page that goes where they may not. The names of files and
-    /// subjects stay in it.
+    /// Leave the pictures of cells out of report.html, for a page that goes where they may not. The subjects' names and
+    /// the paths of files that could not be read stay in it.
     #[arg(long)]
     pub(super) no_pictures: bool,
 }
@@ -58,6 +59,38 @@ impl ReportArgs {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The curve of a run's `metrics.jsonl`, a line an epoch.
+///
+/// # Errors
+///
+/// Names the file, and the line that is none of an epoch.
+pub(super) fn curves(path: &Path) -> Result<Vec<Curve>, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    text.lines()
+        .enumerate()
+        .map(|(at, line)| {
+            serde_json::from_str(line).as_ref().map(curve).map_err(|error| {
+                format!("{}:{}: no line of a run's metrics: {error}", path.display(), at + 1)
+            })
+        })
+        .collect()
+}
+
+/// An epoch as the report draws it.
+pub(super) fn curve(line: &EpochLine) -> Curve {
+    Curve {
+        epoch: line.epoch,
+        training_loss: line.loss,
+        validation_loss: Some(line.validation_loss),
+        training_accuracy: Some(line.accuracy),
+        accuracy: line.validation.accuracy,
+        balanced_accuracy: line.validation.balanced_accuracy,
+        auroc: line.validation.auroc,
+        learning_rate: Some(line.learning_rate),
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) struct ShipArgs {
     /// A pooled.json of runs of the same recipe and cells: one by subject, and where there is one, one by image.
     #[arg(long, value_name = "FILE", required = true)]
     figures: Vec<PathBuf>,
-    /// What the card's readers should know besides, such as what is owed: a paragraph at the card's end.
+    /// What the card's readers should know besides, such as what is owed: a paragraph at the card's end. Without it one
+    /// that is there stays; an empty text takes it out.
     #[arg(long, value_name = "TEXT")]
     remark: Option<String>,
     /// The bundle to write.
@@ -49,8 +50,8 @@ pub(super) fn run(args: &ShipArgs) -> Outcome {
     let manifest = model.manifest();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}: {} bytes, {}", args.out.display(), shipped.len(), model.digest())?;
-    let begins = ["Figures: ", "Calibration: ", "Unlike its training cells: "];
-    let told = if manifest.reference.is_some() { &begins[..] } else { &begins[..2] };
+    let begins = ["Figures: ", "Calibration: ", "Remark: ", "Unlike its training cells: "];
+    let told = if manifest.reference.is_some() { &begins[..] } else { &begins[..3] };
     for part in
         manifest.card.split("\n\n").filter(|part| told.iter().any(|begin| part.starts_with(begin)))
     {

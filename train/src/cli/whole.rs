@@ -10,8 +10,7 @@ use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::{Broken, Protocol, Side, Split};
 use leukd_train::evaluate::through_engine;
 use leukd_train::export;
-use leukd_train::fit::{Checkpoint, Ending, EpochLine, State};
-use leukd_train::report::Curve;
+use leukd_train::fit::{Checkpoint, Ending, State};
 
 use super::bundle::{self, BundleArgs, Weights};
 use super::data::DataArgs;
@@ -115,7 +114,7 @@ pub(super) fn run(Whole(args): &Whole) -> Outcome {
         evaluate::print(&mut out, &one.evaluation)?;
     }
     let extra = Extra {
-        curves: state.epochs.iter().map(curve).collect(),
+        curves: state.epochs.iter().map(measure::curve).collect(),
         variants: quantize::variants(&outcome),
         broken: Some(broken.into_iter().map(|Broken { path, reason }| (path, reason)).collect()),
         device: Some(state.device.clone()),
@@ -176,19 +175,6 @@ fn measured<'a>(
         one.evaluation.model = model.reference();
     }
     Ok((model, measured))
-}
-
-fn curve(line: &EpochLine) -> Curve {
-    Curve {
-        epoch: line.epoch,
-        training_loss: line.loss,
-        validation_loss: Some(line.validation_loss),
-        training_accuracy: Some(line.accuracy),
-        accuracy: line.validation.accuracy,
-        balanced_accuracy: line.validation.balanced_accuracy,
-        auroc: line.validation.auroc,
-        learning_rate: Some(line.learning_rate),
-    }
 }
 
 fn heading(out: &mut impl Write, title: &str) -> std::io::Result<()> {

@@ -8,8 +8,8 @@ use leukd::model::bundle::{self, Bundle};
 use leukd::model::serving::Model;
 use leukd::model::verdict::LOW_CONFIDENCE;
 use leukd::result::{Decision, RESEARCH_USE_ONLY};
-use leukd_train::dataset::Side;
-use leukd_train::evaluate::{Evaluation, Seen};
+use leukd_train::dataset::{Side, Split};
+use leukd_train::evaluate::{CELLS, Evaluation, Seen};
 
 const BUNDLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/default.onnx");
 
@@ -113,13 +113,26 @@ fn the_command_writes_tables_and_files_that_agree_with_the_daemon() {
 }
 
 #[test]
-fn a_report_without_pictures_shows_no_cell_and_tells_the_rest() {
+fn a_report_without_pictures_shows_no_cell_and_tells_the_rest_with_the_runs_curve() {
     let dir = tempfile::tempdir().unwrap();
     let (images, out) = (dir.path().join("images"), dir.path().join("out"));
     data(&images);
     let bundle = changed(dir.path(), |_| {});
-    let output = evaluate(&bundle, &images, &["--no-pictures", "--out", out.to_str().unwrap()]);
+    let metrics = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/runs/varied/image/metrics.jsonl");
+    let broken = dir.path().join("broken.jsonl");
+    let first = std::fs::read_to_string(metrics).unwrap();
+    std::fs::write(&broken, first.lines().next().unwrap().to_owned() + "\n{}\n").unwrap();
+    let report = |metrics: &str| {
+        let flags = ["--no-pictures", "--metrics", metrics, "--out", out.to_str().unwrap()];
+        evaluate(&bundle, &images, &flags)
+    };
+    let output = report(broken.to_str().unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("broken.jsonl:2: no line of a run's metrics"), "{error}");
+    let output = report(metrics);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.join("figures/loss.svg").is_file() && out.join("figures/validation.svg").is_file());
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(!page.contains("data:image") && !page.contains("<img"));
     assert!(page.contains("<svg") && page.contains("Cell area alone"));
@@ -157,7 +170,33 @@ fn cells_that_the_bundle_was_trained_on_are_told_and_protocols_never_mix() {
     let output = evaluate(Path::new(BUNDLE), &images, &[]);
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("trained on all cells") && error.contains("--everything"), "{error}");
+    for part in ["trained on all cells", "Its card tells", "--everything"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
+fn a_bundle_of_all_cells_that_is_measured_on_them_is_told_to_know_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    data(&images);
+    let own = dir.path().join("split");
+    let split = evaluate(&changed(dir.path(), |_| {}), &images, &["--out", own.to_str().unwrap()]);
+    assert!(split.status.success(), "{}", String::from_utf8_lossy(&split.stderr));
+    let digest = Split::told(&own.join("split.csv")).unwrap().cells_digest().to_string();
+    let seen = |digest: &str| {
+        let bundle = changed(dir.path(), |manifest| {
+            "everything".clone_into(&mut manifest.training.protocol);
+            manifest.training.recipe.insert(CELLS.to_owned(), digest.to_owned());
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leukd-train"));
+        command.arg("evaluate").arg(bundle).arg("--data").arg(&images);
+        let output = command.args(["--everything", "--json"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Evaluation>(&output.stdout).unwrap().seen
+    };
+    assert_eq!(seen(&digest), Seen::Trained);
+    assert_eq!(seen("of other cells"), Seen::Unknown);
 }
 
 #[test]
