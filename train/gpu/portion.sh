@@ -7,6 +7,7 @@
 # RUN     the run's folder, kept on that machine between portions (weights, moments and averages of B3 are 170 MB)
 # BACK    a folder that is brought back: metrics after each portion; at the end the f32 bundle in pieces of 15 MB
 #         (`cat model-f32.onnx.?? > model-f32.onnx`), from which `leukd-train quantize` and `evaluate` go on
+# ABOUT   the cells in words, with their source, for the card; without it that tells where CELLS lay
 # CELLS   what `leukd-train pack` wrote, whole or in pieces CELLS.zip.aa, CELLS.zip.ab, … (`split -b 30M`)
 set -euo pipefail
 run=$1 minutes=$2 back=$3 program=$4 cells=$5
@@ -20,13 +21,21 @@ export CUBECL_AUTOTUNE_LEVEL="${CUBECL_AUTOTUNE_LEVEL:-minimal}" CUDA_PATH="${CU
 if [ ! -f "$cells" ]; then
     cat "$cells".?? > "$cells"
 fi
-resume=()
+begins=("$@")
 if [ -d "$run/checkpoint" ] || [ -d "$run/checkpoint.old" ]; then
-    resume=(--resume)
+    # A run that goes on has its weights.
+    begins=(--resume)
+    for ((at = 1; at <= $#; at++)); do
+        case ${!at} in
+            --init=*) ;;
+            --init) at=$((at + 1)) ;;
+            *) begins+=("${!at}") ;;
+        esac
+    done
 fi
 mkdir -p "$back"
 status=0
-"$here/leukd-train" fit --data "$cells" --out "$run" --max-minutes "$minutes" "${resume[@]}" "$@" || status=$?
+"$here/leukd-train" fit --data "$cells" --out "$run" --max-minutes "$minutes" "${begins[@]}" || status=$?
 cp "$run"/metrics.jsonl "$back"/ 2>/dev/null || true
 if [ "$status" -ne 0 ]; then
     exit "$status"
@@ -46,5 +55,5 @@ while [ $# -gt 0 ]; do
         *) shift ;;
     esac
 done
-"$here/leukd-train" export "$run" --data "$cells" --weights f32 --out "$here/model-f32.onnx" "${sides[@]}"
+"$here/leukd-train" export "$run" --data "$cells" --weights f32 ${ABOUT:+--about-data "$ABOUT"} --out "$here/model-f32.onnx" "${sides[@]}"
 split -b 15M "$here/model-f32.onnx" "$back/model-f32.onnx."

@@ -50,6 +50,22 @@ fn the_embedded_models_card_tells_both_protocols_as_the_kept_runs_measured_them(
 }
 
 #[test]
+fn no_kept_report_shows_a_cell_or_tells_a_path_of_the_machine_that_made_it() {
+    for name in ["fold-1", "fold-2", "fold-3", "image"] {
+        let run = models().join("runs/varied").join(name);
+        let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+        for shown in ["data:image", "<img", "/tmp", "&#x2f;tmp", "/home", "&#x2f;home"] {
+            assert!(!page.contains(shown), "{name}: {shown}");
+        }
+        let evaluation = std::fs::read_to_string(run.join("evaluation.json")).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&evaluation).unwrap();
+        // The page is of the very bundle that was measured.
+        let digest = told[0]["model"]["digest"].as_str().unwrap();
+        assert!(page.contains(digest), "{name}: {digest}");
+    }
+}
+
+#[test]
 fn the_figures_of_the_kept_runs_are_repeated_from_every_tested_cells_logits() {
     let page = std::fs::read_to_string(models().join("README.md")).unwrap();
     let (subject, image) = siblings();
