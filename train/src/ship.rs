@@ -317,7 +317,8 @@ fn calibrated(subject: &Pooled) -> String {
     } else {
         "the narrowest with"
     };
-    let outside = subject.pooled.counts.cells - subject.review.cells;
+    // The figures come from a file: what does not add up there is no reason to fall over here.
+    let outside = subject.pooled.counts.cells.saturating_sub(subject.review.cells);
     format!(
         "{CALIBRATION}temperature {:.3}, fitted on the logits of all {} cells that siblings tested by subject, because \
          this model's own cells would make it too sure. Threshold {} on P(all). Review band {low:.2} to {high:.2}: {band} \

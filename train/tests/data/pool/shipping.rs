@@ -132,7 +132,7 @@ fn a_shipped_bundle_carries_both_protocols_as_cross_validated() {
         manifest.card.split("\n\n").filter_map(|part| part.split([':', '.']).next()).collect();
     assert_eq!(begins, ["Use", "Calibration", "Figures", "Quantized", "Remark"]);
     assert!(manifest.card.ends_with("\n\nRemark: A card is owed."), "{}", manifest.card);
-    // They are the siblings', each measured in the form that it is served in.
+    // They are the siblings', and nobody's f32 weights'.
     assert!(manifest.card.contains("Quantized: no. The golden outputs"), "{}", manifest.card);
     let fitted = format!(
         "temperature {:.3}, fitted on the logits of all 72 cells",
