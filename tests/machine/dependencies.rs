@@ -68,7 +68,11 @@ fn the_bill_of_materials_lists_what_is_in_the_binary_and_nothing_else() {
             assert!(known.contains(on.as_str().unwrap()), "{edge}");
         }
     }
-    for one in components.iter().filter(|one| text(one, "purl").starts_with("pkg:cargo/")) {
+    // leukd's own crates come from no registry, so they have no checksum there.
+    let fetched = |one: &&Value| {
+        text(one, "purl").starts_with("pkg:cargo/") && !text(one, "name").starts_with("leukd")
+    };
+    for one in components.iter().filter(fetched) {
         assert_eq!(one["hashes"][0]["content"].as_str().map(str::len), Some(64), "{one}");
     }
     let model = components.iter().find(|one| text(one, "name") == "default.onnx").unwrap();

@@ -8,7 +8,6 @@ mod bounded;
 mod allocations;
 mod bench;
 mod bundle;
-mod cell;
 mod diff;
 mod fused;
 mod gate;

@@ -1,4 +1,6 @@
-//! Bytes → pixels → quality → input tensor. Pure functions, shared with the trainer.
+//! Bytes → pixels → measures → input tensor: pure functions that the daemon and the trainer share.
+//!
+//! The crate knows no model, no journal and no runtime.
 
 pub mod complete;
 pub mod decode;
@@ -13,6 +15,7 @@ pub mod quality;
 pub mod scratch;
 pub mod standardise;
 pub mod synthetic;
+pub mod words;
 
 pub use complete::{Completeness, Format, completeness};
 pub use decode::{Limits, decode};

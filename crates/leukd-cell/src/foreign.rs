@@ -109,7 +109,7 @@ fn two_cells(seed: u64) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::Measures;
+    use crate::Measures;
 
     #[test]
     fn each_kind_is_what_its_name_says() {

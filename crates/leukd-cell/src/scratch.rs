@@ -99,7 +99,7 @@ mod tests {
     fn a_huge_picture_leaves_nothing_behind_and_an_ordinary_one_its_room() {
         let sizes = |side: u32| {
             let how = Preprocessing { window: Some(side + 1), ..Preprocessing::b3() };
-            let bytes = super::super::synthetic::bmp(&RgbImage::new(side, side));
+            let bytes = crate::synthetic::bmp(&RgbImage::new(side, side));
             Scratch::with(|scratch| {
                 let picture = scratch.decode(&bytes, &Limits::default()).unwrap();
                 let tensor = scratch.tensor(&how, &picture).unwrap();

@@ -1,13 +1,15 @@
 //! The cell room's promises: bytes → completeness → pixels → quality → tensor.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
-use leukd::cell::name::{CNMC_PATTERN, MOST_ID_BYTES, NamePattern};
-use leukd::cell::preprocess::{Filter, Layout, Preprocessing, Range};
-use leukd::cell::synthetic::{self, Kind};
-use leukd::cell::{Completeness, FaultKind, Format, Limits, completeness, decode, quality};
-use leukd::result::Digest;
+use leukd_cell::name::{CNMC_PATTERN, MOST_ID_BYTES, NamePattern};
+use leukd_cell::preprocess::{Filter, Layout, Preprocessing, Range};
+use leukd_cell::synthetic::{self, Kind};
+use leukd_cell::words::Digest;
+use leukd_cell::{Completeness, FaultKind, Format, Limits, completeness, decode, quality};
 use proptest::prelude::*;
 
 fn small() -> RgbImage {
@@ -30,14 +32,14 @@ fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn incomplete(bytes: &[u8]) -> leukd::cell::Fault {
+fn incomplete(bytes: &[u8]) -> leukd_cell::Fault {
     match completeness(bytes) {
         Completeness::Incomplete(fault) => fault,
         other => panic!("{other:?}"),
     }
 }
 
-fn unrecognised(bytes: &[u8]) -> leukd::cell::Fault {
+fn unrecognised(bytes: &[u8]) -> leukd_cell::Fault {
     match completeness(bytes) {
         Completeness::Unrecognised(fault) => fault,
         other => panic!("{other:?}"),
@@ -460,7 +462,7 @@ proptest! {
             range: if unit { Range::Unit } else { Range::Bytes },
             layout: if last { Layout::Nhwc } else { Layout::Nchw },
         };
-        leukd::cell::Scratch::with(|scratch| {
+        leukd_cell::Scratch::with(|scratch| {
             for (width, height, seed) in pictures {
                 let picture = RgbImage::from_fn(width, height, |x, y| {
                     Rgb([x, y, x ^ y].map(|at| (at as u8).wrapping_mul(7).wrapping_add(seed)))

@@ -7,7 +7,7 @@ pub const CNMC_PATTERN: &str =
 
 use regex::{Captures, Regex};
 
-use crate::result::CellIds;
+use crate::words::CellIds;
 
 /// The most bytes of one id; what a name has beyond them is cut off.
 pub const MOST_ID_BYTES: usize = 256;
