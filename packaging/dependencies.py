@@ -56,7 +56,7 @@ def licence(package):
 
 def component(package, checksums):
     found = {
-        "type": "application" if package["source"] is None else "library",
+        "type": "application" if package["name"] == "leukd" else "library",
         "bom-ref": purl(package),
         "name": package["name"],
         "version": package["version"],
@@ -141,6 +141,8 @@ def notices(packages):
     texts = {}
     silent = []
     for package in packages[1:]:
+        if package["source"] is None:
+            continue  # leukd's own
         name = f"{package['name']} {package['version']} ({package['license'] or 'see below'})"
         folder = Path(package["manifest_path"]).parent
         files = sorted(f for f in folder.iterdir() if f.is_file() and LICENCE_FILES.fullmatch(f.name))

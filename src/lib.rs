@@ -6,7 +6,6 @@
 //! ARCHITECTURE.md draws the rooms below and says which may use which.
 
 pub mod access;
-pub mod cell;
 pub mod cli;
 pub mod clock;
 pub mod condition;
@@ -28,3 +27,5 @@ pub mod systemd;
 pub mod telemetry;
 pub mod told;
 pub mod whole;
+
+pub use leukd_cell as cell;

@@ -86,8 +86,8 @@ fn the_integrators_page_names_every_stable_word() {
     let page = std::fs::read_to_string(page).unwrap();
     for (source, marks, least) in [
         ("src/specimen.rs", &["missing(\"", "missing(\n            \"", "code: \""][..], 7),
-        ("src/cell/fault.rs", &["=> \""], 6),
-        ("src/cell/quality.rs", &["&str = \""], 3),
+        ("crates/leukd-cell/src/fault.rs", &["=> \""], 6),
+        ("crates/leukd-cell/src/quality.rs", &["&str = \""], 3),
         ("src/pipeline/folder.rs", &["Reason::new(\""], 3),
         ("src/pipeline/examine.rs", &["Reason::new(\""], 1),
         ("src/model/verdict.rs", &["&str = \""], 1),

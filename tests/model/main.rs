@@ -5,10 +5,8 @@
 #[path = "../support/bounded.rs"]
 mod bounded;
 
-mod allocations;
 mod bench;
 mod bundle;
-mod cell;
 mod diff;
 mod fused;
 mod gate;

@@ -6,7 +6,7 @@
     python3 ablate.py cells.zip --only luminance --limit 2 --batch 8 --model tf_efficientnet_b0    # whether it runs at all
 
 Needs numpy, torch, timm and Pillow, and twin.py beside it: the trainer's recipe (train/src/recipe/modern.toml,
-train/src/augment, src/cell/standardise.rs) in PyTorch, for choosing quickly. A configuration's folds train side by side, each a
+train/src/augment, crates/leukd-cell/src/standardise.rs) in PyTorch, for choosing quickly. A configuration's folds train side by side, each a
 CUDA graph on a stream of its own; without a card the same steps run one by one, to see whether they run. What is shipped is
 trained and measured by leukd-train, and these numbers are not the product's: bfloat16 instead of f32, pixels not rounded to 8
 bits between steps, PyTorch's resize where a configuration's size is not the pack's, no engine, no int8, no validation cells, no

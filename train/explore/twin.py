@@ -196,7 +196,7 @@ def lit(x, cell, recipe):
 
 
 def interior(cell, rim):
-    """As src/cell/interior.rs: all of a cell that is thin."""
+    """As crates/leukd-cell/src/interior.rs: all of a cell that is thin."""
     reach = round(rim * cell.shape[-1])
     inner = 1 - F.max_pool2d(1 - cell, 2 * reach + 1, 1, reach)
     thin = (inner.sum((2, 3), keepdim=True) * 7 < cell.sum((2, 3), keepdim=True)).float()

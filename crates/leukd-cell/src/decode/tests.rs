@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cell::synthetic;
+use crate::synthetic;
 
 /// Info headers with what may follow the first 40 bytes, and the pixels of `depth` bits behind a gap.
 #[derive(Debug, Clone)]

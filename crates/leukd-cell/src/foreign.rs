@@ -6,8 +6,8 @@ use image::{Rgb, RgbImage};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::quality::is_foreground;
 use super::synthetic::{self, Kind, SIDE};
+use crate::foreground::is_foreground;
 
 /// What is drawn instead of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +109,7 @@ fn two_cells(seed: u64) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::Measures;
+    use crate::Measures;
 
     #[test]
     fn each_kind_is_what_its_name_says() {

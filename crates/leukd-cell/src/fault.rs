@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::result::Reason;
+use crate::words::Reason;
 
 /// What is wrong with a picture, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@
 
 use image::RgbImage;
 
-use crate::cell::complete::take;
+use crate::complete::take;
 
 /// The sizes of the info header and its longer kin: `BITMAPINFOHEADER`, then versions 2 to 5.
 const HEADERS: [u32; 5] = [40, 52, 56, 108, 124];

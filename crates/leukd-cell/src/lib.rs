@@ -1,8 +1,11 @@
-//! Bytes → pixels → quality → input tensor. Pure functions, shared with the trainer.
+//! Bytes → pixels → measures → the network's input. Pure functions, shared by the daemon and the trainer.
 
 pub mod complete;
 pub mod decode;
+pub mod digest;
 pub mod fault;
+pub mod figures;
+pub mod foreground;
 pub mod foreign;
 mod interior;
 pub mod measures;
@@ -13,10 +16,13 @@ pub mod quality;
 pub mod scratch;
 pub mod standardise;
 pub mod synthetic;
+pub mod words;
 
 pub use complete::{Completeness, Format, completeness};
-pub use decode::{Limits, decode};
+pub use decode::{Limits, decode, decode_with};
+pub use digest::Digest;
 pub use fault::{Fault, FaultKind};
 pub use measures::Measures;
-pub use quality::Quality;
+pub use name::CellIds;
 pub use scratch::Scratch;
+pub use words::{Decision, Reason};
