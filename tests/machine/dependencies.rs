@@ -46,7 +46,9 @@ fn the_bill_of_materials_lists_what_is_in_the_binary_and_nothing_else() {
     assert_eq!(text(&document["metadata"]["component"], "version"), env!("CARGO_PKG_VERSION"));
     let components = document["components"].as_array().unwrap();
     let names: BTreeSet<&str> = components.iter().map(|one| text(one, "name")).collect();
-    for inside in ["leukd-cell", "tract-onnx", "tonic", "rusqlite", "sqlite", "rust", "default.onnx"] {
+    for inside in
+        ["leukd-cell", "tract-onnx", "tonic", "rusqlite", "sqlite", "rust", "default.onnx"]
+    {
         assert!(names.contains(inside), "{inside}: {names:?}");
     }
     // The trainer's, the tests', the build script's, another system's.

@@ -129,6 +129,8 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
     };
     let square = preprocessing.square(&picture).map_err(|fault| fault.message().to_owned())?;
     let measures = Measures::of(&picture);
+    #[expect(clippy::cast_sign_loss, reason = "an area is at least 0")]
+    let area = measures.map_or(0, |measures| measures.area as u64);
     Ok(Cell {
         path: path.clone(),
         name,
@@ -140,7 +142,7 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         format,
         width: picture.width(),
         height: picture.height(),
-        area: measures.map_or(0, |measures| measures.area as u64),
+        area,
         measures,
         pixels: square.into_raw(),
     })

@@ -57,6 +57,8 @@ pub(crate) fn narrow(base: &str, settings: &[&str]) -> Recipe {
 pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subject: &str) -> Cell {
     let picture = synthetic::cell(seed, [Kind::Blast, Kind::Normal][label]);
     let measures = Measures::of(&picture);
+    #[expect(clippy::cast_sign_loss, reason = "an area is at least 0")]
+    let area = measures.map_or(0, |measures| measures.area as u64);
     Cell {
         path: format!("{seed}.bmp").into(),
         name: format!("{seed}.bmp"),
@@ -68,7 +70,7 @@ pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subje
         format: Format::Bmp,
         width: picture.width(),
         height: picture.height(),
-        area: measures.map_or(0, |measures| measures.area as u64),
+        area,
         measures,
         pixels: preprocessing.square(&picture).unwrap().into_raw(),
     }
