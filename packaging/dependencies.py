@@ -142,7 +142,7 @@ def notices(packages):
     silent = []
     for package in packages[1:]:
         if package["source"] is None:
-            continue  # leukd's own crates: LICENSE-MIT and LICENSE-APACHE beside this.
+            continue  # leukd's own
         name = f"{package['name']} {package['version']} ({package['license'] or 'see below'})"
         folder = Path(package["manifest_path"]).parent
         files = sorted(f for f in folder.iterdir() if f.is_file() and LICENCE_FILES.fullmatch(f.name))

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+pub use leukd_cell::digest::{Digest, NotADigest};
+pub use leukd_cell::figures::{Distance, Figures};
+pub use leukd_cell::name::CellIds;
+pub use leukd_cell::words::{Decision, Reason};
 use serde::{Deserialize, Serialize};
-
-pub use leukd_cell::words::{CellIds, Decision, Digest, Distance, Figures, NotADigest, Reason};
 
 /// Stands in the CLI's help, in `GetModel`, in reports and in every export.
 pub const RESEARCH_USE_ONLY: &str = "For Research Use Only. Not for use in diagnostic procedures.";

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use image::RgbImage;
 
-use crate::cell::{Fault, Limits, Measures, Scratch, quality};
+use crate::cell::{Fault, Limits, Measures, Scratch, decode_with, quality};
 use crate::model::serving::{Model, ModelError, Seen};
 use crate::model::verdict::{Judgement, Verdict};
 use crate::result::{ClassProbability, Figures, Reason, Timings};
@@ -77,18 +77,18 @@ fn examine_in<T>(
     also: impl FnOnce(&RgbImage, &Seen) -> T,
 ) -> Result<(Examined, T), ExamineError> {
     let started = Instant::now();
-    let picture = scratch.decode(bytes, limits)?;
+    let picture = decode_with(scratch, bytes, limits)?;
     let measures = Measures::of(&picture);
     let (width, height) = picture.dimensions();
-    let flags = quality::flags_of(measures.as_ref(), u64::from(width) * u64::from(height));
+    let flags = quality::flags(measures.as_ref(), u64::from(width) * u64::from(height));
     let decoded = Instant::now();
-    let tensor = scratch.tensor(&model.manifest().preprocessing, &picture)?;
+    let tensor = model.manifest().preprocessing.tensor_with(scratch, &picture)?;
     let prepared = Instant::now();
     let seen = model.look(&tensor)?;
     let inferred = Instant::now();
     let Verdict { probabilities, judgement, figures } = model.verdict(&seen, measures);
     let also = also(&picture, &seen);
-    scratch.take_back(picture, tensor);
+    scratch.take_back(picture, tensor.data);
     let examined = Examined {
         probabilities: model
             .manifest()

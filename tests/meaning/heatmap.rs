@@ -6,7 +6,7 @@ use crate::support;
 use crate::support::process::{leukd, stderr, stdout};
 use crate::support::refusal::reason;
 use crate::support::{ALL, HEM, Harness, cell_of};
-use leukd::cell::quality::is_foreground;
+use leukd::cell::foreground::is_foreground;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::cell::{Limits, decode};
 use leukd::model::bundle::Bundle;

@@ -5,7 +5,6 @@
 #[path = "../support/bounded.rs"]
 mod bounded;
 
-mod allocations;
 mod bench;
 mod bundle;
 mod diff;

@@ -8,6 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rg
 
 use super::complete::{Format, Outline};
 use super::fault::{Fault, FaultKind};
+use super::scratch::Scratch;
 
 /// What one picture may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +40,21 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Fault> {
     decode_into(bytes, limits, &mut Vec::new())
 }
 
-/// [`decode`], in the memory of `spare` where the format allows; whatever that held is gone then.
-pub(super) fn decode_into(
+/// [`decode`] in the memory of `scratch`, where the format allows.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_with(
+    scratch: &mut Scratch,
     bytes: &[u8],
     limits: &Limits,
-    spare: &mut Vec<u8>,
 ) -> Result<RgbImage, Fault> {
+    decode_into(bytes, limits, &mut scratch.pixels)
+}
+
+/// [`decode`], in the memory of `spare` where the format allows; whatever that held is gone then.
+fn decode_into(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<RgbImage, Fault> {
     if bytes.len() as u64 > limits.max_bytes {
         let message =
             format!("the file has {} bytes; at most {} are allowed", bytes.len(), limits.max_bytes);

@@ -6,8 +6,8 @@ use image::{Rgb, RgbImage};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::quality::is_foreground;
 use super::synthetic::{self, Kind, SIDE};
+use crate::foreground::is_foreground;
 
 /// What is drawn instead of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 //!
 //! [`Targets::rim`]: super::standardise::Targets::rim
 
-use super::quality::is_foreground;
+use crate::foreground::is_foreground;
 
 /// Of a cell's pixels at least one in this many must be interior, or the cell is taken whole: a thin one has none.
 const LEAST_INTERIOR: usize = 7;

@@ -1,10 +1,11 @@
-//! Bytes → pixels → measures → input tensor: pure functions that the daemon and the trainer share.
-//!
-//! The crate knows no model, no journal and no runtime.
+//! Bytes → pixels → measures → the network's input. Pure functions, shared by the daemon and the trainer.
 
 pub mod complete;
 pub mod decode;
+pub mod digest;
 pub mod fault;
+pub mod figures;
+pub mod foreground;
 pub mod foreign;
 mod interior;
 pub mod measures;
@@ -18,8 +19,10 @@ pub mod synthetic;
 pub mod words;
 
 pub use complete::{Completeness, Format, completeness};
-pub use decode::{Limits, decode};
+pub use decode::{Limits, decode, decode_with};
+pub use digest::Digest;
 pub use fault::{Fault, FaultKind};
 pub use measures::Measures;
-pub use quality::Quality;
+pub use name::CellIds;
 pub use scratch::Scratch;
+pub use words::{Decision, Reason};

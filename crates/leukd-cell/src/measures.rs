@@ -5,7 +5,7 @@ mod texture;
 
 use image::RgbImage;
 
-use super::quality::{BLACK, is_foreground};
+use crate::foreground::{BLACK, is_foreground};
 use texture::Texture;
 
 /// The figures of one picture. Foreground is what is not black ([`is_foreground`]).

@@ -1,13 +1,23 @@
 //! File names → specimen, slide and cell ids.
 
+use regex::{Captures, Regex};
+use serde::{Deserialize, Serialize};
+
 /// C-NMC's `UID_<subject>_<image>_<cell>_<label>.bmp`; the subject may be `11`, `H14` or `h3`.
 /// The `H` and the last part tell the label: neither ever reaches the model.
 pub const CNMC_PATTERN: &str =
     r"^UID_(?<specimen>[A-Za-z]?\d+)_(?<slide>\d+)_(?<cell>\d+)_[a-z]+\.[A-Za-z]+$";
 
-use regex::{Captures, Regex};
-
-use crate::words::CellIds;
+/// What the capture belongs to; each part may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CellIds {
+    /// The patient's specimen.
+    pub specimen: String,
+    /// The slide, or the image that the cell was cut from.
+    pub slide: String,
+    /// The cell within the slide.
+    pub cell: String,
+}
 
 /// The most bytes of one id; what a name has beyond them is cut off.
 pub const MOST_ID_BYTES: usize = 256;

@@ -7,9 +7,9 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, FaultKind};
-use super::quality::is_foreground;
 use super::scratch::{Room, Scratch};
 use super::standardise::{Residual, Standardise, Tables};
+use crate::foreground::is_foreground;
 
 /// The steps from pixels to tensor, in the order of the fields. It is written into every bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -150,6 +150,23 @@ impl Preprocessing {
         Ok(self.numbers(&self.square(picture)?))
     }
 
+    /// [`Preprocessing::tensor`] in the memory of `scratch`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Preprocessing::square`].
+    pub fn tensor_with(
+        &self,
+        scratch: &mut Scratch,
+        picture: &RgbImage,
+    ) -> Result<InputTensor, Fault> {
+        let square =
+            self.squared(picture, std::mem::take(&mut scratch.square), &mut scratch.room)?;
+        let tensor = self.numbered(&square, std::mem::take(&mut scratch.numbers));
+        scratch.square = square.into_raw();
+        Ok(tensor)
+    }
+
     /// The first half: the window (or the whole picture) made square with black and brought to
     /// `size` × `size` pixels. The trainer augments between the two halves.
     ///
@@ -165,7 +182,7 @@ impl Preprocessing {
     }
 
     /// [`Preprocessing::square`] in the memory of `square`, with room from before.
-    pub(super) fn squared(
+    fn squared(
         &self,
         picture: &RgbImage,
         mut square: Vec<u8>,
@@ -225,7 +242,7 @@ impl Preprocessing {
     }
 
     /// [`Preprocessing::numbers`] in the memory of `data`.
-    pub(super) fn numbered(&self, square: &RgbImage, mut data: Vec<f32>) -> InputTensor {
+    fn numbered(&self, square: &RgbImage, mut data: Vec<f32>) -> InputTensor {
         let (width, height) = (square.width() as usize, square.height() as usize);
         let shape = match self.layout {
             Layout::Nchw => [1, 3, height, width],

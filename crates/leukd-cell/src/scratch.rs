@@ -1,14 +1,10 @@
 //! Memory that the way from bytes to tensor uses again from picture to picture, so that a worker in full swing asks the
-//! system for none that grows with the picture. (`tests/model/allocations.rs`)
+//! system for none that grows with the picture. (`tests/pictures/allocations.rs`)
 
 use std::cell::Cell;
 
 use fast_image_resize::Resizer;
 use image::RgbImage;
-
-use super::decode::{Limits, decode_into};
-use super::fault::Fault;
-use super::preprocess::{InputTensor, Preprocessing};
 
 /// A buffer beyond this many bytes is given back to the system: one huge picture shall not cost its size for good. A
 /// picture of 1,182 × 1,182 pixels fits.
@@ -17,8 +13,8 @@ const MOST_KEPT: usize = 4 << 20;
 /// The buffers. Nothing of a picture can be read from them afterwards.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    pixels: Vec<u8>,
-    numbers: Vec<f32>,
+    pub(super) pixels: Vec<u8>,
+    pub(super) numbers: Vec<f32>,
     pub(super) square: Vec<u8>,
     pub(super) room: Room,
 }
@@ -45,35 +41,10 @@ impl Scratch {
         done
     }
 
-    /// As [`decode`](super::decode()).
-    ///
-    /// # Errors
-    ///
-    /// As [`decode`](super::decode()).
-    pub fn decode(&mut self, bytes: &[u8], limits: &Limits) -> Result<RgbImage, Fault> {
-        decode_into(bytes, limits, &mut self.pixels)
-    }
-
-    /// As [`Preprocessing::tensor`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Preprocessing::square`].
-    pub fn tensor(
-        &mut self,
-        how: &Preprocessing,
-        picture: &RgbImage,
-    ) -> Result<InputTensor, Fault> {
-        let square = how.squared(picture, std::mem::take(&mut self.square), &mut self.room)?;
-        let tensor = how.numbered(&square, std::mem::take(&mut self.numbers));
-        self.square = square.into_raw();
-        Ok(tensor)
-    }
-
-    /// Takes back what [`Scratch::decode`] and [`Scratch::tensor`] gave, for the next picture.
-    pub fn take_back(&mut self, picture: RgbImage, tensor: InputTensor) {
+    /// Takes back the memory of a decoded picture and of its tensor's numbers, for the next picture.
+    pub fn take_back(&mut self, picture: RgbImage, numbers: Vec<f32>) {
         self.pixels = picture.into_raw();
-        self.numbers = tensor.data;
+        self.numbers = numbers;
     }
 
     fn shrink(&mut self) {
@@ -94,16 +65,18 @@ impl Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preprocess::Preprocessing;
+    use crate::{Limits, decode, synthetic};
 
     #[test]
     fn a_huge_picture_leaves_nothing_behind_and_an_ordinary_one_its_room() {
         let sizes = |side: u32| {
             let how = Preprocessing { window: Some(side + 1), ..Preprocessing::b3() };
-            let bytes = crate::synthetic::bmp(&RgbImage::new(side, side));
+            let bytes = synthetic::bmp(&RgbImage::new(side, side));
             Scratch::with(|scratch| {
-                let picture = scratch.decode(&bytes, &Limits::default()).unwrap();
-                let tensor = scratch.tensor(&how, &picture).unwrap();
-                scratch.take_back(picture, tensor);
+                let picture = decode::decode_with(scratch, &bytes, &Limits::default()).unwrap();
+                let tensor = how.tensor_with(scratch, &picture).unwrap();
+                scratch.take_back(picture, tensor.data);
             });
             Scratch::with(|scratch| [scratch.pixels.capacity(), scratch.room.whole.capacity()])
         };

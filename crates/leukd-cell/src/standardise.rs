@@ -2,13 +2,13 @@
 //! laboratory's stain, lamp or camera changes the network's input as little as may be.
 //!
 //! `channels` and `density` map each channel's levels by a function of that channel alone, `luminance` maps the sum of
-//! three; the cell's own pixels (those that are not black, see [`BLACK`](super::quality::BLACK)) decide which. So a
+//! three; the cell's own pixels (those that are not black, see [`BLACK`](crate::foreground::BLACK)) decide which. So a
 //! picture is read for its statistics, and once through three tables.
 
 use serde::{Deserialize, Serialize};
 
 use super::interior;
-use super::quality::{HARDLY, is_foreground};
+use crate::foreground::{HARDLY, is_foreground};
 
 /// How a cell's colours are standardised, on the square of pixels that the network sees.
 ///

@@ -54,7 +54,7 @@ pub(super) fn measure(
             // A run pools once, for the distance and the map: that is taken off it here.
             let pooling = looked.elapsed();
             let measures = Measures::of(picture);
-            black_box(quality::flags_of(measures.as_ref(), picture.as_raw().len() as u64 / 3));
+            black_box(quality::flags(measures.as_ref(), picture.as_raw().len() as u64 / 3));
             black_box(model.verdict(&seen, measures));
             let judged = Instant::now();
             if model.head().is_ok() {

@@ -3,7 +3,7 @@
 use leukd::cell::complete::{Completeness, completeness};
 use leukd::cell::preprocess::{Filter, Layout, Preprocessing, Range};
 use leukd::cell::synthetic;
-use leukd::cell::{Limits, decode, quality};
+use leukd::cell::{Limits, Measures, decode, quality};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_side: 512, max_memory: 4 << 20 };
 
@@ -30,7 +30,9 @@ pub fn run(bytes: &[u8]) -> String {
     assert!(picture.width() >= 1 && picture.height() >= 1);
     assert!(picture.width() <= LIMITS.max_side && picture.height() <= LIMITS.max_side);
     assert_eq!(picture.as_raw().len(), 3 * (picture.width() * picture.height()) as usize);
-    let quality = quality::assess(&picture);
+    let measures = Measures::of(&picture);
+    let flags = quality::flags(measures.as_ref(), picture.as_raw().len() as u64 / 3);
+    assert!(measures.is_some() || flags == [quality::EMPTY]);
     let preprocessing = Preprocessing {
         window: None,
         size: 16,
@@ -43,6 +45,5 @@ pub fn run(bytes: &[u8]) -> String {
         assert_eq!(tensor.data.len(), 3 * 16 * 16);
         assert!(tensor.data.iter().all(|value| (0.0..=255.0).contains(value)));
     });
-    drop(quality);
     format!("{format} {}", tensor.is_ok())
 }

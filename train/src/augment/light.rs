@@ -1,6 +1,6 @@
 //! Lamp, exposure and the camera's tone curve.
 
-use leukd::cell::quality::is_foreground;
+use leukd::cell::foreground::is_foreground;
 use leukd::cell::standardise::SHARES;
 use rand::Rng;
 

@@ -14,7 +14,7 @@ mod optics;
 mod pose;
 mod stain;
 
-use leukd::cell::quality::is_foreground;
+use leukd::cell::foreground::is_foreground;
 use leukd::cell::standardise::Residual;
 use rand::Rng;
 

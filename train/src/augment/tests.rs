@@ -1,5 +1,5 @@
+use leukd::cell::foreground::BLACK;
 use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::quality::BLACK;
 use leukd::cell::standardise::{Standardise, Targets};
 use leukd::cell::synthetic::{self, Kind};
 use rand::SeedableRng;

@@ -10,7 +10,6 @@ use leukd::cell::complete::{Completeness, completeness};
 use leukd::cell::decode::{Limits, decode};
 use leukd::cell::name::{CNMC_PATTERN, NamePattern};
 use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::quality::assess;
 use leukd::result::Digest;
 use rayon::prelude::*;
 
@@ -129,6 +128,9 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         }
     };
     let square = preprocessing.square(&picture).map_err(|fault| fault.message().to_owned())?;
+    let measures = Measures::of(&picture);
+    #[expect(clippy::cast_sign_loss, reason = "an area is at least 0")]
+    let area = measures.map_or(0, |measures| measures.area as u64);
     Ok(Cell {
         path: path.clone(),
         name,
@@ -140,8 +142,8 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         format,
         width: picture.width(),
         height: picture.height(),
-        area: assess(&picture).foreground_px,
-        measures: Measures::of(&picture),
+        area,
+        measures,
         pixels: square.into_raw(),
     })
 }

@@ -4,7 +4,6 @@
 use std::process::Output;
 
 use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::quality::assess;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::cell::{Format, Measures};
 use leukd::result::Digest;
@@ -57,6 +56,9 @@ pub(crate) fn narrow(base: &str, settings: &[&str]) -> Recipe {
 /// The synthetic blast (`label` 0) or normal cell (1) of `seed`, as if read from a file.
 pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subject: &str) -> Cell {
     let picture = synthetic::cell(seed, [Kind::Blast, Kind::Normal][label]);
+    let measures = Measures::of(&picture);
+    #[expect(clippy::cast_sign_loss, reason = "an area is at least 0")]
+    let area = measures.map_or(0, |measures| measures.area as u64);
     Cell {
         path: format!("{seed}.bmp").into(),
         name: format!("{seed}.bmp"),
@@ -68,8 +70,8 @@ pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subje
         format: Format::Bmp,
         width: picture.width(),
         height: picture.height(),
-        area: assess(&picture).foreground_px,
-        measures: Measures::of(&picture),
+        area,
+        measures,
         pixels: preprocessing.square(&picture).unwrap().into_raw(),
     }
 }

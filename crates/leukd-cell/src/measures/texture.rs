@@ -3,7 +3,7 @@
 //! Each step is one plain loop over a line of pixels, without a branch, and sums run down the columns: so the compiler takes
 //! several pixels at once, and what is in work at a time are three lines.
 
-use crate::quality::BLACK;
+use crate::foreground::BLACK;
 
 /// What the foreground of some lines of pixels adds up to.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::quality::is_foreground;
+    use crate::foreground::is_foreground;
 
     fn plain(numbers: &[f64]) -> Moments {
         if numbers.is_empty() {

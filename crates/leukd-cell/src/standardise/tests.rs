@@ -1,6 +1,6 @@
 use super::*;
+use crate::foreground::BLACK;
 use crate::preprocess::{Layout, Preprocessing, Range};
-use crate::quality::BLACK;
 use image::RgbImage;
 
 const BACKGROUND: [u8; 3] = [BLACK, 0, BLACK - 1];

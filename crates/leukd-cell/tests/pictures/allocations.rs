@@ -4,10 +4,10 @@
 
 use allocation_counter::{AllocationInfo, measure};
 use image::RgbImage;
-use leukd::cell::preprocess::{Filter, Layout, Preprocessing};
-use leukd::cell::standardise::{Standardise, Targets};
-use leukd::cell::synthetic::{self, Kind};
-use leukd::cell::{Limits, Scratch, quality};
+use leukd_cell::preprocess::{Filter, Layout, Preprocessing};
+use leukd_cell::standardise::{Standardise, Targets};
+use leukd_cell::synthetic::{self, Kind};
+use leukd_cell::{Limits, Scratch, decode_with};
 
 /// A cell in the middle of a black picture of this side, as a BMP.
 fn capture(side: u32) -> Vec<u8> {
@@ -20,11 +20,9 @@ fn capture(side: u32) -> Vec<u8> {
 /// One capture's way, as a worker goes it.
 fn way(bytes: &[u8], how: &Preprocessing) {
     Scratch::with(|scratch| {
-        let picture = scratch.decode(bytes, &Limits::default()).unwrap();
-        let quality = quality::assess(&picture);
-        assert!(quality.flags.is_empty() && quality.foreground_px > 0);
-        let tensor = scratch.tensor(how, &picture).unwrap();
-        scratch.take_back(picture, tensor);
+        let picture = decode_with(scratch, bytes, &Limits::default()).unwrap();
+        let tensor = how.tensor_with(scratch, &picture).unwrap();
+        scratch.take_back(picture, tensor.data);
     });
 }
 

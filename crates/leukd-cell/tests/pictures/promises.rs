@@ -1,15 +1,16 @@
-//! The cell room's promises: bytes → completeness → pixels → quality → tensor.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! What this crate promises, from bytes to tensor.
 
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use leukd_cell::foreground::is_foreground;
 use leukd_cell::name::{CNMC_PATTERN, MOST_ID_BYTES, NamePattern};
 use leukd_cell::preprocess::{Filter, Layout, Preprocessing, Range};
 use leukd_cell::synthetic::{self, Kind};
-use leukd_cell::words::Digest;
-use leukd_cell::{Completeness, FaultKind, Format, Limits, completeness, decode, quality};
+use leukd_cell::{
+    Completeness, Digest, FaultKind, Format, Limits, Measures, completeness, decode, decode_with,
+    quality,
+};
 use proptest::prelude::*;
 
 fn small() -> RgbImage {
@@ -258,39 +259,62 @@ proptest! {
     }
 }
 
+fn flags(picture: &RgbImage) -> Vec<&'static str> {
+    let pixels = u64::from(picture.width()) * u64::from(picture.height());
+    quality::flags(Measures::of(picture).as_ref(), pixels)
+}
+
+/// The foreground's area, counted pixel by pixel.
+fn by_pixel(picture: &RgbImage) -> f64 {
+    picture.pixels().filter(|pixel| is_foreground(&pixel.0)).count() as f64
+}
+
 #[test]
 fn a_clean_cell_has_no_flags_and_its_area_is_counted() {
-    let blast = quality::assess(&synthetic::cell(3, Kind::Blast));
-    let normal = quality::assess(&synthetic::cell(3, Kind::Normal));
-    assert_eq!((blast.flags, normal.flags), (vec![], vec![]));
-    assert!(
-        blast.foreground_px > 30_000 && blast.foreground_px < 60_000,
-        "{}",
-        blast.foreground_px
-    );
-    assert!(
-        normal.foreground_px > 15_000 && normal.foreground_px < 30_000,
-        "{}",
-        normal.foreground_px
-    );
+    for (kind, area) in [(Kind::Blast, 30_000.0..60_000.0), (Kind::Normal, 15_000.0..30_000.0)] {
+        let picture = synthetic::cell(3, kind);
+        let measured = Measures::of(&picture).unwrap().area;
+        assert!(area.contains(&measured), "{kind:?}: {measured}");
+        assert_eq!(measured, by_pixel(&picture));
+        assert!(flags(&picture).is_empty(), "{kind:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn area_and_frame_are_what_pixels_count(
+        width in 1_u32..90, height in 1_u32..9, samples in prop::collection::vec(8_u8..13, 2430)
+    ) {
+        let samples = samples[..(width * height * 3) as usize].to_vec();
+        let picture = RgbImage::from_raw(width, height, samples).unwrap();
+        let outermost = picture
+            .enumerate_pixels()
+            .filter(|(x, y, _)| [*x, *y, width - 1 - x, height - 1 - y].contains(&0));
+        let (outer, lit) = outermost.fold((0, 0), |(outer, lit), (_, _, pixel)| {
+            (outer + 1, lit + u32::from(is_foreground(&pixel.0)))
+        });
+        let measures = Measures::of(&picture);
+        prop_assert_eq!(measures.map_or(0.0, |seen| seen.area), by_pixel(&picture));
+        let frame = f64::from(lit) / f64::from(outer);
+        prop_assert_eq!(measures.map_or(0.0, |seen| seen.frame), frame);
+    }
 }
 
 #[test]
 fn a_cut_cell_touches_the_frame_and_a_field_is_not_on_black() {
     let cut =
         image::imageops::crop_imm(&synthetic::cell(3, Kind::Blast), 0, 0, 225, 450).to_image();
-    assert_eq!(quality::assess(&cut).flags, [quality::TOUCHES_FRAME]);
+    assert_eq!(flags(&cut), [quality::TOUCHES_FRAME]);
     let field = RgbImage::from_pixel(64, 48, Rgb([230, 220, 225]));
-    let found = quality::assess(&field);
-    assert_eq!(found.flags, [quality::BACKGROUND_NOT_BLACK]);
-    assert_eq!(found.foreground_px, 64 * 48);
+    assert_eq!(flags(&field), [quality::BACKGROUND_NOT_BLACK]);
+    assert_eq!(Measures::of(&field).unwrap().area, 64.0 * 48.0);
 }
 
 #[test]
 fn a_black_picture_is_empty() {
-    assert_eq!(quality::assess(&RgbImage::new(450, 450)).flags, [quality::EMPTY]);
-    assert_eq!(quality::assess(&RgbImage::new(0, 0)).flags, [quality::EMPTY]);
-    assert_eq!(quality::assess(&RgbImage::new(1, 1)).flags, [quality::EMPTY]);
+    assert_eq!(flags(&RgbImage::new(450, 450)), [quality::EMPTY]);
+    assert_eq!(flags(&RgbImage::new(0, 0)), [quality::EMPTY]);
+    assert_eq!(flags(&RgbImage::new(1, 1)), [quality::EMPTY]);
 }
 
 #[test]
@@ -467,12 +491,12 @@ proptest! {
                 let picture = RgbImage::from_fn(width, height, |x, y| {
                     Rgb([x, y, x ^ y].map(|at| (at as u8).wrapping_mul(7).wrapping_add(seed)))
                 });
-                let decoded = scratch.decode(&synthetic::bmp(&picture), &Limits::default()).unwrap();
+                let decoded = decode_with(scratch, &synthetic::bmp(&picture), &Limits::default()).unwrap();
                 prop_assert_eq!(&decoded, &picture);
-                let tensor = scratch.tensor(&how, &decoded).unwrap();
+                let tensor = how.tensor_with(scratch, &decoded).unwrap();
                 prop_assert_eq!(&tensor.data, &plainly(&how, &picture));
                 prop_assert_eq!(&tensor, &how.tensor(&picture).unwrap());
-                scratch.take_back(decoded, tensor);
+                scratch.take_back(decoded, tensor.data);
             }
             Ok(())
         })?;
