@@ -1,13 +1,13 @@
 //! Whether bytes decode to their end, told without decoding them.
 //!
 //! A microscope's file grows slowly, or is allocated with zeros and filled later: its size on disk says
-//! nothing. Each format says where it ends: BMP by its size field, PNG by `IEND`, JPEG by `EOI`, TIFF by
+//! nothing. Each format says where it ends: BMP by its rows, PNG by `IEND`, JPEG by `EOI`, TIFF by
 //! its offsets.
 
-mod bmp;
-mod jpeg;
-mod png;
-mod tiff;
+pub(super) mod bmp;
+pub(super) mod jpeg;
+pub(super) mod png;
+pub(super) mod tiff;
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum Format {
     Bmp,
     /// Portable Network Graphics.
     Png,
-    /// Tagged Image File Format, not BigTIFF.
+    /// Tagged Image File Format, BigTIFF too.
     Tiff,
     /// JPEG, in JFIF, Exif or bare.
     Jpeg,
@@ -72,21 +72,17 @@ pub(super) struct Outline {
 impl Outline {
     /// Walks `bytes`; a fault when they begin like no picture.
     pub(super) fn of(bytes: &[u8]) -> Result<Self, Fault> {
-        const STARTS: [(&[u8], Format); 5] = [
+        const STARTS: [(&[u8], Format); 7] = [
             (b"BM", Format::Bmp),
             (png::SIGNATURE, Format::Png),
             (b"\xff\xd8\xff", Format::Jpeg),
             (b"II*\0", Format::Tiff),
             (b"MM\0*", Format::Tiff),
+            (b"II+\0", Format::Tiff),
+            (b"MM\0+", Format::Tiff),
         ];
         if bytes.is_empty() {
             return Err(Fault::new(FaultKind::Empty, "the file has no bytes"));
-        }
-        if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") {
-            return Err(Fault::new(
-                FaultKind::Unsupported,
-                "this is a BigTIFF: export classic TIFF, PNG or BMP instead",
-            ));
         }
         if let Some((_, format)) = STARTS.iter().find(|(start, _)| bytes.starts_with(start)) {
             let mut dimensions = None;
@@ -115,11 +111,11 @@ impl Outline {
 /// A walk reads the structure, leaves the dimensions on its way and ends with the first fault.
 type Walked = Result<(), Fault>;
 
-fn truncated(format: Format, what: impl fmt::Display) -> Fault {
+pub(super) fn truncated(format: Format, what: impl fmt::Display) -> Fault {
     Fault::new(FaultKind::Truncated, format!("the {format} is not complete: {what}"))
 }
 
-fn corrupt(format: Format, what: impl fmt::Display) -> Fault {
+pub(super) fn corrupt(format: Format, what: impl fmt::Display) -> Fault {
     Fault::new(FaultKind::Corrupt, format!("the {format} is damaged: {what}"))
 }
 

@@ -44,3 +44,25 @@ pub(super) fn walk(bytes: &[u8], dimensions: &mut Option<(u32, u32)>) -> Walked 
         at = next;
     }
 }
+
+/// The largest number of bits that `sBIT` gives a colour.
+pub(crate) fn significant_bits(bytes: &[u8]) -> Option<u8> {
+    let mut at = SIGNATURE.len();
+    let mut colour_type = 0;
+    loop {
+        let length = usize::try_from(u32::from_be_bytes(take(bytes, at)?)).ok()?;
+        let kind: [u8; TYPE] = take(bytes, at + LENGTH)?;
+        let data = at + LENGTH + TYPE;
+        match &kind {
+            b"IHDR" => [colour_type] = take(bytes, data + 9)?,
+            b"sBIT" => {
+                // Opacity comes last, and has bits of its own.
+                let colours = length - usize::from(colour_type & 4 != 0 && length > 0);
+                return bytes.get(data..data + colours)?.iter().copied().max();
+            }
+            b"IDAT" | b"IEND" => return None,
+            _ => {}
+        }
+        at = data.checked_add(length)?.checked_add(CHECKSUM)?;
+    }
+}

@@ -1,28 +1,19 @@
-//! The rows of an uncompressed BMP → pixels, without a decoder between. Most microscopes export such files, and a
-//! decoder that reads pixel by pixel would take longer over one than everything else before the network.
-//!
-//! Only headers whose meaning is sure are taken. Any other file goes on to the library, which reads the same pixels
-//! from those that are taken here (`tests`).
+//! Plain rows → pixels. Most microscopes export such files, and a decoder that reads pixel by pixel would take longer
+//! over one than everything else before the network.
 
 use image::RgbImage;
 
-use crate::complete::take;
+use crate::complete::bmp::{Header, Rows as Stored};
 
-/// The sizes of the info header and its longer kin: `BITMAPINFOHEADER`, then versions 2 to 5.
-const HEADERS: [u32; 5] = [40, 52, 56, 108, 124];
-/// The first size whose header has a mask for opacity.
-const WITH_OPACITY: u32 = 56;
-const BI_RGB: u32 = 0;
-const BI_BITFIELDS: u32 = 3;
-/// Red, green and blue of a 32-bit pixel whose bytes are blue, green, red and one that means nothing.
-const MASKS: [u32; 3] = [0x00ff_0000, 0x0000_ff00, 0x0000_00ff];
+/// Red, green, blue and no opacity of a 32-bit pixel whose bytes are blue, green, red and one that means nothing.
+const MASKS: [u32; 4] = [0x00ff_0000, 0x0000_ff00, 0x0000_00ff, 0];
 
 /// The pixels as they lie in a file: rows of blue, green, red (and a byte that means nothing), padded to four bytes.
 #[derive(Debug)]
-pub(super) struct Rows<'a> {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    top_down: bool,
+pub(in super::super) struct Rows<'a> {
+    width: u32,
+    height: u32,
+    is_top_down: bool,
     bytes_a_pixel: usize,
     /// Bytes from one row to the next.
     stride: usize,
@@ -31,51 +22,27 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// None where the file is not whole, or is anything but plain rows of 24 or 32 bits.
-    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
-        let u16_at = |at| take(bytes, at).map(u16::from_le_bytes);
-        let u32_at = |at| take(bytes, at).map(u32::from_le_bytes);
-        let i32_at = |at| take(bytes, at).map(i32::from_le_bytes);
-        let header = u32_at(14)?;
-        // The last field that every one of these headers has, and the planes, of which there is one.
-        u32_at(50)?;
-        if !bytes.starts_with(b"BM") || !HEADERS.contains(&header) || u16_at(26)? != 1 {
-            return None;
-        }
-        let (width, height) = (i32_at(18)?, i32_at(22)?);
-        // The library refuses more.
-        let columns = u16::try_from(width).ok().filter(|columns| *columns > 0)?;
-        let rows = u16::try_from(height.unsigned_abs()).ok().filter(|rows| *rows > 0)?;
-        let plain_masks = || {
-            let masks = [u32_at(54)?, u32_at(58)?, u32_at(62)?];
-            let opacity = if header < WITH_OPACITY { 0 } else { u32_at(66)? };
-            Some(masks == MASKS && opacity == 0)
-        };
-        let bytes_a_pixel = match (u16_at(28)?, u32_at(30)?) {
-            (24, BI_RGB) => 3,
-            (32, BI_RGB) => 4,
-            (32, BI_BITFIELDS) if plain_masks()? => 4,
+    pub(in super::super) fn new(header: &Header, bytes: &'a [u8]) -> Option<Self> {
+        let bytes_a_pixel = match (header.depth, header.rows) {
+            (24, Stored::Plain) => 3,
+            (32, Stored::Plain) => 4,
+            (32, Stored::Masks) if header.masks == MASKS => 4,
             _ => return None,
         };
-        let stride = (usize::from(columns) * bytes_a_pixel).next_multiple_of(4);
-        let start = usize::try_from(u32_at(10)?).ok()?;
-        let end = start.checked_add(stride.checked_mul(usize::from(rows))?)?;
+        let stride = (header.width as usize * bytes_a_pixel).next_multiple_of(4);
+        let end = header.pixels_at.checked_add(stride.checked_mul(header.height as usize)?)?;
         Some(Self {
-            width: columns.into(),
-            height: rows.into(),
-            top_down: height < 0,
+            width: header.width,
+            height: header.height,
+            is_top_down: header.is_top_down,
             bytes_a_pixel,
             stride,
-            bytes: bytes.get(start..end)?,
+            bytes: bytes.get(header.pixels_at..end)?,
         })
     }
 
-    /// How many samples the picture has, three a pixel.
-    pub(super) const fn samples(&self) -> u64 {
-        self.width as u64 * self.height as u64 * 3
-    }
-
     /// The picture, in the memory of `samples`, whatever that held.
-    pub(super) fn picture(&self, mut samples: Vec<u8>) -> RgbImage {
+    pub(in super::super) fn picture(&self, mut samples: Vec<u8>) -> RgbImage {
         let across = self.width as usize * 3;
         // Not cleared: every place is written.
         samples.resize(across * self.height as usize, 0);
@@ -83,7 +50,7 @@ impl<'a> Rows<'a> {
         let rows = self.bytes.chunks_exact(self.stride).map(|row| &row[..used]);
         let lines = samples.chunks_exact_mut(across);
         let convert = if self.bytes_a_pixel == 3 { from_three } else { from_four };
-        if self.top_down {
+        if self.is_top_down {
             rows.zip(lines).for_each(|(row, line)| convert(row, line));
         } else {
             rows.zip(lines.rev()).for_each(|(row, line)| convert(row, line));
