@@ -17,7 +17,7 @@ use crate::whole;
 ///
 /// Every result, rejection, review, specimen's event, model, refused login, configuration, start, stop and removal is one record of the
 /// journal, sealed with the record before it. These commands read the journal's file, while a daemon writes it or
-/// not. docs/audit.md tells what a record is and what the chain cannot show.
+/// not. docs/guide/audit.md tells what a record is and what the chain cannot show.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! Every metric by name. docs/metrics.md is this table for people; a test holds the two and a real scrape together.
+//! Every metric by name. docs/reference/metrics.md is this table for people; a test holds the two and a real scrape together.
 
 /// How a metric's values move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

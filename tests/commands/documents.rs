@@ -1,4 +1,4 @@
-//! What the documents name exists.
+//! The documents agree with the program, the tests and each other.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,9 +10,14 @@ fn tests_of(text: &str) -> Vec<(&str, &str)> {
     text.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::")).collect()
 }
 
+/// A file of the repository.
+fn read(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+}
+
 fn is_test(file: &str, name: &str) -> bool {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{file}.rs"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let text = read(&format!("{file}.rs"));
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let at = |line: &str| {
         line.starts_with(&format!("fn {name}(")) || line.starts_with(&format!("async fn {name}("))
@@ -23,52 +28,46 @@ fn is_test(file: &str, name: &str) -> bool {
         && !above.clone().any(|line| line.starts_with("#[ignore"))
 }
 
-/// In each table whose last column is "test", every row names a test that is run.
-fn every_row_names_a_test(document: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
-    let text = std::fs::read_to_string(path).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
-    let mut rows = 0;
-    let mut table = None;
-    for (index, line) in lines.iter().enumerate() {
-        if !line.starts_with('|') {
-            table = None;
-            continue;
-        }
-        if table.is_none() {
-            // A header is what a line of dashes follows; without both it is no table, however much it looks like one.
-            let ruled = lines.get(index + 1).is_some_and(|next| next.starts_with("|---"));
-            assert!(ruled, "{document}: no header above the row {line:?}");
-        }
-        let has_tests = *table.get_or_insert(line.ends_with("| test |"));
-        if !has_tests || line.ends_with("| test |") || line.starts_with("|---") {
-            continue;
-        }
-        rows += 1;
-        let named = tests_of(line);
-        let refers = line.ends_with("| the same |");
-        assert!(refers || !named.is_empty(), "{document}: no test in the row {line:?}");
-        for (file, name) in named {
-            assert!(is_test(file, name), "{document} names {file}.rs::{name}, which is no test");
+/// Each entry of a list of faults or threats (`- **…`) names at least one test that runs, below it (`  - …`).
+fn every_entry_names_a_test(document: &str) {
+    let text = read(document);
+    let mut entries: Vec<(&str, usize)> = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("- **") {
+            entries.push((line, 0));
+        } else if line.starts_with("  - `") {
+            let named = tests_of(line);
+            assert!(!named.is_empty(), "{document}: no test in {line:?}");
+            for (file, name) in named {
+                assert!(
+                    is_test(file, name),
+                    "{document} names {file}.rs::{name}, which is no test"
+                );
+                entries.last_mut().expect("an entry above its test").1 += 1;
+            }
         }
     }
-    assert!(rows > 10, "{document}: {rows} rows");
+    let tested = entries.iter().filter(|(_, tests)| *tests > 0).count();
+    assert!(tested > 10, "{document}: {tested} entries");
+    let bare: Vec<&str> =
+        entries.iter().filter(|(_, tests)| *tests == 0).map(|(line, _)| *line).collect();
+    // Actors of the threat model say what they may do; nothing is tested of them here.
+    assert!(bare.iter().all(|line| line.contains("May ")), "{document}: no test below {bare:?}");
 }
 
 #[test]
-fn every_row_of_the_fault_table_names_a_test_that_exists() {
-    every_row_names_a_test("docs/faults.md");
+fn every_fault_names_a_test_that_exists() {
+    every_entry_names_a_test("docs/development/faults.md");
 }
 
 #[test]
-fn every_row_of_the_threat_model_names_a_test_that_exists() {
-    every_row_names_a_test("docs/threat-model.md");
+fn every_threat_names_a_test_that_exists() {
+    every_entry_names_a_test("docs/development/threat-model.md");
 }
 
 /// Every word in double quotes that follows one of `marks` in a source file.
 fn words_after(source: &str, marks: &[&str]) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let text = read(source);
     let after = |mark: &&str| {
         let pieces: Vec<&str> = text.split(mark).skip(1).collect();
         pieces
@@ -82,8 +81,7 @@ fn words_after(source: &str, marks: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_integrators_page_names_every_stable_word() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/integrator.md");
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = read("docs/clients/integrator.md");
     for (source, marks, least) in [
         ("src/specimen.rs", &["missing(\"", "missing(\n            \"", "code: \""][..], 7),
         ("crates/leukd-cell/src/fault.rs", &["=> \""], 6),
@@ -100,8 +98,8 @@ fn the_integrators_page_names_every_stable_word() {
     }
 }
 
-/// A line of results or counts without what differs from run to run: place in the journal and time; and without probabilities,
-/// whose last digits are the processor's.
+/// A line of results or counts without its variable parts: place in the journal, time, and probabilities, whose last
+/// digits are the processor's.
 fn lasting(line: &str) -> String {
     let is_lasting = |word: &&str| {
         let is_time = word.starts_with("20") && word.ends_with('Z');
@@ -111,19 +109,97 @@ fn lasting(line: &str) -> String {
 }
 
 #[test]
-fn the_haematologists_page_shows_what_the_demo_shows() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/haematologist.md");
-    let page = std::fs::read_to_string(page).unwrap();
+fn documents_show_what_the_demo_prints() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Command::new(env!("CARGO_BIN_EXE_leukd")).arg("demo").current_dir(&folder).in_time();
     let demo = String::from_utf8(demo.unwrap().stdout).unwrap();
-    let shown: Vec<String> = demo.lines().map(lasting).collect();
-    let blocks: Vec<&str> = page.split("```text\n").skip(1).collect();
-    let examples = blocks.iter().filter_map(|block| block.split_once("```"));
-    let mut lines = 0;
-    for line in examples.flat_map(|(example, _)| example.lines()) {
-        assert!(shown.contains(&lasting(line)), "{line}\nis not in\n{demo}");
-        lines += 1;
+    let printed: Vec<String> = demo.lines().map(lasting).collect();
+    for document in ["README.md", "docs/guide/haematologist.md"] {
+        let page = read(document);
+        let blocks: Vec<&str> = page.split("```text\n").skip(1).collect();
+        let examples = blocks.iter().filter_map(|block| block.split_once("```"));
+        let mut lines = 0;
+        for line in examples.flat_map(|(example, _)| example.lines()) {
+            // A document may cut a line at the right.
+            let is_printed = match line.strip_suffix('…') {
+                Some(begun) => printed.iter().any(|whole| whole.starts_with(&lasting(begun))),
+                None => printed.contains(&lasting(line)),
+            };
+            assert!(is_printed, "{document}: {line}\nis not in\n{demo}");
+            lines += 1;
+        }
+        assert!(lines >= 4, "{document}: {lines} lines");
     }
-    assert!(lines >= 4, "{lines} lines");
+}
+
+/// Every Markdown file that people read.
+fn documents() -> Vec<String> {
+    let mut found: Vec<String> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "models/README.md"]
+            .map(str::to_owned)
+            .into();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in std::fs::read_dir(root.join("docs")).unwrap() {
+        let folder = folder.unwrap().file_name().into_string().unwrap();
+        for page in std::fs::read_dir(root.join("docs").join(&folder)).unwrap() {
+            let page = page.unwrap().file_name().into_string().unwrap();
+            found.push(format!("docs/{folder}/{page}"));
+        }
+    }
+    assert!(found.len() > 20, "{found:?}");
+    found
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut links = 0;
+    for document in documents() {
+        let text = read(&document);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        for target in targets.map(|(target, _)| target).filter(|target| !target.contains("://")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let folder = Path::new(&document).parent().unwrap();
+            let path = if file.is_empty() { document.clone().into() } else { folder.join(file) };
+            assert!(root.join(&path).exists(), "{document} links to {target}");
+            if !heading.is_empty() {
+                let headings: Vec<String> = read(path.to_str().unwrap())
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .map(slug)
+                    .collect();
+                assert!(
+                    headings.iter().any(|h| h == heading),
+                    "{document}: {target}, {headings:?}"
+                );
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links} links");
+}
+
+/// A heading's anchor, as GitHub makes it.
+fn slug(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn readme_fits_on_a_screen_and_lines_are_short() {
+    let readme = read("README.md");
+    assert!(readme.len() <= 9_000 && readme.lines().count() <= 150, "{} bytes", readme.len());
+    assert!(read("ARCHITECTURE.md").lines().count() <= 150);
+    for document in documents() {
+        if ["docs/guide/audit.md", "docs/reference/metrics.md"].contains(&document.as_str()) {
+            continue;
+        }
+        for (index, line) in read(&document).lines().enumerate() {
+            // A single long word, such as a test's name, cannot be broken.
+            let is_one_word = line.trim_start_matches([' ', '-']).split(' ').count() == 1;
+            let length = line.chars().count();
+            assert!(length <= 100 || is_one_word, "{document}:{}: {length}", index + 1);
+        }
+    }
 }

@@ -33,7 +33,7 @@ async fn stop(mut daemon: Process) -> Vec<String> {
     daemon.log.iter().collect()
 }
 
-/// An auditor's own program: all it knows is docs/audit.md.
+/// An auditor's own program: all it knows is docs/guide/audit.md.
 fn verify_alone(export: &str) -> (String, Vec<Value>) {
     let mut lines = export.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let first = lines.next().unwrap();

@@ -274,9 +274,9 @@ async fn no_label_tells_of_files_specimens_or_clients() {
     }
 }
 
-/// The rows of the table in docs/metrics.md: name → (kind, labels).
+/// The rows of the table in docs/reference/metrics.md: name → (kind, labels).
 fn documented() -> BTreeMap<String, (String, Vec<String>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/metrics.md");
     let text = std::fs::read_to_string(path).unwrap();
     let mut rows = BTreeMap::new();
     for line in text.lines().filter(|line| line.starts_with("| `")) {
@@ -304,7 +304,7 @@ async fn the_documented_names_kinds_and_labels_are_those_of_a_real_scrape() {
     let unseen = ["leukd_watchdog_age_seconds"];
     for (name, kind) in &now.types {
         let Some((written, labels)) = documented.get(name) else {
-            panic!("docs/metrics.md lacks {name}");
+            panic!("docs/reference/metrics.md lacks {name}");
         };
         // Prometheus' own format has no word for it.
         let kind = if name.ends_with("_info") { "info" } else { kind };
@@ -320,7 +320,7 @@ async fn the_documented_names_kinds_and_labels_are_those_of_a_real_scrape() {
         // What the weeks hold has its own test, in drift.rs: here there is nothing to compare.
         let apart = name.starts_with("leukd_drift_") || unseen.contains(&name.as_str());
         let seen = now.types.contains_key(name) || apart;
-        assert!(seen, "docs/metrics.md tells of {name}, which a scrape does not show");
+        assert!(seen, "docs/reference/metrics.md tells of {name}, which a scrape does not show");
     }
     for definition in METRICS {
         let (kind, labels) = &documented[&definition.full_name()];

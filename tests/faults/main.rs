@@ -1,4 +1,4 @@
-//! What a fault costs: the real binary, and real faults. docs/faults.md has one row for each of these tests.
+//! What a fault costs: the real binary, and real faults. docs/development/faults.md has one row for each of these tests.
 //!
 //! Some need the superuser (mounts, control groups) or a program (strace, libfaketime); where one is missing a
 //! test says that it skips.

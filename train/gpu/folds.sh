@@ -10,7 +10,7 @@
 # AT_ONCE  runs side by side. Where the card's memory does not suffice, the runs that come last end at once: PERFORMANCE.md tells
 #          what was measured.
 #
-# At home: put the pieces of each together, `leukd-train quantize` and `evaluate --out` them, then `pool` and `ship` (README).
+# At home: put the pieces of each together, `leukd-train quantize` and `evaluate --out` them, then `pool` and `ship` (docs/models/shipping.md).
 set -euo pipefail
 runs=$1 minutes=$2 program=$3 cells=$4
 shift 4

@@ -34,7 +34,7 @@ pub enum ComputeError {
     /// The program was built without it.
     #[error(
         "this leukd-train was built without {device}: build it with `cargo build --release -p \
-         leukd-train --features {feature}` (README, \"Train on a graphics card\")"
+         leukd-train --features {feature}` (docs/models/shipping.md)"
     )]
     NotBuilt {
         /// The device.

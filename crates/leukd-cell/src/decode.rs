@@ -32,7 +32,7 @@ impl Default for Limits {
 }
 
 /// The pixels of a BMP, PNG, TIFF or JPEG file, 8 bits each of red, green and blue: those that Pillow,
-/// libtiff and libjpeg-turbo read, or a fault (`docs/formats.md`).
+/// libtiff and libjpeg-turbo read, or a fault (`docs/guide/formats.md`).
 ///
 /// Greys become equal red, green and blue. 16-bit samples become the nearest of 256 levels
 /// (`(v + 128) / 257`). Transparent pixels are laid over black, the background of a segmented cell.

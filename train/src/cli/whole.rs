@@ -203,7 +203,7 @@ fn finish(
         "\nHand it to a running daemon:\n  \
          leukd model verify {bundle}\n  \
          leukd model diff OLD.onnx {bundle} FOLDER    # what changes, before the swap\n  \
-         leukd model sign {bundle} --key YOUR.key         # `leukd model keygen` makes one; see README, Sign a model\n  \
+         leukd model sign {bundle} --key YOUR.key         # `leukd model keygen` makes one; see docs/models/trust.md\n  \
          install -m 644 {bundle} MODEL_FOLDER/NAME.onnx   # model.folder in `leukd config show`\n  \
          install -m 644 {bundle}.minisig MODEL_FOLDER/NAME.onnx.minisig\n  \
          leukd reload NAME.onnx\n\
