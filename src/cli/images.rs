@@ -5,13 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
+use crate::cell::extensions::{extensions, has_extension};
 use crate::model::pool::physical_cores;
 use crate::result::Reason;
 
-/// What is taken from a folder. A file that is named itself may have any name.
-const EXTENSIONS: [&str; 6] = ["bmp", "png", "tif", "tiff", "jpg", "jpeg"];
-
-/// How many answers of one thread may wait for the others'.
+/// Answers of one thread that may wait for those of others.
 const AHEAD: usize = 16;
 
 /// The files themselves and the images in the folders, in order of name.
@@ -31,15 +29,14 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
         let before = files.len();
         for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
             let entry = entry.map_err(|error| about(&error))?;
-            let extension = entry.path().extension().map(|text| text.to_ascii_lowercase());
-            let is_image =
-                extension.is_some_and(|text| EXTENSIONS.iter().any(|known| text == *known));
-            if entry.file_type().is_file() && is_image {
+            // A file named on the command line may have any extension.
+            if entry.file_type().is_file() && has_extension(entry.path()) {
                 files.push(entry.into_path());
             }
         }
         if files.len() == before {
-            return Err(about(&format!("no image in it ({})", EXTENSIONS.join(", "))));
+            let known: Vec<&str> = extensions().collect();
+            return Err(about(&format!("no image in it ({})", known.join(", "))));
         }
     }
     Ok(files)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{FileMode, KeyFile};
 use super::units::{Bytes, Span};
+use crate::cell::extensions::extensions;
 
 /// Everything that an administrator can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -56,9 +57,9 @@ pub struct Watch {
     pub settle_looks: u32,
     /// The time between two looks.
     pub settle_interval: Span,
-    /// The time between two full scans where inotify tells of changes.
+    /// Time between two full scans where inotify reports changes.
     pub rescan_interval: Span,
-    /// The time between two full scans where nothing tells of changes.
+    /// Time between two full scans where nothing reports changes.
     pub poll_interval: Span,
     /// A file that stays incomplete or unreadable this long without a change is rejected
     /// (and tried again when it changes).
@@ -69,7 +70,7 @@ pub struct Watch {
     pub name_pattern: String,
 }
 
-/// How changes in a folder are found.
+/// Ways to find changes in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WatchMode {
@@ -86,9 +87,7 @@ impl Default for Watch {
         Self {
             folders: Vec::new(),
             recursive: true,
-            include: ["**/*.bmp", "**/*.png", "**/*.tif", "**/*.tiff", "**/*.jpg", "**/*.jpeg"]
-                .map(String::from)
-                .to_vec(),
+            include: extensions().map(|extension| format!("**/*.{extension}")).collect(),
             ignore: ["**/.*", "**/~*", "**/*.tmp", "**/*.part", "**/Thumbs.db"]
                 .map(String::from)
                 .to_vec(),
@@ -167,7 +166,7 @@ pub enum Engine {
     Stock,
 }
 
-/// What is left to a person.
+/// Settings of the decision.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Decision {
@@ -176,11 +175,11 @@ pub struct Decision {
     pub review: Option<(f64, f64)>,
 }
 
-/// What is said of a specimen.
+/// Settings of specimens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Specimen {
-    /// Blast fractions, each above 0 and below 1, ascending, at most 8: `GetSpecimen` tells for each whether the specimen's
+    /// Blast fractions, each above 0 and below 1, ascending, at most 8: `GetSpecimen` says for each whether the specimen's
     /// interval lies above it, below it or around it.
     pub flags: Vec<f64>,
     /// Subscribers get an event with its counts once nothing more has come of it for this long. Zero: not for that reason.
@@ -201,11 +200,11 @@ impl Default for Specimen {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Workers {
-    /// How many. 0: one for each physical core.
+    /// Number of workers. 0: one for each physical core.
     pub threads: u32,
-    /// How many requests may wait before more are turned away.
+    /// Requests that may wait before more are refused.
     pub interactive_queue: u32,
-    /// How many folder captures may wait in memory; the others wait on disk.
+    /// Folder captures that may wait in memory; the others wait on disk.
     pub backlog_queue: u32,
 }
 
@@ -215,7 +214,7 @@ impl Default for Workers {
     }
 }
 
-/// What is kept, and where.
+/// Settings of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Journal {
@@ -240,7 +239,7 @@ pub enum KeepImages {
     /// None: images lie where the microscope wrote them, and those of requests nowhere.
     #[default]
     None,
-    /// Those of results that somebody reviewed, as far as their files are still there then.
+    /// Images of reviewed results, if their file still exists then.
     Reviewed,
     /// Those of all results that a model gave, requests' too.
     All,
@@ -263,27 +262,27 @@ impl Default for Journal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rpc {
-    /// Address and port; port 0 takes any free one. What other machines reach takes `[tls]`, and somebody who asks who calls.
+    /// Address and port; port 0 takes any free one. A non-loopback address requires `[tls]` and authentication.
     pub listen: SocketAddr,
     /// Serve on `listen`. Off: the socket alone.
     pub tcp: bool,
     /// The Unix socket to serve on too: an absolute path. Absent: none.
     pub socket: Option<PathBuf>,
-    /// Who may connect to it.
+    /// The socket's permissions.
     pub socket_mode: FileMode,
-    /// How many connections may be open at once. One address may hold three quarters of them.
+    /// Limit on open connections. One address may have three quarters of them.
     pub max_connections: u32,
     /// The largest image that a request may carry.
     pub max_image_bytes: Bytes,
-    /// How long a subscription may be silent before a heartbeat is sent.
+    /// Silence after which a subscription gets a heartbeat.
     pub heartbeat: Span,
-    /// How many results may wait for one subscriber.
+    /// Events that may wait for one subscriber.
     pub subscriber_buffer: u32,
     /// A subscriber that takes nothing for this long is dropped.
     pub slow_after: Span,
-    /// How many subscriptions may be open at once.
+    /// Limit on open subscriptions.
     pub max_subscribers: u32,
-    /// How long a stop waits for open requests and streams.
+    /// Longest wait of a stop for open requests and streams.
     pub drain: Span,
 }
 
@@ -315,11 +314,11 @@ pub struct Tls {
     pub key: Option<KeyFile>,
     /// The CA, or CAs, that sign clients' certificates: PEM. Absent: none is asked for.
     pub client_ca: Option<KeyFile>,
-    /// Whether a client must have a certificate, where `client_ca` is set.
+    /// Requirement of a client's certificate, with `client_ca`.
     pub client: ClientAuth,
 }
 
-/// Whether a client must have a certificate.
+/// Requirement of a client's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientAuth {
@@ -330,17 +329,17 @@ pub enum ClientAuth {
     Optional,
 }
 
-/// Who may do what, and how much at once.
+/// Settings of access: the file and the limits of a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Access {
-    /// Tokens, certificates and users with their scopes. Absent: nobody is asked for a token.
+    /// Tokens, certificates and users with their scopes. Absent: no caller needs a token.
     pub file: Option<KeyFile>,
-    /// How many calls with one answer a client may have under way.
+    /// Limit on a client's open requests.
     pub max_requests: u32,
-    /// How many streams a client may have open.
+    /// Limit on a client's open streams.
     pub max_streams: u32,
-    /// How many bytes of requests that are not answered yet a client may have sent.
+    /// Limit on the bytes of a client's unanswered requests.
     pub max_bytes: Bytes,
 }
 
@@ -385,7 +384,7 @@ pub struct Log {
     pub otlp: Option<String>,
 }
 
-/// How log lines look.
+/// Formats of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

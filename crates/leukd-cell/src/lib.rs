@@ -3,6 +3,7 @@
 pub mod complete;
 pub mod decode;
 pub mod digest;
+pub mod extensions;
 pub mod fault;
 pub mod figures;
 pub mod foreground;

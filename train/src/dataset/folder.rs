@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use leukd::cell::extensions::has_extension;
+
 use super::read::{Found, Names};
 use super::split::Side;
 use super::{Broken, DatasetError, LABELS};
-
-/// File name endings that are read, in lower case.
-const ENDINGS: [&str; 6] = ["bmp", "png", "tif", "tiff", "jpg", "jpeg"];
 
 /// Endings of pictures that leukd cannot read: to pass them over in silence would lose cells.
 const FOREIGN: [&str; 10] =
@@ -17,10 +16,9 @@ const FOREIGN: [&str; 10] =
 /// Names of folders that tell no subject: they only gather.
 const GATHERING: [&str; 4] = ["data", "images", "image", "raw"];
 
-/// Whether a file is read as an image, by the ending of its name.
+/// True for a file that is read as an image, by the ending of its name.
 pub(crate) fn is_image(path: &Path) -> bool {
-    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    ENDINGS.contains(&ending.as_str())
+    has_extension(path)
 }
 
 /// Every image below `root`, and what cannot be one.
