@@ -1,4 +1,7 @@
-//! `leukd man`: the manual pages, out of the command line's grammar and the commented example of the settings.
+//! `leukd man`: manual pages and the reference documents, from the command line's grammar and the commented
+//! example of the settings.
+
+mod markdown;
 
 use std::path::PathBuf;
 
@@ -9,48 +12,48 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::error::CliError;
 use crate::result::RESEARCH_USE_ONLY;
 
-/// Every setting with its meaning and default; tests/commands/config.rs holds it against the settings themselves.
-const SETTINGS: &str = include_str!("../../systemd/leukd.toml");
+/// Every setting with its meaning and default; tests/commands/config.rs compares it with the settings.
+const SETTINGS: &str = include_str!("../../../systemd/leukd.toml");
 
-/// Stands in each page's foot in place of a date: the same program gives the same pages.
+/// Stands in each page's foot instead of a date: the same program writes the same pages.
 const VERSION: &str = concat!("leukd ", env!("CARGO_PKG_VERSION"));
 
-/// What belongs on every command's page, as heading and entries.
+/// Entries of every command's page: exit code and meaning.
 const EXIT_STATUS: &[(&str, &str)] = &[
     ("0", "Done."),
     ("64", "The command line is wrong."),
-    ("65", "What was given is wrong: a bundle, an image, a cursor, a damaged journal."),
-    ("66", "There is no such file or result."),
-    ("69", "The daemon cannot be reached or is too busy, or another one holds the journal."),
-    ("70", "A defect of leukd."),
+    ("65", "The input is wrong: a bundle, an image, a cursor, a damaged journal."),
+    ("66", "The file or result does not exist."),
+    ("69", "The daemon is unreachable or too busy, or another one holds the journal."),
+    ("70", "A defect in leukd."),
     ("74", "Reading or writing failed."),
-    (
-        "77",
-        "The daemon does not know us, or does not let us: a token, a certificate or a scope is missing.",
-    ),
+    ("77", "The daemon refused us: a token, a certificate or a scope is missing."),
     ("78", "The configuration is wrong; the message names file, line and key."),
 ];
 const FILES: &[(&str, &str)] = &[
     ("/etc/leukd/leukd.toml", "The settings; see leukd.toml(5)."),
     ("/etc/leukd/models/", "Model bundles."),
-    ("/var/lib/leukd/", "The journal: every result, and what has become of each capture."),
+    ("/var/lib/leukd/", "The journal: every result, and the state of each capture."),
 ];
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("LEUKD__SECTION__KEY", "A setting, over those of the files."),
-    ("LEUKD_SERVER", "The daemon that commands ask, in place of --server."),
+    ("LEUKD_SERVER", "The daemon that commands ask, instead of --server."),
     ("LEUKD_TOKEN, LEUKD_TOKEN_FILE", "Our token, or a file that holds it."),
-    ("LEUKD_CA, LEUKD_CERT, LEUKD_KEY", "In place of --ca, --cert and --key."),
-    ("CREDENTIALS_DIRECTORY", "From systemd: where \"credential:NAME\" of a setting lies."),
-    ("NO_COLOR", "Set and not empty: no colour."),
+    ("LEUKD_CA, LEUKD_CERT, LEUKD_KEY", "Instead of --ca, --cert and --key."),
+    ("CREDENTIALS_DIRECTORY", "From systemd: the folder of \"credential:NAME\" in a setting."),
+    ("NO_COLOR", "No colour, where it is set and not empty."),
     ("NOTIFY_SOCKET, WATCHDOG_USEC, JOURNAL_STREAM", "From systemd; see sd_notify(3)."),
 ];
 
-/// Write the manual pages into a folder: leukd(1), one of each command, and leukd.toml(5)
+/// Write the manual pages into a folder: leukd(1), one for each command, and leukd.toml(5)
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ManArgs {
-    /// The folder; it is made if it is missing
+    /// The folder; created if it is missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Write the reference documents (commands, settings, metrics, exit codes) as Markdown instead
+    #[arg(long)]
+    markdown: bool,
 }
 
 /// Runs it.
@@ -62,6 +65,12 @@ pub(super) fn run(args: &ManArgs, grammar: clap::Command) -> Result<(), CliError
     fs_err::create_dir_all(&args.out).map_err(io)?;
     let mut grammar = grammar.disable_help_subcommand(true);
     grammar.build();
+    if args.markdown {
+        for (name, page) in markdown::pages(&grammar) {
+            fs_err::write(args.out.join(name), page).map_err(io)?;
+        }
+        return Ok(());
+    }
     let mut pages = vec![("leukd.toml.5".to_owned(), settings_page(SETTINGS).into_bytes())];
     command_pages(&grammar, &mut pages).map_err(io)?;
     for (name, page) in pages {
@@ -101,8 +110,8 @@ fn entries(page: &mut Roff, heading: &str, entries: &[(&str, &str)]) {
     }
 }
 
-/// leukd.toml(5), from the commented example: "# " begins what is said of the settings below it, "#" alone and no line
-/// at all end a paragraph, and any other line is a setting or a section's name.
+/// leukd.toml(5), from the commented example: "# " begins the text of the settings below it, "#" alone and an
+/// empty line end a paragraph, and any other line is a setting or a section's name.
 fn settings_page(example: &str) -> String {
     let mut page = Roff::new();
     page.control("TH", ["leukd.toml", "5", VERSION, "Research use only", "leukd"]);
@@ -114,7 +123,7 @@ fn settings_page(example: &str) -> String {
         let bare = line.strip_prefix('#').unwrap_or(line);
         let told = line.starts_with('#') && (bare.is_empty() || bare.starts_with(' '));
         if told && !bare.trim().is_empty() {
-            // What the example sets off by blanks stands on a line of its own.
+            // An indented line of the example stays a line of its own.
             if bare.starts_with("   ") {
                 paragraph.push(format!("\n{}\n", bare.trim()));
             } else {
@@ -165,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_settings_page_has_each_setting_with_what_is_said_of_it() {
+    fn a_settings_page_has_each_setting_with_its_text() {
         let page = settings_page(
             "# About.\n\n[rpc]\n# The address.\n# Any.\n#listen = \"a\"\n\n#port = 1\n",
         );
