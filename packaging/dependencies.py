@@ -103,7 +103,7 @@ def others(packages):
         "bom-ref": f"model:{digest}",
         "name": "default.onnx",
         "version": digest[:12],
-        "description": "The model inside the binary; models/README.md tells how it was made",
+        "description": "The model inside the binary; models/README.md says how it was made",
         "hashes": [{"alg": "SHA-256", "content": digest}],
     }, purl(packages[0])
 

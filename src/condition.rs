@@ -1,4 +1,4 @@
-//! What is wrong now: the one list that health, `GetStatus` and the log agree on.
+//! The list of degraded parts, shared by health, `GetStatus` and the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,13 +20,13 @@ pub enum Component {
     Disk,
     /// The workers make no progress.
     Workers,
-    /// What was put in place of the server's certificate, its key or the clients' CA does not work.
+    /// A replaced certificate, key or clients' CA that does not work.
     Certificate,
     /// The server's certificate has ended.
     CertificateEnd,
     /// The access file.
     Access,
-    /// The wall clock leapt ahead: retention does not go by it.
+    /// The wall clock jumped ahead: retention does not use it.
     Clock,
 }
 
@@ -56,7 +56,7 @@ impl Component {
 pub struct Degradation {
     /// What.
     pub component: Component,
-    /// One sentence: what is wrong and what to do.
+    /// One sentence: the problem and what to do.
     pub message: String,
     /// Since when.
     pub since: Timestamp,
@@ -76,21 +76,35 @@ impl Conditions {
         Self { clock, now: Arc::default() }
     }
 
-    /// Says that `component` is degraded. Logged only when it was not.
+    /// Reports `component` as degraded. Logged only when it was not: a person should act.
     pub fn raise(&self, component: Component, message: impl Into<String>) {
-        let message = message.into();
+        self.put(component, message.into(), Self::warn);
+    }
+
+    /// Reports `component` as degraded for a time that ends by itself, such as a start.
+    pub fn raise_expected(&self, component: Component, message: impl Into<String>) {
+        self.put(component, message.into(), |component, message| {
+            tracing::info!(component = component.as_str(), "not yet ready: {message}");
+        });
+    }
+
+    fn warn(component: &Component, message: &str) {
+        tracing::warn!(component = component.as_str(), "degraded: {message}");
+    }
+
+    fn put(&self, component: Component, message: String, log: fn(&Component, &str)) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let since = if let Some((_, since)) = now.get(&component) {
-            // The words may hold a figure that changes with every look.
+            // The message may hold a figure that changes with every check.
             *since
         } else {
-            tracing::warn!(component = component.as_str(), "degraded: {message}");
+            log(&component, &message);
             self.clock.wall()
         };
         now.insert(component, (message, since));
     }
 
-    /// Says that `component` is well (again).
+    /// Reports `component` as well (again).
     pub fn clear(&self, component: &Component) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((message, _)) = now.remove(component) {
@@ -104,7 +118,7 @@ impl Conditions {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).contains_key(component)
     }
 
-    /// Everything that is wrong now.
+    /// Everything that is degraded now.
     #[must_use]
     pub fn list(&self) -> Vec<Degradation> {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How much one client may have under way.
+/// Limits of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// Calls with one answer.
@@ -19,7 +19,7 @@ pub struct Allowance {
     pub bytes: u64,
 }
 
-/// What a call counts as.
+/// Kinds of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One answer.
@@ -91,7 +91,7 @@ impl Clients {
         Ok(Place { clients: self.clone(), client: client.to_owned(), kind, bytes: 0 })
     }
 
-    /// How many clients have something under way.
+    /// Number of clients with open calls.
     #[must_use]
     pub fn count(&self) -> usize {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner).len()
@@ -125,7 +125,7 @@ impl Place {
         Ok(())
     }
 
-    /// Gives back so many of the bytes that were counted: they are answered.
+    /// Releases counted bytes, after their answer.
     pub fn release(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;

@@ -24,9 +24,9 @@ const MODE: u32 = 0o640;
 pub struct Entry<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: &'a [Scope],
-    /// What is kept of it.
+    /// The stored hash.
     pub hash: TokenHash,
     /// Now.
     pub created: Timestamp,
@@ -101,7 +101,7 @@ pub fn revoke(file: &Path, name: &str) -> Result<(), EditError> {
 
 fn table(entry: &Entry<'_>) -> Result<Table, EditError> {
     let time = |at: Timestamp| {
-        // Whole seconds: nobody's token lives by the millisecond.
+        // Whole seconds are precise enough for a token.
         let seconds = Timestamp(at.0.div_euclid(1000) * 1000).to_rfc3339();
         seconds
             .parse::<toml_edit::Datetime>()
@@ -120,7 +120,7 @@ fn table(entry: &Entry<'_>) -> Result<Table, EditError> {
     Ok(table)
 }
 
-/// What becomes of a file that is not there.
+/// Treatment of a missing file.
 #[derive(Clone, Copy)]
 enum Missing {
     Refuse,
@@ -179,7 +179,7 @@ fn edit(
     .map_err(io)
 }
 
-/// How long somebody waits for another who edits the same file.
+/// Longest wait for another editor of the same file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Two who edit at once take turns, so that neither's change is lost. The lock is on a file of its own beside the access

@@ -1,4 +1,4 @@
-//! The decision: who calls, and whether he may.
+//! The decision: the caller's identity and rights.
 //!
 //! | what is configured | who may what |
 //! |---|---|
@@ -6,8 +6,8 @@
 //! | `tls.client_ca` alone | a client with a certificate: classify and read |
 //! | `access.file` | what the file says of the token, else of the certificate, else of the user; root and leukd's own user: everything |
 //!
-//! A token that is shown counts alone: with a wrong one nobody falls back to his certificate.
-//! Without `access.file` the socket's file mode says who may connect, and he may everything.
+//! A token in the call counts alone: a wrong one does not fall back to the certificate.
+//! Without `access.file` the socket's permissions decide who may connect, with every scope.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use super::{Scope, Scopes};
 use crate::clock::Clock;
 use crate::result::Timestamp;
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
-    /// Somebody over TCP.
+    /// A caller over TCP.
     Tcp {
         /// His address.
         address: SocketAddr,
@@ -71,7 +71,7 @@ pub struct ClientCertificate {
     pub not_after: Timestamp,
 }
 
-/// By what somebody is known.
+/// Proof of a caller's identity.
 #[derive(Debug, Clone)]
 pub enum Credential {
     /// Nothing.
@@ -84,16 +84,16 @@ pub enum Credential {
     User(u32),
 }
 
-/// Somebody who may do what he asks.
+/// An admitted caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
-    /// `token:NAME`, `cert:NAME`, `uid:NUMBER`, or empty for somebody unknown.
+    /// `token:NAME`, `cert:NAME`, `uid:NUMBER`, or empty for an unknown caller.
     pub identity: String,
-    /// From when on he must be judged again.
+    /// Time of the next check of its rights.
     pub until: Option<Timestamp>,
 }
 
-/// Why somebody may not.
+/// Reasons for a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// He shows nothing.
@@ -120,7 +120,7 @@ pub enum Denied {
     MissingScope {
         /// Who.
         identity: String,
-        /// What it takes.
+        /// The scope that it needs.
         scope: Scope,
     },
 }
@@ -141,7 +141,7 @@ impl Denied {
 }
 
 impl Denied {
-    /// Who it is, as far as that is known; else empty.
+    /// The caller, if known; else empty.
     #[must_use]
     pub fn client(&self) -> String {
         match self {
@@ -160,9 +160,9 @@ pub struct Gate {
     certificates: bool,
     own_uid: u32,
     clock: Clock,
-    /// What each client has under way.
+    /// Open calls of each client.
     pub clients: Clients,
-    /// Who was turned away.
+    /// The refusals.
     pub refusals: Refusals,
 }
 
@@ -181,7 +181,7 @@ impl Gate {
         Self { rules, certificates, own_uid, clock, clients, refusals }
     }
 
-    /// By what the caller is known: his token where he shows one, else what his connection says of him.
+    /// The caller's proof: the token, if there is one, else that of the connection.
     /// `authorization` holds every metadata value of that name.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl Gate {
         peer: &Peer,
         mut authorization: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<Credential, Denied> {
-        // Without an access file no token means anything, and where nobody is asked none is looked at.
+        // Without an access file no token has a meaning.
         if !self.is_open()
             && let Some(value) = authorization.next()
         {
@@ -214,13 +214,13 @@ impl Gate {
         })
     }
 
-    /// Nobody is asked who he is.
+    /// True without authentication.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.rules.is_none() && !self.certificates
     }
 
-    /// Whether the caller may do what takes `need`; none means that everybody may.
+    /// Checks that the caller has the scope `need`; none is open to every caller.
     ///
     /// # Errors
     /// See [`Denied`].
@@ -333,7 +333,7 @@ mod tests {
         Peer::Tcp { address: "10.0.0.1:9".parse().unwrap(), certificate: None }
     }
 
-    /// The scopes that a caller has, in one word; or why he is nobody.
+    /// The caller's scopes in one word, or the reason for an unknown caller.
     fn may(gate: &Gate, peer: &Peer, authorization: Option<&str>) -> String {
         let credential = match gate.credential(peer, authorization.iter().map(|a| Some(*a))) {
             Ok(credential) => credential,

@@ -18,7 +18,7 @@ const LARGEST: u64 = 1 << 20;
 /// Takes the files' contents, and what counts now.
 type Parse<T> = Box<dyn Fn(&[Vec<u8>], Option<&T>) -> Result<T, String> + Send + Sync>;
 
-/// What some files say, kept in step with them.
+/// The content of some files, reloaded when they change.
 pub struct Kept<T> {
     current: ArcSwap<T>,
     files: Vec<PathBuf>,
@@ -29,23 +29,23 @@ pub struct Kept<T> {
     changed: watch::Sender<u64>,
 }
 
-/// What the last look found.
+/// Findings of the last check.
 #[derive(Debug)]
 struct Seen {
-    /// What is in service.
+    /// The content in force.
     good: Digest,
-    /// What was found last, and did not work.
+    /// The last content that failed.
     bad: Option<Digest>,
-    /// The bad one has been told of.
+    /// True once the failure was reported.
     told: bool,
 }
 
-/// How hard to look.
+/// Kind of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// In passing: files that are just being replaced one after the other are given until the next look.
     Passing,
-    /// Because somebody asks for it: what is wrong is told at once.
+    /// On request: a failure is reported at once.
     Asked,
 }
 
@@ -80,7 +80,7 @@ impl<T> Kept<T> {
         })
     }
 
-    /// What counts now.
+    /// The content in force.
     #[must_use]
     pub fn current(&self) -> Arc<T> {
         self.current.load_full()
@@ -111,7 +111,7 @@ impl<T> Kept<T> {
                 *seen = Seen { good: now, bad: None, told: false };
                 self.conditions.clear(&self.component);
                 self.changed.send_modify(|count| *count += 1);
-                tracing::info!(files = ?self.files, "read again, and in force from now on");
+                tracing::info!(files = ?self.files, "reloaded");
                 return true;
             }
             Err(error) => error,
@@ -121,22 +121,22 @@ impl<T> Kept<T> {
         seen.bad = Some(now);
         if (stands || look == Look::Asked) && !seen.told {
             seen.told = true;
-            tracing::error!("{error}; what was read before stays in force");
+            tracing::error!("{error}; the previous one stays in force");
             self.conditions.raise(
                 self.component.clone(),
-                format!("{error}; what was read before stays in force until that is mended"),
+                format!("{error}; the previous one stays in force until this is fixed"),
             );
         }
         false
     }
 }
 
-/// What all files hold.
+/// Contents of all files.
 fn contents(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
     files.iter().map(|file| content(file)).collect()
 }
 
-/// What one file holds, bounded.
+/// Content of one file, bounded.
 ///
 /// # Errors
 /// It cannot be read, or is too large: one sentence that names it.
@@ -171,7 +171,7 @@ fn digest(found: &Result<Vec<Vec<u8>>, String>) -> Digest {
     Digest::of(&parts)
 }
 
-/// Whether every user of this machine may read the file: none of a private key's or a token's business.
+/// True when every user of this machine may read the file, which no private key or token should allow.
 #[must_use]
 pub fn is_open_to_others(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)

@@ -1,5 +1,4 @@
-//! Who may do what, and how much at once. Knows nothing of gRPC or TLS: `rpc` says who calls, this room says
-//! whether he may.
+//! Rights and limits of callers. Knows nothing of gRPC or TLS: `rpc` identifies the caller, this room decides.
 //!
 //! | file | what |
 //! |---|---|
@@ -9,8 +8,8 @@
 //! | `edit.rs` | adds to the access file and takes away, with the administrator's remarks left in place |
 //! | `kept.rs` | a file that is read again when it changes; the last good one counts |
 //! | `clients.rs` | what each client has under way, and how much it may |
-//! | `place.rs` | where a caller comes from, as he is counted |
-//! | `refusals.rs` | who was turned away, told once a minute |
+//! | `place.rs` | the place that a caller counts for |
+//! | `refusals.rs` | refusals, recorded once a minute |
 
 pub mod clients;
 pub mod edit;
@@ -26,7 +25,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a caller may do. None includes another: an administrator's token reads results only where it says so.
+/// A caller's right. None includes another: an administrator's token reads results only with `read`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -83,7 +82,7 @@ impl Scopes {
     /// Every one.
     pub const ALL: Self = Self(0b1111);
 
-    /// Whether `scope` is among them.
+    /// True when `scope` is among them.
     #[must_use]
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & (1 << scope as u8) != 0

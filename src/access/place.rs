@@ -1,4 +1,4 @@
-//! Where callers come from, as they are counted: nobody has many places by having many addresses.
+//! Places of callers: many addresses of one machine count as one place.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,7 +13,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// The place of an address. Whoever has one IPv6 address has a /64 of them, so that counts as one.
+    /// The place of an address. A machine with one IPv6 address has a /64 of them, which counts as one.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         Self::Net(match ip.to_canonical() {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::result::Timestamp;
 
-/// How long refusals of one kind are gathered.
+/// Time for which refusals of one kind are gathered.
 pub const GATHER: Duration = Duration::from_secs(60);
 
-/// The most places and reasons that are told apart; the rest are told together, as [`OTHERS`].
+/// Limit on separate places and reasons; the rest count as [`OTHERS`].
 const MOST: usize = 64;
 
-/// The most that is told in a minute: some 16 kB of the audit chain.
+/// Limit on records a minute: some 16 kB of the audit chain.
 const A_MINUTE: u32 = 16;
 
 /// The peer of what exceeds `MOST`.
@@ -29,13 +29,13 @@ pub struct Refusal {
     pub at: Timestamp,
     /// From where: a [`Place`](super::place::Place), or [`OTHERS`].
     pub peer: String,
-    /// Who it was, as far as that is known: the last of them; else empty.
+    /// The last caller, if known; else empty.
     pub client: String,
     /// A stable word: the `ErrorInfo.reason` of the status, or `TLS_CLIENT_CERTIFICATE`.
     pub reason: &'static str,
     /// The last of them in words, for people.
     pub message: String,
-    /// How many.
+    /// Number of refusals.
     pub count: u64,
 }
 
@@ -55,7 +55,7 @@ pub trait Record: Send + Sync + fmt::Debug {
     /// Takes down refusals of one kind.
     fn refused(&self, refusal: &Refusal);
 
-    /// Whether there is room for more than what must be told.
+    /// True when there is space for records.
     fn has_room(&self) -> bool {
         true
     }
@@ -78,7 +78,7 @@ struct Kinds {
 }
 
 impl Kinds {
-    /// Whether one more may be told; that one counts.
+    /// Takes one record of the minute's allowance, if any is left.
     fn may_tell(&mut self, now: Duration) -> bool {
         if now.saturating_sub(self.minute) >= GATHER {
             (self.minute, self.told) = (now, 0);
@@ -91,7 +91,7 @@ impl Kinds {
 
 #[derive(Debug)]
 struct Gathered {
-    /// When it was told last; none where it never was.
+    /// Time of its last record; none without one.
     told: Option<Duration>,
     at: Timestamp,
     client: String,
@@ -106,7 +106,7 @@ impl Refusals {
         Self { clock, record, gathered: Arc::default() }
     }
 
-    /// Notes that somebody was turned away.
+    /// Notes a refusal.
     pub fn note(&self, peer: &str, client: &str, reason: &'static str, message: &str) {
         let (at, now) = (self.clock.wall(), self.clock.monotonic());
         let mut kinds = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +144,7 @@ impl Refusals {
         kinds.of.retain(|_, kind| kind.count > 0 || !is_over(kind));
         let due = kinds.of.iter().filter(|(_, kind)| kind.count > 0 && (all || is_over(kind)));
         let mut due: Vec<_> = due.map(|(key, kind)| (kind.told, kind.at, key.clone())).collect();
-        // Whoever waits longest is first.
+        // The longest wait goes first.
         due.sort();
         let mut refusals = Vec::new();
         for (_, _, key) in due {
@@ -170,7 +170,7 @@ impl Refusals {
 
     fn tell(&self, refusal: &Refusal) {
         let Refusal { peer, client, reason, message, count, .. } = refusal;
-        tracing::warn!(peer, client, reason, count, "turned away: {message}");
+        tracing::warn!(peer, client, reason, count, "caller refused: {message}");
         self.record.refused(refusal);
     }
 }

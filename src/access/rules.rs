@@ -37,7 +37,7 @@ pub const LONGEST_NAME: usize = 256;
 /// The kernel's overflow user: what users of another user namespace look like, all of them.
 const NOBODY: u32 = 65_534;
 
-/// What the access file says.
+/// The content of the access file.
 #[derive(Debug, Default)]
 pub struct Rules {
     tokens: Vec<TokenRule>,
@@ -50,9 +50,9 @@ pub struct Rules {
 pub struct TokenRule {
     /// Its name: the caller is `token:NAME`.
     pub name: String,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
-    /// What is kept of it.
+    /// The stored hash.
     pub hash: TokenHash,
     /// When it was made.
     pub created: Timestamp,
@@ -61,7 +61,7 @@ pub struct TokenRule {
 }
 
 impl TokenRule {
-    /// Whether it is past its time.
+    /// True after its end.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| now >= expires)
@@ -166,13 +166,13 @@ impl Rules {
         found
     }
 
-    /// What the certificate of this name may do.
+    /// Scopes of the certificate of this name.
     #[must_use]
     pub fn certificate(&self, name: &str) -> Option<Scopes> {
         self.certificates.iter().find(|(known, _)| known == name).map(|(_, scopes)| *scopes)
     }
 
-    /// What the user of this machine with this number may do.
+    /// Scopes of the user with this number.
     #[must_use]
     pub fn user(&self, uid: u32) -> Option<Scopes> {
         self.users.iter().find(|(known, _)| *known == uid).map(|(_, scopes)| *scopes)
@@ -225,10 +225,10 @@ fn token(entry: TokenEntry) -> Result<TokenRule, String> {
     })
 }
 
-/// Whether a token may be called so.
+/// Checks a token's name.
 ///
 /// # Errors
-/// What to write instead.
+/// Hint for the message of an error.
 pub fn check_name(name: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
     if (1..=64).contains(&name.len()) && name.chars().all(fits) {

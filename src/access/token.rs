@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// How each token begins, so that a scanner for lost secrets knows one when it sees it.
+/// Prefix of each token, for scanners that look for lost secrets.
 pub const PREFIX: &str = "leukd_";
 
 /// The random part, in bytes.
@@ -38,7 +38,7 @@ impl Token {
         &self.0
     }
 
-    /// What the access file keeps of it.
+    /// Its hash for the access file.
     #[must_use]
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(&self.0)
@@ -74,7 +74,7 @@ impl TokenHash {
         crate::result::Digest(self.0).to_string()
     }
 
-    /// Whether both are of one token. The time it takes tells nothing of where they differ.
+    /// Compares in constant time.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()

@@ -15,9 +15,9 @@ use crate::whole;
 
 /// Verify, export or show the audit chain
 ///
-/// Every result, rejection, review, specimen's event, model, refused login, configuration, start, stop and removal is one record of the
-/// journal, sealed with the record before it. These commands read the journal's file, while a daemon writes it or
-/// not. docs/guide/audit.md tells what a record is and what the chain cannot show.
+/// Every result, rejection, review, specimen event, model, refused login, configuration, start, stop and removal is one
+/// record of the journal, sealed with the record before it. These commands read the journal's file, also while a daemon
+/// writes it. docs/guide/audit.md explains the records, and what the chain cannot show.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
@@ -26,21 +26,21 @@ pub(super) struct AuditArgs {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum AuditCommand {
-    /// Look for edits, removals, insertions and exchanges, and name the first bad record
+    /// Check for edits, removals, insertions and exchanges, and name the first bad record
     ///
-    /// Exit code 65 when there is one. That the newest records were removed, or all of them written anew, shows
-    /// only against a head that was kept elsewhere: see --head.
+    /// Ends with 65 when there is one. A removal of the newest records, or a rewrite of all, shows only against a head
+    /// that was kept elsewhere: see --head.
     Verify {
         #[command(flatten)]
         state: StateArgs,
-        /// A head that the log, `leukd status` or `leukd audit head` told earlier; may be given several times
+        /// An earlier head, from the log, `leukd status` or `leukd audit head`; may be repeated
         #[arg(long, value_name = "NUMBER:HASH")]
         head: Vec<AuditHead>,
         /// One JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Write the records, one JSON object a line, after a line that says what they are
+    /// Write the records, one JSON object a line, after a header line
     ///
     /// `record` is the text that was hashed: BLAKE3 of the 32 bytes of `previous`, then the text, is `hash`.
     Export {
@@ -49,14 +49,14 @@ enum AuditCommand {
         /// From this number
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
         from: u64,
-        /// Up to and with this number; without it, to the end
+        /// Up to and including this number [default: the end]
         #[arg(long, value_name = "N")]
         to: Option<u64>,
-        /// Into this file instead of standard output; it appears when it is whole
+        /// Write to this file instead of standard output; it appears when it is complete
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Show the number and hash of the newest record, to be kept elsewhere
+    /// Show the number and hash of the newest record, to keep elsewhere
     Head {
         #[command(flatten)]
         state: StateArgs,
@@ -146,7 +146,7 @@ fn show_head(state: &StateArgs, json: bool) -> Result<(), CliError> {
     Output::new().line(&text)
 }
 
-/// What ends an export.
+/// Reasons for the end of an export.
 enum Trouble {
     Journal(JournalError),
     Write(std::io::Error),
@@ -174,7 +174,7 @@ fn export(state: &StateArgs, from: u64, to: u64, output: Option<&Path>) -> Resul
             },
         );
     };
-    // Whoever may not read the chain itself may not read what was exported of it.
+    // The export has the permissions of the chain itself.
     let written =
         whole::write(path, 0o600, |file| write(&chain, from, to, &mut BufWriter::new(file)));
     written.map_err(|trouble| match trouble {

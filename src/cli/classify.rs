@@ -21,10 +21,10 @@ use crate::result::{
 };
 use crate::rpc::{convert, proto};
 
-/// Classify image files here and now, without the daemon; nothing is stored
+/// Classify image files without the daemon; nothing is stored
 ///
 /// Limits, the file-name pattern and the review band are the daemon's: they come from /etc/leukd/leukd.toml, --config and
-/// variables named LEUKD__SECTION__KEY. The model is the one inside the binary unless --model names another.
+/// variables named LEUKD__SECTION__KEY. The model is the one inside the binary, or that of --model.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClassifyArgs {
     /// Images, or folders of images
@@ -33,10 +33,10 @@ pub(super) struct ClassifyArgs {
     /// Classify with this bundle instead of the one inside the binary
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
-    /// Read this file over /etc/leukd/leukd.toml
+    /// Read this file too; it overrides /etc/leukd/leukd.toml
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Run the network on these operators
+    /// Operators that run the network
     #[arg(long, value_enum, default_value_t)]
     pub(super) engine: EngineKind,
     /// Write a heat map of each image into this folder: NAME.heatmap.png, the picture with the map over it, and
@@ -51,7 +51,7 @@ pub(super) struct ClassifyArgs {
 /// Runs it. One bad image does not stop the others.
 ///
 /// # Errors
-/// The configuration; no such file; a bundle that does not work; after all others, images that could not be classified.
+/// The configuration; a missing file; a bundle that does not work; at the end, images that could not be classified.
 pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
     let settings = SettingsArgs::of_file(args.config.as_ref())?;
@@ -95,7 +95,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     )))
 }
 
-/// Makes the folder of heat maps, and sees to it that no two images would share one.
+/// Makes the folder of heat maps, and refuses images whose maps would share a name.
 fn prepare(folder: &Path, files: &[PathBuf], model: &Model) -> Result<(), CliError> {
     if let Err(unknown) = model.head() {
         return Err(CliError::Data(format!("of this model no map can be made: {unknown}")));
@@ -121,7 +121,7 @@ fn write_map(folder: &Path, file: &Path, explained: &Explained) -> Result<(), Cl
     write("png", explained.overlay.as_deref().unwrap_or_default())
 }
 
-/// One file's result, as the daemon would give it, without a place in a journal; and its heat map, if `mapped` asks for one.
+/// One file's result, as the daemon would give it, without a sequence; and its heat map, if `mapped`.
 fn classify(
     file: &Path,
     model: &Model,

@@ -16,23 +16,23 @@ use crate::rpc::proto::results_client::ResultsClient;
 use crate::rpc::proto::{GetSpecimenRequest, SubscribeRequest, event, subscribe_request};
 use crate::telemetry;
 
-/// The demo gives up when the daemon is silent for so long, or idle for so many heartbeats.
+/// Silence of the daemon, and number of idle heartbeats, after which the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_HEARTBEATS: u32 = 4;
 
-/// The first of the three specimens that are drawn; its counts end the demo.
+/// First of the three drawn specimens; its counts end the demo.
 const SPECIMEN: u32 = 900;
 
 /// Show leukd at work on synthetic cells: a temporary export folder, a daemon, a client
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DemoArgs {
-    /// How many cells
+    /// Number of cells
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) cells: u32,
     /// The seed of the synthetic cells
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
-    /// Run the network on these operators
+    /// Operators that run the network
     #[arg(long, value_enum, default_value_t)]
     pub(super) engine: Engine,
     /// One JSON object a line (Result)
@@ -95,7 +95,7 @@ fn drop_capture(export: &Path, seed: u64, index: u32) -> std::io::Result<()> {
     fs_err::write(export.join(name), synthetic::bmp(&cell))
 }
 
-/// A client like any other: subscribes, and shows what arrives.
+/// An ordinary client: subscribes, and prints the events.
 async fn show_results(args: &DemoArgs, address: SocketAddr) -> Result<(), CliError> {
     let lost = |error: &dyn std::fmt::Display| {
         CliError::Unavailable(format!("the demo's daemon: {error}"))

@@ -32,7 +32,7 @@ pub(super) enum CliError {
     /// EX_CONFIG, 78: the configuration.
     #[error("the configuration does not work:\n{0}")]
     Config(#[from] ConfigError),
-    /// 0, and not a word: whoever read our output has read enough (`leukd tail | head`).
+    /// Silent, with code 0: the reader closed the pipe (`leukd tail | head`).
     #[error("standard output was closed")]
     OutputClosed,
 }

@@ -3,7 +3,7 @@
 use crate::result::Decision;
 use crate::rpc::proto;
 
-/// Which results. All that are given must match.
+/// Conditions on results; all of them must match.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Filters")]
 pub(super) struct FilterArgs {
@@ -16,7 +16,7 @@ pub(super) struct FilterArgs {
     /// Only this label: all (blast) or hem (normal)
     #[arg(long)]
     pub(super) label: Option<String>,
-    /// Only this decision: all, hem, review or rejected; may be given several times
+    /// Only this decision: all, hem, review or rejected; may be repeated
     #[arg(long = "decision", value_name = "DECISION")]
     pub(super) decisions: Vec<Decision>,
     /// Only captures whose path below their folder matches this glob, for example 'slide-7/**'
@@ -28,7 +28,7 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// The same in the contract's words; none when nothing is filtered.
+    /// The contract's filter; none without conditions.
     #[must_use]
     pub(super) fn to_proto(&self) -> Option<proto::Filter> {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();

@@ -19,12 +19,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The largest answer: a picture of the largest size, drawn over.
 const MOST_ANSWER: usize = 256 << 20;
 
-/// The largest image that is read, whatever the daemon would take.
+/// Limit on the image that is read, whatever the daemon accepts.
 const MOST_IMAGE: u64 = 256 << 20;
 
-/// Show which places of the picture spoke for a blast, and which for a normal cell
+/// Show which places of the picture counted for a blast, and which for a normal cell
 ///
-/// A map says what the model looked at. It does not say that the model is right.
+/// A map shows what the model looked at. It does not show that the model is right.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct HeatMapArgs {
     /// A stored result: its sequence or its id
@@ -75,7 +75,7 @@ pub(super) fn run(args: &HeatMapArgs) -> Result<(), CliError> {
     out.line(&table(&map))
 }
 
-/// The map as people read it: one line a row of it, in logits.
+/// The map as text: one line a row, in logits.
 fn table(map: &HeatMap) -> String {
     let model = map.model.clone().unwrap_or_default();
     let columns = usize::try_from(map.columns).unwrap_or(usize::MAX).max(1);

@@ -21,9 +21,9 @@ pub(super) struct JournalArgs {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum JournalCommand {
-    /// Read all of the journal and say what is wrong, if anything, and what to do
+    /// Read the whole journal and report what is wrong, and what to do
     ///
-    /// Changes nothing, and may be run while a daemon works. Exit code 65 when something is wrong.
+    /// Changes nothing, and may run beside a daemon. Ends with 65 when something is wrong.
     Check {
         #[command(flatten)]
         state: StateArgs,
@@ -31,16 +31,15 @@ enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Make a new journal of everything that can be read of a damaged one
+    /// Make a new journal of everything readable in a damaged one
     ///
-    /// The damaged file is kept. The new journal has an epoch of its own: its results are numbered anew, with the ids
-    /// that they had, and clients read it from the beginning. Captures whose results were lost are classified again
-    /// from the export folder when the daemon starts.
+    /// The damaged file is kept. The new journal has its own epoch: its events are numbered anew and keep their ids, and
+    /// clients read it from the beginning. Captures whose results were lost are classified again when the daemon starts.
     Recover {
         #[command(flatten)]
         state: StateArgs,
-        /// Put the new journal into this folder, which has none, and leave the damaged one where it is; without it, the
-        /// new one takes the damaged one's place
+        /// Put the new journal into this folder, which must have none, and leave the damaged one in place [default: replace
+        /// the damaged one]
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
         /// One JSON object

@@ -12,13 +12,13 @@ use crate::rpc::proto::{GetLogLevelRequest, LogLevel, SetLogLevelRequest};
 
 /// Show or change what a running daemon logs
 ///
-/// Without FILTER, shows it. A change lasts until the daemon's restart, or for --for; then the configured filter (log.level) is in
-/// force again, by itself.
+/// Without FILTER, shows the filter in force. A change lasts until the daemon's restart, or for --for. Then the configured
+/// filter (log.level) is in force again.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct LogLevelArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// error, warn, info, debug, trace, or a filter such as leukd=debug,info
+    /// The filter: error, warn, info, debug, trace, or one such as leukd=debug,info
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
     /// Go back to the configured filter after this long: 10m, 1h (1s to 24h)

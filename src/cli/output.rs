@@ -11,9 +11,9 @@ pub(super) enum Colour {
     Red,
     /// Normal cells.
     Green,
-    /// What a person should look at.
+    /// Style of what needs attention.
     Yellow,
-    /// What matters less.
+    /// Style of what matters less.
     Dim,
 }
 

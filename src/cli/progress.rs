@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for so many files. Hidden where standard error is no terminal, or where there are few files.
+/// A progress bar. Hidden for few files, and where standard error is no terminal.
 #[must_use]
 pub fn bar(files: u64) -> ProgressBar {
     if files < 10 || !io::stderr().is_terminal() {

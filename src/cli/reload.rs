@@ -11,13 +11,13 @@ use crate::rpc::proto::control_client::ControlClient;
 
 /// Load the model bundle again, or another one of the model folder
 ///
-/// The bundle is tested on its own golden inputs first. If anything fails, the model before it stays in service. Without
-/// --file it is the file that `model.bundle` named when leukd started: another setting takes a restart.
+/// The bundle must first pass its own golden inputs. If anything fails, the previous model stays in service. Without
+/// --file this is the bundle that `model.bundle` named at the start; a new setting needs a restart.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// A file name in the configured model folder; without it, the configured bundle
+    /// A file name in the configured model folder [default: the configured bundle]
     #[arg(long, value_name = "NAME")]
     file: Option<String>,
     /// One JSON object (ReloadModelResponse)

@@ -18,10 +18,10 @@ use super::output::clean;
 use super::tls_error::{self, Keys};
 use crate::access::kept;
 
-/// How long a connection may take to come about.
+/// Limit on the wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Which daemon, and who asks.
+/// The daemon's address and the client's credentials.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ServerArgs {
@@ -33,21 +33,21 @@ pub(super) struct ServerArgs {
         default_value = "http://127.0.0.1:50051"
     )]
     pub(super) server: String,
-    /// The CA that signed the daemon's certificate (PEM), instead of those that this machine trusts
+    /// The CA of the daemon's certificate (PEM) [default: those that this machine trusts]
     #[arg(long, value_name = "FILE", env = "LEUKD_CA")]
     ca: Option<PathBuf>,
-    /// Our own certificate, for a daemon that asks for one (PEM)
+    /// The client's certificate (PEM)
     #[arg(long, value_name = "FILE", env = "LEUKD_CERT", requires = "key")]
     cert: Option<PathBuf>,
     /// The key of --cert (PEM)
     #[arg(long, value_name = "FILE", env = "LEUKD_KEY", requires = "cert")]
     key: Option<PathBuf>,
-    /// A file that holds our token; the variable LEUKD_TOKEN may hold the token itself
+    /// A file with the client's token; the variable LEUKD_TOKEN may hold the token itself
     #[arg(long, value_name = "FILE", env = "LEUKD_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
 
-/// A connection on which every call shows our token, where we have one.
+/// A connection whose calls carry the client's token, if it has one.
 pub(super) type Connection = InterceptedService<Channel, Bearer>;
 
 /// Shows the token.
@@ -69,7 +69,7 @@ impl Interceptor for Bearer {
     }
 }
 
-/// How the daemon is reached.
+/// Connection settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Clear,
@@ -81,9 +81,9 @@ impl ServerArgs {
     /// Connects.
     ///
     /// # Errors
-    /// The address is none or a file is no key ([`CliError::Usage`], [`CliError::NoInput`], [`CliError::Data`]), nothing
-    /// answers there or it is not who it should be ([`CliError::Unavailable`]), it wants another certificate of us
-    /// ([`CliError::NoPermission`]).
+    /// [`CliError::Usage`], [`CliError::NoInput`] or [`CliError::Data`] for a bad address or file;
+    /// [`CliError::Unavailable`] when nothing answers, or not the daemon of the certificate;
+    /// [`CliError::NoPermission`] when it requires another client certificate.
     pub(super) async fn connect(&self) -> Result<Connection, CliError> {
         let (url, way) = self.url()?;
         let bearer = self.bearer()?;
@@ -148,7 +148,7 @@ impl ServerArgs {
             let wanted = "write http://HOST:PORT, https://HOST:PORT or unix:/PATH";
             return Err(CliError::Usage(format!("{server:?} is no address of a leukd: {wanted}")));
         } else {
-            // Whoever names a CA means TLS.
+            // A CA implies TLS.
             let way = if given { Way::Tls } else { Way::Clear };
             (format!("{}://{server}", if given { "https" } else { "http" }), way)
         };
@@ -181,7 +181,7 @@ impl ServerArgs {
         })
     }
 
-    /// Our token: from the file, else from the variable.
+    /// The client's token: from the file, or else from the variable.
     fn bearer(&self) -> Result<Bearer, CliError> {
         let (token, from) = match &self.token_file {
             Some(file) => {
@@ -206,7 +206,7 @@ impl ServerArgs {
         }
     }
 
-    /// What a call's refusal means for the command, as one error for people.
+    /// The command's error for a refused call.
     #[must_use]
     pub(super) fn refused(&self, code: Code, message: &str) -> CliError {
         let text = format!("leukd at {}: {}", self.server, clean(message));
@@ -223,7 +223,7 @@ impl ServerArgs {
             Code::Unavailable
             | Code::ResourceExhausted
             | Code::Aborted
-            // What tonic calls it when a call's own time limit has passed.
+            // tonic's code for a call whose own deadline passed.
             | Code::Cancelled
             | Code::DeadlineExceeded => CliError::Unavailable(format!("{text}; try again")),
             Code::Unimplemented => CliError::Unavailable(format!(
@@ -278,7 +278,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 /// A runtime for one client: everything on this thread.
 ///
 /// # Errors
-/// The operating system gives none.
+/// The operating system refuses one.
 pub(super) fn runtime() -> Result<Runtime, CliError> {
     Builder::new_current_thread()
         .enable_all()
@@ -286,7 +286,7 @@ pub(super) fn runtime() -> Result<Runtime, CliError> {
         .map_err(|error| CliError::Io(format!("cannot start the async runtime: {error}")))
 }
 
-/// A request that fails when its answer takes longer than `limit`.
+/// A request that fails after `limit` without an answer.
 pub(super) fn request<T>(message: T, limit: Duration) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.set_timeout(limit);

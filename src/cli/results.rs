@@ -16,7 +16,7 @@ use crate::rpc::proto::{
     self, FolderSource, GetResultRequest, GetSpecimenRequest, ListResultsRequest,
 };
 
-/// How long one page may take.
+/// Limit on the wait for one page.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Results a page.
 const PAGE: u32 = 200;
@@ -26,10 +26,10 @@ const PAGE: u32 = 200;
 pub(super) struct ResultsArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// At most this many; 0 means all
+    /// Limit on the number of results; 0 means all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u64,
-    /// The newest first
+    /// Newest first
     #[arg(long)]
     newest: bool,
     /// The latest result of this file, by its absolute path in a watched folder
@@ -41,10 +41,10 @@ pub(super) struct ResultsArgs {
     /// The result with this id
     #[arg(long, value_name = "UUID", group = "one")]
     id: Option<String>,
-    /// How many cells of each kind the specimen has, and its blast fraction, as `leukd specimen`
+    /// Counts and blast fraction of the specimen, as `leukd specimen` shows them
     #[arg(long, group = "one", requires = "specimen")]
     counts: bool,
-    /// What to look at: only results whose latest review says something else than leukd suggested
+    /// Only results whose latest review differs from leukd's suggestion
     #[arg(long, conflicts_with = "one")]
     disagreements: bool,
     /// One JSON object a line (Result; with --counts, GetSpecimenResponse)
@@ -57,7 +57,7 @@ pub(super) struct ResultsArgs {
 /// Runs it.
 ///
 /// # Errors
-/// The daemon cannot be reached, or refuses; there is no such result.
+/// The daemon cannot be reached, or refuses; the result does not exist.
 pub(super) fn run(args: &ResultsArgs) -> Result<(), CliError> {
     remote::runtime()?.block_on(answer(args))
 }
@@ -142,7 +142,7 @@ fn print(results: &[proto::Result], args: &ResultsArgs, out: &Output) -> Result<
     table.print(out)
 }
 
-/// The watched folder that a file lies in, and its path below it.
+/// The watched folder of a file, and its path below that folder.
 async fn folder_source(server: &ServerArgs, file: &Path) -> Result<FolderSource, CliError> {
     let status = status::ask(server).await?;
     let folders = status.folders.iter().map(|folder| folder.folder.as_str());

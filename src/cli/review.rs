@@ -12,15 +12,15 @@ use crate::rpc::proto::reviews_client::ReviewsClient;
 use crate::rpc::proto::submit_review_request::Of;
 use crate::rpc::proto::{self, ListReviewsRequest, SubmitReviewRequest};
 
-/// How long one call may take.
+/// Limit on the wait for one call.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Reviews a page.
 const PAGE: u32 = 200;
 
-/// Say what the cell of a result is
+/// State what the cell of a result is
 ///
-/// The result stays as it is: the review is an event of its own, which every subscriber gets, and the latest one of a
-/// result counts. Takes the scope review where the daemon asks for one.
+/// The result does not change. The review is an event of its own, which every subscriber gets. The latest review of a
+/// result counts. With [access], this needs the scope review.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ReviewArgs {
     /// The result: its sequence or its id
@@ -30,10 +30,10 @@ pub(super) struct ReviewArgs {
     /// cells)
     #[arg(long)]
     label: ReviewLabel,
-    /// Who says so; without it, the login name
+    /// The reviewer [default: the login name]
     #[arg(long, value_name = "NAME")]
     reviewer: Option<String>,
-    /// What else there is to say
+    /// A remark
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
     /// One JSON object (SubmitReviewResponse)
@@ -43,7 +43,7 @@ pub(super) struct ReviewArgs {
     server: ServerArgs,
 }
 
-/// One result, as it is named on the command line.
+/// A result's name on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Which {
     Sequence(u64),
@@ -67,22 +67,22 @@ impl std::str::FromStr for Which {
 pub(super) struct ReviewsArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// At most this many; 0 means all
+    /// Limit on the number of reviews; 0 means all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u64,
-    /// The newest first
+    /// Newest first
     #[arg(long)]
     newest: bool,
-    /// Only those of this result: its sequence or its id
+    /// Only reviews of this result: its sequence or its id
     #[arg(long, value_name = "RESULT")]
     result: Option<Which>,
-    /// Only those of this specimen's results
+    /// Only reviews of this specimen's results
     #[arg(long)]
     specimen: Option<String>,
-    /// Only those of this reviewer
+    /// Only reviews by this reviewer
     #[arg(long, value_name = "NAME")]
     reviewer: Option<String>,
-    /// Only those that say something else than leukd suggested
+    /// Only reviews that differ from leukd's suggestion
     #[arg(long)]
     disagreements: bool,
     /// One JSON object a line (Review)
@@ -134,7 +134,7 @@ async fn send(args: &ReviewArgs) -> Result<(), CliError> {
     ))
 }
 
-/// Who is logged in, as the environment says.
+/// The login name, from the environment.
 fn login() -> Option<String> {
     ["LOGNAME", "USER"]
         .into_iter()

@@ -21,19 +21,19 @@ use crate::telemetry;
 
 /// Run the daemon
 ///
-/// Settings come from /etc/leukd/leukd.toml, --config, variables named LEUKD__SECTION__KEY, and flags; the later win.
-/// SIGTERM stops it after open requests are done; SIGHUP reads certificates, the access file and the
-/// model again.
+/// Settings come from /etc/leukd/leukd.toml, --config, variables named LEUKD__SECTION__KEY, and flags; a later one
+/// overrides an earlier one. SIGTERM stops the daemon after open requests. SIGHUP reloads certificates, the access file
+/// and the model.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
 }
 
-/// Runs it until a signal ends it.
+/// Runs the daemon until a signal ends it.
 ///
 /// # Errors
-/// The configuration; or what ends the daemon.
+/// The configuration, or the daemon's failure.
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     // The time until a model serves is counted from here.
     let clock = Clock::system();
@@ -49,7 +49,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let ended = runtime.block_on(serve(loaded.settings, clock));
     let ended = ended.map_err(|error| placed(error, &loaded.origins));
     telemetry::flush();
-    // What was cut off at the drain's deadline is not waited for a second time.
+    // Do not wait again for what the drain's deadline cut off.
     runtime.shutdown_timeout(drain.min(Duration::from_secs(1)));
     ended
 }
@@ -113,7 +113,7 @@ pub(super) fn cannot_start(error: StartError) -> CliError {
     }
 }
 
-/// A setting that only the start found wrong, with the file and line that it came from.
+/// An error in a setting that only the start could find, with its file and line.
 pub(super) fn placed(error: CliError, origins: &BTreeMap<String, Origin>) -> CliError {
     let CliError::Config(mut found) = error else { return error };
     for problem in &mut found.problems {
@@ -125,7 +125,7 @@ pub(super) fn placed(error: CliError, origins: &BTreeMap<String, Origin>) -> Cli
     CliError::Config(found)
 }
 
-/// The future's answer; never, where there is none.
+/// The future's answer, or a wait for ever without one.
 async fn of<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,
@@ -133,7 +133,7 @@ async fn of<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     }
 }
 
-/// The next beat; never, where there is none.
+/// The next beat, or a wait for ever without one.
 async fn tick(beat: &mut Option<tokio::time::Interval>) {
     match beat {
         Some(beat) => {
@@ -143,8 +143,8 @@ async fn tick(beat: &mut Option<tokio::time::Interval>) {
     }
 }
 
-/// With less free space than this a journal may not open: SQLite wants 32 KiB beside the file before it reads anything, a
-/// new or older one some more.
+/// With less free space a journal may not open: SQLite needs 32 KiB beside the file before it reads, and a new journal
+/// some more.
 const ROOM: u64 = 1 << 20;
 
 fn is_full(directory: &Path) -> bool {
@@ -152,8 +152,8 @@ fn is_full(directory: &Path) -> bool {
         .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM)
 }
 
-/// Waits until there is space, however long that takes: a process that ended would be started again a few times and then
-/// never more.
+/// Waits until there is space, without a deadline: systemd would restart a process that ended a few times, and then
+/// never again.
 async fn space(directory: &Path, notifier: &Notifier) {
     let pause = Duration::from_secs(1);
     while is_full(directory) {
@@ -179,7 +179,7 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
             Err(error @ CliError::Io(_)) if is_full(&settings.journal.directory) => error,
             Err(error) => return Err(error),
         };
-        tracing::error!("{error}; leukd waits for space and starts by itself when there is some");
+        tracing::error!("{error}; leukd waits for free space and then starts");
         tokio::select! {
             () = space(&settings.journal.directory, &notifier) => {}
             _ = terminate.recv() => return Ok(()),
@@ -220,7 +220,7 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
                     notifier.alive();
                     vitals.fed();
                 } else {
-                    tracing::error!("no progress: the watchdog is not fed");
+                    tracing::error!("no progress: watchdog not fed");
                 }
             }
             why = daemon.failed() => {

@@ -18,39 +18,38 @@ use crate::model::file::BundleFile;
 use crate::model::gate::Limits;
 use crate::model::trust::{Trust, TrustError};
 
-/// Where settings come from, besides the environment (`LEUKD__SECTION__KEY`).
+/// Sources of settings besides the environment (`LEUKD__SECTION__KEY`).
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Settings")]
 pub(super) struct SettingsArgs {
-    /// Read this file over /etc/leukd/leukd.toml
+    /// Read this file too; it overrides /etc/leukd/leukd.toml
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Watch this folder, and no other than those named so; may be given several times
+    /// Watch this folder instead of the configured ones; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(super) watch: Vec<PathBuf>,
-    /// Keep the journal in this folder
+    /// The journal's folder
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
-    /// Listen on this address; port 0 takes any free one
+    /// Listen on this address; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
     /// Serve this model bundle
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
-    /// Serve this bundle though no trusted key signed it: its file name, or sha256: and its digest; may be given several
-    /// times
+    /// Serve this bundle without a trusted signature: its file name, or sha256: and its digest; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(super) allow_unsigned: Vec<String>,
-    /// Run the network on these operators
+    /// Operators that run the network
     #[arg(long, value_enum)]
     pub(super) engine: Option<Engine>,
-    /// What to log: error, warn, info, debug, trace, or a filter such as leukd=debug,info
+    /// The log's filter: error, warn, info, debug, trace, or one such as leukd=debug,info
     #[arg(long, value_name = "FILTER")]
     pub(super) log_level: Option<String>,
 }
 
 impl SettingsArgs {
-    /// Loads and checks the settings, and tells of doubtful ones on standard error.
+    /// Loads and checks the settings, and reports doubtful ones on standard error.
     ///
     /// # Errors
     /// [`CliError::Config`]; [`CliError::Usage`] where a path is not UTF-8.
@@ -62,7 +61,7 @@ impl SettingsArgs {
         Ok(loaded)
     }
 
-    /// The same of the file, the environment and the system's file alone: for commands that have no flags for settings.
+    /// The same without flags, for commands that have none for settings.
     ///
     /// # Errors
     /// As [`SettingsArgs::load`].
@@ -95,7 +94,7 @@ impl SettingsArgs {
     }
 }
 
-/// On the command line, and only there, a path may count from the present folder.
+/// A path on the command line may be relative; elsewhere it must be absolute.
 fn absolute(name: &str, path: &Path) -> Result<String, CliError> {
     let shown = path.display();
     let whole = std::path::absolute(path)
@@ -115,7 +114,7 @@ fn absolute(name: &str, path: &Path) -> Result<String, CliError> {
         .map_err(|_| CliError::Usage(format!("{name} {shown:?}: the path is not UTF-8; rename it")))
 }
 
-/// Check the configuration and say what is wrong, with file and line
+/// Check the configuration and report mistakes with file and line
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CheckArgs {
     #[command(flatten)]
@@ -138,7 +137,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     Output::new().line("the configuration works")
 }
 
-/// What a user says of files that another one will read: root may read all of them.
+/// Doubts about files that another user will read: root may read all of them.
 fn checked_by_another(state: &Path) -> Option<String> {
     let (us, owner) = (rustix::process::geteuid().as_raw(), state.metadata().ok()?.uid());
     (us != owner).then(|| {
@@ -150,8 +149,7 @@ fn checked_by_another(state: &Path) -> Option<String> {
     })
 }
 
-/// Whether the configured bundle would be let in: its signature, and of its contents what the settings' review band must
-/// fit.
+/// Checks that the configured bundle would be accepted: its signature, and that the configured review band fits it.
 ///
 /// # Errors
 /// [`CliError::Config`] that names the setting.
@@ -175,7 +173,7 @@ fn bundle_may_serve(loaded: &Loaded) -> Result<(), CliError> {
     let refused =
         |error: TrustError| problem("model.bundle", format!("{}: {error}", file.origin()));
     let provenance = trust.admit(&file).map_err(refused)?;
-    // What the file holds matters for what is said of its band, and for nothing else here.
+    // The content matters here for its review band alone.
     let Some(review) = loaded.settings.decision.review else { return Ok(()) };
     let limits = match &model.bundle {
         Some(_) => Limits { max_bytes: model.max_file.0, max_memory: model.max_memory.0 },
@@ -204,7 +202,7 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum ConfigCommand {
-    /// Show every setting and where its value came from
+    /// Show every setting with the source of its value
     Show {
         #[command(flatten)]
         settings: SettingsArgs,
@@ -234,7 +232,7 @@ fn as_json(loaded: &Loaded) -> String {
     json!({ "settings": loaded.settings, "origins": origins }).to_string()
 }
 
-/// A configuration file that sets the same, with each line's origin as a remark.
+/// An equal configuration file, with each line's origin as a comment.
 fn as_toml(loaded: &Loaded) -> Result<String, CliError> {
     let table = toml::Table::try_from(&loaded.settings).map_err(|error| {
         CliError::Software(format!("cannot write the settings as TOML: {error}"))

@@ -72,7 +72,7 @@ pub(super) fn result_line(result: &proto::Result, out: &Output) -> String {
         .to_owned()
 }
 
-/// What people have said of a result; empty while nobody has.
+/// Standing of a result by its reviews; empty without one.
 #[must_use]
 pub(super) fn standing(standing: Option<&proto::Standing>) -> String {
     use proto::standing::State;
@@ -189,7 +189,7 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
             "signed     by no trusted key; allowed by {:?} of model.allow_unsigned",
             clean(&model.allowed_by)
         )),
-        // The origin says it of the embedded one; of a file that is only looked at nobody asked.
+        // The origin says so for the embedded one; a file that is only shown has no trust.
         _ => {}
     }
     if !model.standardise.is_empty() {

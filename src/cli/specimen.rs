@@ -12,10 +12,10 @@ use crate::rpc::proto::{
     CorrectedFraction, Fraction, FractionFlag, GetSpecimenRequest, GetSpecimenResponse,
 };
 
-/// How long the answer may take.
+/// Limit on the wait for the answer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Count the cells of a specimen: decisions, blast fraction, the fraction corrected for the model's errors, flags
+/// Count a specimen's cells: decisions, blast fraction, its correction for the model's errors, flags
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SpecimenArgs {
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct SpecimenArgs {
     /// The specimen
     #[arg(value_name = "NAME")]
     name: String,
-    /// Count this slide alone
+    /// Count only this slide
     #[arg(long, value_name = "SLIDE")]
     slide: Option<String>,
     /// One JSON object (GetSpecimenResponse)

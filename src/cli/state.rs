@@ -6,13 +6,13 @@ use super::error::CliError;
 use super::settings::SettingsArgs;
 use crate::journal::{self, JournalError};
 
-/// Which journal.
+/// The journal's place.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct StateArgs {
-    /// The state folder, or a journal's file in any folder; without it, the configured one
+    /// The state folder, or a journal's file in any folder [default: the configured folder]
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
-    /// Read the state folder's name from this file over /etc/leukd/leukd.toml
+    /// Read this file too; it overrides /etc/leukd/leukd.toml
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
@@ -47,7 +47,7 @@ impl StateArgs {
     }
 }
 
-/// What a journal's failure is for the caller of a command.
+/// The command's error for a journal's failure.
 pub(super) fn failed(error: &JournalError) -> CliError {
     let text = error.to_string();
     match error {

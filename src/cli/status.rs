@@ -10,7 +10,7 @@ use crate::config::units::Bytes;
 use crate::rpc::proto::control_client::ControlClient;
 use crate::rpc::proto::{GetStatusRequest, GetStatusResponse};
 
-/// Show folders, queues, journal, what is wrong, if anything, and the running week beside the last one
+/// Show folders, queues, the journal, everything degraded, and the running week beside the last one
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), CliError> {
     if args.json { out.line(&json::line(&status)?) } else { print(&status, &out) }
 }
 
-/// What `GetStatus` answers.
+/// The answer of `GetStatus`.
 ///
 /// # Errors
 /// The daemon cannot be reached, or refuses.

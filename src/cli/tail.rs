@@ -19,33 +19,33 @@ use crate::rpc::proto::{Cursor, Event, Hello, SubscribeRequest};
 /// The wait before the first attempt to connect again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long the first message may take.
+/// Limit on the wait for the first message.
 const HELLO: Duration = Duration::from_secs(30);
 
 /// Follow results and reviews as they are stored
 ///
-/// After a broken connection tail goes on where it stood: nothing is lost or shown twice. With --json each line
+/// After a broken connection tail continues where it was: nothing is lost or shown twice. With --json each line
 /// is one Event: `hello` (again after every reconnection), `result`, `review`, `specimen`, `gap` or `heartbeat`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TailArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Start after this sequence; 0 means from the first ever
+    /// Start after this sequence; 0 means from the beginning
     #[arg(long, value_name = "SEQUENCE", conflicts_with = "earliest")]
     after: Option<u64>,
-    /// The journal that --after counts in, as Hello or any result gave it; without it, the daemon's own
+    /// The epoch that --after counts in, from Hello or any result [default: the daemon's own]
     #[arg(long, requires = "after")]
     epoch: Option<String>,
-    /// Start with the oldest result that is kept
+    /// Start with the oldest stored result
     #[arg(long)]
     earliest: bool,
-    /// End when everything stored by now has been shown; starts with the oldest unless --after is given
+    /// End after everything that is stored now; starts with the oldest unless --after is given
     #[arg(long)]
     once: bool,
     /// End after this many results
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// After a broken connection, try again for this long before giving up
+    /// How long to try to reconnect after a broken connection
     #[arg(long, value_name = "TIME", default_value = "10m")]
     reconnect_for: Span,
     /// One JSON object a line
@@ -55,21 +55,21 @@ pub(super) struct TailArgs {
     filter: FilterArgs,
 }
 
-/// How one connection ended.
+/// The end of one connection.
 enum End {
-    /// All that was asked for has been shown.
+    /// Everything requested was shown.
     Done,
-    /// The connection broke: why.
+    /// The connection broke, with the reason.
     Broken(String),
 }
 
-/// Where the tail stands.
+/// Progress of the tail.
 struct Tail<'a> {
     args: &'a TailArgs,
     out: Output,
-    /// Where to go on; none until the first message.
+    /// Cursor; none until the first message.
     cursor: Option<Cursor>,
-    /// Where `--once` ends: the newest sequence at the first Hello.
+    /// Last sequence of `--once`: the newest one at the first Hello.
     until: Option<u64>,
     shown: u64,
     /// The present connection began with Hello.
@@ -103,7 +103,7 @@ async fn follow(args: &TailArgs) -> Result<(), CliError> {
         let why = match tail.connection().await {
             Ok(End::Done) => return Ok(()),
             Ok(End::Broken(why)) => why,
-            // The first attempt tells of a wrong address at once.
+            // The first attempt reports a wrong address at once.
             Err(error @ CliError::Unavailable(_)) if tail.cursor.is_none() => return Err(error),
             Err(CliError::Unavailable(why)) => why,
             Err(error) => return Err(error),
@@ -216,7 +216,7 @@ impl Tail<'_> {
         self.until.get_or_insert(hello.newest);
         let sequence = match start {
             Start::Latest(()) => hello.newest,
-            // Going on after 0 would tell of a gap that `earliest` passes over.
+            // Resuming after 0 would report a gap that `earliest` skips.
             Start::Earliest(()) => hello.oldest.saturating_sub(1),
             Start::After(cursor) => cursor.sequence,
         };

@@ -1,4 +1,4 @@
-//! What a TLS failure means, and what to do about it.
+//! Meanings of TLS failures, and what to do about them.
 
 use std::error::Error;
 use std::io;
@@ -13,7 +13,7 @@ use tonic::codegen::http::Uri;
 
 use super::error::CliError;
 
-/// What TLS needs of ours, each PEM.
+/// The client's TLS files, each PEM.
 #[derive(Debug)]
 pub(super) struct Keys {
     /// The CA that signed the server's certificate; none for those that this machine trusts.

@@ -17,10 +17,10 @@ use crate::clock::Clock;
 use crate::config::units::Span;
 use crate::result::Timestamp;
 
-/// Make, list and revoke the tokens by which clients are known
+/// Make, list and revoke clients' tokens
 ///
-/// A token is shown once, by `new`; the access file keeps its hash alone. A running daemon takes every change of
-/// the file over within seconds: a revoked token ends its open streams too.
+/// `new` prints a token once; the access file holds its hash alone. A running daemon loads a changed file within seconds.
+/// A revoked token's open streams end too.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TokenArgs {
     #[command(subcommand)]
@@ -31,16 +31,16 @@ pub(super) struct TokenArgs {
 enum TokenCommand {
     /// Make a token, print it, and add its hash to the access file
     New {
-        /// What the client is called: its calls are those of token:NAME
+        /// The client's name; its calls are recorded as token:NAME
         name: String,
-        /// What it may do: classify (send images), read (results, reviews and state), review (say what a result should have
-        /// been), admin (load models, change the log's level); may be given several times, and none includes another
+        /// Its scopes: classify (send images), read (results, reviews, status), review (submit reviews), admin (load models,
+        /// change the log level); may be repeated; none includes another
         #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
         scope: Vec<Scope>,
-        /// Refuse it after this time, for example 365d
+        /// Its lifetime, for example 365d
         #[arg(long, value_name = "TIME")]
         expires: Option<Span>,
-        /// Write to no file; print the entry for the access file after the token
+        /// Write no file; print the entry for the access file after the token
         #[arg(long)]
         print: bool,
         /// One JSON object
@@ -57,9 +57,9 @@ enum TokenCommand {
         #[command(flatten)]
         file: FileArgs,
     },
-    /// Take a token out of the access file
+    /// Remove a token from the access file
     Revoke {
-        /// What it is called
+        /// Its name
         name: String,
         #[command(flatten)]
         file: FileArgs,
@@ -69,10 +69,10 @@ enum TokenCommand {
 /// Which access file.
 #[derive(Debug, Clone, clap::Args)]
 struct FileArgs {
-    /// The access file; without it, that of the configuration (access.file)
+    /// The access file [default: access.file of the configuration]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Read this configuration over /etc/leukd/leukd.toml
+    /// Read this configuration too; it overrides /etc/leukd/leukd.toml
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     config: Option<PathBuf>,
 }
@@ -82,7 +82,7 @@ impl FileArgs {
         self.place().map(|(path, _)| path)
     }
 
-    /// The file, and the group that must be able to read it: the one that the daemon's state belongs to.
+    /// The file, and the group that must be able to read it: the group of the daemon's state.
     fn place(&self) -> Result<(PathBuf, Option<u32>), CliError> {
         if let Some(file) = &self.file {
             return Ok((file.clone(), None));
@@ -110,7 +110,7 @@ impl FileArgs {
 /// Runs it.
 ///
 /// # Errors
-/// The access file cannot be read or written, or is none; there is, or is not, such a token.
+/// The access file cannot be read or written; the token already exists, or does not.
 pub(super) fn run(args: &TokenArgs) -> Result<(), CliError> {
     match &args.command {
         TokenCommand::New { name, scope, expires, print, json, file } => {

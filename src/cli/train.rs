@@ -10,19 +10,19 @@ use super::error::CliError;
 
 const PROGRAM: &str = "leukd-train";
 
-/// Train, evaluate and export models (the program leukd-train; all arguments go to it)
+/// Train, evaluate and export models with the program leukd-train
 #[derive(Debug, Clone, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(super) struct TrainArgs {
-    /// For leukd-train; --help shows its own help
+    /// Arguments of leukd-train; --help shows its own help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
 
-/// Becomes `leukd-train`; returns only where that fails.
+/// Replaces this process by `leukd-train`; returns only on failure.
 ///
 /// # Errors
-/// [`CliError::Unavailable`]: there is no such program, or it cannot be started.
+/// [`CliError::Unavailable`]: the program is missing, or does not start.
 pub(super) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let Some(program) = find() else {
         return Err(CliError::Unavailable(format!(

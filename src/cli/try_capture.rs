@@ -1,4 +1,4 @@
-//! `leukd try-capture`: what the daemon starts to see whether a file kills whoever decodes it. Not for people.
+//! `leukd try-capture`: the child process in which the daemon decodes a suspect file. Not for people.
 
 use std::io::Read as _;
 
@@ -32,7 +32,7 @@ pub(super) fn run(args: &TryCaptureArgs) -> Result<(), CliError> {
         .take(args.max_bytes.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|error| CliError::Io(format!("cannot read standard input: {error}")))?;
-    // Whoever waits knows from here on that it is the file's own doing.
+    // From here on, a death is the file's fault.
     Output::new().line("read")?;
     let limits =
         Limits { max_bytes: args.max_bytes, max_side: args.max_side, max_memory: args.max_memory };

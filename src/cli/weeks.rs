@@ -4,7 +4,7 @@ use super::error::CliError;
 use super::output::{Colour, Output, clean};
 use crate::rpc::proto::{Drift, DriftModel, DriftWeek};
 
-/// How many weeks are shown; the JSON has all.
+/// Number of weeks shown; the JSON has all.
 const SHOWN: usize = 2;
 
 /// Prints the newest weeks, and what stands out in them.

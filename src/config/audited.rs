@@ -8,7 +8,7 @@ use super::settings::Settings;
 /// settings.
 const SECRETS: &[&str] = &[];
 
-/// What stands in a secret's place.
+/// Replacement for a secret.
 const HIDDEN: &str = "(not told)";
 
 /// Every setting as `section.key`, null where it is not set.

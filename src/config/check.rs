@@ -1,4 +1,4 @@
-//! What the types cannot say: ranges, and settings that must go together. Touches no disk.
+//! Checks beyond the types: ranges, and settings that must fit each other. Reads no disk.
 
 mod reach;
 
@@ -15,7 +15,7 @@ use super::settings::{
 use super::units::{Bytes, Span};
 use crate::cell::name::NamePattern;
 
-/// What was found, each with its setting's name.
+/// Mistakes, each with its setting's name.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// leukd will not run with these.
@@ -172,7 +172,7 @@ fn specimen(findings: &mut Findings, specimen: &Specimen, watch: &Watch) {
     }
 }
 
-/// Whether the pattern compiles and has a group that leukd knows.
+/// Checks that the pattern compiles and has a known group.
 fn image(findings: &mut Findings, image: &Image) {
     findings.bytes("image.max_file", image.max_file, Bytes(1024), Bytes::mib(4096));
     findings.count("image.max_side", image.max_side.into(), 16, 65_535);
@@ -341,7 +341,7 @@ fn log(findings: &mut Findings, log: &Log) {
     }
 }
 
-/// Whether this is `http://` with a loopback address and a port, and nothing more.
+/// True for `http://` with a loopback address and a port, and nothing more.
 fn is_here(endpoint: &str) -> bool {
     let address =
         endpoint.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
@@ -350,7 +350,7 @@ fn is_here(endpoint: &str) -> bool {
         .is_some_and(|address| address.ip().is_loopback())
 }
 
-/// How two folders lie.
+/// Relation of two folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overlap {
     /// Neither inside the other.
@@ -361,7 +361,7 @@ pub(super) enum Overlap {
     Nested,
 }
 
-/// How two absolute paths without `..` lie, by their names alone.
+/// Relation of two absolute paths without `..`, by their names alone.
 pub(super) fn overlap(a: &Path, b: &Path) -> Overlap {
     match (a.starts_with(b), b.starts_with(a)) {
         (true, true) => Overlap::Same,

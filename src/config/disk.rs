@@ -1,4 +1,4 @@
-//! What the disk says of checked settings. For `leukd check` only: a hung network mount may hold these
+//! Checks of settings against the disk. For `leukd check` only: a hung network mount may hold these
 //! calls up, which must never hold up the daemon's start.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where it was written.
+//! Mistakes in a configuration, with their places.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub struct Problem {
     pub origin: Origin,
     /// The setting, for example `watch.settle_looks`; none when a file cannot be read at all.
     pub key: Option<String>,
-    /// What is wrong and what to write instead.
+    /// The mistake, and what to write instead.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! How files are named and protected in settings.
+//! Names and permissions of files in settings.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a name begins with that systemd's `LoadCredential=` hands over.
+/// Prefix of a name that systemd's `LoadCredential=` provides.
 const CREDENTIAL: &str = "credential:";
 
 /// A file with a key, a certificate or tokens: an absolute path, or `credential:NAME` for the file NAME that
@@ -16,7 +16,7 @@ const CREDENTIAL: &str = "credential:";
 pub enum KeyFile {
     /// Where it lies.
     Path(PathBuf),
-    /// What the unit calls it.
+    /// The credential's name in the unit.
     Credential(String),
 }
 
@@ -40,10 +40,10 @@ impl KeyFile {
         }
     }
 
-    /// Whether it can be found at all: an absolute path without `..`, or one plain name.
+    /// True for an absolute path without `..`, or one plain name.
     ///
     /// # Errors
-    /// What to write instead.
+    /// Hint for the message of an error.
     pub(super) fn check(&self) -> Result<(), String> {
         let plain = match self {
             Self::Path(path) => {
@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for KeyFile {
     }
 }
 
-/// Who may use a file, as chmod's octal digits: `"0660"`.
+/// A file's permissions, as chmod's octal digits: `"0660"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(pub u32);
 

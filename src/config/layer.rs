@@ -21,7 +21,7 @@ pub(super) struct Layer {
     pub(super) values: Table,
     /// `section.name` → where it was written.
     pub(super) origins: BTreeMap<String, Origin>,
-    /// What did not get in, and why.
+    /// Refused values, with reasons.
     pub(super) problems: Vec<Problem>,
 }
 
@@ -153,7 +153,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-/// Whether the value has the setting's type, with serde's word on why not.
+/// Checks that the value has the setting's type; serde's message if not.
 fn try_value(key: &Key, value: Value) -> Result<(), String> {
     let Some((section, name)) = key.path.split_once('.') else { return Ok(()) };
     let inner = Table::from_iter([(name.to_owned(), value)]);

@@ -75,11 +75,11 @@ impl Sources {
 /// Checked settings with their story.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// What to run with.
+    /// The settings in force.
     pub settings: Settings,
     /// Every setting's name → where its value came from.
     pub origins: BTreeMap<String, Origin>,
-    /// What will work but is hardly meant: one sentence each, with its place.
+    /// Valid but doubtful settings: one sentence each, with its place.
     pub warnings: Vec<String>,
 }
 

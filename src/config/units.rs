@@ -17,13 +17,13 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 pub struct Span(pub Duration);
 
 impl Span {
-    /// So many milliseconds.
+    /// A time in milliseconds.
     #[must_use]
     pub const fn from_millis(ms: u64) -> Self {
         Self(Duration::from_millis(ms))
     }
 
-    /// So many seconds.
+    /// A time in seconds.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
@@ -128,7 +128,7 @@ const SIZES: [(&str, u64); 9] = [
 ];
 
 impl Bytes {
-    /// So many times 1,048,576 bytes.
+    /// A size in MiB (1,048,576 bytes).
     #[must_use]
     pub const fn mib(count: u64) -> Self {
         Self(count * 1024 * 1024)

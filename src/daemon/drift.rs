@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::drift::{Board, Counting};
 use crate::journal::Journal;
 
-/// How often new results are looked for.
+/// Interval between two checks for new results.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// The least rest between two slices.

@@ -22,14 +22,14 @@ use crate::journal::{AuditEvent, Journal, WeakJournal};
 use crate::result::Timestamp;
 use crate::rpc::transport::{ServerKeys, TlsFiles};
 
-/// How often the files are looked at.
+/// Interval between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The time before its end in which a certificate is warned of, once a day.
 const SOON_MS: i64 = 14 * DAY_MS;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// What clients are judged and greeted by.
+/// Gate and TLS of the listeners.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     pub(super) tls: Option<Arc<Kept<ServerKeys>>>,
@@ -71,7 +71,7 @@ pub(super) fn open(
     Ok((Keys { tls, rules, gate, conditions, clock, journal }, LoginFailures(failures)))
 }
 
-/// How many records of login failures wait for the journal: more than are ever told at once.
+/// Login failures that may wait for the journal: more than a minute records.
 const WAITING: usize = 256;
 
 /// Hands login failures to the journal's audit chain.
@@ -167,7 +167,7 @@ fn rules(settings: &Settings, conditions: &Conditions) -> Result<Option<Kept<Rul
     kept.map(Some).map_err(|message| StartError::Setting { key: "access.file", message })
 }
 
-/// What works, but is hardly meant: secrets that every user may read.
+/// Valid but doubtful files: secrets that every user may read.
 fn doubts(settings: &Settings) -> Vec<String> {
     let secrets = [("tls.key", &settings.tls.key), ("access.file", &settings.access.file)];
     let located =
@@ -200,7 +200,7 @@ fn handed_over(settings: &Settings) -> Vec<(&'static str, &KeyFile)> {
 /// the unit is handed is doubtful here, and with it whatever goes with it; a start without it fails.
 ///
 /// # Errors
-/// What a start would be refused for.
+/// Problems that refuse a start.
 pub fn examine(settings: &Settings) -> Result<Vec<String>, StartError> {
     let clock = Clock::system();
     let conditions = Conditions::new(clock.clone());
@@ -227,10 +227,10 @@ pub fn examine(settings: &Settings) -> Result<Vec<String>, StartError> {
     Ok(doubts)
 }
 
-/// How many descriptors are left to the journal, captures and all else that is no connection.
+/// Descriptors reserved for the journal, captures and everything else but connections.
 const KEPT_BACK: u64 = 128;
 
-/// How many connections may be open: as many as are configured, and the process may have descriptors for.
+/// Limit on connections: the configured one, or what the process's descriptors allow.
 pub(super) fn connections(configured: u32) -> u32 {
     let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
         return configured;
@@ -275,7 +275,7 @@ impl Keys {
         }
     }
 
-    /// Tells the audit chain of every change from now on, and of what has changed since it was told last.
+    /// Records every change in the audit chain from now on, and the changes since its last record.
     pub(super) fn begin_to_tell(&self, journal: WeakJournal) {
         let _ = self.journal.set(journal);
         if let Some(tls) = &self.tls {

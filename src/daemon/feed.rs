@@ -10,18 +10,18 @@ use tokio_util::sync::CancellationToken;
 use crate::ingest::{Captures, Ingest, Verdict};
 use crate::pipeline::Pipeline;
 
-/// How often a long burst is reported, and how long nothing must come for it to count as over.
+/// Interval of reports in a long burst, and the silence that ends it.
 const REPORT: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_secs(1);
 
-/// What the feeder works with.
+/// The feeder's parts.
 pub(super) struct Feeder {
     pub(super) captures: Captures,
     pub(super) ingest: Ingest,
     pub(super) pipeline: Pipeline,
     /// True once a model is in service: captures wait on disk until then.
     pub(super) serves: watch::Receiver<bool>,
-    /// How many captures may be under way at once.
+    /// Limit on captures in progress.
     pub(super) at_once: usize,
     pub(super) stop: CancellationToken,
 }

@@ -50,7 +50,7 @@ pub enum StartError {
     Setting {
         /// The setting, as `section.key`.
         key: &'static str,
-        /// What is wrong and what to do.
+        /// The problem, and what to do.
         message: String,
     },
     /// The journal does not open.

@@ -37,7 +37,7 @@ pub(super) fn admission(settings: &settings::Model) -> Result<Admission, KeyErro
     })
 }
 
-/// Loads bundles into the registry and keeps what is told of them in step.
+/// Loads bundles into the registry, and reports each load.
 #[derive(Debug)]
 pub(super) struct ModelKeeper {
     pub(super) registry: Arc<Registry>,
@@ -83,8 +83,8 @@ impl ModelKeeper {
     /// # Errors
     /// The system gives no thread.
     pub(super) fn begin(self: &Arc<Self>) -> std::io::Result<Loading> {
-        // What goes wrong is logged, shown by GetStatus and mended by a reload.
-        self.conditions.raise(Component::Model, "the model is being loaded");
+        // A failure is logged, shown by GetStatus and fixed by a reload.
+        self.conditions.raise_expected(Component::Model, "the model is being loaded");
         let keeper = Arc::clone(self);
         let thread = std::thread::Builder::new().name("leukd-model".to_owned());
         thread.spawn(move || keeper.reload(None, "start"))
@@ -127,7 +127,7 @@ impl Reloader for ModelKeeper {
                 Ok(previous.map(|model| model.digest()))
             }
             Err(error) => {
-                tracing::error!("the model was not loaded: {error}");
+                tracing::error!("model not loaded: {error}");
                 if self.registry.current().is_none() && !matches!(error, ReloadError::Busy) {
                     self.conditions.raise(
                         Component::Model,
@@ -147,7 +147,7 @@ impl Reloader for ModelKeeper {
     }
 }
 
-/// How a load ended.
+/// Outcome of a load.
 #[derive(Debug, Default)]
 struct Told {
     from: Option<ModelRef>,

@@ -8,10 +8,10 @@ use crate::clock::Clock;
 use crate::journal::{Journal, JournalError, OpenSpecimens};
 use crate::result::Timestamp;
 
-/// How often the clock is asked whether a specimen may be due.
+/// Interval between two checks for due specimens.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What is known between two looks into the journal.
+/// State between two checks of the journal.
 #[derive(Debug)]
 struct Known {
     /// See [`OpenSpecimens::told_to`].
@@ -94,11 +94,11 @@ async fn look(
     let some = !quiet.is_empty();
     for specimen in quiet {
         if journal.tell_quiet(specimen.clone(), not_after, told_to).await? {
-            tracing::info!(specimen, "the specimen is quiet: it is told what was counted");
+            tracing::info!(specimen, "specimen summary stored");
         }
     }
     known.told_to = told_to;
-    // Where some were told, there may be more of them.
+    // After some summaries there may be more.
     let due = |at: Timestamp| Timestamp(at.0.saturating_add(span));
     known.due = if some { Some(now) } else { next.map(due) };
     (known.newest, known.looked) = (Some(newest), now);

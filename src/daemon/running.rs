@@ -60,7 +60,7 @@ async fn reload(keeper: Arc<ModelKeeper>, by: &'static str) -> Loaded {
     ended(tokio::task::spawn_blocking(move || Ok(keeper.reload(None, by))).await)
 }
 
-/// How a load ended that had a thread of its own.
+/// Outcome of a load on its own thread.
 fn ended(loaded: Result<std::thread::Result<Loaded>, tokio::task::JoinError>) -> Loaded {
     if let Ok(Ok(loaded)) = loaded {
         return loaded;
@@ -79,7 +79,7 @@ async fn ended_by_defect(feeder: &mut JoinHandle<()>) -> String {
     std::future::pending().await
 }
 
-/// How a stop went.
+/// Outcome of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
     /// Everything ended by itself within the deadline; nothing had to be cut off.
@@ -137,7 +137,7 @@ impl Running {
         let mut failures = JoinSet::new();
         failures.spawn(kept);
         if let (Some(listener), Some(address)) = (metrics, metrics_address) {
-            tracing::info!("figures for Prometheus at http://{address}/metrics");
+            tracing::info!("serving metrics at http://{address}/metrics");
             upkeep.spawn(metrics::serve(listener, Arc::clone(&context)));
         }
         let again = Arc::clone(&keeper);
@@ -203,7 +203,7 @@ impl Running {
     /// Reads certificates and the access file again, and then loads the configured bundle again.
     ///
     /// # Errors
-    /// The model before stays in service. Keys and rules that cannot be used are told by `GetStatus` and the log.
+    /// The previous model stays in service. `GetStatus` and the log report keys and rules that do not work.
     pub fn reload(
         &self,
     ) -> impl Future<Output = Result<Option<Digest>, ReloadError>> + Send + use<> {
@@ -214,7 +214,7 @@ impl Running {
         }
     }
 
-    /// Waits until the server or the folders' feeder ends although nobody asked it to, and says why.
+    /// Waits for an unexpected end of the server or the feeder, and returns its reason.
     pub async fn failed(&mut self) -> String {
         tokio::select! {
             server = &mut self.server => match server {
@@ -260,13 +260,13 @@ impl Running {
             if !workers {
                 context.journal.marks().clear_all();
             }
-            // Whoever is told may open the journal again.
+            // After the notice another process may open the journal.
             drop(context);
             let _ = tell.send(workers && folders);
         });
         let told = tokio::time::timeout(left + Duration::from_secs(1), told).await;
         let clean = in_time && joined.is_ok() && matches!(told, Ok(Ok(true)));
-        // Whoever was turned away last is told of before the stop.
+        // Record the last refusals before the stop.
         self.keys.gate.refusals.flush(true);
         self.last.cancel();
         let told = self.failures.join_next();
@@ -275,14 +275,14 @@ impl Running {
         }
         let stop = self.context.journal.audit(AuditEvent::Stop { clean });
         match tokio::time::timeout(Duration::from_secs(1), stop).await {
-            Ok(Ok(head)) => tracing::info!(%head, "the audit chain ends here"),
+            Ok(Ok(head)) => tracing::info!(%head, "audit chain ended"),
             Ok(Err(error)) => tracing::error!(%error, "the audit chain has no record of this stop"),
             Err(_) => tracing::error!("the audit chain has no record of this stop: the disk hangs"),
         }
         if clean {
             tracing::info!("stopped");
         } else {
-            tracing::warn!("stopped at the deadline; what was open was cut off");
+            tracing::warn!("stopped at the deadline with open requests or streams");
         }
         Drained { clean }
     }

@@ -1,4 +1,4 @@
-//! What runs beside the captures: retention, health, signs of life.
+//! Tasks beside the captures: retention, health, the watchdog.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use crate::journal::{ClockDoubt, Journal};
 use crate::measure::Pulse;
 use crate::rpc::{Context, Health};
 
-/// How often retention removes what is too old or too many.
+/// Interval of retention.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
-/// How often kept images are gone through.
+/// Interval of the check of kept images.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
-/// How often the log tells the head of the audit chain.
+/// Interval of the audit chain's head in the log.
 const TELL_HEAD_EVERY: Duration = Duration::from_secs(3600);
 
-/// How often the folders are asked how they are.
+/// Interval of the folders' health check.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A worker that needs longer than this for one capture makes no progress: the network takes some
@@ -36,7 +36,7 @@ pub(super) async fn prune(context: Arc<Context>) {
         match journal.prune().await {
             Ok(0) => {}
             Ok(removed) => tracing::info!("retention removed {removed} results"),
-            Err(error) => tracing::warn!("retention failed and will be tried again: {error}"),
+            Err(error) => tracing::warn!("retention failed, will be retried: {error}"),
         }
         match journal.clock_doubt() {
             None => conditions.clear(&Component::Clock),
@@ -62,16 +62,18 @@ pub(super) async fn prune(context: Arc<Context>) {
     }
 }
 
-/// Removes kept images of which retention has removed the results.
+/// Removes kept images whose results retention has removed.
 async fn tidy_images(context: &Context) {
     let (pipeline, journal) = (context.pipeline.clone(), context.journal.clone());
     match tokio::task::spawn_blocking(move || pipeline.images().tidy(&journal)).await {
         Ok(Ok(0)) => {}
         Ok(Ok(removed)) => {
-            tracing::info!("{removed} kept images are removed: no result of theirs is left");
+            tracing::info!("removed {removed} kept images whose results are gone");
         }
-        Ok(Err(error)) => tracing::warn!("kept images stay for an hour more: {error}"),
-        Err(error) => tracing::error!("kept images stay for an hour more: {error}"),
+        Ok(Err(error)) => {
+            tracing::warn!("kept images not removed, next attempt in an hour: {error}");
+        }
+        Err(error) => tracing::error!("kept images not removed, next attempt in an hour: {error}"),
     }
 }
 
@@ -83,19 +85,19 @@ pub(super) async fn settle(journal: Journal, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         if journal.owed() > 0 && journal.settle().await.is_ok() && journal.owed() == 0 {
-            tracing::info!("the audit chain has all the records again that waited for space");
+            tracing::info!("stored the audit records that waited for space");
         }
     }
 }
 
-/// Tells the log where the audit chain ends: whoever keeps the log elsewhere can tell a chain that was cut short.
+/// Logs the audit chain's head: a log kept elsewhere then shows a chain that was cut short.
 pub(super) async fn tell_head(journal: Journal, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(TELL_HEAD_EVERY) => {}
             () = stop.cancelled() => return,
         }
-        tracing::info!(head = %journal.audit_head(), "the audit chain");
+        tracing::info!(head = %journal.audit_head(), "audit chain");
     }
 }
 
@@ -151,7 +153,7 @@ pub(super) async fn tell_health(
     health.model_serves(true).await;
 }
 
-/// Whether the daemon still does its work, as a watchdog asks.
+/// True while the daemon makes progress, for the watchdog.
 #[derive(Debug)]
 pub struct Vitals {
     context: Arc<Context>,

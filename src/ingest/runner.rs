@@ -397,7 +397,7 @@ impl Runner {
         }
         match &problem {
             Some(problem) => tracing::warn!(folder = self.rules.folder, "{problem}"),
-            None => tracing::info!(folder = self.rules.folder, "export folder is well again"),
+            None => tracing::info!(folder = self.rules.folder, "export folder recovered"),
         }
         if found.problem.is_none() || problem.is_none() {
             found.problem_since = problem.is_some().then(|| self.clock.wall());

@@ -77,7 +77,9 @@ impl Pipeline {
             Err(PoolError::Panicked(what)) => {
                 tracing::error!(capture = %path, "a worker panicked: {what}");
                 if !settled.last_chance {
-                    return Verdict::NotYet("leukd failed on it; it is tried once more".to_owned());
+                    return Verdict::NotYet(
+                        "leukd failed on it; it will be tried once more".to_owned(),
+                    );
                 }
                 let message = "leukd failed on this file; it is not tried again until it changes. \
                                Please report it, with the log.";
@@ -109,9 +111,9 @@ impl Pipeline {
             Err(error) => {
                 // The condition list tells once of what concerns all captures alike.
                 if error.is_transient() {
-                    tracing::debug!(capture = %path, "not stored, will be tried again: {error}");
+                    tracing::debug!(capture = %path, "not stored, will be retried: {error}");
                 } else {
-                    tracing::warn!(capture = %path, "not stored, will be tried again: {error}");
+                    tracing::warn!(capture = %path, "not stored, will be retried: {error}");
                 }
                 Verdict::Retry
             }
@@ -147,7 +149,7 @@ impl Pipeline {
                 tracing::info!(
                     capture = %path,
                     deaths,
-                    "a process of its own has decoded it and lived: it is classified like any other"
+                    "a child process decoded it and survived: it is classified as usual"
                 );
                 self.on_a_worker(settled, Trust::Lived).await
             }
@@ -157,7 +159,7 @@ impl Pipeline {
                 Ok(self.guilty(settled, deaths, &how))
             }
             Ended::Unknown(why) => {
-                tracing::warn!(capture = %path, "could not be tried, will be tried again: {why}");
+                tracing::warn!(capture = %path, "child process failed to start, will be retried: {why}");
                 Ok(Outcome::Verdict(Verdict::Retry))
             }
         }
@@ -253,7 +255,7 @@ impl Pipeline {
         let _in_hand = match marks.enter(worker.index(), &settled.path, &settled.stamp) {
             Ok(guard) => Some(guard),
             Err(error) => {
-                tracing::warn!(capture = %settled.path, "worked on without a mark: {error}");
+                tracing::warn!(capture = %settled.path, "no crash mark written: {error}");
                 None
             }
         };
@@ -364,7 +366,7 @@ fn unreadable(settled: &Settled, error: &std::io::Error) -> ReadEnd {
             ReadEnd::Verdict(Verdict::NotYet(error.to_string()))
         }
         _ => {
-            tracing::warn!(capture = %settled.path, "cannot be read, will be tried again: {error}");
+            tracing::warn!(capture = %settled.path, "cannot be read, will be retried: {error}");
             ReadEnd::Verdict(Verdict::Retry)
         }
     }

@@ -154,7 +154,7 @@ where
         Box::pin(async move {
             let mut call = call;
             let response = answer.await?;
-            // An answer without a message tells its status at once.
+            // An answer without a message has its status at once.
             call.note(response.headers());
             Ok(response.map(|inner| CountedBody { inner, call }))
         })

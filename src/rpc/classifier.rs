@@ -18,7 +18,7 @@ use crate::result::CellIds;
 /// The longest specimen, slide, capture or request id, in bytes.
 const MAX_ID: usize = 256;
 
-/// How many images of one stream are under way at once: enough to keep every worker of a workstation
+/// Images of one stream in progress at once: enough to keep every worker of a workstation
 /// busy, few enough that a stream holds little memory.
 const AHEAD: usize = 4;
 

@@ -87,7 +87,7 @@ impl Control for ControlService {
     ) -> Result<Response<proto::GetStatusResponse>, Status> {
         let context = Arc::clone(&self.0);
         let read = tokio::task::spawn_blocking(move || {
-            // What cannot be read now is told as such: this call is asked most when things are bad.
+            // Unreadable parts are reported as such: this call matters most when things are bad.
             let mut trouble = None;
             let mut note = |error: JournalError| trouble = Some(error.to_string());
             let journal = context.journal.status().map_err(&mut note).ok();

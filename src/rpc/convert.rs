@@ -35,7 +35,7 @@ fn micros(us: u64) -> Option<ProtoDuration> {
     Some(span(Duration::from_micros(us)))
 }
 
-/// What is logged.
+/// The log level's message.
 pub(super) fn log_level(level: crate::telemetry::LogLevel) -> proto::LogLevel {
     let until = level.until.map(time);
     proto::LogLevel { filter: level.filter, configured: level.configured, until }
@@ -57,7 +57,7 @@ pub fn result(record: &Record, epoch: &str) -> proto::Result {
     own_result(record.clone(), epoch)
 }
 
-/// The same of a record that nobody else needs: a history of millions is told without copying its words.
+/// The same for an owned record: a history of millions is sent without copying its strings.
 pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
     let finding = record.finding;
     let source = match finding.source {
@@ -267,7 +267,7 @@ pub fn model(model: &Model, kind: EngineKind, since: Option<Timestamp>) -> proto
     }
 }
 
-/// The part of a card that the manifest alone tells.
+/// The part of a card that comes from the manifest alone.
 #[must_use]
 pub fn card(manifest: &crate::model::manifest::Manifest) -> proto::Model {
     proto::Model {

@@ -15,7 +15,7 @@ impl Context {
     }
 }
 
-/// What was counted of the last weeks, compared.
+/// Counts of the last weeks, compared.
 pub(super) fn drift(context: &Context) -> proto::Drift {
     let weeks = context.drift.weeks();
     let served = context.expected_doubts();

@@ -1,5 +1,5 @@
-//! The guard: every call passes it before any service sees it. It finds out who calls, whether he may, and how
-//! much of his is under way already; and it ends a stream when its caller's right ends.
+//! The guard: every call passes it before a service sees it. It checks the caller's identity, rights and open
+//! calls, and ends a stream when its caller's right ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,25 +18,25 @@ use super::status;
 use crate::access::clients::{Kind, Place};
 use crate::access::gate::{Credential, Denied, Gate, Granted, Peer};
 
-/// How often a caller whose right ends some day is judged again: the wall clock may jump.
+/// Interval of the check of a right that expires: the wall clock may jump.
 const JUDGE_AGAIN: Duration = Duration::from_secs(30);
 
-/// Who calls, for the services.
+/// The caller, for the services.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Caller {
-    /// `token:NAME`, `cert:NAME`, `uid:NUMBER`, or empty for somebody unknown.
+    /// `token:NAME`, `cert:NAME`, `uid:NUMBER`, or empty for an unknown caller.
     pub(super) identity: String,
     /// The address with its port, or `unix`.
     pub(super) peer: String,
 }
 
 impl Caller {
-    /// Who sent this request.
+    /// The caller of this request.
     pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
         request.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// Who it is, as far as that is known; else where the call comes from.
+    /// The caller, if known; else the place of the call.
     pub(super) fn name(self) -> String {
         if self.identity.is_empty() { self.peer } else { self.identity }
     }
@@ -143,7 +143,7 @@ fn turn_away(gate: &Gate, place: &str, method: &Method, denied: &Denied) -> Stat
     status::denied(denied)
 }
 
-/// Ends when the caller may no longer do what he is doing.
+/// Resolves when the caller loses its right.
 async fn ends(
     gate: Arc<Gate>,
     method: &'static Method,

@@ -1,4 +1,4 @@
-//! What a call's request holds: its bytes count against the caller's allowance, and it may not stand still in the midst of
+//! Bytes of a call's request: they count against the caller's allowance, and may not stall in the middle of
 //! a message.
 //!
 //! A call with one answer counts until that is sent. A stream may live for days: what counts of it is the message that is
@@ -20,7 +20,7 @@ use tonic::body::Body;
 use super::status;
 use crate::access::clients::{Exceeded, Place};
 
-/// A request of which nothing more comes for this long is given up.
+/// Silence after which an unfinished request is given up.
 const STALLED: Duration = Duration::from_secs(60);
 
 /// The bytes before each message.
@@ -33,14 +33,14 @@ pub(super) type Framed<B> =
 #[derive(Debug, Default)]
 struct Framing {
     prefix: [u8; PREFIX],
-    /// How much of the prefix is there; 0 between two messages.
+    /// Bytes of the prefix so far; 0 between two messages.
     read: usize,
-    /// How much of the message is still to come, once the prefix is there.
+    /// Bytes of the message still to come, after the prefix.
     left: u64,
 }
 
 impl Framing {
-    /// Goes on with these bytes, and tells the size of each message that ends in them, with its prefix.
+    /// Continues with these bytes, and returns the size of each message that ends in them, with its prefix.
     fn feed(&mut self, mut bytes: &[u8], mut ends: impl FnMut(u64)) {
         while !bytes.is_empty() {
             if self.read < PREFIX {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::access::clients::{Allowance, Clients, Kind};
 
-    /// A body of which so much comes, and then nothing more.
+    /// A body that sends this much and then stalls.
     struct Begun(Vec<Vec<u8>>);
 
     impl HttpBody for Begun {

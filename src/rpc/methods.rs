@@ -1,4 +1,4 @@
-//! What each method takes: the one table. A method that is not in it is not served, so that none can be forgotten.
+//! Scopes of methods: the one table. A method that is not in it is not served, so none can be forgotten.
 
 use crate::access::Scope::{self, Admin, Classify, Read, Review};
 
@@ -33,7 +33,7 @@ const METHODS: [Method; 18] = [
     method("/leukd.v1.Control/ReloadModel", Some(Admin), false),
     method("/leukd.v1.Control/GetLogLevel", Some(Admin), false),
     method("/leukd.v1.Control/SetLogLevel", Some(Admin), false),
-    // Whoever watches over leukd needs no secret for it, and learns nothing but whether it serves.
+    // A monitor needs no secret, and learns only whether leukd serves.
     method("/grpc.health.v1.Health/Check", None, false),
     method("/grpc.health.v1.Health/Watch", None, true),
     method("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some(Read), true),

@@ -56,21 +56,21 @@ pub trait Reloader: Send + Sync + std::fmt::Debug {
 pub struct Limits {
     /// The largest image of a request, in bytes.
     pub max_image_bytes: u64,
-    /// How long a subscription may be silent.
+    /// Silence after which a subscription gets a heartbeat.
     pub heartbeat: Duration,
-    /// How many results may wait for one subscriber.
+    /// Events that may wait for one subscriber.
     pub subscriber_buffer: usize,
     /// A subscriber that takes nothing for this long is dropped.
     pub slow_after: Duration,
-    /// How many subscriptions may be open at once.
+    /// Limit on open subscriptions.
     pub max_subscribers: u32,
     /// The folder that `ReloadModel` may load from.
     pub model_folder: Option<PathBuf>,
-    /// Fractions, ascending, beside which a specimen's blast fraction is told to stand.
+    /// Configured fractions, ascending, that a specimen's blast fraction is compared with.
     pub specimen_flags: Vec<f64>,
 }
 
-/// What the services work with.
+/// The services' parts.
 #[derive(Debug)]
 pub struct Context {
     /// Images → results.
@@ -81,7 +81,7 @@ pub struct Context {
     pub ingest: Ingest,
     /// Swaps models.
     pub reloader: Arc<dyn Reloader>,
-    /// What is wrong now.
+    /// Everything that is degraded now.
     pub conditions: Conditions,
     /// The limits.
     pub limits: Limits,
@@ -103,7 +103,7 @@ pub struct Context {
     pub slow_dropped: Counter,
     /// When each part last showed that it lives.
     pub pulse: Arc<Pulse>,
-    /// What was counted of the last weeks.
+    /// Counts of the last weeks.
     pub drift: Arc<Board>,
 }
 
@@ -121,7 +121,7 @@ impl Context {
         Some(convert::model(&model, registry.kind(), since))
     }
 
-    /// How many subscriptions are open.
+    /// Number of open subscriptions.
     #[must_use]
     pub fn subscribers(&self) -> u32 {
         let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);

@@ -10,7 +10,7 @@ use tonic::Status;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-/// How tonic's own answer begins.
+/// Beginning of tonic's own message.
 const TONIC_SAYS: &str = "decoded message length too large";
 /// The same as it stands percent-encoded in `grpc-message`.
 const TONIC_SAYS_ENCODED: &str = "decoded%20message%20length%20too%20large";
@@ -91,7 +91,7 @@ fn rewrite(headers: &mut HeaderMap, status: Status) {
     }
 }
 
-/// The status that ends a stream of requests, rewritten where it tells of an oversized one.
+/// The status that ends a stream of requests, rewritten for an oversized message.
 pub(super) fn clear(status: Status, limit: u64) -> Status {
     if status.message().contains(TONIC_SAYS) { too_large(limit) } else { status }
 }

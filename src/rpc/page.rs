@@ -1,4 +1,4 @@
-//! Page tokens: where a listing goes on, and of which listing.
+//! Page tokens: the position and the query of a listing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

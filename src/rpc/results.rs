@@ -19,7 +19,7 @@ const DEFAULT_PAGE: u32 = 100;
 /// The most results a page.
 const MAX_PAGE: u32 = 1000;
 
-/// How many results a client wants on its page.
+/// Size of a client's page.
 pub(super) fn page_size(asked: u32) -> Result<usize, Status> {
     let size = if asked == 0 { DEFAULT_PAGE } else { asked };
     if size > MAX_PAGE {

@@ -32,11 +32,11 @@ impl Reviews for ReviewsService {
             Submitted::Stored(review) => (review, false),
             Submitted::Known(review) => (review, true),
         };
-        // Also for a review that is there already: whoever sends it again may have gone away before its image was kept.
+        // Also for a stored review: the client may have disconnected before its image was kept.
         self.keep_image(review.of.sequence).await;
         if !reused {
             let (sequence, result_id) = (review.sequence, &review.of.result_id);
-            tracing::info!(sequence, result_id, label = %review.label, agrees = review.agrees, "a review was stored");
+            tracing::info!(sequence, result_id, label = %review.label, agrees = review.agrees, "review stored");
         }
         let review = Some(convert::review(&review, self.0.journal.epoch()));
         Ok(Response::new(proto::SubmitReviewResponse { review, reused }))

@@ -24,7 +24,7 @@ use super::{Context, proto};
 use crate::access::gate::Gate;
 use crate::access::kept::Kept;
 
-/// What a request carries beside its image: ids and framing.
+/// Bytes of a request beside its image: ids and framing.
 const BESIDE_IMAGE: u64 = 64 * 1024;
 
 /// The largest message of the services that take no images.
@@ -33,7 +33,7 @@ const SMALL: usize = 1024 * 1024;
 /// A connection whose client does not answer pings in this time is closed, and its streams with it.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often an idle connection is asked whether its client still lives.
+/// Interval of keepalive pings on an idle connection.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The most calls at once on one connection.
@@ -54,11 +54,10 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// How many bytes a client may send on one call before it must wait for leave to go on: a capture as C-NMC has
-/// them (600 KB) goes at once. Twice as many wait on one connection at the most.
+/// Flow-control window of one call in bytes: a capture of C-NMC's size (600 KB) fits. A connection has twice as much.
 const WINDOW: u32 = 1 << 20;
 
-/// The services whose health is told one by one.
+/// Services with their own health.
 const MODEL_SERVICES: [&str; 2] = ["leukd.v1.Classifier", "leukd.v1.Explainer"];
 const OTHER_SERVICES: [&str; 3] = ["leukd.v1.Results", "leukd.v1.Reviews", "leukd.v1.Control"];
 
@@ -86,7 +85,7 @@ impl Health {
         let mut reporter = self.0.clone();
         for service in MODEL_SERVICES.iter().chain(&OTHER_SERVICES).chain(&[""]) {
             self.set(&[service], false).await;
-            // Whoever watches still gets the change before the end; whoever asks later is told the same.
+            // Watchers get the change before the end; later requests get the same answer.
             reporter.clear_service_status(service).await;
             self.set(&[service], false).await;
         }
@@ -112,11 +111,11 @@ const METADATA: u32 = 16 * 1024;
 pub struct Entrance {
     /// Where they connect.
     pub listeners: Listeners,
-    /// What TLS needs; none without TLS.
+    /// TLS settings; none without TLS.
     pub keys: Option<Arc<Kept<ServerKeys>>>,
-    /// How many may be connected at once.
+    /// Limit on connections.
     pub max_connections: u32,
-    /// Who judges them.
+    /// The gate that judges calls.
     pub gate: Arc<Gate>,
 }
 

@@ -89,7 +89,7 @@ pub(super) fn not_found(message: impl Into<String>, reason: &str) -> Status {
     with(Code::NotFound, message, info(reason, &[]))
 }
 
-/// The daemon stops; whoever reads a stream resumes from its cursor.
+/// The daemon stops; readers of a stream resume from their cursor.
 pub(super) fn stopping() -> Status {
     retry(
         Code::Unavailable,
@@ -183,7 +183,7 @@ pub(super) fn internal(error: &dyn std::fmt::Display) -> Status {
     )
 }
 
-/// What the journal reports.
+/// The status of a journal's error.
 pub(super) fn journal(error: &JournalError) -> Status {
     match error {
         JournalError::DiskFloor { .. } => retry(Code::Unavailable, error.to_string(), "DISK_FLOOR"),

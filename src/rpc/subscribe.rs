@@ -21,7 +21,7 @@ use super::{Context, convert, status};
 use crate::journal::filter::Filter;
 use crate::journal::{self, Batch, Follower, JournalError};
 
-/// How many events are read from the journal at once.
+/// Events read from the journal at once.
 const BATCH: usize = 256;
 
 /// All subscribers together look for new events 20,000 times a second at the most: in a burst that concerns them
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_micros(50);
 /// Shorter waits are none: it is the grain of tokio's timers.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// What one subscription needs.
+/// Parts of one subscription.
 pub(super) struct Subscription {
     pub(super) context: Arc<Context>,
     pub(super) filter: Filter,
@@ -50,7 +50,7 @@ pub(super) struct Events {
     queue: mpsc::Receiver<Event>,
     end: watch::Receiver<Option<Status>>,
     ended: bool,
-    /// What waits here takes memory until the client reads it or goes.
+    /// Waiting events take memory until the client reads or leaves.
     _place: Arc<OwnedSemaphorePermit>,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn start(subscription: Subscription, hello: Event) -> Events {
         let follower = journal.follow(subscription.filter.clone(), subscription.cursor);
         let mut feed = Feed { subscription, follower, events, ahead: None };
         let status = feed.run(hello).await;
-        // Before the sender goes, so that whoever sees the queue end sees the status too.
+        // Before the sender is dropped, so that the end of the queue shows the status too.
         end.send_replace(status);
         drop(feed);
     });
@@ -198,7 +198,7 @@ impl Feed {
         for event in batch.events {
             let sequence = event.sequence();
             if self.subscription.filter.matches(&event) {
-                // Ids are looked at only where somebody reads them.
+                // Ids are formatted only if the log needs them.
                 let told = tracing::enabled!(tracing::Level::DEBUG)
                     .then(|| event.result().map(|record| record.finding.result_id.clone()))
                     .flatten();

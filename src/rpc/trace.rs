@@ -1,4 +1,4 @@
-//! What a client calls its request, beside the message: for the log alone.
+//! A client's own names for its request, in metadata: for the log alone.
 
 use tonic::metadata::MetadataMap;
 use tracing::Span;

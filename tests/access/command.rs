@@ -343,7 +343,7 @@ async fn hangup_reads_keys_again_and_tells_of_bad_ones_at_once() {
     std::fs::write(root.join("server.key"), "no key").unwrap();
     process.signal(rustix::process::Signal::HUP);
     process.line_with(&["holds no private key that can be used"]);
-    process.line_with(&["what was read before stays in force"]);
+    process.line_with(&["the previous one stays in force"]);
 }
 
 #[tokio::test]

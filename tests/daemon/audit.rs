@@ -112,7 +112,7 @@ async fn a_changed_setting_a_stop_and_their_head_are_told() {
     let log = stop(daemon).await;
     let state = folders.state.to_str().unwrap();
     let head = stdout(&leukd(&["audit", "head", "--state", state]).await).trim().to_owned();
-    let told = log.iter().find(|line| line.contains("the audit chain ends here"));
+    let told = log.iter().find(|line| line.contains("audit chain ended"));
     assert!(told.expect("the head in the log").contains(&head), "{told:?} {head}");
 
     let daemon = Process::serve_with(&folders, |settings| settings.rpc.max_subscribers = 7);

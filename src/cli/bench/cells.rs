@@ -11,7 +11,7 @@ use crate::cell::{Limits, decode};
 use crate::cli::error::CliError;
 use crate::cli::images::{files, read_limited};
 
-/// The bytes of so many images: the folder's first by name, or drawn ones as the microscope would write them.
+/// Bytes of `count` images: the folder's first by name, or drawn ones as a microscope would write them.
 ///
 /// # Errors
 /// No such folder, or a file that cannot be read.

@@ -28,18 +28,18 @@ const REQUESTS: u64 = 40;
 /// Nothing here takes so long unless it never comes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What was found. Each time is a whole one without the network's part of it.
+/// Measured times, each without the network's part.
 #[derive(Debug, Serialize)]
 pub(super) struct DaemonFigures {
     captures: u64,
-    /// How long a file must stand still before it is taken, by the settings: part of the two that follow.
+    /// The settling time of a file, part of the two that follow.
     pub(super) settle_ms: f64,
     /// From a file's last byte to its event at the client.
     pub(super) folder_to_event_p50_ms: f64,
     /// The slowest 1 % of so few are the slowest one.
     pub(super) folder_to_event_p99_ms: f64,
     requests: u64,
-    /// A request's round trip without the stages that its result tells: transport, hashing and the durable commit.
+    /// A request's round trip without the stages in its result: transport, hashing and the durable commit.
     pub(super) rpc_overhead_p50_ms: f64,
     pub(super) rpc_overhead_p99_ms: f64,
 }
@@ -47,7 +47,7 @@ pub(super) struct DaemonFigures {
 /// Measures it with the defaults of a daemon, in temporary folders.
 ///
 /// # Errors
-/// What ends the daemon or its client.
+/// A failure of the daemon or its client.
 pub(super) fn measure(model: Option<&Path>, kind: EngineKind) -> Result<DaemonFigures, CliError> {
     let runtime = crate::cli::serve::runtime()?;
     let measured = runtime.block_on(run(model, kind));
@@ -67,7 +67,7 @@ async fn run(model: Option<&Path>, kind: EngineKind) -> Result<DaemonFigures, Cl
     settings.rpc.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     settings.metrics.enabled = false;
     settings.model.bundle = model.map(std::path::absolute).transpose().map_err(io)?;
-    // Who measures a bundle has named it.
+    // A measured bundle was named by a person.
     let name = model.and_then(Path::file_name).and_then(|name| name.to_str());
     settings.model.allow_unsigned = name.iter().map(|name| (*name).to_owned()).collect();
     settings.model.engine = match kind {
@@ -128,7 +128,7 @@ async fn folder(channel: Channel, export: &Path) -> Result<Vec<f64>, CliError> {
     Ok(all)
 }
 
-/// Sends requests one by one; milliseconds of the round trip, without the stages that the result tells.
+/// Sends requests one by one; milliseconds of the round trip without the stages in the result.
 async fn requests(channel: Channel) -> Result<Vec<f64>, CliError> {
     let mut client = ClassifierClient::new(channel);
     let mut all = Vec::new();

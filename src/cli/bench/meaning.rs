@@ -1,4 +1,4 @@
-//! What a result's meaning costs beside the network: the looks at its quality and the heat map.
+//! Cost of a result's measures and heat map beside the network.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::cli::error::CliError;
 use crate::model::heatmap::HeatMap;
 use crate::model::serving::Model;
 
-/// How often each cell is measured.
+/// Runs of each cell.
 const ROUNDS: usize = 40;
 
 /// Medians over all cells and rounds; the network's were taken in turns with the others'.

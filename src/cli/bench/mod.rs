@@ -26,49 +26,48 @@ use report::{ModelFigures, Report};
 
 /// Measure leukd on this machine
 ///
-/// The engines take turns in short rounds, so that whatever else the machine does meets both. Cells are drawn unless
-/// --images names some; the daemon's part always draws its own, because equal captures have one result. Close other
-/// programs first: every figure is of the machine as it is now.
+/// The engines take turns in short rounds, so that other load meets both. Cells are drawn unless --images names some. The
+/// daemon's part always draws its own, because equal captures have one result. Close other programs first.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct BenchArgs {
     /// Measure this bundle instead of the one inside the binary
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Measure this engine alone; without it, both in turns
+    /// Measure this engine [default: both in turns]
     #[arg(long, value_enum)]
     engine: Option<EngineKind>,
-    /// Run so many cells at once, each on a thread of its own
+    /// Number of cells at once, each on its own thread
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
-    /// Measure the network for so many seconds
+    /// Seconds for the network
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     seconds: f64,
-    /// Measure on images of this folder
+    /// Use images of this folder
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// Measure on so many different cells
+    /// Number of different cells
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     cells: u16,
-    /// Measure these parts alone
+    /// Measure only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// One JSON object
     #[arg(long)]
     json: bool,
-    /// Measure the fused engine's time over the stock one's, and fail if it is more than 5 % above what this file
-    /// holds for this machine's instructions
+    /// Measure the fused engine's time over the stock one's, and fail if it is more than 5 % above this file's ratio for
+    /// this machine's instructions
     #[arg(long, value_name = "FILE", conflicts_with_all = ["engine", "only", "json"])]
     check: Option<PathBuf>,
-    /// Write the network's inputs, as a NumPy array, and end: for other programs that are to see the same numbers
+    /// Write the network's inputs as a NumPy array, for other programs, and end
     #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "json", "only"])]
     write_inputs: Option<PathBuf>,
-    /// Take one command a line from standard input, for a program that lets engines take turns: `round N` runs N
-    /// cells and answers with the milliseconds a cell, `outputs` answers with each cell's probabilities
+    /// Read commands from standard input, one a line: `round N` runs N cells and prints the milliseconds a cell,
+    /// `outputs` prints each cell's probabilities
     #[arg(long, requires = "engine", conflicts_with_all = ["check", "json", "only", "write_inputs"])]
     serve_rounds: bool,
 }
 
-/// What is measured.
+/// Parts of the measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     /// The network alone

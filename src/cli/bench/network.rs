@@ -26,22 +26,22 @@ pub(super) struct Loaded {
 pub(super) struct Run {
     /// Which engine.
     pub(super) engine: EngineKind,
-    /// What it computes in. How weights are stored changes nothing: they are expanded when a bundle is read.
+    /// Arithmetic of the network. Stored weights are expanded when a bundle is read.
     pub(super) arithmetic: &'static str,
-    /// What was fused.
+    /// The fused operators.
     pub(super) fusion: String,
     /// Cells at once.
     pub(super) threads: usize,
-    /// How many rounds.
+    /// Number of rounds.
     pub(super) rounds: usize,
-    /// How many cells each thread ran in a round.
+    /// Cells of each thread in a round.
     pub(super) cells_per_round: usize,
     /// The median over rounds of wall time by cells.
     #[serde(rename = "ms_per_cell_median")]
     pub(super) ms_per_cell: f64,
     /// The quickest round's.
     pub(super) ms_per_cell_min: f64,
-    /// What the median makes a second.
+    /// Cells a second, from the median.
     pub(super) cells_per_second: f64,
     /// Each round's milliseconds a cell, in order.
     #[serde(skip)]
@@ -60,7 +60,7 @@ pub(super) fn measure(
 ) -> Result<Vec<Run>, CliError> {
     let mut sizes = Vec::with_capacity(loaded.len());
     for engine in loaded {
-        // The first run allocates; the second tells how many make a round.
+        // The first run allocates; the second gives the number of cells in a round.
         round(&engine.model, inputs, threads, 1)?;
         let one = round(&engine.model, inputs, threads, 1)?;
         let wall = one * threads as f64 / 1e3;
@@ -70,7 +70,7 @@ pub(super) fn measure(
     let mut each = vec![Vec::new(); loaded.len()];
     let started = Instant::now();
     for turn in 0_usize.. {
-        // Who begins changes from round to round, so that neither always follows the other.
+        // The first engine changes from round to round, so that neither always follows the other.
         for place in 0..loaded.len() {
             let at = (turn + place) % loaded.len();
             each[at].push(round(&loaded[at].model, inputs, threads, sizes[at])?);
@@ -97,7 +97,7 @@ pub(super) fn measure(
     Ok(runs.collect())
 }
 
-/// Runs so many cells on each thread and gives the milliseconds a cell: wall time by all cells.
+/// Runs the cells on each thread; milliseconds a cell: wall time divided by all cells.
 ///
 /// # Errors
 /// A run that fails.

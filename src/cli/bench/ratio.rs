@@ -32,14 +32,14 @@ pub(super) struct Stored {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    /// The processor's name, as the system tells it; absent: any.
+    /// The processor's name, as the system reports it; absent: any.
     cpu: Option<String>,
     /// The instructions that the kernels use.
     isa: String,
     fused_to_stock: f64,
 }
 
-/// What the file holds.
+/// Reads the stored ratios.
 ///
 /// # Errors
 /// No such file, or no ratios in it.
@@ -75,7 +75,7 @@ fn ratios(fused: &[f64], stock: &[f64]) -> Vec<f64> {
     fused.iter().zip(stock).map(|(fused, stock)| fused / stock).collect()
 }
 
-/// Measures the ratio and holds it against the stored one, a few times before it says no.
+/// Compares the measured ratio with the stored one, a few times before it fails.
 ///
 /// # Errors
 /// [`CliError::Software`] where the ratio has risen.

@@ -20,7 +20,7 @@ pub(super) struct ModelFigures {
     id: String,
     digest: String,
     origin: String,
-    /// How its weights are stored; all arithmetic is f32.
+    /// Storage of its weights; all arithmetic is f32.
     stored_as: String,
     input_size: u32,
 }
@@ -38,7 +38,7 @@ impl ModelFigures {
     }
 }
 
-/// What `--json` prints. A part that was not measured is absent.
+/// The output of `--json`. A part that was not measured is absent.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     /// The default engine's network alone: the median over rounds.
@@ -47,7 +47,7 @@ pub(super) struct Report {
     machine: Machine,
     version: &'static str,
     model: ModelFigures,
-    /// How many different cells.
+    /// Number of different cells.
     cells: usize,
     /// The folder that they come from, or `drawn`.
     images: String,

@@ -20,19 +20,19 @@ use crate::model::engine::EngineKind;
 use crate::rpc::proto::ClassifyRequest;
 use crate::rpc::proto::classifier_client::ClassifierClient;
 
-/// So many processes, one after the other.
+/// Processes, one after the other.
 const RUNS: usize = 5;
 
-/// So many cells each classifies before its memory is read, on all its workers.
+/// Cells that each process classifies on all its workers before its memory is read.
 const CELLS: u64 = 16;
 
-/// Nothing here takes so long unless it never comes.
+/// Limit on every wait here.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Between two questions whether it serves.
+/// Interval between two health checks.
 const ASK_EVERY: Duration = Duration::from_millis(2);
 
-/// What was found.
+/// Measured figures.
 #[derive(Debug, Serialize)]
 pub(super) struct StartFigures {
     runs: usize,
@@ -47,7 +47,7 @@ pub(super) struct StartFigures {
 /// Measures it with a daemon's defaults, in temporary folders.
 ///
 /// # Errors
-/// What ends the process or its client.
+/// A failure of the process or its client.
 pub(super) fn measure(model: Option<&Path>, kind: EngineKind) -> Result<StartFigures, CliError> {
     let runtime = crate::cli::remote::runtime()?;
     let (mut times, mut peak) = (Vec::new(), 0);
@@ -85,7 +85,7 @@ fn once(
         .stderr(Stdio::piped());
     if let Some(model) = model {
         command.arg("--model").arg(model);
-        // Who measures a bundle has named it.
+        // A measured bundle was named by a person.
         if let Some(name) = model.file_name() {
             command.arg("--allow-unsigned").arg(name);
         }
@@ -129,7 +129,7 @@ async fn ask(address: &str, started: Instant) -> Result<Duration, CliError> {
 struct Process(Child);
 
 impl Process {
-    /// The address that its log tells. What it logs afterwards is read and thrown away, so that it never waits.
+    /// The address from its log. The rest of the log is discarded, so that the process never waits.
     fn address(&mut self, started: Instant) -> Result<String, CliError> {
         let Some(stderr) = self.0.stderr.take() else { return Err(lost(&"it has no log")) };
         let (tell, told) = mpsc::channel();

@@ -9,13 +9,13 @@ use crate::cell::preprocess::Preprocessing;
 use crate::cell::{Fault, Limits, decode};
 use crate::cli::error::CliError;
 
-/// All cells again until so much time is gone.
+/// Minimum time for repeating all cells.
 const FOR: Duration = Duration::from_secs(1);
 
 /// Medians over all cells and repeats.
 #[derive(Debug, Serialize)]
 pub(super) struct WayIn {
-    /// How often a cell went through.
+    /// Runs of each cell.
     runs: usize,
     /// Bytes to pixels, with the check of their completeness.
     pub(super) decode_us: f64,

@@ -17,30 +17,30 @@ use crate::model::serving::Model;
 use crate::model::verdict::Verdict;
 use crate::result::RESEARCH_USE_ONLY;
 
-/// How many flipped images of each direction are named; `--json` names all.
+/// Flipped images named in each direction; `--json` names all.
 const NAMED: usize = 5;
 
 /// Said wherever the truth is known.
 const CAUTION: &str = "If either model was trained on these files, its figures are too good: only cells of subjects \
      that neither has seen tell which one is better.";
 
-/// Compare two bundles on a folder of images: agreement, flips, and figures where the truth is known
+/// Compare two bundles on a folder of images: agreement, flips, and figures with known labels
 ///
-/// Every image of the folder and of those below goes through both bundles. An image in a folder named `all` or
-/// `hem`, as in C-NMC, has that as its truth. Images that cannot be read are listed and left out. Decisions go by the
-/// configured review band too (decision.review).
+/// Every image of the folder and its subfolders goes through both bundles. A folder named `all` or `hem`, as in C-NMC,
+/// gives its images that label. Unreadable images are listed and left out. The configured review band applies too
+/// (decision.review).
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DiffArgs {
     /// The first bundle: the one in service now
     a: PathBuf,
-    /// The second bundle: the one that is to follow
+    /// The second bundle: its successor
     b: PathBuf,
-    /// Images, also in folders below
+    /// Folder of images, with its subfolders
     folder: PathBuf,
-    /// Read this file over /etc/leukd/leukd.toml
+    /// Read this file too; it overrides /etc/leukd/leukd.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run both networks on these operators
+    /// Operators that run both networks
     #[arg(long, value_enum, default_value_t)]
     engine: EngineKind,
     /// One JSON object with every figure and every file that flipped
@@ -64,7 +64,7 @@ struct Named {
     precision: String,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     a: Named,
@@ -140,7 +140,7 @@ fn answers(file: &Path, models: &[Model; 2], limits: &Limits) -> Result<[Answer;
     Ok([answer(&models[0])?, answer(&models[1])?])
 }
 
-/// What the image's own folder says.
+/// The label that the image's folder gives.
 fn truth(file: &Path) -> Option<bool> {
     match file.parent()?.file_name()?.to_str()? {
         "all" => Some(true),
@@ -241,7 +241,7 @@ fn people(
     Ok(())
 }
 
-/// How many, and the first few by name.
+/// The count, and the first few names.
 fn flips(direction: &str, paths: &[String], out: &Output) -> Result<(), CliError> {
     let mut line = format!("{direction}      {}", paths.len());
     if let Some(first) = paths.get(..paths.len().min(NAMED)).filter(|first| !first.is_empty()) {

@@ -21,9 +21,8 @@ const LARGEST_FILE: u64 = 4096;
 
 /// Make a key that signs bundles
 ///
-/// Writes the secret key to FILE, for nobody else to read, and the public key to FILE.pub. minisign reads both. The
-/// password that locks the secret key comes from the variable LEUKD_KEY_PASSWORD or from --password-file; there is no
-/// prompt.
+/// Writes the secret key to FILE, readable for you alone, and the public key to FILE.pub. minisign reads both. The secret
+/// key's password comes from the variable LEUKD_KEY_PASSWORD or from --password-file; there is no prompt.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct KeygenArgs {
     /// The secret key's new file
@@ -31,7 +30,7 @@ pub(super) struct KeygenArgs {
     /// Lock the key with the first line of this file
     #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
     password_file: Option<PathBuf>,
-    /// Leave the key unlocked: whoever reads its file can sign
+    /// Make a key without a password: everyone who can read its file can sign
     #[arg(long)]
     no_password: bool,
     /// One JSON object: files, public key, its number

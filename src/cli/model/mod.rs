@@ -32,11 +32,11 @@ pub(super) struct ModelArgs {
 enum ModelCommand {
     /// Show the card of the model in service, or of a bundle
     Show {
-        /// A bundle; without it, the daemon is asked
+        /// A bundle [default: the model in service]
         file: Option<PathBuf>,
         #[command(flatten)]
         server: ServerArgs,
-        /// With a bundle: the operators to compile it for
+        /// Operators to compile the bundle for
         #[arg(long, value_enum, requires = "file")]
         engine: Option<EngineKind>,
         /// One JSON object (Model)
@@ -83,7 +83,7 @@ pub(super) fn load(
     loaded.map_err(|error| CliError::Data(format!("{origin}: {error}")))
 }
 
-/// What a bundle that cannot be read means for the command.
+/// The command's error for an unreadable bundle.
 pub(super) fn unusable(error: BundleError) -> CliError {
     match &error {
         BundleError::Unreadable { .. } => CliError::NoInput(error.to_string()),
@@ -99,7 +99,7 @@ fn stored(file: &Path, kind: EngineKind, as_json: bool) -> Result<(), CliError> 
         origin: bundle.origin().to_owned(),
         ..convert::card(bundle.manifest())
     };
-    // What is fused is known only once the network is compiled; the card is worth showing without.
+    // The fusion is known only after compiling; the card is useful without it.
     let card = match Model::load_on(bundle, kind) {
         Ok(model) => convert::model(&model, kind, None),
         Err(error) => proto::Model { fusion: format!("unknown: {error}"), ..card },

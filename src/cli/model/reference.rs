@@ -21,25 +21,24 @@ use crate::model::reference::{FALSE_ALARMS, Reference, Sample, fit};
 use crate::model::serving::Model;
 use crate::result::RESEARCH_USE_ONLY;
 
-/// Write into a bundle what its training cells are like, so that captures unlike them are left to a person
+/// Write a description of its training cells into a bundle, so that other captures are left to a person
 ///
-/// Measures the cells of a folder and takes their pooled features. The cells of some subjects that the model was not
-/// trained on choose the limit. Nothing of the network, its calibration or its figures changes; its digest does, and a signature
-/// must be made anew.
+/// Measures the cells of a folder and their pooled features. Cells of subjects that the model was not trained on choose the
+/// limit. Network, calibration and figures stay the same. The digest changes, so the bundle must be signed again.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ReferenceArgs {
     /// The bundle
     bundle: PathBuf,
-    /// The cells that it was trained and validated on: a folder of images whose names tell the subject
+    /// Folder of its training and validation cells, whose names contain the subject
     #[arg(long, value_name = "DIR")]
     cells: PathBuf,
-    /// The subjects that it was not trained on: their cells choose the limit
+    /// Subjects that it was not trained on; their cells choose the limit
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',', required = true)]
     validate: Vec<String>,
-    /// The share of their cells that is left to a person at the most, 0 to 0.5
+    /// Largest share of their cells that may be left to a person, 0 to 0.5
     #[arg(long, value_name = "SHARE", default_value_t = FALSE_ALARMS, value_parser = share)]
     false_alarms: f64,
-    /// Tell too how many images of each folder in this one would be left to a person: other cells, noise, blank frames
+    /// Also count the images left to a person in each folder below this one: other cells, noise, blank frames
     #[arg(long, value_name = "DIR")]
     others: Option<PathBuf>,
     /// Write the new bundle to this file
@@ -159,8 +158,7 @@ fn through(file: &Path, model: &Model) -> Result<(Option<Measures>, Vec<f32>, bo
     Ok((measures, seen.pooled.map(|pooled| pooled.features).unwrap_or_default(), doubted))
 }
 
-/// How many images of each folder in `folder` the model doubts, and how many there are. What cannot be read is left out, and
-/// said.
+/// Doubted images and all images, for each folder in `folder`. Unreadable images are left out and reported.
 fn doubted(folder: &Path, model: &Model) -> Result<BTreeMap<String, (u64, u64)>, CliError> {
     let files = files(&[folder.to_owned()])?;
     let mut counts = BTreeMap::new();

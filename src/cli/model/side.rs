@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use crate::result::Decision;
 
-/// What one model says of one image.
+/// One model's answer for one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Answer {
     /// P(all), calibrated.
     pub(super) all: f64,
-    /// Whether that is at or above the model's threshold.
+    /// True at or above the model's threshold.
     pub(super) blast: bool,
     /// With the review band.
     pub(super) decision: Decision,
@@ -20,7 +20,7 @@ pub(super) struct Answer {
 pub(super) struct Pair {
     /// Below the folder.
     pub(super) path: String,
-    /// Whether its folder says `all`; none where it says neither.
+    /// True for a folder `all`, false for `hem`, none for another.
     pub(super) truth: Option<bool>,
     /// A's, then B's.
     pub(super) answers: [Answer; 2],
@@ -48,7 +48,7 @@ pub(super) struct Comparison {
     pub(super) largest_difference_of: String,
     /// Rows: A's decision is all, hem, review; columns: B's.
     pub(super) decisions: [[usize; 3]; 3],
-    /// Where the folders tell the truth.
+    /// Figures of images with known labels.
     pub(super) truth: Option<Truth>,
 }
 

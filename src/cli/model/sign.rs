@@ -17,22 +17,22 @@ use crate::model::serving::Model;
 use crate::model::trust::{Provenance, Seal, TrustedKey};
 use crate::whole;
 
-/// Sign a bundle, so that daemons that trust the key may serve it
+/// Sign a bundle, so that daemons that trust the key can serve it
 ///
-/// Loads it and runs its golden inputs first: what does not work is not signed. Writes BUNDLE.minisig, in place of one
-/// that is there. The signature is minisign's (`minisign -V` verifies it, `minisign -S` makes the same). The password of
-/// a locked key comes from the variable LEUKD_KEY_PASSWORD or from --password-file.
+/// Loads the bundle and runs its golden inputs first; a bundle that fails is not signed. Writes or replaces BUNDLE.minisig,
+/// a minisign signature (`minisign -V` verifies it). The key's password comes from the variable LEUKD_KEY_PASSWORD or from
+/// --password-file.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SignArgs {
     /// The bundle
     bundle: PathBuf,
-    /// The secret key's file: of `leukd model keygen` or of minisign
+    /// The secret key's file, from `leukd model keygen` or minisign
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// Unlock the key with the first line of this file
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// What is signed with it, for whoever reads the model's card; without it: time, file name and model
+    /// Comment that is signed too and shown on the card [default: time, file name and model]
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
     /// One JSON object: files, digest, key, comment
@@ -100,7 +100,7 @@ pub(super) fn run(args: &SignArgs) -> Result<(), CliError> {
     )))
 }
 
-/// Writes the file as one: whoever reads meanwhile finds the old or the new.
+/// Replaces the file atomically: a reader finds the old or the new one.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::Io(format!("{} cannot be written: {error}", path.display()))

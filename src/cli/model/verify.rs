@@ -17,22 +17,22 @@ use crate::model::manifest::GOLDEN_TOLERANCE;
 use crate::model::serving::Model;
 use crate::model::trust::{Provenance, Seal, Trust, TrustedKey};
 
-/// Hold a bundle against its signature, the limits and its own golden inputs
+/// Check a bundle's signature, limits and golden inputs
 ///
-/// Ends with 65 where its signature is wrong, where it is not signed by one of the keys of --public-key, or where it does
-/// not work. An unsigned bundle that works passes without --public-key; the second line tells whether the daemon,
-/// by the configuration of this machine, would serve it.
+/// Ends with 65 when the signature is wrong, when no key of --public-key signed it, or when the bundle does not work.
+/// Without --public-key, an unsigned bundle that works passes. The second line says whether this machine's configuration
+/// would let the daemon serve it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct VerifyArgs {
     /// The bundle
     file: PathBuf,
-    /// It must be signed by this key: its text (RWQ…) or its file; may be given several times
+    /// A key that must have signed it: its text (RWQ…) or its file; may be repeated
     #[arg(long, value_name = "KEY|FILE", conflicts_with = "config")]
     public_key: Vec<String>,
-    /// Read this file over /etc/leukd/leukd.toml
+    /// Read this file too; it overrides /etc/leukd/leukd.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run the network on these operators
+    /// Operators that run the network
     #[arg(long, value_enum, default_value_t)]
     engine: EngineKind,
     /// One JSON object

@@ -1,4 +1,4 @@
-//! Who can reach leukd, and whether they are asked who they are.
+//! Checks of addresses, TLS and authentication.
 
 use super::super::settings::{Access, ClientAuth, Rpc, Settings, Tls};
 use super::super::units::Bytes;

@@ -14,12 +14,12 @@ use tonic::transport::server::Connected;
 use super::count::Ticket;
 use crate::access::gate::Peer;
 
-/// How long a client may take to say that it speaks HTTP/2; after that, pings tell whether it lives.
+/// Limit on a client's HTTP/2 preface; after that, pings show whether it is alive.
 const PREFACE: Duration = Duration::from_secs(10);
-/// What it says, in bytes: the connection preface of RFC 9113, 3.4.
+/// Bytes of the connection preface (RFC 9113, 3.4).
 const PREFACE_BYTES: usize = 24;
 
-/// What carries the bytes.
+/// The underlying stream.
 #[derive(Debug)]
 pub(super) enum Carrier {
     Tcp(TcpStream),

@@ -1,4 +1,4 @@
-//! How many of something there are, of all and of one place.
+//! Bounded counts, in all and of one place.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -24,16 +24,16 @@ use crate::access::kept::Kept;
 use crate::access::place::Place;
 use crate::access::refusals::Refusals;
 
-/// How long a TLS handshake may take.
+/// Limit on a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How many may be under way, of all and of one address.
+/// Limits on handshakes in progress, in all and of one address.
 const HANDSHAKES: usize = 256;
 const HANDSHAKES_OF_ONE: usize = 32;
-/// How many greeted connections wait for the server to take them.
+/// Accepted connections that wait for the server.
 const READY: usize = 64;
 /// The pause after the system gave no connection, for want of file descriptors say.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often that is logged.
+/// Interval of that log line.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// The connections that may carry calls, as they come. Listening ends when this is dropped.
@@ -147,7 +147,7 @@ impl Door {
         }
     }
 
-    /// One TLS handshake, in a task of its own: whoever never ends it holds up nobody.
+    /// One TLS handshake in its own task: one that never ends delays no other.
     async fn greet(
         self,
         acceptor: TlsAcceptor,
@@ -198,7 +198,7 @@ impl Door {
     }
 
     async fn none(&self, error: &io::Error, told: &mut Option<Instant>) {
-        // Whoever goes away before he is greeted is no shortage.
+        // A client that leaves before the handshake is no shortage.
         if error.kind() == io::ErrorKind::ConnectionAborted {
             return;
         }
@@ -215,7 +215,7 @@ impl Door {
     }
 }
 
-/// Who the client is; none where it showed no certificate.
+/// The client's name; none without a certificate.
 fn identity(
     stream: &TlsStream<TcpStream>,
 ) -> Result<Option<crate::access::gate::ClientCertificate>, &'static str> {

@@ -21,7 +21,7 @@ pub enum ListenError {
         /// Why.
         source: io::Error,
     },
-    /// Somebody serves the socket.
+    /// Another process serves the socket.
     #[error(
         "{0} is in use: another leukd serves there; stop it, or choose another path with rpc.socket"
     )]
@@ -52,7 +52,7 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Makes the socket. One that nobody serves any more is replaced; one that somebody does is not.
+    /// Makes the socket. An abandoned one is replaced; one in use is not.
     ///
     /// # Errors
     /// See [`ListenError`].
@@ -63,9 +63,9 @@ impl UnixSocket {
                 return Err(ListenError::NoSocket(path.to_owned()));
             }
             Ok(_) => match UnixStream::connect(path).await {
-                // Only a socket that nobody listens on any more refuses.
+                // Only an abandoned socket refuses.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    tracing::info!("{} was left by a leukd that is gone: replaced", path.display());
+                    tracing::info!("replaced {}, left by an earlier leukd", path.display());
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Ok(_) | Err(_) => return Err(ListenError::InUse(path.to_owned())),
@@ -73,7 +73,7 @@ impl UnixSocket {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
-        // Under another name until its mode is right, so that nobody connects before.
+        // Under another name until its mode is right, so that no client connects before.
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = PathBuf::from(beside);

@@ -23,11 +23,11 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The clients' CAs; none when no certificate is asked for.
     pub client_ca: Option<PathBuf>,
-    /// Whether a client must have a certificate.
+    /// Requirement of a client's certificate.
     pub client_required: bool,
 }
 
-/// What a handshake needs.
+/// Settings of a handshake.
 #[derive(Debug)]
 pub struct ServerKeys {
     pub(super) config: Arc<ServerConfig>,
@@ -42,7 +42,7 @@ pub struct ServerKeys {
 }
 
 impl ServerKeys {
-    /// Whether clients take the certificate at that time.
+    /// True when clients accept the certificate at that time.
     #[must_use]
     pub fn is_valid(&self, at: Timestamp) -> bool {
         self.not_before <= at && at <= self.not_after
