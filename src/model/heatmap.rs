@@ -10,6 +10,7 @@ use super::head::Head;
 use super::head::NoHead;
 use super::serving::{Model, Seen};
 use crate::cell::preprocess::Placement;
+use image::RgbImage;
 
 /// A map of one picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,12 +32,12 @@ pub struct HeatMap {
 }
 
 impl HeatMap {
-    /// The map of what `model` saw in a picture of `width` × `height` pixels.
+    /// The map of what `model` saw in `picture`.
     ///
     /// # Errors
     ///
     /// [`NoHead`] where the network's head is none that leukd knows.
-    pub fn of(model: &Model, seen: &Seen, width: u32, height: u32) -> Result<Self, NoHead> {
+    pub fn of(model: &Model, seen: &Seen, picture: &RgbImage) -> Result<Self, NoHead> {
         let head = model.head().map_err(Clone::clone)?;
         let Seen { activation: Some(activation), pooled: Some(pooled), .. } = seen else {
             return Err(NoHead("its last activation was not kept".to_owned()));
@@ -58,7 +59,7 @@ impl HeatMap {
             contributions,
             constant,
             difference,
-            placement: model.manifest().preprocessing.placement(width, height),
+            placement: model.manifest().preprocessing.placement(picture),
         })
     }
 }

@@ -271,20 +271,14 @@ impl Manifest {
     }
 
     fn check_preprocessing(&self) -> Result<(), ManifestError> {
-        let Preprocessing { window, size, standardise, .. } = self.preprocessing;
-        if !(1..=Preprocessing::MOST_SIZE).contains(&size) {
-            let problem = format!("{size} is not 1 to {} pixels", Preprocessing::MOST_SIZE);
-            return Err(ManifestError::new("preprocessing.size", problem));
-        }
-        if let Some(window) = window
-            && !(1..=Preprocessing::MOST_WINDOW).contains(&window)
-        {
-            let problem = format!("{window} is not 1 to {} pixels", Preprocessing::MOST_WINDOW);
-            return Err(ManifestError::new("preprocessing.window", problem));
-        }
-        standardise.map_or(Ok(()), |how| how.check()).map_err(|(field, problem)| {
-            ManifestError::new(format!("preprocessing.standardise.{field}"), problem)
-        })
+        self.preprocessing.check().map_err(|(field, problem)| {
+            ManifestError::new(format!("preprocessing.{field}"), problem)
+        })?;
+        self.preprocessing.standardise.map_or(Ok(()), |how| how.check()).map_err(
+            |(field, problem)| {
+                ManifestError::new(format!("preprocessing.standardise.{field}"), problem)
+            },
+        )
     }
 }
 

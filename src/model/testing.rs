@@ -71,6 +71,7 @@ pub fn tiny_manifest(id: &str, precision: Precision) -> Manifest {
         labels: vec!["all".to_owned(), "hem".to_owned()],
         preprocessing: Preprocessing {
             window: None,
+            cell_share: None,
             size: TINY_SIZE,
             filter: Filter::Bilinear,
             standardise: None,

@@ -159,7 +159,7 @@ impl Explained {
         with_overlay: bool,
     ) -> Result<Self, NoHead> {
         let (width, height) = picture.dimensions();
-        let map = HeatMap::of(model, seen, width, height)?;
+        let map = HeatMap::of(model, seen, picture)?;
         let overlay = with_overlay.then(|| {
             let drawn =
                 overlay::overlay(picture, &map.contributions, map.rows, map.columns, map.placement);

@@ -35,7 +35,7 @@ fn map_of(model: &Model, seed: u64, kind: Kind) -> HeatMap {
     let picture = synthetic::cell(seed, kind);
     let input = model.manifest().preprocessing.tensor(&picture).unwrap();
     let seen = model.look(&input).unwrap();
-    HeatMap::of(model, &seen, picture.width(), picture.height()).unwrap()
+    HeatMap::of(model, &seen, &picture).unwrap()
 }
 
 /// The map of a picture, held against what the network's own head says of its features; and whether it could be held against
@@ -43,7 +43,7 @@ fn map_of(model: &Model, seed: u64, kind: Kind) -> HeatMap {
 fn map_that_adds_up(model: &Model, picture: &image::RgbImage, whose: &str) -> (HeatMap, bool) {
     let head = model.head().unwrap();
     let seen = model.look(&model.manifest().preprocessing.tensor(picture).unwrap()).unwrap();
-    let map = HeatMap::of(model, &seen, picture.width(), picture.height()).unwrap();
+    let map = HeatMap::of(model, &seen, picture).unwrap();
     assert_eq!(map.contributions.len(), map.rows * map.columns);
     let features = seen.pooled.as_ref().unwrap().features.clone();
     let difference = |features: &[f32]| {

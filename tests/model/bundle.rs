@@ -210,6 +210,9 @@ fn a_wrong_manifest_names_its_field() {
     });
     says("preprocessing.size", |manifest| manifest["preprocessing"]["size"] = 0.into());
     says("preprocessing.window", |manifest| manifest["preprocessing"]["window"] = 0.into());
+    says("preprocessing.cell_share", |manifest| {
+        manifest["preprocessing"]["cell_share"] = 0.2.into();
+    });
     let colours = |manifest: &mut serde_json::Value, change: serde_json::Value| {
         manifest["preprocessing"]["standardise"] = change;
     };

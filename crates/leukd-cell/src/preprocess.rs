@@ -19,6 +19,11 @@ pub struct Preprocessing {
     /// absent: the whole picture, made square with black. Scale stays the same for every cell: its size is a cue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<u32>,
+    /// Scale every cell to one area: the share of the input square that its foreground fills, 0.25 to 1. The
+    /// square is cut about the foreground's centroid, with black beside the picture; a picture without foreground
+    /// is taken whole. Excludes `window`, which keeps the scale. Absent: size remains visible to the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell_share: Option<f32>,
     /// Width and height of the network's input, in pixels.
     pub size: u32,
     /// How pixels are interpolated.
@@ -101,6 +106,8 @@ impl Preprocessing {
     pub const MOST_SIZE: u32 = 2048;
     /// The largest `window` that is served.
     pub const MOST_WINDOW: u32 = 16_384;
+    /// The smallest `cell_share` that is served: the square is then at most twice as wide as the picture.
+    pub const MIN_CELL_SHARE: f32 = 0.25;
 
     /// What the seed's network was built on, with leukd's filter: the whole picture, 224 × 224, antialiased
     /// bilinear, 0 to 255, channels first.
@@ -108,6 +115,7 @@ impl Preprocessing {
     pub const fn b3() -> Self {
         Self {
             window: None,
+            cell_share: None,
             size: 224,
             filter: Filter::Bilinear,
             standardise: None,
@@ -119,7 +127,8 @@ impl Preprocessing {
     /// Whether [`Preprocessing::square`] gives the same pixels as with `other`.
     #[must_use]
     pub fn same_square(&self, other: &Self) -> bool {
-        (self.window, self.size, self.filter) == (other.window, other.size, other.filter)
+        (self.window, self.cell_share, self.size, self.filter)
+            == (other.window, other.cell_share, other.size, other.filter)
     }
 
     /// The shape of [`Preprocessing::tensor`]'s result.
@@ -132,13 +141,40 @@ impl Preprocessing {
         }
     }
 
-    /// Which square of a picture of `width` × `height` pixels [`Preprocessing::square`] takes.
+    /// The square of `picture` that [`Preprocessing::square`] takes.
     #[must_use]
-    pub fn placement(&self, width: u32, height: u32) -> Placement {
+    pub fn placement(&self, picture: &RgbImage) -> Placement {
+        let (width, height) = picture.dimensions();
+        if let Some(share) = self.cell_share
+            && let Some(placement) = about_cell(picture, share)
+        {
+            return placement;
+        }
         let side = self.window.unwrap_or(width.max(height));
         // Rounded towards zero, as the middle is cut and as it is padded.
         let edge = |length: u32| (i64::from(length) - i64::from(side)) / 2;
         Placement { left: edge(width), top: edge(height), side }
+    }
+
+    /// The field that cannot be served, with the problem.
+    ///
+    /// # Errors
+    ///
+    /// For a `size`, `window` or `cell_share` out of its range, and for `window` beside `cell_share`.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let pixels = |field, value: u32, most: u32| match (1..=most).contains(&value) {
+            true => Ok(()),
+            false => Err((field, format!("{value} is not 1 to {most} pixels"))),
+        };
+        pixels("size", self.size, Self::MOST_SIZE)?;
+        self.window.map_or(Ok(()), |window| pixels("window", window, Self::MOST_WINDOW))?;
+        match (self.cell_share, self.window) {
+            (Some(share), _) if !(Self::MIN_CELL_SHARE..=1.0).contains(&share) => {
+                Err(("cell_share", format!("{share} is not {} to 1", Self::MIN_CELL_SHARE)))
+            }
+            (Some(_), Some(_)) => Err(("cell_share", "excludes a window".to_owned())),
+            _ => Ok(()),
+        }
     }
 
     /// Pixels to the network's input: [`Preprocessing::square`], then [`Preprocessing::numbers`].
@@ -167,16 +203,15 @@ impl Preprocessing {
         Ok(tensor)
     }
 
-    /// The first half: the window (or the whole picture) made square with black and brought to
-    /// `size` × `size` pixels. The trainer augments between the two halves.
+    /// The first half: the window (or the cell at its share, or the whole picture) made square with black and
+    /// brought to `size` × `size` pixels. The trainer augments between the two halves.
     ///
     /// The picture stands in the middle of its square; where a pixel is left over, the wider black margin is to the
     /// right and below, and of a window the wider remainder of the picture.
     ///
     /// # Errors
     ///
-    /// `empty` for a picture without pixels; `unsupported` for a `size` or `window` of 0 or beyond
-    /// [`Preprocessing::MOST_SIZE`] and [`Preprocessing::MOST_WINDOW`].
+    /// `empty` for a picture without pixels; `unsupported` for what [`Preprocessing::check`] refuses.
     pub fn square(&self, picture: &RgbImage) -> Result<RgbImage, Fault> {
         Scratch::with(|scratch| self.squared(picture, Vec::new(), &mut scratch.room))
     }
@@ -192,23 +227,16 @@ impl Preprocessing {
         if width == 0 || height == 0 {
             return Err(Fault::new(FaultKind::Empty, "the picture has no pixels"));
         }
-        if !(1..=Self::MOST_SIZE).contains(&self.size)
-            || self.window.is_some_and(|window| !(1..=Self::MOST_WINDOW).contains(&window))
+        self.check().map_err(|(field, problem)| {
+            Fault::new(FaultKind::Unsupported, format!("the preprocessing's {field}: {problem}"))
+        })?;
+        let placement = self.placement(picture);
+        let side = placement.side;
+        let whole = if placement == (Placement { left: 0, top: 0, side: width }) && width == height
         {
-            let message = format!(
-                "a preprocessing of size {} and window {:?} is beyond 1 to {} and 1 to {} pixels",
-                self.size,
-                self.window,
-                Self::MOST_SIZE,
-                Self::MOST_WINDOW
-            );
-            return Err(Fault::new(FaultKind::Unsupported, message));
-        }
-        let side = self.window.unwrap_or(width.max(height));
-        let whole = if (width, height) == (side, side) {
             picture.as_raw()
         } else {
-            centre(picture, side, &mut room.whole);
+            cut(picture, placement, &mut room.whole);
             &room.whole
         };
         let size = self.size as usize;
@@ -311,19 +339,50 @@ impl Preprocessing {
     }
 }
 
-/// The middle of `picture`, `side` pixels square, with black where the picture has none.
-fn centre(picture: &RgbImage, side: u32, into: &mut Vec<u8>) {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
+/// The square about the centroid of `picture`'s foreground of which the foreground is this share, in whole pixels.
+/// None without foreground.
+fn about_cell(picture: &RgbImage, share: f32) -> Option<Placement> {
+    let (mut count, mut columns, mut rows) = (0_u64, 0_u64, 0_u64);
+    let lines = picture.as_raw().chunks_exact(picture.width() as usize * 3);
+    for (row, line) in lines.enumerate() {
+        let mut own = 0;
+        for (column, _) in
+            line.as_chunks::<3>().0.iter().enumerate().filter(|at| is_foreground(at.1))
+        {
+            own += 1;
+            columns += column as u64;
+        }
+        count += own;
+        rows += own * row as u64;
+    }
+    if count == 0 {
+        return None;
+    }
+    let side = (count as f64 / f64::from(share)).sqrt().round().max(1.0);
+    // Pixel 0 has its centre at one half.
+    let edge = |sum: u64| (sum as f64 / count as f64 + 0.5 - side / 2.0).round() as i64;
+    Some(Placement { left: edge(columns), top: edge(rows), side: side as u32 })
+}
+
+/// The square `placement` of `picture`, with black where the picture has none.
+fn cut(picture: &RgbImage, placement: Placement, into: &mut Vec<u8>) {
+    let Placement { left, top, side } = placement;
+    let along = |edge: i64, length: u32| {
+        let first = edge.clamp(0, length.into());
+        let last = (edge + i64::from(side)).clamp(first, length.into());
+        // Within the picture's sides.
+        (first as usize, last as usize, (first - edge) as usize)
+    };
+    let (first, last, to) = along(left, picture.width());
+    let (upper, lower, down) = along(top, picture.height());
     let side = side as usize;
-    let (kept_width, kept_height) = (width.min(side), height.min(side));
-    if (kept_width, kept_height) != (side, side) {
+    if (last - first, lower - upper) != (side, side) {
         into.clear();
     }
     into.resize(side * side * 3, 0);
-    let rows = picture.as_raw().chunks_exact(width * 3).skip((height - kept_height) / 2);
-    let lines = into.chunks_exact_mut(side * 3).skip((side - kept_height) / 2);
-    let (from, to) = ((width - kept_width) / 2 * 3, (side - kept_width) / 2 * 3);
-    for (line, row) in lines.zip(rows).take(kept_height) {
-        line[to..][..kept_width * 3].copy_from_slice(&row[from..][..kept_width * 3]);
+    let width = picture.width() as usize;
+    let rows = picture.as_raw().chunks_exact(width * 3).skip(upper).take(lower - upper);
+    for (line, row) in into.chunks_exact_mut(side * 3).skip(down).zip(rows) {
+        line[to * 3..][..(last - first) * 3].copy_from_slice(&row[first * 3..last * 3]);
     }
 }

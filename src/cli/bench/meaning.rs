@@ -58,9 +58,7 @@ pub(super) fn measure(
             black_box(model.verdict(&seen, measures));
             let judged = Instant::now();
             if model.head().is_ok() {
-                let (width, height) = picture.dimensions();
-                black_box(HeatMap::of(model, &seen, width, height))
-                    .map_err(|error| failed(&error))?;
+                black_box(HeatMap::of(model, &seen, picture)).map_err(|error| failed(&error))?;
             }
             let run = (looked - started).saturating_sub(pooling);
             let [run, quality, map] =

@@ -35,6 +35,7 @@ pub fn run(bytes: &[u8]) -> String {
     assert!(measures.is_some() || flags == [quality::EMPTY]);
     let preprocessing = Preprocessing {
         window: None,
+        cell_share: None,
         size: 16,
         filter: Filter::Bilinear,
         standardise: None,

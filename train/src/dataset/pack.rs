@@ -286,8 +286,11 @@ fn entry(zip: &mut ZipArchive<File>, name: &str, most: u64) -> Result<Vec<u8>, S
 }
 
 fn in_words(preprocessing: &Preprocessing) -> String {
-    let Preprocessing { window, size, filter, .. } = preprocessing;
-    let window =
-        window.map_or_else(|| "the whole picture".to_owned(), |w| format!("a window of {w}"));
-    format!("{window} at {size} pixels, {filter:?}").to_lowercase()
+    let Preprocessing { window, cell_share, size, filter, .. } = preprocessing;
+    let part = match (window, cell_share) {
+        (_, Some(share)) => format!("cells at {share} of the square"),
+        (Some(window), None) => format!("a window of {window}"),
+        (None, None) => "the whole picture".to_owned(),
+    };
+    format!("{part} at {size} pixels, {filter:?}").to_lowercase()
 }

@@ -66,6 +66,12 @@ impl Recipe {
         self.check_network()?;
         within("input.size", f64::from(self.input.size), 32.0, 1024.0)?;
         within("input.window", f64::from(self.input.window), 0.0, 16_384.0)?;
+        within("input.cell_share", f64::from(self.input.cell_share), 0.0, 1.0)?;
+        self.preprocessing().check().map_err(|(field, problem)| match field {
+            "size" => ("input.size", problem),
+            "window" => ("input.window", problem),
+            _ => ("input.cell_share", problem),
+        })?;
         within("steps.epochs", f64::from(self.steps.epochs), 1.0, 100_000.0)?;
         // A batch of one has no variance to normalise by.
         within("steps.batch", self.steps.batch as f64, 2.0, 4096.0)?;

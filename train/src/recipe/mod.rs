@@ -68,13 +68,16 @@ pub struct NetworkSettings {
 }
 
 /// From a picture to the network's input; the bundle carries it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// Width and height, pixels.
     pub size: u32,
     /// The square that is cut from the picture's middle first, pixels; 0: the whole picture.
     pub window: u32,
+    /// The share of the input that every cell's foreground is scaled to, 0.25 to 1; 0: cells keep their size.
+    #[serde(default)]
+    pub cell_share: f32,
     /// How it is resized.
     pub filter: Filter,
     /// How the cell's colours are then standardised.
@@ -334,6 +337,7 @@ impl Recipe {
     pub fn preprocessing(&self) -> Preprocessing {
         Preprocessing {
             window: (self.input.window > 0).then_some(self.input.window),
+            cell_share: (self.input.cell_share > 0.0).then_some(self.input.cell_share),
             size: self.input.size,
             filter: self.input.filter,
             standardise: self.input.standardise.step(self.input.size),

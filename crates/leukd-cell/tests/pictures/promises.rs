@@ -421,6 +421,71 @@ fn a_window_keeps_the_scale_of_every_cell() {
     assert_eq!(window.square(&cropped).unwrap(), padded);
 }
 
+/// A disc of rings, `radius` pixels wide, about `(x, y)`: alike at every scale.
+fn disc(radius: f64, x: f64, y: f64) -> RgbImage {
+    RgbImage::from_fn(450, 450, |column, row| {
+        let (right, down) = (f64::from(column) + 0.5 - x, f64::from(row) + 0.5 - y);
+        let out = right.hypot(down) / radius;
+        let wave = (out * 9.0).sin() * 60.0 + right.atan2(down).sin() * 40.0;
+        Rgb(if out < 1.0 {
+            [150.0 + wave, 90.0 + wave / 2.0, 140.0].map(|v| v as u8)
+        } else {
+            [0; 3]
+        })
+    })
+}
+
+#[test]
+fn a_cell_share_gives_cells_of_every_size_one_tensor() {
+    let how = Preprocessing { cell_share: Some(0.4), size: 96, ..Preprocessing::b3() };
+    let (small, large) = (disc(50.0, 100.0, 330.0), disc(120.0, 240.0, 210.0));
+    for (picture, side) in [(&small, 140_i64), (&large, 336)] {
+        let square = how.square(picture).unwrap();
+        let filled = square.pixels().filter(|pixel| pixel.0[0] > 40).count() as f64 / 96.0 / 96.0;
+        assert!((filled - 0.4).abs() < 0.01, "{filled}");
+        let placed = how.placement(picture);
+        assert!((i64::from(placed.side) - side).abs() <= 1, "{placed:?}");
+    }
+    let [one, other] = [&small, &large].map(|picture| how.tensor(picture).unwrap());
+    assert_eq!(one.shape, other.shape);
+    let apart = |one: &[f32], other: &[f32]| {
+        one.iter().zip(other).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / one.len() as f64
+    };
+    assert!(apart(&one.data, &other.data) < 2.0, "{}", apart(&one.data, &other.data));
+    // Without the step the two differ by far more: the size is visible.
+    let plain = Preprocessing { cell_share: None, ..how };
+    let [one, other] = [&small, &large].map(|picture| plain.tensor(picture).unwrap().data);
+    assert!(apart(&one, &other) > 20.0);
+}
+
+#[test]
+fn a_cell_share_of_no_foreground_takes_the_whole_picture() {
+    let how = Preprocessing { cell_share: Some(0.4), ..nearest(40) };
+    let plain = nearest(40);
+    let dark = RgbImage::from_fn(60, 30, |x, _| Rgb([(x % 10) as u8, 0, 9]));
+    assert_eq!(how.placement(&dark), plain.placement(&dark));
+    assert_eq!(how.square(&dark).unwrap(), plain.square(&dark).unwrap());
+    // A single pixel, in a corner, is a cell as well.
+    let mut speck = RgbImage::new(60, 30);
+    speck.put_pixel(59, 0, Rgb([200; 3]));
+    assert_eq!(how.placement(&speck).side, 2);
+    assert!(how.square(&speck).unwrap().pixels().any(|pixel| pixel.0 == [200; 3]));
+}
+
+#[test]
+fn a_cell_share_is_refused_beside_a_window_and_out_of_range() {
+    for (cell_share, window) in
+        [(Some(0.2), None), (Some(1.1), None), (Some(f32::NAN), None), (Some(0.4), Some(320))]
+    {
+        let how = Preprocessing { cell_share, window, ..nearest(64) };
+        assert_eq!(how.check().unwrap_err().0, "cell_share");
+        assert_eq!(how.tensor(&small()).unwrap_err().code(), "unsupported");
+    }
+    // The square is at most twice as wide as a picture that is all foreground.
+    let how = Preprocessing { cell_share: Some(Preprocessing::MIN_CELL_SHARE), ..nearest(64) };
+    assert_eq!(how.placement(&RgbImage::from_pixel(80, 80, Rgb([99; 3]))).side, 160);
+}
+
 #[test]
 fn tensors_have_the_range_and_the_order_that_the_manifest_names() {
     let picture = RgbImage::from_fn(2, 2, |x, y| Rgb([x as u8, y as u8, 255]));
@@ -492,6 +557,7 @@ proptest! {
     ) {
         let how = Preprocessing {
             window,
+            cell_share: None,
             size,
             filter: if nearest { Filter::Nearest } else { Filter::Bilinear },
             standardise: None,
