@@ -11,6 +11,7 @@
 # ID       the bundle's; the others get -NAME behind it
 # LANES    how many at once: as many as there are cores
 # PROGRAM  leukd-train: the one in target/release
+# FOLDS    a table of folds by person, `train/protocol/folds.csv`; without it folds are drawn. REPEAT: which repeat of it, 1
 # ABOUT    the cells in words, with their source, for the cards; without it they tell where CELLS lay
 set -euo pipefail
 if [ $# -lt 3 ]; then
@@ -49,6 +50,11 @@ declare -A sides=(
     [everything]="--protocol everything" [image]="--protocol image"
     [fold-1]="--fold 1" [fold-2]="--fold 2" [fold-3]="--fold 3"
 )
+if [ -n "${FOLDS:-}" ]; then
+    for fold in 1 2 3; do
+        sides[fold-$fold]="--fold-table $FOLDS --repeat ${REPEAT:-1} --fold $fold"
+    done
+fi
 
 # The cores that this shell may use, a line each.
 allowed() {

@@ -7,7 +7,7 @@ use leukd::model::manifest::{MANIFEST_VERSION, Manifest, Metric};
 
 use crate::card::{CALIBRATION, FIGURES, OF_FLOAT, REMARK, with_paragraph};
 use crate::dataset::Protocol;
-use crate::evaluate::{CELLS, Counts, Estimate, REVIEW_ACCURACY, WIDEST_BAND};
+use crate::evaluate::{CELLS, Counts, Estimate, Measures, REVIEW_ACCURACY, WIDEST_BAND};
 use crate::export::{ExportError, rewritten};
 use crate::init::NAMED_DIGITS;
 use crate::pool::{self, Fold, POOLED_VERSION, Pooled};
@@ -221,6 +221,21 @@ fn told(manifest: &Manifest, figures: &[&Pooled]) -> String {
     text
 }
 
+/// The figures in which every person counts once; nothing where there are none.
+fn by_person(figures: &Measures<Estimate>) -> String {
+    if figures.person_auroc.value.is_none() {
+        return String::new();
+    }
+    format!(
+        "AUROC with every person counted once {}, between cells of like area {}; specificity per healthy person: median {}, \
+         lowest {}. Over cells: ",
+        with_interval(&figures.person_auroc),
+        with_interval(&figures.person_auroc_in_area_bands),
+        number(figures.person_specificity_median.value),
+        number(figures.person_specificity_minimum.value),
+    )
+}
+
 /// One protocol's figures in words.
 fn protocol(of: &Pooled) -> String {
     let counts = &of.pooled.counts;
@@ -232,7 +247,7 @@ fn protocol(of: &Pooled) -> String {
     };
     let figures = &of.pooled.figures;
     let mut text = format!(
-        "{asks}: {}. {} all of {}, {} hem of {}. AUROC {}, balanced accuracy {}, sensitivity {}, \
+        "{asks}: {}. {} all of {}, {} hem of {}. {}AUROC {}, balanced accuracy {}, sensitivity {}, \
          specificity {} at threshold {}; 95 % intervals from a bootstrap over {}.",
         match of.folds.len() as u64 {
             1 => "one model on one split".to_owned(),
@@ -242,6 +257,7 @@ fn protocol(of: &Pooled) -> String {
         counted(counts.all_subjects, "subject"),
         counts.hem,
         counted(counts.hem_subjects, "subject"),
+        by_person(figures),
         with_interval(&figures.auroc),
         with_interval(&figures.balanced_accuracy),
         with_interval(&figures.sensitivity),

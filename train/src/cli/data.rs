@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use leukd::cell::preprocess::Preprocessing;
 use leukd_train::dataset::{
-    Broken, Dataset, DatasetError, SPLIT_SEED, Split, SplitPlan, TestSubjects,
+    Broken, Dataset, DatasetError, SPLIT_SEED, Split, SplitPlan, TestSubjects, fold_table,
 };
 
 /// Files that were left out and are named one by one; the rest are counted.
@@ -81,6 +81,19 @@ pub(super) enum SplitArgs {
     Plan(SplitPlan),
     /// A split that was made before.
     File(PathBuf),
+    /// A table that assigns every subject a fold.
+    Table {
+        /// The CSV.
+        table: PathBuf,
+        /// Its column, 1 for `repeat_1`.
+        repeat: usize,
+        /// The fold to test on.
+        fold: usize,
+        /// Whom to validate on; empty: cells of every training subject.
+        validation: Vec<String>,
+        /// Decides the rest.
+        seed: u64,
+    },
 }
 
 impl SplitArgs {
@@ -89,6 +102,14 @@ impl SplitArgs {
         match self {
             Self::File(path) => Split::from_csv(dataset, path),
             Self::Plan(plan) => dataset.split(plan),
+            Self::Table { table, repeat, fold, validation, seed } => {
+                let folds = fold_table(table, *repeat)?;
+                let name = table.file_name().unwrap_or(table.as_os_str()).to_string_lossy();
+                let origin = format!("repeat {repeat} of {name}");
+                let test = TestSubjects::Assigned { folds, fold: *fold, origin };
+                let validation = validation.clone();
+                dataset.split(&SplitPlan::Subject { test, validation, seed: *seed })
+            }
             Self::Usual { validation, seed } => {
                 let plan = dataset.usual_plan(validation.clone(), *seed);
                 dataset.split(&plan)
@@ -112,7 +133,8 @@ enum ProtocolArg {
 }
 
 /// What means nothing where cells are parted by chance, whoever's they are.
-const SUBJECTS: [&str; 5] = ["--folds", "--fold", "--hold-out", "--test-fold", "--validate-on"];
+const SUBJECTS: [&str; 6] =
+    ["--folds", "--fold", "--fold-table", "--hold-out", "--test-fold", "--validate-on"];
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Split")]
@@ -129,6 +151,15 @@ struct Flags {
     #[arg(long, value_name = "I", value_parser = clap::value_parser!(u32).range(1..),
           conflicts_with_all = ["hold_out", "test_fold"])]
     fold: Option<u32>,
+    /// A CSV that assigns each subject a fold: columns subject, repeat_1, repeat_2 and so on, as
+    /// train/protocol/folds.csv. Every subject of the other folds is trained on.
+    #[arg(long, value_name = "FILE", requires = "fold",
+          conflicts_with_all = ["folds", "hold_out", "test_fold"])]
+    fold_table: Option<PathBuf>,
+    /// Which repeat of it. Default: 1.
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..),
+          requires = "fold_table")]
+    repeat: Option<u32>,
     /// Subjects to test on instead, divided by commas.
     #[arg(long, value_name = "SUBJECTS", value_delimiter = ',', conflicts_with = "test_fold")]
     hold_out: Vec<String>,
@@ -141,7 +172,7 @@ struct Flags {
     test_fold: Option<String>,
     /// The sides of a split.csv that an earlier run wrote.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "protocol", "folds", "fold", "hold_out", "validate_on", "test_fold", "split_seed"])]
+        "protocol", "folds", "fold", "fold_table", "hold_out", "validate_on", "test_fold", "split_seed"])]
     split: Option<PathBuf>,
     /// Decides what the other flags leave open.
     #[arg(long, value_name = "SEED", default_value_t = SPLIT_SEED)]
@@ -157,6 +188,7 @@ impl Flags {
         let given = [
             ("--folds", self.folds.is_some()),
             ("--fold", self.fold.is_some()),
+            ("--fold-table", self.fold_table.is_some()),
             ("--hold-out", !self.hold_out.is_empty()),
             ("--test-fold", self.test_fold.is_some()),
             ("--validate-on", !self.validate_on.is_empty()),
@@ -164,7 +196,9 @@ impl Flags {
         let (protocol, foreign): (_, &[&str]) = match self.protocol {
             None => ("", &[]),
             Some(ProtocolArg::Subject) => ("subject", &["--test-fold"]),
-            Some(ProtocolArg::Given) => ("given", &["--folds", "--fold", "--hold-out"]),
+            Some(ProtocolArg::Given) => {
+                ("given", &["--folds", "--fold", "--fold-table", "--hold-out"])
+            }
             Some(ProtocolArg::Image) => ("image", &SUBJECTS),
             Some(ProtocolArg::Everything) => ("everything", &SUBJECTS),
         };
@@ -196,8 +230,11 @@ impl Flags {
             }
             None if !subject => return Ok(SplitArgs::Usual { validation, seed }),
             Some(ProtocolArg::Subject) | None => {
-                let test = if self.hold_out.is_empty() {
-                    let fold = self.fold.unwrap_or(1) as usize;
+                let fold = self.fold.unwrap_or(1) as usize;
+                let test = if let Some(table) = self.fold_table {
+                    let repeat = self.repeat.unwrap_or(1) as usize;
+                    return Ok(SplitArgs::Table { table, repeat, fold, validation, seed });
+                } else if self.hold_out.is_empty() {
                     TestSubjects::Fold { fold, folds: self.folds.map(|folds| folds as usize) }
                 } else {
                     TestSubjects::Named(self.hold_out)

@@ -121,6 +121,7 @@ pub(super) fn measure<'a>(
                 calibration: manifest.calibration,
                 seen: Seen::of(manifest, split, side),
                 baseline: AreaCut::fit(split.training.iter().map(|cell| (cell.area, cell.label))),
+                folds: Vec::new(),
                 seed,
             };
             let has_reference = manifest.reference.is_some();

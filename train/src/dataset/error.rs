@@ -122,6 +122,22 @@ pub enum DatasetError {
         /// How many there are.
         folds: usize,
     },
+    /// A subject that the table of folds does not assign.
+    #[error("{table} assigns no fold to the subject {subject:?}")]
+    Unassigned {
+        /// Who.
+        subject: String,
+        /// The table, in words.
+        table: String,
+    },
+    /// A table of folds is not what it should be.
+    #[error("{path}: {problem}")]
+    FoldTable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A named subject has no cells.
     #[error("no cell of the subject {subject:?}, which {flag} names; the subjects are {known}")]
     UnknownSubject {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -85,4 +86,34 @@ pub(super) fn fewest_first(
         return Err(DatasetError::FewSubjects { label: LABELS[label], found });
     }
     Ok(order)
+}
+
+/// Each subject's fold in the `repeat`-th repeat of a CSV with the columns `subject` and `repeat_1`, `repeat_2` and so
+/// on, as `train/protocol/folds.csv`.
+///
+/// # Errors
+///
+/// Where the file cannot be read, lacks a column, names a subject twice, or has a fold that is no number from 1 on.
+pub fn fold_table(path: &Path, repeat: usize) -> Result<BTreeMap<String, usize>, DatasetError> {
+    let wrong = |problem: String| DatasetError::FoldTable { path: path.to_owned(), problem };
+    let mut table = csv::Reader::from_path(path).map_err(|error| wrong(error.to_string()))?;
+    let heads = table.headers().map_err(|error| wrong(error.to_string()))?.clone();
+    let column = |name: &str| {
+        let place = heads.iter().position(|head| head == name);
+        place.ok_or_else(|| wrong(format!("there is no column {name:?}")))
+    };
+    let (subject, fold) = (column("subject")?, column(&format!("repeat_{repeat}"))?);
+    let mut folds = BTreeMap::new();
+    for line in table.records() {
+        let line = line.map_err(|error| wrong(error.to_string()))?;
+        let (name, text) = (&line[subject], &line[fold]);
+        let place = text.parse().ok().filter(|place| *place > 0);
+        let place = place.ok_or_else(|| {
+            wrong(format!("the fold {text:?} of {name:?} is no number from 1 on"))
+        })?;
+        if folds.insert(name.to_owned(), place).is_some() {
+            return Err(wrong(format!("the subject {name:?} comes twice")));
+        }
+    }
+    Ok(folds)
 }

@@ -31,6 +31,7 @@ use leukd::result::Digest;
 
 pub use error::DatasetError;
 pub(crate) use folder::is_image;
+pub use folds::fold_table;
 pub use overview::{
     ByClass, ClassCounts, Overview, Quantiles, SideCounts, SizeCount, SplitOverview, SubjectCounts,
     TwinGroup,

@@ -1,6 +1,6 @@
 //! Who decides which cell stands on which side.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use leukd::result::Digest;
 use rand::SeedableRng;
@@ -62,6 +62,16 @@ pub enum TestSubjects {
     },
     /// These.
     Named(Vec<String>),
+    /// Those of one fold of a table that assigns every subject ([`fold_table`](super::fold_table)). Every other subject
+    /// is trained on, where none is named to validate on.
+    Assigned {
+        /// Each subject's fold.
+        folds: BTreeMap<String, usize>,
+        /// Which one.
+        fold: usize,
+        /// The table, in words.
+        origin: String,
+    },
 }
 
 impl TestSubjects {
@@ -128,18 +138,32 @@ fn everything(cells: Vec<Cell>, seed: u64) -> Split {
 
 fn by_subject(
     cells: Vec<Cell>,
-    test: &TestSubjects,
+    test_by: &TestSubjects,
     validation: &[String],
     seed: u64,
 ) -> Result<Split, DatasetError> {
     all_have_subjects(&cells)?;
     fewest_first(&census(&cells))?;
-    let (held_out, origin) = match test {
+    let (held_out, origin) = match test_by {
         TestSubjects::Fold { fold, folds: asked } => {
             let folds = folds(&cells, *asked, seed)?;
             let chosen = fold.checked_sub(1).and_then(|at| folds.get(at)).cloned();
             let no_fold = DatasetError::NoFold { fold: *fold, folds: folds.len() };
             (chosen.ok_or(no_fold)?, format!("fold {fold} of {}, split seed {seed}", folds.len()))
+        }
+        TestSubjects::Assigned { folds, fold, origin } => {
+            let subject = |cell: &&Cell| !folds.contains_key(&cell.subject);
+            if let Some(cell) = cells.iter().find(subject) {
+                let subject = cell.subject.clone();
+                return Err(DatasetError::Unassigned { subject, table: origin.clone() });
+            }
+            let count = folds.values().copied().max().unwrap_or_default();
+            let held_out: BTreeSet<String> =
+                folds.iter().filter(|at| at.1 == fold).map(|at| at.0.clone()).collect();
+            if held_out.is_empty() {
+                return Err(DatasetError::NoFold { fold: *fold, folds: count });
+            }
+            (held_out, format!("fold {fold} of {count} by {origin}, split seed {seed}"))
         }
         TestSubjects::Named(names) => {
             check_known(&cells, names, "--hold-out")?;
@@ -152,7 +176,13 @@ fn by_subject(
     }
     check_known(&cells, validation, "--validate-on")?;
     let (test, training) = cells.into_iter().partition(|cell| held_out.contains(&cell.subject));
-    Parted { training, validation: Vec::new(), test, left_out: 0, origin }.steered(validation, seed)
+    let parted = Parted { training, validation: Vec::new(), test, left_out: 0, origin };
+    match test_by {
+        TestSubjects::Assigned { .. } if validation.is_empty() => {
+            Ok(parted.with_every_subject(seed))
+        }
+        _ => parted.steered(validation, seed),
+    }
 }
 
 fn by_fold(cells: Vec<Cell>, fold: &str) -> Result<Parted, DatasetError> {
@@ -193,6 +223,19 @@ struct Parted {
 }
 
 impl Parted {
+    /// Keeps each picture once, on the test side first, and trains on every other subject: the validation side is the
+    /// few cells of theirs that draw the learning curve.
+    fn with_every_subject(self, seed: u64) -> Split {
+        let mut seen = HashSet::new();
+        let test = once(self.test, &mut seen);
+        let (training, validation) = for_curve(once(self.training, &mut seen), seed);
+        let origin = format!(
+            "{}; validation cells drawn, {CURVE_SHARE} % of each training subject's",
+            self.origin
+        );
+        Split { left_out: self.left_out, origin, ..Split::of(training, validation, test) }
+    }
+
     /// Keeps each picture once, on the test side before the validation side before the training
     /// side, and takes a validation side from the training side: the subjects `named`, or where
     /// none are named and there is none yet, whom chance takes.

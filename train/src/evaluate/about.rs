@@ -109,6 +109,8 @@ pub struct About {
     pub seen: Seen,
     /// Fitted on the training side; none where that cannot be.
     pub baseline: Option<AreaCut>,
+    /// Which model tested each prediction, where several did; empty: one tested all.
+    pub folds: Vec<usize>,
     /// Seeds the bootstrap.
     pub seed: u64,
 }

@@ -20,7 +20,7 @@ use crate::dataset::{LABELS, Protocol, Side};
 const BARS: usize = 20;
 
 /// A figure with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// None where it has no cells to stand on.
     pub value: Option<f64>,
@@ -35,7 +35,7 @@ impl Estimate {
     pub(super) fn unless_single(mut self, name: &str, units: &Units) -> Self {
         let label = match name {
             "sensitivity" => 0,
-            "specificity" => 1,
+            "specificity" | "person_specificity_median" | "person_specificity_minimum" => 1,
             _ => return self,
         };
         if units.count(label) < 2 {
@@ -112,7 +112,10 @@ impl Evaluation {
     #[must_use]
     pub fn of(predictions: &[Prediction], about: &About) -> Self {
         let Calibration { temperature, threshold, .. } = about.calibration;
-        let sample = Sample::new(predictions, temperature, threshold);
+        let mut sample = Sample::new(predictions, temperature, threshold);
+        if about.protocol == Protocol::Subject {
+            sample = sample.with_persons(predictions, &about.folds);
+        }
         let units = Units::new(predictions, about.protocol.into());
         let draws = units.draw(about.seed, |weights| sample.measure(weights));
         // One list of draws a figure, in the order of the fields.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Prediction;
 use super::calibration::{brier, calibration_error};
+use super::persons::Persons;
 use super::ranking::Ranking;
 
 /// Declares [`Measures`], so that a figure's name, its field and its place in every table are one.
@@ -43,6 +44,19 @@ measures! {
     /// Area under the receiver operating characteristic, 0 to 1: how often a random `all` is
     /// ranked above a random `hem`, ties counted half.
     auroc,
+    /// Mean over all pairs of a healthy person and one with blasts of the AUROC between their cells, 0 to 1: every
+    /// person counts once. Only for a split by subject, and only pairs that one model tested.
+    #[serde(default)]
+    person_auroc,
+    /// The same between cells of like area alone, in bands a tenth wide: what is left where size is no cue.
+    #[serde(default)]
+    person_auroc_in_area_bands,
+    /// Median over healthy persons of their specificity at the threshold. Only for a split by subject.
+    #[serde(default)]
+    person_specificity_median,
+    /// The lowest of them.
+    #[serde(default)]
+    person_specificity_minimum,
     /// Average precision, 0 to 1: the area under the precision–recall curve as a step function
     /// (scikit-learn's `average_precision_score`), not its trapezoids. Chance is the share of
     /// `all`.
@@ -141,6 +155,8 @@ pub(super) struct Sample {
     /// P(all) without and with the temperature, and whether the cell is `all`.
     cells: Vec<(f64, f64, bool)>,
     ranking: Ranking,
+    /// Empty where cells are not told apart by person.
+    persons: Persons,
     threshold: f64,
 }
 
@@ -151,7 +167,14 @@ impl Sample {
             .map(|one| (one.probability(1.0), one.probability(temperature), one.label == 0))
             .collect();
         let ranking = Ranking::new(cells.iter().map(|(_, p, positive)| (*p, *positive)));
-        Self { cells, ranking, threshold }
+        Self { cells, ranking, persons: Persons::default(), threshold }
+    }
+
+    /// With the figures of [`Persons`]; `folds` as there. The weights of one person's cells must then be equal.
+    pub(super) fn with_persons(mut self, predictions: &[Prediction], folds: &[usize]) -> Self {
+        let scores: Vec<f64> = self.cells.iter().map(|(_, p, _)| *p).collect();
+        self.persons = Persons::new(predictions, &scores, folds, self.threshold);
+        self
     }
 
     pub(super) fn ranking(&self) -> &Ranking {
@@ -167,6 +190,7 @@ impl Sample {
     pub(super) fn measure(&self, weights: &[f64]) -> Measures<Option<f64>> {
         let tally = self.tally(weights);
         let ranking = &self.ranking;
+        let persons = self.persons.measure(weights);
         let weighted = || self.cells.iter().zip(weights.iter().copied());
         let before = || weighted().map(|((p, _, positive), weight)| (*p, *positive, weight));
         let after = || weighted().map(|((_, p, positive), weight)| (*p, *positive, weight));
@@ -175,6 +199,10 @@ impl Sample {
             balanced_accuracy: tally.balanced_accuracy(),
             weighted_f1: tally.weighted_f1(),
             auroc: ranking.auroc(weights),
+            person_auroc: persons.auroc,
+            person_auroc_in_area_bands: persons.within_bands,
+            person_specificity_median: persons.specificity_median,
+            person_specificity_minimum: persons.specificity_minimum,
             average_precision: ranking.average_precision(weights),
             sensitivity: tally.sensitivity(),
             specificity: tally.specificity(),

@@ -15,6 +15,7 @@ mod evaluation;
 mod figures;
 mod measures;
 mod others;
+mod persons;
 mod ranking;
 mod review;
 mod served;

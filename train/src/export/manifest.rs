@@ -110,6 +110,7 @@ fn evaluation(facts: &Facts<'_>) -> Evaluation {
         calibration: facts.calibration,
         seen: Seen::Steered,
         baseline: None,
+        folds: Vec::new(),
         seed: state.recipe.steps.seed,
     };
     Evaluation::of(facts.predictions, &about)

@@ -31,6 +31,14 @@ pub(super) struct Siblings<'a> {
     pub(super) copies: u64,
 }
 
+impl Siblings<'_> {
+    /// The place among `runs` of the run that tested each cell.
+    pub(super) fn folds(&self, runs: &[Run]) -> Vec<usize> {
+        let place = |cell: &Cell<'_>| runs.iter().position(|run| std::ptr::eq(run, cell.run));
+        self.tested.iter().map(|cell| place(cell).unwrap_or_default()).collect()
+    }
+}
+
 /// Some folds of a split by subject are enough where `partial`.
 ///
 /// # Errors

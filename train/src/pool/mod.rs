@@ -218,6 +218,7 @@ fn about(runs: &[Run], siblings: &check::Siblings<'_>, fitted: Calibration, seed
         calibration: Calibration { temperature: 1.0, threshold: THRESHOLD, ..fitted },
         seen: if inherited { Seen::Inherited } else { Seen::No },
         baseline: None,
+        folds: siblings.folds(runs),
         seed,
     }
 }

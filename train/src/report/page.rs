@@ -20,7 +20,14 @@ const NAME: &str = "report.html";
 const TEMPLATE: &str = include_str!("report.html");
 
 /// The figures of the headline, in its order.
-const KEY: [&str; 5] = ["balanced_accuracy", "auroc", "sensitivity", "specificity", "weighted_f1"];
+const KEY: [&str; 6] = [
+    "person_auroc",
+    "person_auroc_in_area_bands",
+    "balanced_accuracy",
+    "auroc",
+    "sensitivity",
+    "specificity",
+];
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +198,8 @@ fn headline_words(of: &Evaluation) -> Headline {
     let key = KEY
         .iter()
         .filter_map(|key| named.iter().find(|(name, _)| name == key))
+        // Without persons there are no figures of theirs.
+        .filter(|(name, one)| one.value.is_some() || !name.starts_with("person_"))
         .map(|(name, estimate)| {
             let interval = words::interval(estimate.interval);
             (

@@ -17,6 +17,21 @@ pub fn title_and_meaning(name: &str) -> (&str, &'static str) {
             "Each class's F1, weighted by its number of cells: the C-NMC challenge's metric.",
         ),
         "auroc" => ("AUROC", "How often a random blast is ranked above a random normal cell."),
+        "person_auroc" => (
+            "AUROC, person-balanced",
+            "Mean over all pairs of a healthy person and one with blasts: every person counts once.",
+        ),
+        "person_auroc_in_area_bands" => (
+            "AUROC within area bands",
+            "The same between cells of like area alone: what is left where size is no cue.",
+        ),
+        "person_specificity_median" => (
+            "Specificity per person, median",
+            "Half of the healthy persons have more of their cells called normal, half fewer.",
+        ),
+        "person_specificity_minimum" => {
+            ("Specificity per person, minimum", "The healthy person whose cells fare worst.")
+        }
         "average_precision" => (
             "PR-AUC (average precision)",
             "Precision averaged over recall; guessing gives the share of blasts.",

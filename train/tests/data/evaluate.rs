@@ -27,6 +27,7 @@ fn about(calibration: Calibration) -> About {
         calibration,
         seen: Seen::No,
         baseline: None,
+        folds: Vec::new(),
         seed: 1,
     }
 }
@@ -80,7 +81,9 @@ fn figures_curves_and_counts_are_those_of_scikit_learn() {
             .collect();
         let evaluation = Evaluation::of(&predictions, &about(calibration));
 
-        let named = evaluation.figures.named();
+        // scikit-learn has none that count persons: evaluate/persons.rs tests those.
+        let mut named = evaluation.figures.named();
+        named.retain(|(name, _)| !name.starts_with("person_"));
         let expected = given["expected"].as_object().unwrap();
         assert_eq!(named.len(), expected.len());
         for (name, estimate) in named {
@@ -376,4 +379,19 @@ fn the_band_is_open_at_its_upper_end_and_comes_before_the_threshold() {
     let decided = [0.0, 0.3, 0.599, 0.6, 0.69, 0.7, 1.0].map(|p| calibration.decide(p));
     use Decision::{All, Hem, Review};
     assert_eq!(decided, [Hem, Review, Review, Hem, Hem, All, All]);
+}
+
+#[test]
+fn persons_count_once_by_subject_and_not_at_all_by_image() {
+    let evaluation = Evaluation::of(&clustered(), &about(calibration()));
+    let figures = evaluation.figures;
+    let interval = figures.person_auroc.interval.unwrap();
+    let value = figures.person_auroc.value.unwrap();
+    assert!(interval.0 <= value && value <= interval.1 && interval.0 < interval.1);
+    assert!(figures.person_specificity_minimum.value <= figures.person_specificity_median.value);
+    let by_image = About { protocol: Protocol::Image, ..about(calibration()) };
+    let figures = Evaluation::of(&clustered(), &by_image).figures;
+    assert!(figures.auroc.value.is_some());
+    assert_eq!(figures.person_auroc.value, None);
+    assert_eq!(figures.person_specificity_minimum.value, None);
 }

@@ -1,7 +1,7 @@
 //! Who stands on which side.
 
 use leukd_train::dataset::{
-    Dataset, DatasetError, Protocol, Side, SplitPlan, TestSubjects, ValidationBy,
+    Dataset, DatasetError, Protocol, Side, SplitPlan, TestSubjects, ValidationBy, fold_table,
 };
 
 use crate::dataset::{four_subjects, hold_out, names, picture, put, read, subjects, write};
@@ -241,4 +241,51 @@ fn however_the_cells_are_parted_they_are_the_same_cells() {
         split(SplitPlan::Everything { seed: 123 }).cells_digest(),
         everything.cells_digest()
     );
+}
+
+#[test]
+fn a_table_of_folds_tests_its_subjects_and_trains_on_every_other() {
+    let dir = four_subjects();
+    for subject in ["3", "4", "H3", "H4"] {
+        let label = if subject.starts_with('H') { "hem" } else { "all" };
+        let seed = u64::from(subject.as_bytes()[subject.len() - 1]) * 2 + u64::from(label == "hem");
+        (0..2)
+            .for_each(|image| put(dir.path(), label, subject, image, &picture(seed + 10 * image)));
+    }
+    let lines = "subject,label,repeat_1,repeat_2\n11,all,1,2\n2,all,2,1\n3,all,1,1\n4,all,2,2\n\
+                 H1,hem,1,2\nh2,hem,2,1\nH3,hem,1,1\nH4,hem,2,2\n";
+    let table = write(dir.path(), "folds.csv", lines.as_bytes());
+    for (repeat, tested) in [(1, ["11", "3", "H1", "H3"]), (2, ["2", "3", "H3", "h2"])] {
+        let folds = fold_table(&table, repeat).unwrap();
+        let test = TestSubjects::Assigned { folds, fold: 1, origin: "the table".to_owned() };
+        let plan = SplitPlan::Subject { test, validation: vec![], seed: 1 };
+        let split = read(dir.path()).split(&plan).unwrap();
+        assert_eq!(subjects(&split.test).into_iter().collect::<Vec<_>>(), tested);
+        assert_eq!(subjects(&split.training).len(), 4, "every other subject is trained on");
+        assert_eq!((split.protocol, split.validation_by), (Protocol::Subject, ValidationBy::Image));
+        assert!(split.origin.contains("fold 1 of 2 by the table"), "{}", split.origin);
+    }
+    // Whom the table does not name, nobody has assigned.
+    let short = write(dir.path(), "short.csv", b"subject,repeat_1\n11,1\n2,2\n");
+    let folds = fold_table(&short, 1).unwrap();
+    let test = TestSubjects::Assigned { folds, fold: 1, origin: "short.csv".to_owned() };
+    let error = read(dir.path()).split(&SplitPlan::Subject { test, validation: vec![], seed: 1 });
+    let error = error.unwrap_err();
+    assert!(matches!(&error, DatasetError::Unassigned { .. }), "{error}");
+}
+
+#[test]
+fn a_table_of_folds_that_is_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, repeat, why) in [
+        ("subject,repeat_1\na,1\n", 2, "repeat_2"),
+        ("person,repeat_1\na,1\n", 1, "subject"),
+        ("subject,repeat_1\na,0\n", 1, "\"0\""),
+        ("subject,repeat_1\na,x\n", 1, "\"x\""),
+        ("subject,repeat_1\na,1\na,2\n", 1, "twice"),
+    ] {
+        let table = write(dir.path(), "folds.csv", text.as_bytes());
+        let error = fold_table(&table, repeat).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }
