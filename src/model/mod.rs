@@ -8,7 +8,6 @@ pub mod file;
 pub mod gate;
 pub mod head;
 pub mod heatmap;
-mod kernels;
 pub mod manifest;
 pub mod pool;
 pub mod reference;

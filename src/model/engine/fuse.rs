@@ -8,7 +8,7 @@ use tract_onnx::tract_core::internal::{TractResult, ensure};
 use super::kind::Fusion;
 use super::operator::FusedStages;
 use super::recognise;
-use crate::model::kernels::{Chain, Isa, StageParts};
+use leukd_kernels::{Chain, Isa, StageParts};
 
 /// Replaces all chains of stages of `model`, and tells how many there were.
 ///

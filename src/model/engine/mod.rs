@@ -21,7 +21,7 @@ use operator::FusedStages;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::source::TypedSource;
 
-use super::kernels::{Isa, upper};
+use leukd_kernels::{Isa, upper};
 use crate::cell::preprocess::InputTensor;
 
 /// A compiled network. Shared between threads; each run has its own state.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::*;
 
-use crate::model::kernels::Chain;
+use leukd_kernels::Chain;
 
 /// Runs one picture, `[1, channels, height, width]`, through consecutive stages of a network.
 #[derive(Debug, Clone)]

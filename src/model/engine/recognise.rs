@@ -12,7 +12,7 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::math::{Add, Div, Mul};
 use tract_onnx::tract_core::ops::nn::{DataFormat, Reduce, Reducer, Sigmoid, Silu};
 
-use crate::model::kernels::{BlockParts, Pool, Shape, StageParts, StemParts, Weights, Window};
+use leukd_kernels::{BlockParts, Pool, Shape, StageParts, StemParts, Weights, Window};
 
 /// Most input channels of a first convolution: its windows are laid out one by one.
 const MOST_STEM_CHANNELS: usize = 4;

@@ -10,7 +10,7 @@ mod read;
 pub use read::NoHead;
 
 use super::engine::Activation;
-use super::kernels::{Isa, Transposed};
+use leukd_kernels::{Isa, Transposed};
 
 /// A network's head, as far as it was recognised: [`Head::of`].
 #[derive(Debug, Clone)]

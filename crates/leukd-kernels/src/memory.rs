@@ -51,31 +51,31 @@ impl Buffer {
 /// channels that fill up the last block are 0. So a pixel's block of channels is one vector, and a product reads its
 /// activations as they lie, without packing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Planes.
-    pub(crate) channels: usize,
+    pub channels: usize,
     /// Rows.
-    pub(crate) height: usize,
+    pub height: usize,
     /// Numbers in a row.
-    pub(crate) width: usize,
+    pub width: usize,
 }
 
 impl Shape {
     /// Pixels in a plane.
     #[must_use]
-    pub(crate) const fn pixels(self) -> usize {
+    pub const fn pixels(self) -> usize {
         self.height * self.width
     }
 
     /// Blocks of channels.
     #[must_use]
-    pub(crate) const fn blocks(self, isa: Isa) -> usize {
+    pub const fn blocks(self, isa: Isa) -> usize {
         self.channels.div_ceil(isa.width())
     }
 
     /// Numbers in the blocked layout.
     #[must_use]
-    pub(crate) const fn blocked(self, isa: Isa) -> usize {
+    pub const fn blocked(self, isa: Isa) -> usize {
         self.blocks(isa) * isa.width() * self.pixels()
     }
 }

@@ -7,19 +7,19 @@ use super::pointwise::{Input, Pointwise, Target};
 
 /// What a stem is made of.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StemParts {
+pub struct StemParts {
     /// What comes in.
-    pub(crate) input: Shape,
+    pub input: Shape,
     /// Rows and columns that come out.
-    pub(crate) output: [usize; 2],
+    pub output: [usize; 2],
     /// The kernel's rows and columns.
-    pub(crate) side: usize,
+    pub side: usize,
     /// Its step.
-    pub(crate) stride: usize,
+    pub stride: usize,
     /// Rows of zeros above the input, columns of zeros left of it.
-    pub(crate) before: [usize; 2],
+    pub before: [usize; 2],
     /// `[outputs][channels][side][side]`.
-    pub(crate) weights: Weights,
+    pub weights: Weights,
 }
 
 /// A dense convolution of a few channels, packed for one instruction set: each row of its windows laid out as a 1×1

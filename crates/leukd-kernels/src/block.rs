@@ -9,34 +9,34 @@ use super::squeeze::{Squeeze, scale_activations};
 
 /// A convolution's weights, row-major as ONNX has them, with one bias an output channel.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Weights {
+pub struct Weights {
     /// `[outputs][inputs][side][side]`; of a depthwise convolution `[channels][side][side]`.
-    pub(crate) kernel: Vec<f32>,
+    pub kernel: Vec<f32>,
     /// `[outputs]`.
-    pub(crate) bias: Vec<f32>,
+    pub bias: Vec<f32>,
 }
 
 /// What a block is made of.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct BlockParts {
+pub struct BlockParts {
     /// What comes in.
-    pub(crate) input: Shape,
+    pub input: Shape,
     /// Rows and columns that come out.
-    pub(crate) output: [usize; 2],
+    pub output: [usize; 2],
     /// 1×1 with SiLU; absent where the depthwise convolution takes the input itself.
-    pub(crate) expand: Option<Weights>,
+    pub expand: Option<Weights>,
     /// Depthwise with SiLU.
-    pub(crate) depthwise: Weights,
+    pub depthwise: Weights,
     /// Its window.
-    pub(crate) window: Window,
+    pub window: Window,
     /// Rows of zeros above the input, columns of zeros left of it.
-    pub(crate) before: [usize; 2],
+    pub before: [usize; 2],
     /// The layers of squeeze and excitation, where there are any.
-    pub(crate) squeeze: Option<[Weights; 2]>,
+    pub squeeze: Option<[Weights; 2]>,
     /// 1×1, linear.
-    pub(crate) project: Weights,
+    pub project: Weights,
     /// Whether the input is added to the result.
-    pub(crate) residual: bool,
+    pub residual: bool,
 }
 
 /// An inverted-residual block, packed for one instruction set.

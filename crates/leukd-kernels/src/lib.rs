@@ -1,7 +1,7 @@
 //! An EfficientNet's arithmetic for one picture at a time: f32, one thread, no allocation between its first and its
 //! last stage once a thread's memory has grown.
 //!
-//! This folder is the one place where `unsafe` is allowed: each block of it says why it is sound. The kernels know nothing of
+//! This crate is the one place where `unsafe` is allowed: each block of it says why it is sound. The kernels know nothing of
 //! tract or ONNX: [`Chain`] takes plain numbers and gives plain numbers. Each kernel is written once over [`lanes::Lanes`] and
 //! compiled for every instruction set; the processor's is looked up when a network is compiled ([`Isa`]).
 //!
@@ -26,13 +26,13 @@ mod stem;
 #[cfg(test)]
 mod tests;
 mod transposed;
-pub(super) mod upper;
+pub mod upper;
 
-pub(super) use block::{BlockParts, Weights};
-pub(super) use chain::{Chain, StageParts};
-pub(super) use depthwise::Window;
-pub(super) use isa::Isa;
-pub(super) use memory::Shape;
-pub(super) use pool::Pool;
-pub(super) use stem::StemParts;
-pub(super) use transposed::Transposed;
+pub use block::{BlockParts, Weights};
+pub use chain::{Chain, StageParts};
+pub use depthwise::Window;
+pub use isa::Isa;
+pub use memory::Shape;
+pub use pool::Pool;
+pub use stem::StemParts;
+pub use transposed::Transposed;

@@ -11,7 +11,7 @@ use super::stem::{Stem, StemParts};
 
 /// What a stage is made of.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum StageParts {
+pub enum StageParts {
     /// A first convolution; only as the first stage.
     Stem(StemParts),
     /// An inverted-residual block.
@@ -25,7 +25,7 @@ pub(crate) enum StageParts {
 impl StageParts {
     /// What comes in.
     #[must_use]
-    pub(crate) const fn input(&self) -> Shape {
+    pub const fn input(&self) -> Shape {
         match self {
             Self::Stem(parts) => parts.input,
             Self::Block(parts) => parts.input,
@@ -35,7 +35,7 @@ impl StageParts {
 
     /// What comes out.
     #[must_use]
-    pub(crate) const fn output(&self) -> Shape {
+    pub const fn output(&self) -> Shape {
         let (channels, [height, width]) = match self {
             Self::Stem(parts) => (parts.weights.bias.len(), parts.output),
             Self::Block(parts) => (parts.project.bias.len(), parts.output),
@@ -56,7 +56,7 @@ enum Stage {
 
 /// Consecutive stages of a network, packed for one instruction set.
 #[derive(Debug, Clone)]
-pub(crate) struct Chain {
+pub struct Chain {
     isa: Isa,
     stages: Vec<Stage>,
     input: Shape,
@@ -94,7 +94,7 @@ impl Chain {
     ///
     /// Where there is no stage, or where one does not fit the one before it.
     #[must_use]
-    pub(crate) fn new(isa: Isa, stages: &[StageParts]) -> Self {
+    pub fn new(isa: Isa, stages: &[StageParts]) -> Self {
         assert!(
             !stages.is_empty() && stages.windows(2).all(|pair| pair[0].output() == pair[1].input())
         );
@@ -114,13 +114,13 @@ impl Chain {
 
     /// What comes in, `[channels][height][width]`.
     #[must_use]
-    pub(crate) const fn input(&self) -> Shape {
+    pub const fn input(&self) -> Shape {
         self.input
     }
 
     /// What comes out, `[channels][height][width]`.
     #[must_use]
-    pub(crate) const fn output(&self) -> Shape {
+    pub const fn output(&self) -> Shape {
         self.output
     }
 
@@ -129,7 +129,7 @@ impl Chain {
     /// # Panics
     ///
     /// Where `from` or `to` has not the numbers of [`Chain::input`] and [`Chain::output`].
-    pub(crate) fn run(&self, from: &[f32], to: &mut [f32]) {
+    pub fn run(&self, from: &[f32], to: &mut [f32]) {
         assert_eq!(from.len(), self.input.channels * self.input.pixels());
         assert_eq!(to.len(), self.output.channels * self.output.pixels());
         MEMORY.with_borrow_mut(|memory| {

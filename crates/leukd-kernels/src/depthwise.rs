@@ -19,17 +19,17 @@ pub(super) struct Depthwise {
 
 /// A square window and its step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Window {
+pub struct Window {
     /// 3 or 5.
-    pub(crate) side: usize,
+    pub side: usize,
     /// 1 or 2.
-    pub(crate) stride: usize,
+    pub stride: usize,
 }
 
 impl Window {
     /// Whether there is a kernel for it.
     #[must_use]
-    pub(crate) const fn is_known(self) -> bool {
+    pub const fn is_known(self) -> bool {
         matches!((self.side, self.stride), (3 | 5, 1 | 2))
     }
 }

@@ -21,7 +21,7 @@ const LINE: usize = 64;
 /// rows are read. Rows that are whole multiples of one number each, as weight-only quantization leaves them, are kept as bytes:
 /// beside one picture's network it is memory that the sums wait for.
 #[derive(Debug, Clone)]
-pub(crate) struct Transposed {
+pub struct Transposed {
     isa: Isa,
     weights: Kept,
     /// What each row's weights are to be multiplied by.
@@ -37,7 +37,7 @@ enum Kept {
 
 impl Transposed {
     /// Packs `weights`, row-major, of `columns` columns: at least one.
-    pub(crate) fn new(isa: Isa, weights: &[f32], columns: usize) -> Self {
+    pub fn new(isa: Isa, weights: &[f32], columns: usize) -> Self {
         let steps: Option<Vec<f32>> = weights.chunks_exact(columns).map(quantum).collect();
         let (weights, steps) = match steps {
             Some(steps) => {
@@ -55,12 +55,12 @@ impl Transposed {
     }
 
     /// Numbers that a row of so many columns takes: whole bands.
-    pub(crate) const fn padded(isa: Isa, columns: usize) -> usize {
+    pub const fn padded(isa: Isa, columns: usize) -> usize {
         columns.next_multiple_of(VECTORS * isa.width())
     }
 
     /// Rows of the matrix.
-    pub(crate) const fn rows(&self) -> usize {
+    pub const fn rows(&self) -> usize {
         self.steps.len()
     }
 
@@ -75,7 +75,7 @@ impl Transposed {
     /// # Panics
     ///
     /// Where there is not one factor for each row.
-    pub(crate) fn sum(&self, factors: &[f32]) -> Vec<f32> {
+    pub fn sum(&self, factors: &[f32]) -> Vec<f32> {
         assert!(factors.len() == self.rows());
         let scaled = factors.iter().zip(&self.steps).enumerate();
         let rows: Vec<(usize, f32)> = scaled

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A set of vector instructions that this processor has: there is none that was not found here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Isa(Set);
+pub struct Isa(Set);
 
 /// Every set that there are kernels for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub(super) enum Set {
 
 impl Isa {
     /// All that this processor has, the fastest first.
-    pub(crate) fn here() -> impl Iterator<Item = Self> {
+    pub fn here() -> impl Iterator<Item = Self> {
         let all: &[Set] = &[
             #[cfg(target_arch = "x86_64")]
             Set::Avx512,
@@ -34,7 +34,7 @@ impl Isa {
 
     /// The fastest that this processor has.
     #[must_use]
-    pub(crate) fn best() -> Self {
+    pub fn best() -> Self {
         Self::here().next().unwrap_or(Self(Set::Portable))
     }
 
@@ -45,7 +45,7 @@ impl Isa {
 
     /// Numbers in a vector: the channels of a block of the kernels' layout.
     #[must_use]
-    pub(crate) const fn width(self) -> usize {
+    pub const fn width(self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => 16,
@@ -108,31 +108,31 @@ impl fmt::Display for Isa {
 /// an [`Isa`] says.
 macro_rules! dispatched {
     ($name:ident($argument:ident: $kind:ty) = $kernel:ident) => {
-        unsafe fn $name(isa: $crate::model::kernels::isa::Isa, $argument: $kind) {
+        unsafe fn $name(isa: $crate::isa::Isa, $argument: $kind) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f")]
             unsafe fn avx512($argument: $kind) {
                 // SAFETY: the caller's.
-                unsafe { $kernel::<$crate::model::kernels::lanes::Avx512>($argument) }
+                unsafe { $kernel::<$crate::lanes::Avx512>($argument) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             unsafe fn avx2($argument: $kind) {
                 // SAFETY: the caller's.
-                unsafe { $kernel::<$crate::model::kernels::lanes::Avx2>($argument) }
+                unsafe { $kernel::<$crate::lanes::Avx2>($argument) }
             }
             unsafe fn portable($argument: $kind) {
                 // SAFETY: the caller's.
-                unsafe { $kernel::<$crate::model::kernels::lanes::Portable>($argument) }
+                unsafe { $kernel::<$crate::lanes::Portable>($argument) }
             }
             // SAFETY: the caller's.
             unsafe {
                 match isa.set() {
                     #[cfg(target_arch = "x86_64")]
-                    $crate::model::kernels::isa::Set::Avx512 => avx512($argument),
+                    $crate::isa::Set::Avx512 => avx512($argument),
                     #[cfg(target_arch = "x86_64")]
-                    $crate::model::kernels::isa::Set::Avx2 => avx2($argument),
-                    $crate::model::kernels::isa::Set::Portable => portable($argument),
+                    $crate::isa::Set::Avx2 => avx2($argument),
+                    $crate::isa::Set::Portable => portable($argument),
                 }
             }
         }

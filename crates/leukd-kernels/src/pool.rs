@@ -6,7 +6,7 @@ use super::memory::{Shape, parts};
 
 /// What is taken of a channel's plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pool {
+pub enum Pool {
     /// Its greatest number.
     Max,
     /// Its mean.
