@@ -17,7 +17,6 @@ pub mod ingest;
 pub mod journal;
 pub mod measure;
 pub mod metrics;
-pub mod model;
 pub mod pipeline;
 pub mod result;
 pub mod review;
@@ -29,3 +28,4 @@ pub mod told;
 pub mod whole;
 
 pub use leukd_cell as cell;
+pub use leukd_model as model;

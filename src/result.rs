@@ -7,6 +7,7 @@ pub use leukd_cell::digest::{Digest, NotADigest};
 pub use leukd_cell::figures::{Distance, Figures};
 pub use leukd_cell::name::CellIds;
 pub use leukd_cell::words::{Decision, Reason};
+pub use leukd_model::ModelRef;
 use serde::{Deserialize, Serialize};
 
 /// Stands in the CLI's help, in `GetModel`, in reports and in every export.
@@ -73,15 +74,6 @@ pub struct ClassProbability {
     pub label: String,
     /// 0 to 1; those of one result add up to 1.
     pub probability: f64,
-}
-
-/// Which model said it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ModelRef {
-    /// The manifest's name for it.
-    pub id: String,
-    /// SHA-256 of the bundle, in hexadecimal.
-    pub digest: String,
 }
 
 /// How long each stage took, in microseconds.

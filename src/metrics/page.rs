@@ -3,6 +3,7 @@
 mod drift;
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -156,9 +157,9 @@ impl Sample {
         page.counters(
             &m::MODEL_LOADS,
             &[
-                (vec!["served"], loads.served.get()),
-                (vec!["refused"], loads.refused.get()),
-                (vec!["busy"], loads.busy.get()),
+                (vec!["served"], loads.served.load(Ordering::Relaxed)),
+                (vec!["refused"], loads.refused.load(Ordering::Relaxed)),
+                (vec!["busy"], loads.busy.load(Ordering::Relaxed)),
             ],
         )?;
         let degraded = self.context.conditions.list();

@@ -37,6 +37,7 @@ use crate::cell::Fault;
 use crate::journal::filter::FieldError;
 use crate::journal::{JournalError, ReviewError};
 use crate::model::bundle::BundleError;
+use crate::model::file::FileError;
 use crate::model::pool::PoolError;
 use crate::model::registry::ReloadError;
 use crate::pipeline::{ExplainError, RequestError};
@@ -264,7 +265,7 @@ pub(super) fn reload(error: &ReloadError) -> Status {
     let message = error.to_string();
     match error {
         ReloadError::Busy => retry(Code::Aborted, message, "RELOAD_UNDER_WAY"),
-        ReloadError::Bundle(BundleError::Unreadable { source, .. })
+        ReloadError::Bundle(BundleError::File(FileError::Unreadable { source, .. }))
             if source.kind() == std::io::ErrorKind::NotFound =>
         {
             not_found(message, "NO_BUNDLE")

@@ -16,6 +16,7 @@ use super::remote::{self, ServerArgs};
 use super::{json, show};
 use crate::model::bundle::{BundleError, BundleSource};
 use crate::model::engine::EngineKind;
+use crate::model::file::FileError;
 use crate::model::serving::Model;
 use crate::rpc::convert;
 use crate::rpc::proto::control_client::ControlClient;
@@ -84,9 +85,10 @@ pub(super) fn load(
 }
 
 /// The command's error for an unreadable bundle.
-pub(super) fn unusable(error: BundleError) -> CliError {
-    match &error {
-        BundleError::Unreadable { .. } => CliError::NoInput(error.to_string()),
+pub(super) fn unusable(error: impl Into<BundleError>) -> CliError {
+    let error = error.into();
+    match error {
+        BundleError::File(FileError::Unreadable { .. }) => CliError::NoInput(error.to_string()),
         _ => CliError::Data(error.to_string()),
     }
 }
