@@ -114,7 +114,7 @@ pub struct Finding {
     pub reasons: Vec<Reason>,
     /// Doubts about the image that did not change the decision.
     pub quality_flags: Vec<String>,
-    /// What was measured of the picture; none where it was rejected, and of results from before it was kept.
+    /// What was measured of the picture; none where it was rejected.
     pub quality: Option<Figures>,
     /// Which model; none when no model saw it.
     pub model: Option<ModelRef>,

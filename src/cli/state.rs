@@ -51,9 +51,7 @@ impl StateArgs {
 pub(super) fn failed(error: &JournalError) -> CliError {
     let text = error.to_string();
     match error {
-        JournalError::Damaged { .. }
-        | JournalError::Newer { .. }
-        | JournalError::Unaudited { .. } => CliError::Data(text),
+        JournalError::Damaged { .. } | JournalError::Newer { .. } => CliError::Data(text),
         JournalError::Locked { .. } => CliError::Unavailable(text),
         _ => CliError::Io(text),
     }

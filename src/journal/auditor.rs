@@ -5,11 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::JournalError;
-use super::schema::{known_version, open_reader, refuse_foreign, version_of, was_left_open};
-use super::tables::TABLES;
-
-/// The first version with an audit chain.
-const AUDITED_SINCE: i64 = 2;
+use super::schema::{open_reader, refuse_foreign, refuse_newer, version_of, was_left_open};
 
 /// Opens the file for somebody who only examines it, a daemon at work on it or not.
 pub(super) fn open_auditor(file: &Path) -> Result<Connection, JournalError> {
@@ -25,48 +21,11 @@ pub(super) fn open_auditor(file: &Path) -> Result<Connection, JournalError> {
         Err(error) => return Err(error),
     };
     refuse_foreign(&connection, file)?;
-    let known = known_version();
-    let found = version_of(&connection).map_err(|error| trouble(&error))?;
-    if found > known {
-        return Err(JournalError::Newer { file: file.to_owned(), found, known });
+    if refuse_newer(&connection, file)? == 0 {
+        let what = "it holds no tables yet".to_owned();
+        return Err(JournalError::Damaged { file: file.to_owned(), what });
     }
-    if found < AUDITED_SINCE {
-        return Err(JournalError::Unaudited { file: file.to_owned(), found });
-    }
-    stand_in(&connection).map_err(|error| trouble(&error))?;
     Ok(connection)
-}
-
-/// Gives the reader of an older journal empty tables in place of those that it has not, and NULL in place of columns. They
-/// are this connection's own.
-pub(super) fn stand_in(connection: &Connection) -> rusqlite::Result<()> {
-    let mut missing = Vec::new();
-    for table in TABLES {
-        let there: Vec<String> = connection
-            .prepare("SELECT name FROM pragma_table_info(?1)")?
-            .query_map([table.name], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        let lacks = |column: &&&str| !there.iter().any(|name| name == **column);
-        let lacking: String =
-            table.stored.iter().filter(lacks).map(|column| format!(", NULL AS {column}")).collect();
-        if there.is_empty() {
-            missing.push(format!(
-                "CREATE TEMP TABLE {} ({});",
-                table.name,
-                table.stored.join(", ").replacen("sequence", "sequence INTEGER PRIMARY KEY", 1)
-            ));
-        } else if !lacking.is_empty() {
-            let name = table.name;
-            missing.push(format!("CREATE TEMP VIEW {name} AS SELECT *{lacking} FROM main.{name};"));
-        }
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    connection.execute_batch(&format!(
-        "PRAGMA query_only = OFF; PRAGMA temp_store = MEMORY; {} PRAGMA query_only = ON;",
-        missing.concat()
-    ))
 }
 
 /// Opens a file that nobody changes meanwhile.

@@ -45,18 +45,6 @@ pub enum JournalError {
         /// The newest schema version of this program.
         known: i64,
     },
-    /// An older leukd wrote the file, which had no audit chain.
-    #[error(
-        "{} has schema version {found}, which has no audit chain: this leukd's daemon begins one when it opens \
-         the journal",
-        .file.display()
-    )]
-    Unaudited {
-        /// The journal's file.
-        file: PathBuf,
-        /// Its schema version.
-        found: i64,
-    },
     /// There is too little disk space to store results safely.
     #[error(
         "only {free} bytes are free where the journal is, and the floor is {floor}: free disk space, \

@@ -73,8 +73,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
-/// Every column that is written once and never changes, in the order of its digest. The last is younger than the others
-/// ([`content::Form`]).
+/// Every column that is written once and never changes, in the order of its digest.
 pub(super) const STORED: [&str; 31] = [
     "sequence",
     "result_id",

@@ -1,4 +1,4 @@
-//! The file itself: creating it, checking it, and bringing an older one up to date.
+//! The file itself: creating it and checking it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,20 +11,11 @@ use super::error::JournalError;
 use super::{row, tables};
 use crate::result::Timestamp;
 
-/// Each entry leads from the version of its index to the next; the last one's end is this program's
-/// version. An entry is never changed once a released leukd has run it.
-const MIGRATIONS: &[&str] = &[
-    include_str!("schema.sql"),
-    include_str!("schema-2.sql"),
-    include_str!("schema-3.sql"),
-    include_str!("schema-4.sql"),
-];
+/// The tables of a new journal.
+const SCHEMA: &str = include_str!("schema.sql");
 
 /// This program's version of the schema.
-#[must_use]
-pub(super) fn known_version() -> i64 {
-    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
-}
+pub(super) const VERSION: i64 = 1;
 
 /// `leuk` in ASCII: marks the file as ours, for `file(1)` and for [`open_writer`].
 const APPLICATION_ID: i64 = 0x6c65_756b;
@@ -50,7 +41,7 @@ pub(super) struct Meta {
     pub(super) chain: Chain,
 }
 
-/// Opens the file for writing, makes it when there is none, and brings it up to date.
+/// Opens the file for writing, and makes it when there is none.
 pub(super) fn open_writer(file: &Path, now: Timestamp) -> Result<(Connection, Meta), JournalError> {
     let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
     // Made here rather than by SQLite for its permissions: results are nobody else's business.
@@ -106,7 +97,7 @@ pub(super) fn open_writer(file: &Path, now: Timestamp) -> Result<(Connection, Me
     if unclean {
         quick_check(&connection, file)?;
     }
-    migrate(&mut connection, file, MIGRATIONS)?;
+    make_tables(&mut connection, file)?;
     let meta = read_or_begin(&mut connection, file, now)?;
     Ok((connection, meta))
 }
@@ -199,35 +190,34 @@ fn quick_check(connection: &Connection, file: &Path) -> Result<(), JournalError>
     Err(JournalError::Damaged { file: file.to_owned(), what: verdict })
 }
 
-/// Runs the migrations that the file has not seen, each in a transaction of its own.
-fn migrate(
-    connection: &mut Connection,
-    file: &Path,
-    migrations: &[&str],
-) -> Result<(), JournalError> {
-    let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
-    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
-    let found = version_of(connection).map_err(|error| trouble(&error))?;
-    if found > known {
-        return Err(JournalError::Newer { file: file.to_owned(), found, known });
+/// Makes the tables where there are none yet.
+fn make_tables(connection: &mut Connection, file: &Path) -> Result<(), JournalError> {
+    let trouble = |error: rusqlite::Error| JournalError::sqlite(file, &error);
+    if refuse_newer(connection, file)? == VERSION {
+        return Ok(());
     }
-    let done = usize::try_from(found).map_err(|_| JournalError::Damaged {
-        file: file.to_owned(),
-        what: format!("its schema version is {found}"),
-    })?;
-    for (index, sql) in migrations.iter().enumerate().skip(done) {
-        let step = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(sql)?;
-            transaction.execute_batch(&format!(
-                "PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION_ID};",
-                index + 1
-            ))?;
-            transaction.commit()
-        };
-        step(connection).map_err(|error| trouble(&error))?;
+    let transaction = connection.transaction().map_err(trouble)?;
+    transaction
+        .execute_batch(&format!(
+            "{SCHEMA} PRAGMA user_version = {VERSION}; PRAGMA application_id = {APPLICATION_ID};"
+        ))
+        .and_then(|()| transaction.commit())
+        .map_err(trouble)
+}
+
+/// Refuses what a newer leukd wrote, and gives the schema's version: [`VERSION`], or 0 for a file without tables.
+pub(super) fn refuse_newer(connection: &Connection, file: &Path) -> Result<i64, JournalError> {
+    let found = version_of(connection).map_err(|error| JournalError::sqlite(file, &error))?;
+    match found {
+        0 | VERSION => Ok(found),
+        _ if found > VERSION => {
+            Err(JournalError::Newer { file: file.to_owned(), found, known: VERSION })
+        }
+        _ => Err(JournalError::Damaged {
+            file: file.to_owned(),
+            what: format!("its schema version is {found}"),
+        }),
     }
-    Ok(())
 }
 
 /// Reads `meta`; a journal that was just made gets its epoch here.
@@ -298,59 +288,8 @@ fn ends(connection: &Connection) -> rusqlite::Result<(AuditHead, AuditHead)> {
 mod tests {
     use super::*;
 
-    const V1: &str = "CREATE TABLE a (x INTEGER NOT NULL);";
-    const V2: &str = "ALTER TABLE a ADD COLUMN y INTEGER NOT NULL DEFAULT 7;";
-
     fn version(connection: &Connection) -> i64 {
         connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
-    }
-
-    #[test]
-    fn migrations_bring_each_older_file_to_the_same_schema() {
-        let file = Path::new("test.sqlite");
-        let mut from_nothing = Connection::open_in_memory().unwrap();
-        migrate(&mut from_nothing, file, &[V1, V2]).unwrap();
-
-        let mut from_first = Connection::open_in_memory().unwrap();
-        from_first.execute_batch(V1).unwrap();
-        from_first.execute_batch("INSERT INTO a VALUES (5); PRAGMA user_version = 1").unwrap();
-        migrate(&mut from_first, file, &[V1, V2]).unwrap();
-
-        assert_eq!((version(&from_nothing), version(&from_first)), (2, 2));
-        let row: (i64, i64) = from_first
-            .query_row("SELECT x, y FROM a", [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap();
-        assert_eq!(row, (5, 7));
-    }
-
-    #[test]
-    fn a_failing_migration_leaves_the_file_as_it_was() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        let bad = "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1);";
-        migrate(&mut connection, Path::new("test.sqlite"), &[V1, bad]).unwrap_err();
-        assert_eq!(version(&connection), 1);
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'b'", [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(tables, 0);
-    }
-
-    #[test]
-    fn a_hand_made_file_of_version_1_opens_with_its_epoch_and_numbers() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("journal.sqlite");
-        let by_hand = Connection::open(&file).unwrap();
-        by_hand.execute_batch(MIGRATIONS[0]).unwrap();
-        by_hand
-            .execute_batch(&format!(
-                "INSERT INTO meta VALUES (1, 'hand-made', 42, 0);
-                 PRAGMA user_version = 1; PRAGMA application_id = {APPLICATION_ID};"
-            ))
-            .unwrap();
-        drop(by_hand);
-        let (_, meta) = open_writer(&file, Timestamp(0)).unwrap();
-        assert_eq!((meta.epoch.as_str(), meta.next_sequence), ("hand-made", 42));
-        assert_eq!(meta.chain.head.number, 1, "the chain has begun");
     }
 
     #[test]
@@ -360,7 +299,7 @@ mod tests {
         fs_err::write(&file, b"").unwrap();
         let (connection, meta) = open_writer(&file, Timestamp(0)).unwrap();
         assert_eq!(meta.next_sequence, 1);
-        assert_eq!(version(&connection), i64::try_from(MIGRATIONS.len()).unwrap());
+        assert_eq!(version(&connection), VERSION);
         let settings: (String, i64) = (
             connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap(),
             connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap(),

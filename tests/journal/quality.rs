@@ -1,15 +1,11 @@
-//! What was measured of a picture stays with its result, sealed, and a journal from before it is brought up to date.
+//! What was measured of a picture stays with its result, sealed.
 
-use std::path::Path;
-
-use leukd::journal::audit::verify;
 use leukd::journal::check::check;
 use leukd::journal::recover::recover;
 use leukd::journal::types::Entry;
 use leukd::journal::{FILE, Journal, Options};
-use leukd::result::Decision::{All, Hem, Rejected, Review};
+use leukd::result::Decision::{All, Rejected, Review};
 use leukd::result::{Distance, Figures};
-use rusqlite::Connection;
 
 use crate::audit::{fault, record_of, tool, whole};
 use crate::fixtures::{all, at, capture, clock, figures, finding, open, stamp, stored};
@@ -89,48 +85,4 @@ async fn figures_that_are_put_in_taken_out_or_changed_break_the_chain() {
     tool.execute_batch("UPDATE results SET quality = '[1]' WHERE sequence = 1").unwrap();
     let told: Vec<_> = check(&file).unwrap().findings.into_iter().map(|found| found.area).collect();
     assert_eq!(told, ["results", "audit"]);
-}
-
-/// The version before this one.
-fn third_schema(file: &Path) {
-    let tool = Connection::open(file).unwrap();
-    tool.execute_batch(
-        "DROP VIEW results_readable; ALTER TABLE results DROP COLUMN quality;
-         CREATE VIEW results_readable AS SELECT sequence FROM results; PRAGMA user_version = 3",
-    )
-    .unwrap();
-}
-
-#[tokio::test]
-async fn a_journal_from_before_figures_is_checked_verified_recovered_and_brought_up_to_date() {
-    let directory = tempfile::tempdir().unwrap();
-    let journal = open(directory.path());
-    stored(&journal, capture("a", 1, "A", All)).await;
-    stored(&journal, capture("b", 1, "B", Hem)).await;
-    let epoch = journal.epoch().to_owned();
-    drop(journal);
-    let file = directory.path().join(FILE);
-    third_schema(&file);
-
-    let report = check(&file).unwrap();
-    assert!(report.findings.is_empty(), "{:?}", report.findings);
-    assert_eq!(report.results, 2);
-    let verified = verify(&file, &[]).unwrap();
-    assert_eq!((verified.fault, verified.compared), (None, 2));
-    let output = directory.path().join("new");
-    let recovered = recover(directory.path(), Some(&output), &clock()).unwrap();
-    assert_eq!((recovered.results, recovered.audit_fault_before), (2, None));
-
-    let journal = open(directory.path());
-    assert_eq!(journal.epoch(), epoch, "it is the same journal");
-    stored(&journal, capture("c", 1, "C", Review)).await;
-    let quality: Vec<_> = all(&journal).iter().map(|one| one.finding.quality.is_some()).collect();
-    assert_eq!(quality, [false, false, true]);
-    drop(journal);
-    assert_eq!(whole(&file).compared, 3);
-    let version: i64 = tool(&file).query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 4);
-    let readable = "SELECT count(*) FROM results_readable WHERE quality IS NOT NULL";
-    let count: i64 = tool(&file).query_row(readable, [], |row| row.get(0)).unwrap();
-    assert_eq!(count, 1, "people see it too");
 }

@@ -389,43 +389,6 @@ async fn a_recovery_saves_reviews_numbers_them_with_the_results_and_keeps_those_
     assert_eq!(findings(&check(&file).unwrap()), [""; 0]);
 }
 
-/// The version before this one.
-fn second_schema(file: &Path) {
-    Connection::open(file)
-        .unwrap()
-        .execute_batch(
-            "DROP VIEW reviews_readable; DROP TABLE reviews; DROP VIEW specimens_readable; DROP TABLE specimens;
-             DROP VIEW results_readable; ALTER TABLE results DROP COLUMN quality;
-             ALTER TABLE meta DROP COLUMN specimens_to; PRAGMA user_version = 2",
-        )
-        .unwrap();
-}
-
-#[tokio::test]
-async fn a_journal_from_before_reviews_is_checked_verified_recovered_and_brought_up_to_date() {
-    let directory = tempfile::tempdir().unwrap();
-    let journal = open(directory.path());
-    stored(&journal, capture("a", 1, "A", All)).await;
-    stored(&journal, capture("b", 1, "B", Hem)).await;
-    let epoch = journal.epoch().to_owned();
-    drop(journal);
-    let file = directory.path().join(FILE);
-    second_schema(&file);
-    assert_eq!(findings(&check(&file).unwrap()), [""; 0]);
-    let verified = verify(&file, &[]).unwrap();
-    assert_eq!((verified.fault, verified.compared), (None, 2));
-    let output = directory.path().join("new");
-    let recovered = recover(directory.path(), Some(&output), &clock()).unwrap();
-    assert_eq!((recovered.results, recovered.audit_fault_before), (2, None));
-
-    let journal = open(directory.path());
-    assert_eq!((journal.epoch(), journal.bounds().newest), (epoch.as_str(), 2));
-    assert_eq!(reviewed(&journal, review(2, ReviewLabel::Hem)).await.sequence, 3);
-    drop(journal);
-    assert_eq!(findings(&check(&file).unwrap()), [""; 0]);
-    assert_eq!(verify(&file, &[]).unwrap().compared, 3);
-}
-
 /// What a death of the process leaves behind: the file and its log as they are at this moment.
 #[tokio::test]
 async fn a_review_that_was_answered_survives_the_death_of_the_process() {

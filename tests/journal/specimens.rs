@@ -286,26 +286,3 @@ async fn a_recovery_saves_them_and_tells_again_only_what_is_open() {
     clock.advance(QUIET);
     assert_eq!(tell(&journal, &clock).await, ["T"]);
 }
-
-#[tokio::test]
-async fn specimens_of_a_journal_from_before_are_told_to_nobody() {
-    let directory = tempfile::tempdir().unwrap();
-    let (journal, clock) = (open(directory.path()), Clock::manual(START));
-    stored(&journal, of("old", "a", "A", All, &clock)).await;
-    drop(journal);
-    Connection::open(directory.path().join(FILE))
-        .unwrap()
-        .execute_batch(
-            "DROP VIEW reviews_readable; DROP TABLE reviews; DROP VIEW specimens_readable; DROP TABLE specimens;
-             DROP VIEW results_readable; ALTER TABLE results DROP COLUMN quality;
-             ALTER TABLE meta DROP COLUMN specimens_to; PRAGMA user_version = 2",
-        )
-        .unwrap();
-    let journal = open(directory.path());
-    clock.advance(QUIET);
-    assert!(tell(&journal, &clock).await.is_empty(), "years of them would come at once");
-    stored(&journal, of("old", "b", "B", Hem, &clock)).await;
-    clock.advance(QUIET);
-    assert_eq!(tell(&journal, &clock).await, ["old"]);
-    assert_eq!((told(&journal)[0].all, told(&journal)[0].hem), (1, 1), "all of it is counted");
-}

@@ -124,8 +124,6 @@ const fn is_zero(count: &u64) -> bool {
 #[derive(Serialize)]
 struct Genesis<'a> {
     epoch: &'a str,
-    /// Results that were there before the chain; a record `adopted` of each follows.
-    results: u64,
     next_sequence: u64,
 }
 
@@ -138,7 +136,7 @@ struct Epoch<'a> {
     lost_to: u64,
 }
 
-/// An event that was there before the chain.
+/// An event that a recovery saved.
 #[derive(Serialize)]
 struct Adopted<'a> {
     sequence: u64,
@@ -146,8 +144,7 @@ struct Adopted<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     table: Option<&'a str>,
     /// Its sequence in the journal that it was saved from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    was: Option<u64>,
+    was: u64,
     content: String,
 }
 
@@ -260,16 +257,16 @@ impl Chain {
         self.append(connection, now, "recovery", told)
     }
 
-    /// Takes every event that is there under the chain. `was` asks for the sequence that one had before.
+    /// Takes every event that a recovery saved under the chain. `was` asks for the sequence that one had before.
     pub(in crate::journal) fn adopt(
         &mut self,
         connection: &Connection,
         now: Timestamp,
-        was: Option<&str>,
+        was: &str,
     ) -> rusqlite::Result<()> {
         let mut order = connection.prepare(&every(|table| format!("'{}'", table.name)))?;
         let mut rows = order.query([])?;
-        let mut was = was.map(|sql| connection.prepare(sql)).transpose()?;
+        let mut was = connection.prepare(was)?;
         while let Some(row) = rows.next()? {
             let sequence = row::unsigned(row, 0)?;
             let name = row.get_ref(1)?.as_str()?;
@@ -279,10 +276,7 @@ impl Chain {
                 .query_row([sequence.cast_signed()], |row| of.content_at(row, 0))?
                 .to_string();
             let table = (name != RESULTS.name).then_some(name);
-            let was = was
-                .as_mut()
-                .map(|was| was.query_row([sequence.cast_signed()], |row| row::unsigned(row, 0)))
-                .transpose()?;
+            let was = was.query_row([sequence.cast_signed()], |row| row::unsigned(row, 0))?;
             self.append(connection, now, "adopted", Adopted { sequence, table, was, content })?;
         }
         Ok(())
@@ -305,7 +299,7 @@ pub(in crate::journal) fn seal(previous: &blake3::Hash, record: &[u8]) -> blake3
     hasher.finalize()
 }
 
-/// Begins the chain of a journal that has none, and takes the results that are there under its protection.
+/// Begins the chain of a new journal.
 pub(in crate::journal) fn begin(
     connection: &Connection,
     epoch: &str,
@@ -313,10 +307,7 @@ pub(in crate::journal) fn begin(
     now: Timestamp,
 ) -> rusqlite::Result<Chain> {
     let mut chain = Chain { head: AuditHead::NONE };
-    let results =
-        connection.query_row("SELECT count(*) FROM results", [], |row| row::unsigned(row, 0))?;
-    chain.append(connection, now, "genesis", Genesis { epoch, results, next_sequence })?;
-    chain.adopt(connection, now, None)?;
+    chain.append(connection, now, "genesis", Genesis { epoch, next_sequence })?;
     chain.store(connection)?;
     Ok(chain)
 }

@@ -13,38 +13,25 @@
 //! | TEXT | `t` | length in 8 bytes, UTF-8 |
 //! | BLOB | `b` | length in 8 bytes, the bytes |
 //!
-//! The digest is BLAKE3 of that. A result whose `quality` is not NULL begins with `leukd result 2`; one whose `quality` is
-//! NULL, as it was before that column came, is digested as if there were none. `superseded_by` is left out: it is set once, by a later result whose own row
-//! says so in `supersedes`.
+//! The digest is BLAKE3 of that. `superseded_by` is left out: it is set once, by a later result whose own row says so in
+//! `supersedes`.
 
 use rusqlite::types::ValueRef;
 
 /// What the digests of one kind of event begin with; another order of columns would have another number.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::journal) struct Form {
-    /// Of every row, or of those whose last column is NULL where there is a second one.
-    first: &'static [u8],
-    /// Of rows that hold something in their last column, which is younger than the table.
-    second: Option<&'static [u8]>,
-}
+pub(in crate::journal) type Form = &'static [u8];
 
 /// Of every result.
-pub(in crate::journal) const RESULT: Form =
-    Form { first: b"leukd result 1\n", second: Some(b"leukd result 2\n") };
+pub(in crate::journal) const RESULT: Form = b"leukd result 1\n";
 
 /// Of every review.
-pub(in crate::journal) const REVIEW: Form = Form { first: b"leukd review 1\n", second: None };
+pub(in crate::journal) const REVIEW: Form = b"leukd review 1\n";
 
 /// Of every specimen's event.
-pub(in crate::journal) const SPECIMEN: Form = Form { first: b"leukd specimen 1\n", second: None };
+pub(in crate::journal) const SPECIMEN: Form = b"leukd specimen 1\n";
 
 /// The digest of the values of an event of this form.
 pub(in crate::journal) fn digest(form: Form, values: &[ValueRef<'_>]) -> blake3::Hash {
-    let (form, values) = match (form.second, values) {
-        (Some(_), [older @ .., ValueRef::Null]) => (form.first, older),
-        (Some(second), _) => (second, values),
-        (None, _) => (form.first, values),
-    };
     // One buffer: the row is about a kilobyte, and many short updates cost more than the hash.
     let mut bytes = Vec::with_capacity(1024);
     bytes.extend_from_slice(form);

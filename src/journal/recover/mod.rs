@@ -181,7 +181,7 @@ fn tell(
         recovered: &'a Recovered,
     }
     chain.recovery(connection, now, Told { next_sequence: built.next, recovered })?;
-    chain.adopt(connection, now, Some("SELECT old FROM renumbered WHERE sequence = ?1"))?;
+    chain.adopt(connection, now, "SELECT old FROM renumbered WHERE sequence = ?1")?;
     // Whether a specimen that is open had been told before the damage is not known: it is told again.
     let told_to = built.told_to.cast_signed();
     connection.execute(

@@ -8,7 +8,7 @@ use super::skeleton;
 use crate::journal::audit::seal;
 use crate::journal::row;
 use crate::journal::tables::{RESULTS, TABLES, Table};
-use crate::journal::{JournalError, audit, auditor, schema};
+use crate::journal::{JournalError, audit, schema};
 
 /// Rows follow one another; between two, so many may be missing by damage that reads well.
 const LARGEST_GAP: i64 = 2;
@@ -19,12 +19,7 @@ const FARTHEST: i64 = 1 << 40;
 /// A damaged journal's copy, opened as far as it can be.
 pub(super) struct Wreck {
     connection: Connection,
-    /// The columns of its results that it is too old for, with what stands in for them.
-    absent: Vec<(&'static str, &'static str)>,
 }
-
-/// The columns that came to the results after the first version.
-const LATER: [(&str, &str); 2] = [("client", "''"), ("quality", "NULL")];
 
 /// What its chain still told.
 #[derive(Debug, Default)]
@@ -61,33 +56,17 @@ impl Wreck {
         connection
             .execute_batch("PRAGMA writable_schema = ON; PRAGMA trusted_schema = OFF")
             .ok()?;
-        let has = |table: &str, column: &str| {
-            let sql = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2";
-            let count = connection.query_row(sql, [table, column], |row| row.get::<_, i64>(0));
-            count.ok().map(|count| count > 0)
-        };
-        has("captures", "sequence")?.then_some(())?;
-        let mut absent = Vec::new();
-        for (column, instead) in LATER {
-            if !has("results", column)? {
-                absent.push((column, instead));
-            }
-        }
-        // What the tables are called by may be damaged too. An older journal has not all of them.
-        let reviewed = schema::version_of(&connection).is_ok_and(|version| version >= 3);
-        let tables = if reviewed { &TABLES[..] } else { &[RESULTS] };
-        let readable =
-            tables.iter().all(|table| connection.prepare(&select(table, &absent).0).is_ok());
-        readable.then_some(Self { connection, absent })
+        // What the tables are called by may be damaged too.
+        let columns = "SELECT count(*) FROM pragma_table_info('captures') WHERE name = 'sequence'";
+        connection.query_row(columns, [], |row| row.get::<_, bool>(0)).ok()?.then_some(())?;
+        let readable = TABLES.iter().all(|table| connection.prepare(&select(table).0).is_ok());
+        readable.then_some(Self { connection })
     }
 
     /// A newer leukd's tables may hold what this one would leave out.
     pub(super) fn refuse_newer(&self, file: &Path) -> Result<(), JournalError> {
-        let (found, known) = (schema::version_of(&self.connection), schema::known_version());
-        match found {
-            Ok(found) if found > known => {
-                Err(JournalError::Newer { file: file.to_owned(), found, known })
-            }
+        match schema::refuse_newer(&self.connection, file) {
+            Err(error @ JournalError::Newer { .. }) => Err(error),
             _ => Ok(()),
         }
     }
@@ -113,11 +92,6 @@ impl Wreck {
             before.epoch = Some(epoch);
             before.next_sequence =
                 Some(next).filter(|next| *next >= 1 && *next < FARTHEST.cast_unsigned());
-        }
-        let older = auditor::stand_in(&self.connection)
-            .and_then(|()| self.connection.execute_batch("PRAGMA query_only = OFF"));
-        if let Err(error) = older {
-            tracing::debug!(%error, "an older journal's missing tables have no stand-in");
         }
         let told = "SELECT specimens_to FROM meta";
         let told = self.connection.query_row(told, [], |row| row::unsigned(row, 0));
@@ -165,7 +139,7 @@ impl Wreck {
     fn events(&self, into: &Connection, before: &Before, table: &Table) -> rusqlite::Result<()> {
         // The columns that are compared begin behind those that are read.
         let offset = table.columns.split(", ").count();
-        let (sql, kept) = select(table, &self.absent);
+        let (sql, kept) = select(table);
         let places = vec!["?"; kept.len() + 1].join(", ");
         let put = |or: &str| {
             into.prepare(&format!(
@@ -233,22 +207,15 @@ impl Wreck {
 
 /// Reads the events of one table from a sequence on: what is read of each, then what is kept of it, whose columns are
 /// named.
-fn select(table: &Table, absent: &[(&str, &str)]) -> (String, Vec<&'static str>) {
-    let of = |columns: &[&str]| {
-        let mut words = columns.to_vec();
-        for (name, instead) in absent.iter().filter(|_| table.name == RESULTS.name) {
-            words.iter_mut().filter(|word| *word == name).for_each(|word| *word = instead);
-        }
-        words.join(", ")
-    };
+fn select(table: &Table) -> (String, Vec<&'static str>) {
     let mut kept = table.stored.to_vec();
     if table.name == RESULTS.name {
         kept.push("superseded_by");
     }
     let sql = format!(
         "SELECT {}, {} FROM {} WHERE sequence >= ?1 ORDER BY sequence",
-        of(&table.columns.split(", ").collect::<Vec<_>>()),
-        of(&kept),
+        table.columns,
+        kept.join(", "),
         table.name
     );
     (sql, kept)
