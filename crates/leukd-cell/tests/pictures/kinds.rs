@@ -1,0 +1,191 @@
+//! Kinds of files from the field: read with their right pixels, or refused in words. `reference/` holds
+//! the whole matrix; these need no Python.
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb, RgbImage};
+use leukd_cell::synthetic::{self, Kind};
+use leukd_cell::{Fault, FaultKind, Limits, decode};
+
+fn small() -> RgbImage {
+    image::imageops::thumbnail(&synthetic::cell(3, Kind::Normal), 48, 40)
+}
+
+fn read(bytes: &[u8]) -> Result<RgbImage, Fault> {
+    decode(bytes, &Limits::default())
+}
+
+/// A little-endian TIFF of pages: tags of one SHORT or LONG each, and the bytes of one strip.
+fn tiff(pages: &[(Vec<(u16, u32)>, Vec<u8>)]) -> Vec<u8> {
+    let mut file = b"II*\0\0\0\0\0".to_vec();
+    let mut pointer = 4;
+    for (tags, strip) in pages {
+        let strip_at = u32::try_from(file.len()).unwrap();
+        file.extend(strip);
+        file.resize(file.len().next_multiple_of(2), 0);
+        let mut tags = tags.clone();
+        tags.push((273, strip_at));
+        tags.sort_unstable();
+        let directory = u32::try_from(file.len()).unwrap();
+        file[pointer..pointer + 4].copy_from_slice(&directory.to_le_bytes());
+        file.extend(u16::try_from(tags.len()).unwrap().to_le_bytes());
+        for (tag, value) in tags {
+            file.extend(tag.to_le_bytes());
+            file.extend([4, 0, 1, 0, 0, 0]);
+            file.extend(value.to_le_bytes());
+        }
+        pointer = file.len();
+        file.extend([0; 4]);
+    }
+    file
+}
+
+fn page(picture: &RgbImage, more: &[(u16, u32)]) -> (Vec<(u16, u32)>, Vec<u8>) {
+    let (width, height) = picture.dimensions();
+    let size = u32::try_from(picture.as_raw().len()).unwrap();
+    let mut tags =
+        vec![(256, width), (257, height), (258, 8), (259, 1), (262, 2), (277, 3), (279, size)];
+    for change in more {
+        tags.retain(|(tag, _)| *tag != change.0);
+        tags.push(*change);
+    }
+    (tags, picture.as_raw().clone())
+}
+
+fn jpeg(picture: &RgbImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(picture).unwrap();
+    bytes
+}
+
+#[test]
+fn a_cut_jpeg_with_an_end_marker_is_truncated() {
+    let whole = jpeg(&small());
+    assert!(read(&whole).is_ok());
+    for share in 5..10 {
+        let mut cut = whole[..whole.len() * share / 10].to_vec();
+        cut.extend([0xff, 0xd9]);
+        let fault = read(&cut).unwrap_err();
+        assert_eq!(fault.code(), "truncated", "{share}: {fault}");
+        // A thumbnail behind the cut has an end marker of its own.
+        cut.truncate(cut.len() - 2);
+        cut.extend(jpeg(&RgbImage::new(8, 8)));
+        assert!(read(&cut).is_err());
+    }
+}
+
+#[test]
+fn bytes_between_jpeg_segments_are_passed_over() {
+    let whole = jpeg(&small());
+    let first = 4 + usize::from(u16::from_be_bytes([whole[4], whole[5]])) - 2 + 2;
+    let strewn = [&whole[..first], b"junk", &whole[first..]].concat();
+    assert_eq!(read(&strewn), read(&whole));
+}
+
+#[test]
+fn a_jpeg_is_turned_as_its_exif_data_says() {
+    let whole = jpeg(&small());
+    let exif =
+        b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let turned = [&whole[..2], exif, &whole[2..]].concat();
+    let upright = image::imageops::rotate90(&read(&whole).unwrap());
+    assert_eq!(read(&turned).unwrap(), upright);
+}
+
+#[test]
+fn the_full_page_of_a_tiff_is_read_and_of_two_none() {
+    let (full, reduced) = (small(), RgbImage::new(8, 8));
+    let full_page = page(&full, &[]);
+    let thumbnail = page(&reduced, &[(254, 1)]);
+    assert_eq!(read(&tiff(&[thumbnail.clone(), full_page.clone()])).unwrap(), full);
+    assert_eq!(read(&tiff(&[full_page.clone(), thumbnail])).unwrap(), full);
+    let fault = read(&tiff(&[full_page.clone(), full_page])).unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Unsupported);
+    assert!(fault.message().contains("2 full pictures"), "{fault}");
+}
+
+#[test]
+fn strip_sizes_of_a_tiff_may_lie_and_its_rows_may_not_be_missing() {
+    let picture = small();
+    for size in [0, 1_000_000_000] {
+        assert_eq!(read(&tiff(&[page(&picture, &[(279, size)])])).unwrap(), picture);
+    }
+    let mut short = page(&picture, &[]);
+    short.1.truncate(100);
+    short.0.retain(|(tag, _)| *tag != 279);
+    short.0.push((279, 100));
+    assert_eq!(read(&tiff(&[short])).unwrap_err().code(), "truncated");
+}
+
+#[test]
+fn fill_order_2_is_heeded() {
+    let picture = small();
+    let (tags, bytes) = page(&picture, &[(266, 2)]);
+    let reversed = bytes.iter().map(|byte| byte.reverse_bits()).collect();
+    assert_eq!(read(&tiff(&[(tags, reversed)])).unwrap(), picture);
+}
+
+#[test]
+fn what_a_tiff_holds_instead_is_said_in_words() {
+    let picture = small();
+    for (tag, value, words) in [
+        (339, 3, "floating-point"),
+        (258, 32, "32 bits"),
+        (259, 50_000, "Zstandard"),
+        (259, 6, "the old form of JPEG"),
+        (262, 8, "L*a*b*"),
+    ] {
+        let fault = read(&tiff(&[page(&picture, &[(tag, value)])])).unwrap_err();
+        assert_eq!(fault.code(), "unsupported", "{fault}");
+        assert!(fault.message().contains(words), "{fault}");
+        assert!(fault.message().contains("save it uncompressed or with LZW"), "{fault}");
+    }
+}
+
+#[test]
+fn twelve_bits_in_sixteen_are_read_where_the_file_names_them() {
+    let picture = small();
+    let raw: Vec<u16> = picture.as_raw().iter().map(|level| u16::from(*level) << 4).collect();
+    let bytes = raw.iter().flat_map(|sample| sample.to_le_bytes()).collect::<Vec<_>>();
+    let size = u32::try_from(bytes.len()).unwrap();
+    let named = page(&picture, &[(258, 16), (279, size), (281, 4095)]).0;
+    let expected = raw.iter().map(|raw| ((u32::from(*raw) * 255 + 2047) / 4095) as u8).collect();
+    let expected = RgbImage::from_raw(48, 40, expected).unwrap();
+    assert_eq!(read(&tiff(&[(named, bytes)])).unwrap(), expected);
+
+    let deep = ImageBuffer::<Rgb<u16>, _>::from_raw(48, 40, raw).unwrap();
+    for format in [ImageFormat::Png, ImageFormat::Tiff] {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        DynamicImage::from(deep.clone()).write_to(&mut bytes, format).unwrap();
+        let fault = read(bytes.get_ref()).unwrap_err();
+        assert_eq!(fault.code(), "unsupported");
+        assert!(fault.message().contains("12 bits stored in 16"), "{fault}");
+    }
+}
+
+/// Two rows of four pixels in runs of index 1 (white) and 0.
+fn runs(codes: &[u8]) -> Vec<u8> {
+    let mut file = b"BM".to_vec();
+    for field in [0_u32, 0, 62, 40, 4, 2] {
+        file.extend(field.to_le_bytes());
+    }
+    file.extend([1, 0, 8, 0]);
+    for field in [1_u32, 0, 0, 0, 2, 0] {
+        file.extend(field.to_le_bytes());
+    }
+    file.extend([0, 0, 0, 0, 255, 255, 255, 0]);
+    file.extend(codes);
+    file
+}
+
+#[test]
+fn runs_of_a_bmp_that_end_early_are_truncated_and_need_no_end_code() {
+    let white = |bytes: &[u8]| read(bytes).map(|picture| picture.into_raw());
+    let expected = [[255; 12], [0; 12]].concat();
+    for whole in [&b"\x04\0\0\0\x04\x01\0\0\0\x01"[..], b"\x04\0\0\0\x04\x01"] {
+        assert_eq!(white(&runs(whole)).unwrap(), expected);
+    }
+    for early in [&b"\x04\0\0\x01"[..], b"\x04\0\0\0\x02\x01\0\x01", b"\x04\0\0\0", b"\x04"] {
+        let fault = read(&runs(early)).unwrap_err();
+        assert_eq!(fault.code(), "truncated", "{fault}");
+    }
+}
