@@ -52,6 +52,7 @@ fn evaluation(side: Side, protocol: Protocol, classes: usize) -> Evaluation {
             calibration: Calibration { temperature: 1.4, threshold: 0.5, review: (0.4, 0.6) },
             seen: Seen::No,
             baseline: AreaCut::fit([(900, 1), (1200, 0)]),
+            folds: Vec::new(),
             seed: 0,
         },
     )

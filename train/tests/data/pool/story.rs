@@ -127,6 +127,7 @@ impl Story {
             calibration: self.calibration(),
             seen: self.seen,
             baseline: self.cut(),
+            folds: Vec::new(),
             seed: 0,
         };
         let predictions = self.predictions();
