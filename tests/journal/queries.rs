@@ -143,7 +143,11 @@ async fn a_glob_that_matches_nothing_is_looked_for_in_bounded_calls() {
     tool.execute_batch(&format!(
         "CREATE TEMP TABLE copies AS SELECT * FROM results;
          UPDATE copies SET sha256 = NULL;
-         INSERT INTO results SELECT n.value, 'copy ' || n.value, source, folder, path, peer, request_id, sha256,
+         INSERT INTO results (sequence, result_id, source, folder, path, peer, request_id, sha256,
+             size_bytes, specimen, slide, cell, label, probability, classes, probabilities, decision, reasons,
+             quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us, read_us, decode_us,
+             preprocess_us, infer_us, supersedes, superseded_by, client, quality)
+         SELECT n.value, 'copy ' || n.value, source, folder, path, peer, request_id, sha256,
              size_bytes, specimen, slide, cell, label, probability, classes, probabilities, decision, reasons,
              quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us, read_us, decode_us,
              preprocess_us, infer_us, supersedes, superseded_by, client, quality

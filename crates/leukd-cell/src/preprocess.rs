@@ -361,7 +361,11 @@ fn about_cell(picture: &RgbImage, share: f32) -> Option<Placement> {
     let side = (count as f64 / f64::from(share)).sqrt().round().max(1.0);
     // Pixel 0 has its centre at one half.
     let edge = |sum: u64| (sum as f64 / count as f64 + 0.5 - side / 2.0).round() as i64;
-    Some(Placement { left: edge(columns), top: edge(rows), side: side as u32 })
+    Some(Placement {
+        left: edge(columns),
+        top: edge(rows),
+        side: (side as i64).unsigned_abs() as u32,
+    })
 }
 
 /// The square `placement` of `picture`, with black where the picture has none.
@@ -370,11 +374,11 @@ fn cut(picture: &RgbImage, placement: Placement, into: &mut Vec<u8>) {
     let along = |edge: i64, length: u32| {
         let first = edge.clamp(0, length.into());
         let last = (edge + i64::from(side)).clamp(first, length.into());
-        // Within the picture's sides.
-        (first as usize, last as usize, (first - edge) as usize)
+        // None is below 0: `first` is clamped, and `last` and `first - edge` are not below it.
+        [first, last, first - edge].map(|at| at.unsigned_abs() as usize)
     };
-    let (first, last, to) = along(left, picture.width());
-    let (upper, lower, down) = along(top, picture.height());
+    let [first, last, to] = along(left, picture.width());
+    let [upper, lower, down] = along(top, picture.height());
     let side = side as usize;
     if (last - first, lower - upper) != (side, side) {
         into.clear();

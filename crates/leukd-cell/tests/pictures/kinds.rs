@@ -14,8 +14,11 @@ fn read(bytes: &[u8]) -> Result<RgbImage, Fault> {
     decode(bytes, &Limits::default())
 }
 
-/// A little-endian TIFF of pages: tags of one SHORT or LONG each, and the bytes of one strip.
-fn tiff(pages: &[(Vec<(u16, u32)>, Vec<u8>)]) -> Vec<u8> {
+/// A page of a TIFF: tags of one SHORT or LONG each, and the bytes of its one strip.
+type Page = (Vec<(u16, u32)>, Vec<u8>);
+
+/// A little-endian TIFF of `pages`.
+fn tiff(pages: &[Page]) -> Vec<u8> {
     let mut file = b"II*\0\0\0\0\0".to_vec();
     let mut pointer = 4;
     for (tags, strip) in pages {

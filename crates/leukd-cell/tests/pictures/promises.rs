@@ -428,7 +428,7 @@ fn disc(radius: f64, x: f64, y: f64) -> RgbImage {
         let out = right.hypot(down) / radius;
         let wave = (out * 9.0).sin() * 60.0 + right.atan2(down).sin() * 40.0;
         Rgb(if out < 1.0 {
-            [150.0 + wave, 90.0 + wave / 2.0, 140.0].map(|v| v as u8)
+            [150.0 + wave, 90.0 + wave / 2.0, 140.0].map(|v: f64| (v as i64).unsigned_abs() as u8)
         } else {
             [0; 3]
         })
