@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use leukd::model::bundle::Bundle;
-use leukd::model::manifest::{MANIFEST_VERSION, Manifest, Precision};
+use leukd::model::manifest::{Manifest, Precision};
 use leukd::model::testing;
 use leukd::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::Split;
@@ -17,7 +17,6 @@ use crate::support::said;
 /// A tiny bundle as if it had been trained on everything by the recipe of the runs, before there were siblings.
 fn everything(dir: &Path, change: impl FnOnce(&mut Manifest)) -> PathBuf {
     let mut manifest = testing::tiny_manifest("everything", Precision::F32);
-    manifest.version = 2;
     "everything".clone_into(&mut manifest.training.protocol);
     manifest.training.cells = 68;
     let (validation, training) =
@@ -101,7 +100,6 @@ fn a_shipped_bundle_carries_both_protocols_as_cross_validated() {
     let shipped = Bundle::read(&out).unwrap();
     let manifest = shipped.manifest();
     assert!(shipped.network().graph == before.network().graph, "the weights are as they were");
-    assert_eq!(manifest.version, MANIFEST_VERSION);
     assert_eq!(manifest.calibration, subject.calibration);
     let metric = |split: &str, name: &str| {
         manifest.metrics.iter().find(|one| one.split == split && one.name == name).unwrap()
