@@ -2,7 +2,7 @@
 //! last stage once a thread's memory has grown.
 //!
 //! This crate is the one place where `unsafe` is allowed: each block of it says why it is sound. The kernels know nothing of
-//! tract or ONNX: [`Chain`] takes plain numbers and gives plain numbers. Each kernel is written once over [`lanes::Lanes`] and
+//! tract or ONNX: [`Chain`] takes plain numbers and gives plain numbers. Each kernel is written once over `lanes::Lanes` and
 //! compiled for every instruction set; the processor's is looked up when a network is compiled ([`Isa`]).
 //!
 //! Activations lie in blocks of channels ([`memory::Shape`]), so that nothing is packed between two products; bias, SiLU and

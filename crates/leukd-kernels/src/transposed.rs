@@ -17,7 +17,7 @@ const LINE: usize = 64;
 
 /// A matrix `[rows][columns]` that gives weighted sums of its rows.
 ///
-/// It lies in bands of [`VECTORS`] vectors of columns, each `[rows][VECTORS · L]`: a band's sums stay in registers while its
+/// It lies in bands of `VECTORS` vectors of columns, each `[rows][VECTORS · L]`: a band's sums stay in registers while its
 /// rows are read. Rows that are whole multiples of one number each, as weight-only quantization leaves them, are kept as bytes:
 /// beside one picture's network it is memory that the sums wait for.
 #[derive(Debug, Clone)]
