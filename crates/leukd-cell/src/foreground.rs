@@ -9,7 +9,7 @@ pub const BLACK: u8 = 10;
 /// their pictures.
 pub const HARDLY: usize = 1000;
 
-/// Tells foreground from background, by a pixel's samples: one of them is above [`BLACK`].
+/// True for a foreground pixel: one of its samples is above [`BLACK`].
 #[inline]
 #[must_use]
 pub fn is_foreground(pixel: &[u8]) -> bool {

@@ -339,7 +339,7 @@ impl Preprocessing {
     }
 }
 
-/// The square about the centroid of `picture`'s foreground of which the foreground is this share, in whole pixels.
+/// The square about the centroid of `picture`'s foreground, in whole pixels; the foreground fills `share` of it.
 /// None without foreground.
 fn about_cell(picture: &RgbImage, share: f32) -> Option<Placement> {
     let (mut count, mut columns, mut rows) = (0_u64, 0_u64, 0_u64);

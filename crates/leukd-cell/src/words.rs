@@ -1,4 +1,4 @@
-//! Words that a result is told in: decisions and reasons.
+//! Words of a result: decisions and reasons.
 
 use std::fmt;
 use std::str::FromStr;

@@ -8,7 +8,7 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The result of `work`, or none after a panic, of which nothing is printed: the fault says it.
+/// The result of `work`, or none after a panic. The panic prints nothing: the fault reports it.
 ///
 /// What `work` changes must not be used again after a panic.
 pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {

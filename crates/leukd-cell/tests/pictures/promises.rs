@@ -96,7 +96,7 @@ fn a_bmp_ends_with_its_rows_whatever_its_size_field_says() {
     let mut bytes = synthetic::bmp(&picture);
     let longer = u32::try_from(bytes.len()).unwrap() + 2;
     bytes[2..6].copy_from_slice(&longer.to_le_bytes());
-    // The planes, of which there is one.
+    // One plane.
     bytes[26] = 0;
     assert_eq!(completeness(&bytes), Completeness::Complete(Format::Bmp));
     assert_eq!(decode(&bytes, &Limits::default()).unwrap(), picture);

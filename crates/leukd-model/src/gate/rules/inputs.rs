@@ -21,7 +21,7 @@ impl Outcome {
         Self { products: value.elements(), outputs: vec![value], tables: 0 }
     }
 
-    /// One output that takes so many multiplications.
+    /// One output, with the multiplications that it takes.
     pub(super) fn worth(value: Value, products: u64) -> Self {
         Self { outputs: vec![value], products, tables: 0 }
     }
