@@ -57,7 +57,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     let settings = SettingsArgs::of_file(args.config.as_ref())?;
     let source = args.model.clone().map_or(BundleSource::Embedded, BundleSource::File);
     let model = super::model::load(&source, args.engine, settings.decision.review)?;
-    let files = files(&args.paths)?;
+    let files = files(&args.paths, &settings.watch.ignore)?;
     let names = NamePattern::new(&settings.watch.name_pattern).map_err(CliError::Software)?;
     let limits = Limits {
         max_bytes: settings.image.max_file.0,
@@ -71,7 +71,8 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     let out = Output::new();
     let mut rejected = 0_usize;
     let classify = |file: &Path| {
-        let (result, map) = classify(file, &model, &limits, &names, args.heatmap.is_some());
+        let (result, map) =
+            classify((file, &args.paths), &model, &limits, &names, args.heatmap.is_some());
         let mapped = match (&args.heatmap, map) {
             (Some(folder), Some(map)) => write_map(folder, file, &map),
             _ => Ok(()),
@@ -121,9 +122,10 @@ fn write_map(folder: &Path, file: &Path, explained: &Explained) -> Result<(), Cl
     write("png", explained.overlay.as_deref().unwrap_or_default())
 }
 
-/// One file's result, as the daemon would give it, without a sequence; and its heat map, if `mapped`.
+/// The result of `file`, as the daemon would give it but without a sequence, and its heat map if `mapped`.
+/// The result names the path below the folder of `given` that holds it.
 fn classify(
-    file: &Path,
+    (file, given): (&Path, &[PathBuf]),
     model: &Model,
     limits: &Limits,
     names: &NamePattern,
@@ -140,12 +142,12 @@ fn classify(
         examine_and(bytes, model, limits, map).map_err(|error| error.reason())
     });
     let bytes = read.as_deref().unwrap_or_default();
+    let holds_it = |path: &&PathBuf| path.as_path() != file && file.starts_with(path);
+    let folder = given.iter().find(holds_it).map(PathBuf::as_path).or(file.parent());
+    let folder = folder.unwrap_or(Path::new(""));
     let source = Source::Folder(CapturePath {
-        folder: file
-            .parent()
-            .map(|parent| parent.to_string_lossy().into_owned())
-            .unwrap_or_default(),
-        path: name.into_owned(),
+        folder: folder.to_string_lossy().into_owned(),
+        path: file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned(),
     });
     let modified = fs_err::metadata(file).and_then(|metadata| metadata.modified());
     let now = Clock::system().wall();

@@ -4,19 +4,25 @@ use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+
 use super::error::CliError;
 use crate::cell::extensions::{extensions, has_extension};
+use crate::ingest::settings::globs;
 use crate::model::pool::physical_cores;
 use crate::result::Reason;
 
 /// Answers of one thread that may wait for those of others.
 const AHEAD: usize = 16;
 
-/// The files themselves and the images in the folders, in order of name.
+/// The files themselves and the images in the folders, in order of name, without what `ignore`
+/// (`watch.ignore`) names below them.
 ///
 /// # Errors
 /// [`CliError::NoInput`]: no such file, a folder that cannot be listed, or one without images.
-pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+pub(super) fn files(paths: &[PathBuf], ignore: &[String]) -> Result<Vec<PathBuf>, CliError> {
+    let ignored =
+        globs("watch.ignore", ignore).map_err(|error| CliError::Usage(error.to_string()))?;
     let mut files = Vec::new();
     for path in paths {
         let about = |error: &dyn std::fmt::Display| {
@@ -27,7 +33,11 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
             continue;
         }
         let before = files.len();
-        for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+        let is_kept = |entry: &walkdir::DirEntry| {
+            !ignored.is_match(entry.path().strip_prefix(path).unwrap_or(entry.path()))
+        };
+        let walk = walkdir::WalkDir::new(path).sort_by_file_name().into_iter();
+        for entry in walk.filter_entry(is_kept) {
             let entry = entry.map_err(|error| about(&error))?;
             // A file named on the command line may have any extension.
             if entry.file_type().is_file() && has_extension(entry.path()) {
@@ -88,7 +98,15 @@ pub(super) fn in_order<T: Send>(
 /// `unreadable`, or `too-large` for more than `limit` bytes.
 pub(super) fn read_limited(file: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
     let unreadable = |error: std::io::Error| Reason::new("unreadable", error.to_string());
-    let opened = fs_err::File::open(file).map_err(unreadable)?;
+    // A pipe opened to wait would wait for somebody who writes into it.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let opened = fs_err::OpenOptions::new().read(true).custom_flags(flags).open(file);
+    let opened = opened.map_err(unreadable)?;
+    if !opened.metadata().map_err(unreadable)?.is_file() {
+        let message =
+            format!("{} is a pipe or a device, not a file: save it as a file", file.display());
+        return Err(Reason::new("unreadable", message));
+    }
     let mut bytes = Vec::new();
     opened.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > limit {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum as _;
 use serde_json::json;
@@ -10,8 +11,11 @@ use serde_json::json;
 use super::error::CliError;
 use super::output::{Output, clean, remark};
 use super::serve;
-use crate::config::settings::{Engine, Settings};
+use crate::config::settings::{Engine, Settings, Watch, WatchMode};
 use crate::config::{ConfigError, Flag, Loaded, Origin, Problem, Sources, load};
+use crate::ingest::IngestSettings;
+use crate::ingest::place::{Place, probe};
+use crate::ingest::settings::FolderRules;
 use crate::model::band::Band;
 use crate::model::bundle::Bundle;
 use crate::model::file::BundleFile;
@@ -133,8 +137,30 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     for warning in loaded.examine()?.into_iter().chain(keys).chain(somebody_else) {
         remark(&format!("leukd: warning: {}", clean(&warning)));
     }
+    for note in polled(&loaded.settings.watch) {
+        remark(&format!("leukd: {}", clean(&note)));
+    }
     bundle_may_serve(&loaded)?;
     Output::new().line("the configuration works")
+}
+
+/// The folders where changes are found by scans alone, and why. One that cannot be reached is not among
+/// them.
+fn polled(watch: &Watch) -> Vec<String> {
+    let rules = IngestSettings::new(watch, 1).map(|ingest| ingest.folders).unwrap_or_default();
+    let automatic = rules.iter().filter(|rules| rules.mode == WatchMode::Auto);
+    let silent = automatic.filter_map(|rules| Some((rules, probe(rules).ok()?)));
+    let silent = silent.filter(|(_, place)| !place.tells());
+    let note = |(rules, place): (&Arc<FolderRules>, Place)| {
+        format!(
+            "{} is scanned every {} (watch.poll_interval), because the kernel does not report all changes \
+             there: {}",
+            rules.folder,
+            watch.poll_interval,
+            place.file_systems()
+        )
+    };
+    silent.map(note).collect()
 }
 
 /// Doubts about files that another user will read: root may read all of them.

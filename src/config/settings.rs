@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{FileMode, KeyFile};
 use super::units::{Bytes, Span};
-use crate::cell::extensions::extensions;
+use crate::cell::extensions::{LEFTOVERS, extensions};
 
 /// Everything that an administrator can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -88,9 +88,7 @@ impl Default for Watch {
             folders: Vec::new(),
             recursive: true,
             include: extensions().map(|extension| format!("**/*.{extension}")).collect(),
-            ignore: ["**/.*", "**/~*", "**/*.tmp", "**/*.part", "**/Thumbs.db"]
-                .map(String::from)
-                .to_vec(),
+            ignore: LEFTOVERS.map(String::from).to_vec(),
             mode: WatchMode::Auto,
             settle_looks: 3,
             settle_interval: Span::from_millis(250),

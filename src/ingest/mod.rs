@@ -19,6 +19,7 @@
 pub mod fs_kind;
 mod handle;
 mod known;
+mod mounts;
 mod open;
 mod pace;
 pub mod place;

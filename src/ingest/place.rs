@@ -2,26 +2,49 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 
 use super::fs_kind::{self, FsKind};
+use super::mounts;
+use super::settings::FolderRules;
 
 /// A folder that is there and can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// What it lies on.
+    /// Its own file system.
     pub kind: FsKind,
+    /// File systems mounted below it that report no changes: their path below it and their name.
+    pub silent: Vec<(PathBuf, String)>,
     /// Device and inode: another pair under the same path is another folder (mounted, moved, made anew).
     pub identity: (u64, u64),
 }
 
-/// Looks at a folder without walking it.
+impl Place {
+    /// inotify reports every change in it.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.kind.tells && self.silent.is_empty()
+    }
+
+    /// Its file systems, for people: `ext4`, or `ext4; nfs at slides/today`.
+    #[must_use]
+    pub fn file_systems(&self) -> String {
+        let mut text = self.kind.name.clone().into_owned();
+        for (at, name) in &self.silent {
+            text = format!("{text}; {name} at {}", at.display());
+        }
+        text
+    }
+}
+
+/// Looks at the folder of `rules` without walking it.
 ///
 /// # Errors
 /// One sentence that says what is wrong and what to do.
-pub fn probe(folder: &Path, require_mount: bool) -> Result<Place, String> {
+pub fn probe(rules: &FolderRules) -> Result<Place, String> {
+    let folder = Path::new(&rules.folder);
     let name = folder.display();
     let failed = |error: io::Error| explain(folder, &error);
     // Asking for the trailing part of a mount point also makes an automounter mount it.
@@ -29,7 +52,7 @@ pub fn probe(folder: &Path, require_mount: bool) -> Result<Place, String> {
     if !metadata.is_dir() {
         return Err(format!("{name} is no folder: set watch.folders to the export folder"));
     }
-    if require_mount && !is_mount_point(folder, &metadata).map_err(failed)? {
+    if rules.require_mount && !is_mount_point(folder, &metadata).map_err(failed)? {
         return Err(format!(
             "{name} is no mount point, but watch.require_mount is set: mount the share (its entry in /etc/fstab)"
         ));
@@ -37,7 +60,12 @@ pub fn probe(folder: &Path, require_mount: bool) -> Result<Place, String> {
     // Only opening it shows that it may be read; a stale handle shows here too.
     std::fs::read_dir(folder).map_err(failed)?;
     let kind = fs_kind::detect(folder).map_err(failed)?;
-    Ok(Place { kind, identity: (metadata.dev(), metadata.ino()) })
+    let silent = if rules.recursive {
+        mounts::silent_below(folder, |path| rules.ignore.is_match(path))
+    } else {
+        Vec::new()
+    };
+    Ok(Place { kind, silent, identity: (metadata.dev(), metadata.ino()) })
 }
 
 fn explain(folder: &Path, error: &io::Error) -> String {
@@ -68,6 +96,13 @@ fn is_mount_point(folder: &Path, metadata: &std::fs::Metadata) -> io::Result<boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::Watch;
+    use crate::ingest::IngestSettings;
+
+    fn probe(folder: &Path, require_mount: bool) -> Result<Place, String> {
+        let watch = Watch { folders: vec![folder.to_owned()], require_mount, ..Watch::default() };
+        super::probe(&IngestSettings::new(&watch, 8).unwrap().folders[0])
+    }
 
     #[test]
     fn a_missing_folder_is_explained() {

@@ -143,7 +143,7 @@ impl Runner {
 
     /// Whether the folder is there. Nothing is ever concluded about its files while it is not.
     fn reach(&mut self) -> bool {
-        match place::probe(&self.folder, self.rules.require_mount) {
+        match place::probe(&self.rules) {
             Ok(place) => {
                 if self.place.as_ref() != Some(&place) {
                     // A watcher follows the folder that was, not the path.
@@ -152,12 +152,12 @@ impl Runner {
                     self.hints_retry = Duration::ZERO;
                     tracing::info!(
                         folder = self.rules.folder,
-                        file_system = %place.kind.name,
+                        file_system = place.file_systems(),
                         "export folder reached"
                     );
                 }
                 let mut found = lock(&self.shared.found);
-                found.file_system = place.kind.name.clone().into_owned();
+                found.file_system = place.file_systems();
                 found.reachable = true;
                 drop(found);
                 self.place = Some(place);
@@ -175,7 +175,7 @@ impl Runner {
 
     /// Starts, keeps or gives up the watcher.
     fn watch(&mut self) {
-        let tells = self.place.as_ref().is_some_and(|place| place.kind.tells);
+        let tells = self.place.as_ref().is_some_and(Place::tells);
         let wanted = match self.rules.mode {
             WatchMode::Auto => tells,
             WatchMode::Watch => true,

@@ -25,7 +25,7 @@ pub struct SettingsError {
 #[derive(Debug, Clone)]
 pub struct IngestSettings {
     /// One entry a folder.
-    pub(super) folders: Vec<Arc<FolderRules>>,
+    pub(crate) folders: Vec<Arc<FolderRules>>,
     /// How many captures may be handed over and not taken yet, all folders together.
     pub(super) queue: usize,
 }
@@ -164,7 +164,7 @@ fn error(field: &'static str, message: impl Into<String>) -> SettingsError {
 
 /// `*` stays within one part of the path, `**` crosses; letter case does not matter (A to Z), because
 /// microscopes write `.BMP` as often as `.bmp`.
-fn globs(field: &'static str, patterns: &[String]) -> Result<GlobSet, SettingsError> {
+pub(crate) fn globs(field: &'static str, patterns: &[String]) -> Result<GlobSet, SettingsError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern)

@@ -40,8 +40,11 @@ impl Hints {
         };
         let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         let config = Config::default().with_follow_symlinks(false);
+        // Links inside the folder are not followed. Where the folder itself is one, the link would be
+        // watched and nothing behind it heard.
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         RecommendedWatcher::new(on_event, config)
-            .and_then(|mut watcher| watcher.watch(folder, mode).map(|()| watcher))
+            .and_then(|mut watcher| watcher.watch(&real, mode).map(|()| watcher))
             .map(|watcher| Self { _watcher: watcher, full })
             .map_err(|error| explain(folder, &error))
     }

@@ -26,6 +26,9 @@ const MOST_STRIDES: usize = 16;
 /// The most events that one read gives, whatever its limit: nobody holds the journal in memory.
 pub const MAX_READ: usize = 4096;
 
+/// The most names of one result's file.
+const MOST_NAMES: i64 = 16;
+
 /// Which one result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
@@ -168,6 +171,23 @@ impl Journal {
         }
         let found = self.read(|connection| read_result(connection, which))?;
         Ok(found.filter(|record| record.sequence <= newest).map(Arc::new))
+    }
+
+    /// Files that led to the result at `sequence`, under the names that they were last seen under first: the
+    /// one that it was made from, and those that held the same bytes. At most [`MOST_NAMES`].
+    ///
+    /// # Errors
+    /// [`JournalError`] when the file cannot be read.
+    pub fn files_of(&self, sequence: u64) -> Result<Vec<CapturePath>, JournalError> {
+        self.read(|connection| {
+            let sql = "SELECT folder, path FROM captures WHERE sequence = ?1
+                       ORDER BY updated_ms DESC, path LIMIT ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([sequence.cast_signed(), MOST_NAMES], |row| {
+                Ok(CapturePath { folder: row.get(0)?, path: row.get(1)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// One page of the results that a filter lets through. With a glob a page may be short, or empty, before the

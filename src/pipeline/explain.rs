@@ -11,7 +11,7 @@ use crate::model::head::NoHead;
 use crate::model::heatmap::HeatMap;
 use crate::model::pool::{Lane, PoolError};
 use crate::model::serving::{Model, ModelError, Seen};
-use crate::result::{Digest, ModelRef, Record, Source};
+use crate::result::{CapturePath, Digest, ModelRef, Record, Source};
 
 /// A heat map with the picture that it belongs to.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,11 +123,32 @@ impl Pipeline {
                 return Ok((kept, "the kept image".to_owned()));
             }
         }
-        let Source::Folder(path) = &record.finding.source else {
-            return Err(ExplainError::NotKept(record.sequence));
-        };
-        let bytes = self.0.again.read(path, &self.0.limits).await.map_err(gone)?;
-        Ok((bytes, path.to_string()))
+        match &record.finding.source {
+            Source::Folder(path) => self.file_of(record, path).await.map_err(gone),
+            _ => Err(ExplainError::NotKept(record.sequence)),
+        }
+    }
+
+    /// The bytes of the file at `path` that `record` was made from, and its name; where the file was
+    /// renamed since, those under the name that the ledger has. Other bytes where no name leads to its own.
+    pub(super) async fn file_of(
+        &self,
+        record: &Record,
+        path: &CapturePath,
+    ) -> io::Result<(Vec<u8>, String)> {
+        let first = self.0.again.read(path, &self.0.limits).await;
+        let is_it = |bytes: &Vec<u8>| Some(Digest::of(bytes)) == record.finding.sha256;
+        if !first.as_ref().is_ok_and(is_it) {
+            let (journal, sequence) = (self.0.journal.clone(), record.sequence);
+            let names = tokio::task::spawn_blocking(move || journal.files_of(sequence)).await;
+            for name in names.map_err(io::Error::other)?.map_err(io::Error::other)? {
+                let read = self.0.again.read(&name, &self.0.limits).await;
+                if let Some(bytes) = read.ok().filter(is_it) {
+                    return Ok((bytes, name.to_string()));
+                }
+            }
+        }
+        Ok((first?, path.to_string()))
     }
 }
 

@@ -90,7 +90,7 @@ impl Pipeline {
             return;
         };
         if self.0.images.wants_reviewed(&digest) {
-            let bytes = self.0.again.read(path, &self.0.limits).await;
+            let bytes = self.file_of(record, path).await.map(|(bytes, _)| bytes);
             let pipeline = self.clone();
             let keep = move || pipeline.0.images.reviewed(&digest, bytes);
             if let Err(error) = tokio::task::spawn_blocking(keep).await {

@@ -14,7 +14,7 @@ const LEUKD: &str = env!("CARGO_BIN_EXE_leukd");
 const NOTICE: &str = "For Research Use Only. Not for use in diagnostic procedures.";
 
 /// leukd with no configuration but what the test gives it.
-fn leukd(folder: &Path) -> Command {
+pub(crate) fn leukd(folder: &Path) -> Command {
     let mut command = Command::new(LEUKD);
     command.env_clear().env("CONFIGURATION_DIRECTORY", folder).current_dir(folder);
     command
@@ -25,11 +25,11 @@ fn run(arguments: &[&str]) -> Output {
     leukd(folder.path()).args(arguments).in_time().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

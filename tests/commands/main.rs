@@ -5,6 +5,7 @@
 #[path = "../support/bounded.rs"]
 mod bounded;
 
+mod classify;
 mod config;
 mod documents;
 mod local;

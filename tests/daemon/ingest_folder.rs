@@ -142,6 +142,51 @@ async fn links_and_fifos_are_refused_and_counted() {
 }
 
 #[tokio::test]
+async fn a_watched_folder_may_be_a_link_and_changes_behind_it_are_heard() {
+    // Full scans come once a minute: only inotify is quick enough.
+    let mut lab = Lab::open(|watch, root| {
+        let link = root.with_file_name("link");
+        std::os::unix::fs::symlink(root, &link).unwrap();
+        watch.folders = vec![link];
+        watch.mode = WatchMode::Auto;
+    });
+    lab.until("watched", |state| state.mode == "watch" && state.last_scan_at.is_some()).await;
+    lab.put("s1/a.bmp", b"cell");
+    assert_eq!(lab.done().await.path.path, "s1/a.bmp");
+}
+
+#[tokio::test]
+async fn a_mount_below_the_folder_that_reports_no_changes_has_it_polled() {
+    let mut lab = Lab::open(|watch, root| {
+        watch.mode = WatchMode::Auto;
+        watch.rescan_interval = Span::from_millis(100);
+        fs_err::create_dir(root.join("share")).unwrap();
+    });
+    lab.until("watched", |state| state.mode == "watch").await;
+    // A file system of the kernel stands for a share: leukd knows of neither that it reports changes.
+    let share = lab.root.join("share");
+    if !std::process::Command::new("mount")
+        .args(["-t", "devpts", "devpts"])
+        .arg(&share)
+        .status()
+        .is_ok_and(|done| done.success())
+    {
+        println!("skipped: this user may not mount");
+        return;
+    }
+    let polled = lab
+        .until("polled", |state| state.mode == "poll" && state.file_system.ends_with(" at share"));
+    let told = tokio::time::timeout(Duration::from_secs(20), polled).await;
+    assert!(
+        std::process::Command::new("umount").arg("--lazy").arg(&share).status().unwrap().success()
+    );
+    told.unwrap();
+    lab.until("watched again", |state| state.mode == "watch").await;
+    lab.put("a.bmp", b"cell");
+    assert_eq!(lab.done().await.path.path, "a.bmp");
+}
+
+#[tokio::test]
 async fn what_the_globs_exclude_is_ignored_and_counted() {
     let mut lab = Lab::prepared(
         |root| {

@@ -23,6 +23,11 @@ fn picture() {
 }
 
 #[test]
+fn pixels() {
+    fuzz("pixels", targets::pixels::seeds(), targets::pixels::run);
+}
+
+#[test]
 fn name() {
     fuzz("name", targets::name::seeds(), targets::name::run);
 }

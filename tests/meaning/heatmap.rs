@@ -268,6 +268,16 @@ async fn a_captures_map_is_given_from_its_file_as_long_as_that_is_what_it_was() 
     let drawn = decode(&answer.overlay_png, &Limits::default()).unwrap();
     assert_eq!(drawn.dimensions(), (map.image_width, map.image_height));
     assert!(answer.notice.starts_with("For Research Use Only."));
+    // Under another name, which the daemon has seen.
+    let renamed = file.with_file_name("b.bmp");
+    std::fs::rename(&file, &renamed).unwrap();
+    support::until("the new name", async || {
+        (harness.status().await.folders[0].duplicates == 1).then_some(())
+    })
+    .await;
+    let moved = explainer.get_heat_map(by_sequence(1)).await.unwrap().into_inner();
+    assert_eq!(moved.heat_map.unwrap().contributions, map.contributions);
+    std::fs::rename(&renamed, &file).unwrap();
     // Other bytes, and none.
     let kept = std::fs::read(&file).unwrap();
     std::fs::write(&file, cell_of(HEM, 2)).unwrap();

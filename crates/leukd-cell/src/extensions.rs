@@ -1,4 +1,4 @@
-//! Extensions of picture files. Every list of them derives from [`Format`].
+//! Names of picture files in a folder: extensions, each derived from [`Format`], and leftovers of other programs.
 
 use std::path::Path;
 
@@ -24,6 +24,28 @@ impl Format {
 pub fn extensions() -> impl Iterator<Item = &'static str> {
     Format::EVERY.into_iter().flat_map(|format| format.extensions().iter().copied())
 }
+
+/// Names that no microscope gives to a capture, as globs on the path below a folder: unfinished files and
+/// what file systems, a NAS (Synology, QNAP, NetApp), Windows, macOS, editors and notebooks leave there.
+/// Names that begin with a dot hold `._*`, `.Trash-*`, `.snapshot`, `.@__thumb` and `.ipynb_checkpoints`.
+pub const LEFTOVERS: [&str; 16] = [
+    "**/.*",
+    "**/~*",
+    "**/*.tmp",
+    "**/*.part",
+    "**/Thumbs.db",
+    "**/@eaDir",
+    "**/@tmp",
+    "**/@Recycle",
+    "**/@Recently-Snapshot",
+    "**/#recycle",
+    "**/#snapshot",
+    "**/$RECYCLE.BIN",
+    "**/RECYCLER",
+    "**/System Volume Information",
+    "**/lost+found",
+    "**/__MACOSX",
+];
 
 /// True for a file name with an extension of a format, in any letter case.
 #[must_use]

@@ -10,6 +10,7 @@ use crate::cell::synthetic::{self, Kind};
 use crate::cell::{Limits, decode};
 use crate::cli::error::CliError;
 use crate::cli::images::{files, read_limited};
+use crate::config::settings::Watch;
 
 /// Bytes of `count` images: the folder's first by name, or drawn ones as a microscope would write them.
 ///
@@ -19,7 +20,7 @@ pub(super) fn read(folder: Option<&Path>, count: usize) -> Result<Vec<Vec<u8>>, 
     let Some(folder) = folder else {
         return Ok((0..count as u64).map(drawn).collect());
     };
-    let files = files(&[folder.to_owned()])?;
+    let files = files(&[folder.to_owned()], &Watch::default().ignore)?;
     let limit = Limits::default().max_bytes;
     let bytes = |file: &Path| {
         read_limited(file, limit)

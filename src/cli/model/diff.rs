@@ -83,12 +83,13 @@ struct Report<'a> {
 /// The configuration; a bundle that does not work; a folder that is not there or has no images; no image that could be read at all.
 pub(super) fn run(args: &DiffArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
-    let review = SettingsArgs::of_file(args.config.as_ref())?.decision.review;
+    let settings = SettingsArgs::of_file(args.config.as_ref())?;
+    let review = settings.decision.review;
     let load = |path: &PathBuf| super::load(&BundleSource::File(path.clone()), args.engine, review);
     let models = [&args.a, &args.b].map(load);
     let [a, b] = models;
     let models = [a?, b?];
-    let files = files(std::slice::from_ref(&args.folder))?;
+    let files = files(std::slice::from_ref(&args.folder), &settings.watch.ignore)?;
     let bar = progress::bar(files.len() as u64);
     let limits = Limits::default();
     let (mut pairs, mut broken) = (Vec::with_capacity(files.len()), Vec::new());

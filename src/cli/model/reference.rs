@@ -13,7 +13,7 @@ use super::load;
 use super::sign::replace;
 use crate::cell::name::NamePattern;
 use crate::cell::{Limits, Measures, decode};
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, Watch};
 use crate::model::bundle::{self, BundleSource};
 use crate::model::engine::EngineKind;
 use crate::model::manifest::MANIFEST_VERSION;
@@ -117,7 +117,7 @@ fn measured(
     model: &Model,
     names: &NamePattern,
 ) -> Result<(Vec<Named>, usize), CliError> {
-    let files = files(&[folder.to_owned()])?;
+    let files = files(&[folder.to_owned()], &Watch::default().ignore)?;
     let bar = progress::bar(files.len() as u64);
     let (mut cells, mut broken) = (Vec::new(), 0);
     let measure = |file: &Path| -> Result<Named, String> {
@@ -160,7 +160,7 @@ fn through(file: &Path, model: &Model) -> Result<(Option<Measures>, Vec<f32>, bo
 
 /// Doubted images and all images, for each folder in `folder`. Unreadable images are left out and reported.
 fn doubted(folder: &Path, model: &Model) -> Result<BTreeMap<String, (u64, u64)>, CliError> {
-    let files = files(&[folder.to_owned()])?;
+    let files = files(&[folder.to_owned()], &Watch::default().ignore)?;
     let mut counts = BTreeMap::new();
     let judge = |file: &Path| {
         let kind = file.parent().and_then(Path::file_name).unwrap_or_default();

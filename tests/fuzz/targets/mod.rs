@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod name;
 pub mod network;
 pub mod picture;
+pub mod pixels;
 pub mod request;
 pub mod signature;
 

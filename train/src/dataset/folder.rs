@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use leukd::cell::extensions::has_extension;
+use globset::{GlobBuilder, GlobSet};
+use leukd::cell::extensions::{LEFTOVERS, has_extension};
 
 use super::read::{Found, Names};
 use super::split::Side;
@@ -28,7 +29,8 @@ pub(crate) fn is_image(path: &Path) -> bool {
 /// Where `root` itself cannot be listed.
 pub(super) fn find(root: &Path, names: &Names) -> Result<(Vec<Found>, Vec<Broken>), DatasetError> {
     let folder = |source| DatasetError::Folder { path: root.to_owned(), source };
-    let mut walk = Walk { names, found: Vec::new(), broken: Vec::new(), been: HashSet::new() };
+    let (found, broken, been) = Default::default();
+    let mut walk = Walk { names, leftovers: leftovers(), found, broken, been };
     walk.been.insert(root.canonicalize().map_err(folder)?);
     let mut waiting = vec![(root.to_owned(), Vec::new())];
     let mut first = true;
@@ -43,8 +45,21 @@ pub(super) fn find(root: &Path, names: &Names) -> Result<(Vec<Found>, Vec<Broken
     Ok((walk.found, walk.broken))
 }
 
+/// [`LEFTOVERS`], as the daemon's `watch.ignore` reads them by default.
+fn leftovers() -> GlobSet {
+    let glob = |pattern: &str| GlobBuilder::new(pattern).case_insensitive(true).build();
+    let globs = LEFTOVERS.iter().map(|pattern| glob(pattern).expect("a valid glob"));
+    let mut set = GlobSet::builder();
+    for glob in globs {
+        set.add(glob);
+    }
+    set.build().expect("a set of valid globs")
+}
+
 struct Walk<'a> {
     names: &'a Names,
+    /// Names of what other programs leave in a folder.
+    leftovers: GlobSet,
     found: Vec<Found>,
     broken: Vec<Broken>,
     /// Folders by their real paths, so that a link that leads back ends there.
@@ -58,7 +73,7 @@ impl Walk<'_> {
         let mut folders = Vec::new();
         for entry in entries {
             let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with('.') {
+            if self.leftovers.is_match(&name) {
                 continue;
             }
             if entry.is_dir() {

@@ -77,6 +77,23 @@ fn a_cut_jpeg_with_an_end_marker_is_truncated() {
 }
 
 #[test]
+fn a_jpeg_filled_up_with_zeros_is_truncated() {
+    let whole = jpeg(&small());
+    for share in 4..10 {
+        let mut filled = whole[..whole.len() * share / 10].to_vec();
+        filled.resize(whole.len() - 2, 0);
+        filled.extend([0xff, 0xd9]);
+        let fault = read(&filled).unwrap_err();
+        assert_eq!(fault.code(), "truncated", "{share}: {fault}");
+    }
+    // What stands behind the last block is passed over, as libjpeg does.
+    let mut followed = whole[..whole.len() - 2].to_vec();
+    followed.extend([0; 64]);
+    followed.extend([0xff, 0xd9]);
+    assert_eq!(read(&followed).unwrap(), read(&whole).unwrap());
+}
+
+#[test]
 fn bytes_between_jpeg_segments_are_passed_over() {
     let whole = jpeg(&small());
     let first = 4 + usize::from(u16::from_be_bytes([whole[4], whole[5]])) - 2 + 2;

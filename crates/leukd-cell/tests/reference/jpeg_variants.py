@@ -142,7 +142,7 @@ def structure(add, picture, cell):
 
 
 def cuts(add, picture, cjpeg):
-    wholes = [jpeg(picture), jpeg(picture, progressive=True), jpeg(picture, restart_marker_rows=1)]
+    wholes = [jpeg(picture), jpeg(picture, progressive=True), jpeg(picture, restart_marker_rows=1), jpeg(picture, optimize=True)]
     wholes += [cjpeg(picture, script=script) for script in SEQUENTIAL + PROGRESSIVE]
     for whole in filter(None, wholes):
         found, rest = segments(whole)
@@ -154,7 +154,10 @@ def cuts(add, picture, cjpeg):
             add("cut, then EOI", part + b"\xff\xd9", "refuse")
             add("cut, then zeros", part + bytes(len(whole) - at), "refuse")
             add("cut, then a thumbnail", part + jpeg(picture[:16, :16]), "refuse")
-            add("cut, then zeros and EOI", part + bytes(40) + b"\xff\xd9", "any")
+            missing = bytes(len(whole) - 2 - at)
+            add("cut, filled up with zeros", part + missing + whole[-2:], "refuse" if len(missing) > 64 else "any")
+            hole = part + bytes(128) + whole[at + 128 :]
+            add("a hole of zeros", hole, "any" if b"\xff" in whole[at - 1 : at + 129] else "either")
         for at in range(2, start, 9):
             add("cut", whole[:at], "refuse")
 

@@ -4,10 +4,19 @@ use super::cut;
 use crate::complete::jpeg::next_marker;
 use crate::fault::Fault;
 
+/// A run of so many zero bytes in a scan that does not end with its last block is none of an encoder's. Less
+/// than 1 in 10^30 by chance in as many random bytes.
+const FILLED: usize = 16;
+
+/// So many of them were read as blocks.
+const READ: usize = 4;
+
 /// Bits of a scan. A byte 0xff is followed by a stuffed 0x00; anything else there is a marker.
 #[derive(Debug)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
+    /// Where this scan, or its part since the last restart, began.
+    start: usize,
     /// The first byte that is not in `buffer`.
     at: usize,
     /// The next bit is the highest one.
@@ -17,7 +26,7 @@ pub(super) struct Bits<'a> {
 
 impl<'a> Bits<'a> {
     pub(super) const fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at, buffer: 0, count: 0 }
+        Self { bytes, start: at, at, buffer: 0, count: 0 }
     }
 
     fn fill(&mut self) {
@@ -78,12 +87,13 @@ impl<'a> Bits<'a> {
 
     /// Drops what is left before the next marker and steps over that, which must be `RSTn`.
     pub(super) fn restart(&mut self, expected: u8) -> Result<(), Fault> {
+        self.end()?;
         (self.buffer, self.count) = (0, 0);
         let Some((marker, after)) = next_marker(self.bytes, self.at) else {
             return Err(cut("its data ends before the last block of a scan"));
         };
         if marker == expected {
-            self.at = after;
+            (self.start, self.at) = (after, after);
             return Ok(());
         }
         let is_restart = matches!(marker, 0xd0..=0xd7);
@@ -92,6 +102,30 @@ impl<'a> Bits<'a> {
         }
         let (found, expected) = (marker & 7, expected & 7);
         Err(super::damaged(format!("restart marker {found} stands where {expected} should be")))
+    }
+
+    /// Says after the last block that this is where the data may end.
+    ///
+    /// Whoever fills up a file that was cut (a copy that stopped, a hole on the disk) writes zeros, and zeros
+    /// are codes: they give blocks of nothing. There are more of them than those blocks need, so that bytes
+    /// are left. libjpeg passes such bytes over, and so does this where no zeros were read as blocks.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        self.fill();
+        let left = self.count as usize / 8;
+        let unread = self.at.saturating_sub(left);
+        if left == 0 {
+            return Ok(());
+        }
+        let mut run = 0;
+        let data = self.bytes.iter().enumerate().skip(self.start);
+        for (at, byte) in data.take_while(|(at, byte)| *at < self.at || **byte == 0) {
+            run = if *byte == 0 { run + 1 } else { 0 };
+            // The run began among bytes that were read as blocks.
+            if run >= FILLED && at + 1 - run + READ <= unread {
+                return Err(cut(format!("{run} zero bytes stand where its picture goes on")));
+            }
+        }
+        Ok(())
     }
 
     /// The first byte that was not decoded.

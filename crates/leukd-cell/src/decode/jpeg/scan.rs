@@ -158,6 +158,7 @@ impl Scan {
                 }
             }
         }
+        bits.end()?;
         Ok(bits.position())
     }
 
