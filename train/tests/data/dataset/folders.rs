@@ -122,6 +122,18 @@ fn a_pipe_with_an_images_name_does_not_hang_the_reading() {
 }
 
 #[test]
+fn what_other_programs_leave_in_a_folder_is_no_cell() {
+    let dir = four_subjects();
+    for folder in ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", ".Trash-1000"]
+    {
+        write(dir.path(), &format!("fold_0/all/{folder}/a.bmp"), b"no picture");
+    }
+    write(dir.path(), "fold_0/all/._a.bmp", b"no picture");
+    let dataset = read(dir.path());
+    assert_eq!((dataset.cells.len(), dataset.broken.len()), (8, 0));
+}
+
+#[test]
 fn nothing_to_read_is_an_error_that_says_what_it_takes() {
     let dir = tempfile::tempdir().unwrap();
     let read = || Dataset::read(dir.path(), &preprocessing()).unwrap_err();
