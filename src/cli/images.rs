@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use super::error::CliError;
+use super::output::{clean, remark};
 use crate::cell::extensions::{extensions, has_extension};
 use crate::ingest::settings::globs;
 use crate::model::pool::physical_cores;
@@ -32,7 +33,7 @@ pub(super) fn files(paths: &[PathBuf], ignore: &[String]) -> Result<Vec<PathBuf>
             files.push(path.clone());
             continue;
         }
-        let before = files.len();
+        let (before, mut passed_over) = (files.len(), 0_usize);
         let is_kept = |entry: &walkdir::DirEntry| {
             !ignored.is_match(entry.path().strip_prefix(path).unwrap_or(entry.path()))
         };
@@ -40,9 +41,20 @@ pub(super) fn files(paths: &[PathBuf], ignore: &[String]) -> Result<Vec<PathBuf>
         for entry in walk.filter_entry(is_kept) {
             let entry = entry.map_err(|error| about(&error))?;
             // A file named on the command line may have any extension.
-            if entry.file_type().is_file() && has_extension(entry.path()) {
-                files.push(entry.into_path());
+            match entry.file_type() {
+                kind if kind.is_dir() => {}
+                kind if kind.is_file() && has_extension(entry.path()) => {
+                    files.push(entry.into_path())
+                }
+                _ => passed_over += 1,
             }
+        }
+        if passed_over > 0 {
+            remark(&format!(
+                "leukd: {}: passed over {passed_over} that are no image files by their names, or links, pipes \
+                 or devices",
+                clean(&path.display().to_string())
+            ));
         }
         if files.len() == before {
             let known: Vec<&str> = extensions().collect();

@@ -85,6 +85,17 @@ fn what_other_programs_leave_in_a_folder_is_not_classified() {
 }
 
 #[test]
+fn what_classify_passes_over_in_a_folder_is_counted_aloud() {
+    let picture = synthetic::png(&synthetic::cell(1, Kind::Normal));
+    let folder = folder_of(&[("a.png", picture), ("b.czi", vec![1]), ("notes.txt", vec![2])]);
+    std::os::unix::fs::symlink("a.png", folder.path().join("cells/link.png")).unwrap();
+    let arguments = ["classify", "--model", "tiny.onnx", "cells"];
+    let output = leukd(folder.path()).args(arguments).in_time().unwrap();
+    assert!(stderr(&output).contains("cells: passed over 3 "), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn a_pipe_is_refused_and_the_files_after_it_are_answered() {
     let picture = synthetic::cell(2, Kind::Blast);
     let folder = folder_of(&[("z.png", synthetic::png(&picture))]);

@@ -1,7 +1,7 @@
 //! One scan: which components it sends, and its blocks in their order (T.81, annexes A.2 and F).
 
 use super::bits::Bits;
-use super::damaged;
+use super::{cut, damaged};
 use super::frame::{Block, Frame};
 use super::huffman::Table;
 use super::progressive;
@@ -210,6 +210,10 @@ fn sequential(
         let natural = NATURAL.get(at).ok_or_else(|| damaged("a block has more than 64 values"))?;
         block[*natural] = value as i16;
         at += 1;
+    }
+    // Zero bytes, written into a hole, are one code after the other: 63 times the same value.
+    if at == 64 && block[1] < 0 && block[2..].iter().all(|value| *value == block[1]) {
+        return Err(cut("zero bytes stand where its picture goes on"));
     }
     Ok(block)
 }
