@@ -22,9 +22,9 @@ pub mod result;
 pub mod review;
 pub mod rpc;
 pub mod specimen;
+pub mod summary;
 pub mod systemd;
 pub mod telemetry;
-pub mod told;
 pub mod whole;
 
 pub use leukd_cell as cell;

@@ -1,4 +1,4 @@
-//! What leukd says of one capture: the words that every room above shares.
+//! Captures and the results of their cells: the words that every room above shares.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -68,7 +68,7 @@ pub enum Source {
 }
 
 /// One class and its calibrated probability, 0 to 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassProbability {
     /// `all` or `hem`.
     pub label: String,
@@ -91,57 +91,193 @@ pub struct Timings {
     pub infer_us: u64,
 }
 
-/// A decision that the journal has not numbered yet.
-#[derive(Debug, Clone, PartialEq)]
+/// The content of a capture's picture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptureKind {
+    /// One segmented cell.
+    #[default]
+    Cell,
+    /// A field of view, with any number of cells.
+    Field,
+}
+
+/// An image as it came: what is true of all its cells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// SHA-256 of the bytes. None: they could not be read.
+    pub digest: Option<Digest>,
+    /// The number of bytes.
+    pub size_bytes: u64,
+    /// Where the bytes came from.
+    pub source: Source,
+    /// The file's modification time, or the request's arrival.
+    pub captured_at: Timestamp,
+    /// One cell or a field of view.
+    pub kind: CaptureKind,
+}
+
+impl Capture {
+    /// The file in a watched folder; none for a request.
+    #[must_use]
+    pub const fn path(&self) -> Option<&CapturePath> {
+        match &self.source {
+            Source::Folder(path) => Some(path),
+            Source::Rpc { .. } => None,
+        }
+    }
+}
+
+/// A rectangle in the capture's pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// Left edge.
+    pub x: u32,
+    /// Upper edge.
+    pub y: u32,
+    /// Width, at least 1.
+    pub width: u32,
+    /// Height, at least 1.
+    pub height: u32,
+}
+
+/// The decision on one cell, which the journal has not numbered yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// A UUID (version 7).
     pub result_id: String,
-    /// Where the bytes came from.
-    pub source: Source,
-    /// SHA-256 of the bytes; none when they could not be read.
-    pub sha256: Option<Digest>,
-    /// How many bytes.
-    pub size_bytes: u64,
-    /// What it belongs to.
+    /// The cell's number in its capture: 0, 1, 2, …
+    pub ordinal: u32,
+    /// The cell's place in a field of view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// The cell's outline in a field of view: the corners of a polygon, in the capture's pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outline: Option<Vec<[u32; 2]>>,
+    /// What the cell belongs to.
     pub ids: CellIds,
-    /// The likeliest class; none when rejected.
-    pub label: Option<String>,
-    /// One entry a class, in the manifest's order; empty when rejected.
-    pub probabilities: Vec<ClassProbability>,
-    /// What leukd suggests.
+    /// P(all), 0 to 1; none when rejected.
+    pub p_all: Option<f64>,
+    /// The suggestion.
     pub decision: Decision,
     /// Why; never empty for `Review` and `Rejected`.
     pub reasons: Vec<Reason>,
     /// Doubts about the image that did not change the decision.
     pub quality_flags: Vec<String>,
-    /// What was measured of the picture; none where it was rejected.
+    /// Figures of the picture; none where it was rejected.
     pub quality: Option<Figures>,
-    /// Which model; none when no model saw it.
+    /// The model; none when no model saw the cell.
     pub model: Option<ModelRef>,
-    /// The file's modification time, or the request's arrival.
-    pub captured_at: Timestamp,
     /// When the decision was reached.
     pub classified_at: Timestamp,
-    /// How long each stage took.
+    /// Duration of each stage.
     pub timings: Timings,
 }
 
 impl Finding {
+    /// The likelier class, `all` where both are equally likely; none when rejected.
+    #[must_use]
+    pub fn label(&self) -> Option<&'static str> {
+        self.p_all.map(likelier_class)
+    }
+
     /// The probability of the finding's own label; none when rejected.
     #[must_use]
     pub fn label_probability(&self) -> Option<f64> {
-        let label = self.label.as_deref()?;
-        self.probabilities.iter().find(|class| class.label == label).map(|class| class.probability)
+        self.p_all.map(|p_all| p_all.max(1.0 - p_all))
+    }
+
+    /// One entry a class; empty when rejected.
+    #[must_use]
+    pub fn probabilities(&self) -> Vec<ClassProbability> {
+        let class =
+            |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
+        self.p_all
+            .map(|p_all| vec![class("all", p_all), class("hem", 1.0 - p_all)])
+            .unwrap_or_default()
     }
 }
 
-/// A finding with its place in the journal: what clients see. It never changes.
-#[derive(Debug, Clone, PartialEq)]
+/// The likelier class at this P(all): `all` where both are equally likely.
+#[must_use]
+pub const fn likelier_class(p_all: f64) -> &'static str {
+    if p_all >= 0.5 { "all" } else { "hem" }
+}
+
+/// Counts of cells by decision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Decided as blast.
+    pub all: u64,
+    /// Decided as normal.
+    pub hem: u64,
+    /// For a person to look at.
+    pub review: u64,
+    /// Not classified.
+    pub rejected: u64,
+}
+
+impl Tally {
+    /// Cells that a model saw.
+    #[must_use]
+    pub const fn classified(&self) -> u64 {
+        self.all + self.hem + self.review
+    }
+
+    /// Counts `cells` more of this decision.
+    pub fn add(&mut self, decision: Decision, cells: u64) {
+        match decision {
+            Decision::All => self.all += cells,
+            Decision::Hem => self.hem += cells,
+            Decision::Review => self.review += cells,
+            Decision::Rejected => self.rejected += cells,
+        }
+    }
+}
+
+/// The result of one cell with its place in the journal: what clients see. It never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// 1, 2, 3, … without holes.
+    /// 1, 2, 3, … without holes over all events.
+    #[serde(skip)]
     pub sequence: u64,
-    /// The sequence of the result that this one replaces.
+    /// The capture that this one replaces: the sequence of its result, or of the event that closes
+    /// its field of view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<u64>,
-    /// What was found.
+    /// The sequence of the event that closes the field of view; none for a capture of one cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<u64>,
+    /// The image.
+    pub capture: Capture,
+    /// The decision.
     pub finding: Finding,
+}
+
+impl Record {
+    /// The sequence that stands for the whole capture: that of the event that closes it, or the
+    /// result's own.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.field.unwrap_or(self.sequence)
+    }
+}
+
+/// The end of a field of view: how many cells it gave. It follows their results, and never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its place among all events.
+    #[serde(skip)]
+    pub sequence: u64,
+    /// As [`Record::supersedes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<u64>,
+    /// The image.
+    pub capture: Capture,
+    /// Its cells by decision.
+    pub cells: Tally,
+    /// From ready until the last decision, in microseconds.
+    pub took_us: u64,
+    /// When it was stored.
+    pub stored_at: Timestamp,
 }

@@ -5,7 +5,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::result::{CapturePath, CellIds, Decision, Record, Source, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::result::{CapturePath, CellIds, Decision, Record, Timestamp, likelier_class};
 
 /// The longest name of a reviewer, in bytes.
 pub const MOST_REVIEWER_BYTES: usize = 128;
@@ -14,7 +16,8 @@ pub const MOST_REVIEWER_BYTES: usize = 128;
 pub const MOST_NOTE_BYTES: usize = 4096;
 
 /// What a person takes the picture for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ReviewLabel {
     /// A leukemic blast.
     All,
@@ -57,9 +60,10 @@ impl fmt::Display for ReviewLabel {
 }
 
 /// What a review copies of the result that it is about: a review outlives it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reviewed {
-    /// The result's sequence. None where the result is not in this journal: a recovery did not save it.
+    /// The result's sequence. None where the result is not in this journal: a recovery did not save
+    /// it.
     pub sequence: Option<u64>,
     /// The result's UUID.
     pub result_id: String,
@@ -67,10 +71,8 @@ pub struct Reviewed {
     pub path: Option<CapturePath>,
     /// What the capture belongs to.
     pub ids: CellIds,
-    /// The result's likeliest class; none when it was rejected.
-    pub label: Option<String>,
-    /// The probability of that class, 0 to 1.
-    pub probability: Option<f64>,
+    /// The result's P(all), 0 to 1; none when it was rejected.
+    pub p_all: Option<f64>,
     /// What leukd suggested.
     pub decision: Decision,
 }
@@ -83,25 +85,34 @@ impl Reviewed {
         Self {
             sequence: Some(record.sequence),
             result_id: finding.result_id.clone(),
-            path: match &finding.source {
-                Source::Folder(path) => Some(path.clone()),
-                Source::Rpc { .. } => None,
-            },
+            path: record.capture.path().cloned(),
             ids: finding.ids.clone(),
-            label: finding.label.clone(),
-            probability: finding.label_probability(),
+            p_all: finding.p_all,
             decision: finding.decision,
         }
     }
 
-    /// Whether `label` is what leukd suggested: the decision where it is a class, the likelier class where leukd was
-    /// not sure, and for a rejection `other`, since both say that there is no such cell.
+    /// The result's likelier class; none when it was rejected.
+    #[must_use]
+    pub fn label(&self) -> Option<&'static str> {
+        self.p_all.map(likelier_class)
+    }
+
+    /// The probability of that class.
+    #[must_use]
+    pub fn label_probability(&self) -> Option<f64> {
+        self.p_all.map(|p_all| p_all.max(1.0 - p_all))
+    }
+
+    /// Whether `label` is what leukd suggested: the decision where it is a class, the likelier
+    /// class where leukd was not sure, and for a rejection `other`, since both say that there is no
+    /// such cell.
     #[must_use]
     pub fn agrees_with(&self, label: ReviewLabel) -> bool {
         let suggested = match self.decision {
             Decision::All => "all",
             Decision::Hem => "hem",
-            Decision::Review => self.label.as_deref().unwrap_or_default(),
+            Decision::Review => self.label().unwrap_or_default(),
             Decision::Rejected => "other",
         };
         suggested == label.as_str()
@@ -109,9 +120,10 @@ impl Reviewed {
 }
 
 /// One review with its place in the journal. It never changes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Review {
     /// Its place among all events: 1, 2, 3, … without holes.
+    #[serde(skip)]
     pub sequence: u64,
     /// A UUID, the client's or else made here.
     pub review_id: String,
@@ -179,8 +191,7 @@ mod tests {
             result_id: String::new(),
             path: None,
             ids: CellIds::default(),
-            label: label.map(str::to_owned),
-            probability: label.map(|_| 0.6),
+            p_all: label.map(|label| if label == "all" { 0.6 } else { 0.4 }),
             decision,
         }
     }

@@ -2,8 +2,9 @@
 //! side of the configured flags both lie. Words for a person to weigh, never a diagnosis.
 
 use crate::fraction::{Corrected, LEAST_YOUDEN, Rate, Share, Standing, corrected, wilson};
-use crate::journal::{SpecimenCounts, Tally};
+use crate::journal::SpecimenCounts;
 use crate::model::manifest::Metric;
+use crate::result::Tally;
 
 /// The model in service, as far as a specimen's fraction goes by it.
 #[derive(Debug, Clone, Copy)]

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use leukd::clock::Clock;
-use leukd::journal::types::{Entry, FileStamp};
+use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{Journal, Options};
 use leukd::result::{
-    CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Reason, Source,
-    Timings,
+    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, ModelRef, Reason,
+    Source, Timings,
 };
 use leukd::rpc::proto::{event, subscribe_request};
 
@@ -86,27 +86,30 @@ fn entry(folder: &str, number: usize) -> Entry {
     let sure = !number.is_multiple_of(8);
     let probability = if sure { 0.031_250_123_456_789 } else { 0.512_345_678_901_234 };
     let now = Clock::system().wall();
-    let class =
-        |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
     let message = "P(all) is 0.512, between 0.350 and 0.650, where the model is not sure: a person should look at this cell";
+    let capture = Capture {
+        digest: Some(Digest::of(&number.to_le_bytes())),
+        size_bytes: 607_554,
+        source: Source::Folder(path),
+        captured_at: now,
+        kind: CaptureKind::Cell,
+    };
     let finding = Finding {
         result_id: uuid::Uuid::now_v7().to_string(),
-        source: Source::Folder(path.clone()),
-        sha256: Some(Digest::of(&number.to_le_bytes())),
-        size_bytes: 607_554,
+        ordinal: 0,
+        region: None,
+        outline: None,
         ids: CellIds {
             specimen: (900 + number % 7).to_string(),
             slide: (number / 100).to_string(),
             cell: (number % 100).to_string(),
         },
-        label: Some(if sure { "hem" } else { "all" }.to_owned()),
-        probabilities: vec![class("all", probability), class("hem", 1.0 - probability)],
+        p_all: Some(probability),
         decision: if sure { Decision::Hem } else { Decision::Review },
         reasons: if sure { Vec::new() } else { vec![Reason::new("low-confidence", message)] },
         quality_flags: Vec::new(),
         quality: None,
         model: Some(ModelRef { id: "leukd-b3-80".to_owned(), digest: "ab".repeat(32) }),
-        captured_at: now,
         classified_at: now,
         timings: Timings {
             queue_us: 1_204,
@@ -118,5 +121,5 @@ fn entry(folder: &str, number: usize) -> Entry {
     };
     let moment = i64::try_from(number).unwrap();
     let stamp = FileStamp { size: 607_554, mtime_ns: moment, ctime_ns: moment, inode: 7 };
-    Entry::Capture { path, stamp, finding }
+    Entry::Capture { stamp, found: Found::one(capture, finding) }
 }

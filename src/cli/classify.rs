@@ -17,7 +17,8 @@ use crate::model::engine::EngineKind;
 use crate::model::serving::{Model, Seen};
 use crate::pipeline::{Explained, examine_and};
 use crate::result::{
-    CapturePath, Decision, Digest, Finding, RESEARCH_USE_ONLY, Record, Source, Timings,
+    Capture, CaptureKind, CapturePath, Decision, Digest, Finding, RESEARCH_USE_ONLY, Record,
+    Source, Timings,
 };
 use crate::rpc::{convert, proto};
 
@@ -151,28 +152,32 @@ fn classify(
     });
     let modified = fs_err::metadata(file).and_then(|metadata| metadata.modified());
     let now = Clock::system().wall();
+    let capture = Capture {
+        digest: read.is_ok().then(|| Digest::of(bytes)),
+        size_bytes: bytes.len() as u64,
+        source,
+        captured_at: modified.map_or(now, timestamp),
+        kind: CaptureKind::Cell,
+    };
     let blank = Finding {
         result_id: uuid::Uuid::now_v7().to_string(),
-        source,
-        sha256: read.is_ok().then(|| Digest::of(bytes)),
-        size_bytes: bytes.len() as u64,
+        ordinal: 0,
+        region: None,
+        outline: None,
         ids,
-        label: None,
-        probabilities: Vec::new(),
+        p_all: None,
         decision: Decision::Rejected,
         reasons: Vec::new(),
         quality_flags: Vec::new(),
         quality: None,
         model: None,
-        captured_at: modified.map_or(now, timestamp),
         classified_at: now,
         timings: Timings::default(),
     };
     let (finding, map) = match examined {
         Ok((examined, map)) => {
             let finding = Finding {
-                label: Some(examined.judgement.label),
-                probabilities: examined.probabilities,
+                p_all: Some(examined.p_all),
                 decision: examined.judgement.decision,
                 reasons: examined.judgement.reasons,
                 quality_flags: examined.quality_flags,
@@ -185,5 +190,11 @@ fn classify(
         }
         Err(reason) => (Finding { reasons: vec![reason], ..blank }, None),
     };
-    (convert::result(&Record { sequence: 0, supersedes: None, finding }, ""), map)
+    (
+        convert::result(
+            &Record { sequence: 0, supersedes: None, field: None, capture, finding },
+            "",
+        ),
+        map,
+    )
 }

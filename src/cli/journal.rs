@@ -77,8 +77,6 @@ fn examine(file: &Path, as_json: bool) -> Result<(), CliError> {
     let advice = if chain_alone {
         "somebody may have changed it by hand. Keep the files as they are, look at them with `leukd audit verify` \
          and tell whoever answers for it"
-    } else if report.findings.iter().all(|finding| finding.area == "schema") {
-        "start this leukd's daemon on it once"
     } else {
         "stop leukd (systemctl stop leukd), then run `leukd journal recover`: it saves what can be read and keeps the \
          damaged file. Or restore the file from a backup"
@@ -98,10 +96,10 @@ fn in_words(file: &Path, report: &Report) -> Vec<String> {
         lines.push(format!(
             "{} is sound: {} results, {} reviews, {} specimens' events, {} files in the ledger, audit chain whole{head}",
             file.display(),
-            report.results,
-            report.reviews,
-            report.specimens,
-            report.captures
+            report.count("result"),
+            report.count("review"),
+            report.count("specimen"),
+            report.files
         ));
     }
     lines
@@ -117,10 +115,8 @@ fn to_json(file: &Path, report: &Report) -> serde_json::Value {
         "file": file,
         "sound": findings.is_empty(),
         "epoch": report.epoch,
-        "results": report.results,
-        "reviews": report.reviews,
-        "specimens": report.specimens,
-        "captures": report.captures,
+        "events": report.events,
+        "files": report.files,
         "audit_head": report.audit.as_ref().map(|audit| audit.head.to_string()),
         "held": report.held.is_some(),
         "held_by": report.held.flatten(),
@@ -171,9 +167,11 @@ fn told(recovered: &Recovered) -> Vec<String> {
     let mut lines = vec![
         format!(
             "{} results, {} reviews and {} specimens' events saved; {lost}{altered}",
-            recovered.results, recovered.reviews, recovered.specimens
+            recovered.count("result"),
+            recovered.count("review"),
+            recovered.count("specimen")
         ),
-        format!("{} files in the ledger", recovered.captures),
+        format!("{} files in the ledger", recovered.files),
         format!("new journal {}, epoch {}", recovered.journal.display(), recovered.epoch),
         format!(
             "damaged journal {}, SHA-256 {}",

@@ -32,7 +32,7 @@ use crate::pipeline::{self, Pipeline, Trial};
 use crate::result::CapturePath;
 use crate::rpc::transport::Listeners;
 use crate::rpc::{self, Context, Entrance};
-use crate::told::Marker;
+use crate::summary::Marker;
 
 use entrance::{Keys, LoginFailures};
 use model::{Loading, ModelKeeper};
@@ -172,7 +172,7 @@ impl Ledger for FolderLedger {
         stamp: &FileStamp,
     ) -> Result<bool, String> {
         let marker = Marker { path: marker.clone(), mtime_ns: stamp.mtime_ns };
-        let marked = self.0.tell_marked(specimen.to_owned(), marker);
+        let marked = self.0.summarize_marked(specimen.to_owned(), marker);
         marked.map(|marked| marked != Marked::Early).map_err(|error| error.to_string())
     }
 }

@@ -14,8 +14,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// State between two checks of the journal.
 #[derive(Debug)]
 struct Known {
-    /// See [`OpenSpecimens::told_to`].
-    told_to: u64,
+    /// See [`OpenSpecimens::summarized_to`].
+    summarized_to: u64,
     /// No specimen is due before; none while none is open.
     due: Option<Timestamp>,
     /// The newest event at the last look; none before the first.
@@ -44,7 +44,7 @@ pub(super) async fn tell(
     quiet_after: Duration,
     stop: CancellationToken,
 ) {
-    let mut known = Known { told_to: 0, due: None, newest: None, looked: clock.wall() };
+    let mut known = Known { summarized_to: 0, due: None, newest: None, looked: clock.wall() };
     loop {
         let outcome = if quiet_after.is_zero() {
             pass_over(&journal, &mut known).await
@@ -66,9 +66,9 @@ pub(super) async fn tell(
 async fn pass_over(journal: &Journal, known: &mut Known) -> Result<(), JournalError> {
     let newest = journal.bounds().newest;
     let stands_still = known.newest.is_none_or(|before| before == newest);
-    if stands_still && (known.newest.is_none() || known.told_to < newest) {
-        journal.tell_nothing_of_before().await?;
-        known.told_to = newest;
+    if stands_still && (known.newest.is_none() || known.summarized_to < newest) {
+        journal.skip_summaries().await?;
+        known.summarized_to = newest;
     }
     known.newest = Some(newest);
     Ok(())
@@ -88,16 +88,18 @@ async fn look(
     known.due = Some(now);
     let span = i64::try_from(quiet_after.as_millis()).unwrap_or(i64::MAX);
     let not_after = Timestamp(now.0.saturating_sub(span));
-    let (reading, told_to) = (journal.clone(), known.told_to);
-    let read = tokio::task::spawn_blocking(move || reading.open_specimens(not_after, told_to));
-    let OpenSpecimens { quiet, next, told_to } = read.await.map_err(|_| JournalError::Closed)??;
+    let (reading, summarized_to) = (journal.clone(), known.summarized_to);
+    let read =
+        tokio::task::spawn_blocking(move || reading.open_specimens(not_after, summarized_to));
+    let OpenSpecimens { quiet, next, summarized_to } =
+        read.await.map_err(|_| JournalError::Closed)??;
     let some = !quiet.is_empty();
     for specimen in quiet {
-        if journal.tell_quiet(specimen.clone(), not_after, told_to).await? {
+        if journal.summarize_quiet(specimen.clone(), not_after, summarized_to).await? {
             tracing::info!(specimen, "specimen summary stored");
         }
     }
-    known.told_to = told_to;
+    known.summarized_to = summarized_to;
     // After some summaries there may be more.
     let due = |at: Timestamp| Timestamp(at.0.saturating_add(span));
     known.due = if some { Some(now) } else { next.map(due) };

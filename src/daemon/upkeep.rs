@@ -84,7 +84,10 @@ pub(super) async fn settle(journal: Journal, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => return,
         }
-        if journal.owed() > 0 && journal.settle().await.is_ok() && journal.owed() == 0 {
+        if journal.audit_backlog() > 0
+            && journal.write_audit_backlog().await.is_ok()
+            && journal.audit_backlog() == 0
+        {
             tracing::info!("stored the audit records that waited for space");
         }
     }

@@ -5,10 +5,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row};
 
-use super::audit::{self, Verified};
+use super::audit::{Verified, examine};
 use super::error::JournalError;
-use super::tables::{self, REVIEWS, SPECIMENS, Table};
-use super::{auditor, lock, row};
+use super::kinds;
+use super::lock;
+use super::schema::open_read_only;
+use super::sql::{stamp, unsigned};
+use super::types::Counts;
 
 /// How many examples of one kind of damage are told.
 const EXAMPLES: usize = 5;
@@ -19,7 +22,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// One thing that is wrong with a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Where: `file`, `schema`, `results`, `reviews`, `specimens`, `ledger` or `audit`.
+    /// Where: `file`, `events`, `ledger` or `audit`.
     pub area: &'static str,
     /// What, in one sentence.
     pub what: String,
@@ -32,14 +35,10 @@ pub struct Report {
     pub held: Option<Option<u32>>,
     /// The epoch; none where it cannot be read.
     pub epoch: Option<String>,
-    /// Results that can be read.
-    pub results: u64,
-    /// Reviews that can be read.
-    pub reviews: u64,
-    /// Specimens' events that can be read.
-    pub specimens: u64,
+    /// Events that can be read, by kind.
+    pub events: Counts,
     /// Ledger rows that can be read.
-    pub captures: u64,
+    pub files: u64,
     /// The audit chain's examination; none where it cannot be read at all.
     pub audit: Option<Verified>,
     /// What is wrong; empty when nothing is.
@@ -50,13 +49,45 @@ impl Report {
     fn find(&mut self, area: &'static str, what: impl Into<String>) {
         self.findings.push(Finding { area, what: what.into() });
     }
+
+    /// The events of this kind that can be read.
+    #[must_use]
+    pub fn count(&self, kind: &str) -> u64 {
+        self.events.get(kind).copied().unwrap_or_default()
+    }
+}
+
+/// Damage of one kind: some examples, and the number of the others.
+#[derive(Default)]
+struct Examples {
+    shown: Vec<String>,
+    more: u64,
+}
+
+impl Examples {
+    fn push(&mut self, what: String) {
+        if self.shown.len() < EXAMPLES {
+            self.shown.push(what);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn report(self, area: &'static str, report: &mut Report) {
+        for what in self.shown {
+            report.find(area, what);
+        }
+        if self.more > 0 {
+            report.find(area, format!("and {} more of that kind", self.more));
+        }
+    }
 }
 
 /// Examines the journal in `file`, which a daemon may be writing. Blocks: it reads all of it.
 ///
 /// # Errors
-/// [`JournalError::Storage`] when the file cannot be read at all, [`JournalError::Newer`] when a newer leukd
-/// wrote it. Damage is no error: it is what the report tells.
+/// [`JournalError::Storage`] when the file cannot be read at all, [`JournalError::Newer`] when a
+/// newer leukd wrote it. Damage is no error: it is what the report tells.
 pub fn check(file: &Path) -> Result<Report, JournalError> {
     let mut report = Report::default();
     if let Some(directory) = file.parent() {
@@ -66,7 +97,7 @@ pub fn check(file: &Path) -> Result<Report, JournalError> {
         report.find("file", "it does not begin as a database does: its first page is damaged, or it is another file");
         return Ok(report);
     }
-    let connection = match auditor::open_auditor(file) {
+    let connection = match open_read_only(file) {
         Ok(connection) => connection,
         Err(JournalError::Damaged { what, .. }) => {
             report.find("file", what);
@@ -78,28 +109,14 @@ pub fn check(file: &Path) -> Result<Report, JournalError> {
         connection.unchecked_transaction().map_err(|error| JournalError::sqlite(file, &error))?;
     pages(&snapshot, &mut report);
     for (area, look) in [
-        ("results", numbers as fn(&Connection, &mut Report) -> rusqlite::Result<()>),
-        ("results", |connection, report| {
-            report.results = rows(connection, report, &tables::RESULTS)?;
-            Ok(())
-        }),
-        ("results", superseded),
-        ("reviews", |connection, report| {
-            report.reviews = rows(connection, report, &REVIEWS)?;
-            Ok(())
-        }),
-        ("reviews", reviewed),
-        ("specimens", |connection, report| {
-            report.specimens = rows(connection, report, &SPECIMENS)?;
-            Ok(())
-        }),
+        ("events", events as fn(&Connection, &mut Report) -> rusqlite::Result<()>),
         ("ledger", ledger),
     ] {
         if let Err(error) = look(&snapshot, &mut report) {
             report.find(area, format!("it cannot be read to its end: {error}"));
         }
     }
-    match audit::examine(&snapshot, &[]) {
+    match examine(&snapshot, &[]) {
         Ok(verified) => {
             if let Some(fault) = &verified.fault {
                 report.find("audit", format!("record {}: {}", fault.number, fault.what));
@@ -135,118 +152,79 @@ fn pages(connection: &Connection, report: &mut Report) {
     }
 }
 
-/// No number is missing, and none is there twice.
-fn numbers(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+/// No number is missing, and every payload reads as what this program writes.
+fn events(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
     let next: u64 =
-        connection.query_row("SELECT next_sequence FROM meta", [], |row| row::unsigned(row, 0))?;
-    let mut statement = connection.prepare(&tables::every(|table| format!("'{}'", table.name)))?;
+        connection.query_row("SELECT next_sequence FROM meta", [], |row| unsigned(row, 0))?;
+    let mut last: Option<u64> = None;
+    let (mut holes, mut odd) = (Examples::default(), Examples::default());
+    let mut statement =
+        connection.prepare("SELECT sequence, kind, payload FROM events ORDER BY sequence")?;
     let mut rows = statement.query([])?;
-    let (mut last, mut holes) = (None, 0);
     while let Some(found) = rows.next()? {
-        let sequence = row::unsigned(found, 0)?;
-        if let Some(before) = last
-            && sequence != before + 1
-        {
-            holes += 1;
-            if holes <= EXAMPLES {
-                report.find("results", format!("{before} is followed by {sequence}"));
-            }
+        let sequence = unsigned(found, 0)?;
+        if let Some(before) = last.filter(|before| sequence != before + 1) {
+            holes.push(format!("{before} is followed by {sequence}"));
         }
         last = Some(sequence);
-    }
-    if holes > EXAMPLES {
-        report.find("results", format!("in all {holes} holes"));
-    }
-    if let Some(last) = last
-        && last + 1 != next
-    {
-        report.find("results", format!("the last is {last}, and the next is said to be {next}"));
-    }
-    Ok(())
-}
-
-/// Every row reads as what this program writes; how many do.
-fn rows(connection: &Connection, report: &mut Report, of: &Table) -> rusqlite::Result<u64> {
-    let sql = format!("SELECT {} FROM {} ORDER BY sequence", of.columns, of.name);
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query([])?;
-    let (mut sound, mut odd) = (0, 0);
-    while let Some(found) = rows.next()? {
-        match (of.is_sound)(found) {
-            Ok(()) => sound += 1,
-            Err(error) => {
-                odd += 1;
-                if odd <= EXAMPLES {
-                    let sequence = row::unsigned(found, 0)?;
-                    report.find(of.name, format!("{sequence} cannot be read: {error}"));
-                }
-            }
+        match kinds::event(found) {
+            Ok(event) => *report.events.entry(event.kind()).or_default() += 1,
+            Err(error) => odd.push(format!("{sequence} cannot be read: {error}")),
         }
     }
-    if odd > EXAMPLES {
-        report.find(of.name, format!("in all {odd} unreadable"));
+    if let Some(last) = last.filter(|last| last + 1 != next) {
+        holes.push(format!("the last is {last}, and the next is said to be {next}"));
     }
-    Ok(sound)
-}
-
-/// A review says of its result what that says of itself.
-fn reviewed(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    holes.report("events", report);
+    odd.report("events", report);
     tell(
         connection,
         report,
-        "reviews",
+        "events",
         "SELECT v.sequence || ' is of result ' || v.result_sequence || ', which is another one'
          FROM reviews v JOIN results r ON r.sequence = v.result_sequence
          WHERE r.result_id <> v.result_id OR v.result_sequence >= v.sequence",
     )
 }
 
-fn superseded(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
-    tell(
-        connection,
-        report,
-        "results",
-        "SELECT sequence || ' is marked as superseded by ' || superseded_by || ', which does not supersede it'
-         FROM results r WHERE superseded_by IS NOT NULL AND NOT EXISTS
-            (SELECT 1 FROM results l WHERE l.sequence = r.superseded_by AND l.supersedes = r.sequence)",
-    )
-}
-
 /// Ledger and results say the same of each capture.
 fn ledger(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
-    report.captures =
-        connection.query_row("SELECT count(*) FROM captures", [], |row| row::unsigned(row, 0))?;
-    let file = "c.folder || '/' || c.path";
-    let rows = "FROM captures c JOIN results r ON r.sequence = c.sequence WHERE";
+    report.files =
+        connection.query_row("SELECT count(*) FROM ledger", [], |row| unsigned(row, 0))?;
+    let file = "l.folder || '/' || l.path";
+    let heads = "(SELECT coalesce(field, sequence) AS head, digest, min(decision = 'rejected') AS rejected
+        FROM results GROUP BY 1 UNION ALL
+        SELECT sequence, digest, 0 FROM fields f WHERE NOT EXISTS (SELECT 1 FROM results r WHERE r.field = f.sequence))";
+    let rows = format!("FROM ledger l JOIN {heads} c ON c.head = l.sequence WHERE");
     for sql in [
         format!(
-            "SELECT {file} || ' leads to result ' || c.sequence || ', which never was' FROM captures c
-             WHERE c.sequence < 1 OR c.sequence >= (SELECT next_sequence FROM meta)"
+            "SELECT {file} || ' leads to result ' || l.sequence || ', which never was' FROM ledger l
+             WHERE l.sequence < 1 OR l.sequence >= (SELECT next_sequence FROM meta)"
         ),
         // What is older than the oldest was removed by retention.
         format!(
-            "SELECT {file} || ' leads to result ' || c.sequence || ', which is missing' FROM captures c
-             WHERE c.sequence >= (SELECT min(sequence) FROM results) AND NOT EXISTS
-                (SELECT 1 FROM results r WHERE r.sequence = c.sequence)
-             AND c.sequence < (SELECT next_sequence FROM meta)"
+            "SELECT {file} || ' leads to result ' || l.sequence || ', which is missing' FROM ledger l
+             WHERE l.sequence >= (SELECT min(sequence) FROM events) AND NOT EXISTS
+                (SELECT 1 FROM events e WHERE e.sequence = l.sequence AND e.kind IN ('result', 'field'))
+             AND l.sequence < (SELECT next_sequence FROM meta)"
         ),
         format!(
-            "SELECT {file} || ' and its result ' || c.sequence || ' are of different bytes' {rows}
-             c.sha256 IS NOT r.sha256"
+            "SELECT {file} || ' and its result ' || l.sequence || ' are of different bytes' {rows}
+             c.digest IS NOT l.digest"
         ),
-        format!(
-            "SELECT {file} || ' is ' || c.state || ', its result ' || c.sequence || ' ' || r.decision {rows}
-             (r.decision = 'rejected') <> (c.state = 'rejected')"
+        format!("SELECT {file} || ' is ' || l.state || ', its result ' || l.sequence || ' is not' {rows}
+             c.rejected <> (l.state = 'rejected')"
         ),
-        "SELECT r.folder || '/' || r.path || ' has result ' || r.sequence || ' and no row in the ledger'
-         FROM results r WHERE r.source = 'folder' AND NOT EXISTS
-            (SELECT 1 FROM captures c WHERE c.folder = r.folder AND c.path = r.path)"
+        "SELECT r.folder || '/' || r.path || ' has event ' || r.sequence || ' and no row in the ledger'
+         FROM (SELECT sequence, folder, path FROM results UNION ALL SELECT sequence, folder, path FROM fields) r
+         WHERE r.folder IS NOT NULL AND NOT EXISTS
+            (SELECT 1 FROM ledger l WHERE l.folder = r.folder AND l.path = r.path)"
             .to_owned(),
     ] {
         tell(connection, report, "ledger", &sql)?;
     }
     let typed = |row: &Row<'_>| -> rusqlite::Result<()> {
-        row::stamp(row, 0)?;
+        stamp(row, 0)?;
         row.get::<_, i64>(4).map(drop)
     };
     connection
@@ -264,15 +242,10 @@ fn tell(
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
-    let mut count = 0;
+    let mut found = Examples::default();
     while let Some(row) = rows.next()? {
-        count += 1;
-        if count <= EXAMPLES {
-            report.find(area, row.get::<_, Option<String>>(0)?.unwrap_or_default());
-        }
+        found.push(row.get::<_, Option<String>>(0)?.unwrap_or_default());
     }
-    if count > EXAMPLES {
-        report.find(area, format!("and {} more of that kind", count - EXAMPLES));
-    }
+    found.report(area, report);
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Which captures were in a worker's hands when the process died.
 //!
-//! Each worker has a small file that names what it works on. The file is written without a flush: it
-//! survives the death of the process, and a power cut is no capture's fault. [`Journal::open`] counts what
-//! it finds there, and the count stands until the capture has a result.
+//! Each worker has a small file that names what it works on. The file is written without a flush:
+//! it survives the death of the process, and a power cut is no capture's fault. [`Journal::open`]
+//! counts what it finds there, and the count stands until the capture has a result.
 //!
-//! Several captures are in hand when one of them kills the process. Those that were are worked on alone
-//! from then on ([`Marks::enter`] sees to it), so that the second crash names the guilty one only.
+//! Several captures are in hand when one of them kills the process. Those that were are worked on
+//! alone from then on ([`Marks::enter`] sees to it), so that the second crash names the guilty one
+//! only.
 //!
 //! [`Journal::open`]: super::Journal::open
 
@@ -18,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
-use super::row;
+use super::sql::stamp;
 use super::types::FileStamp;
 use crate::result::{CapturePath, Digest, Timestamp};
 
@@ -27,7 +28,8 @@ const FOLDER: &str = "marks";
 /// No mark is longer; what is, was not written by this program.
 const LONGEST_MARK: u64 = 64 << 10;
 
-/// A mark file's first line; the second is its SHA-256, without which a torn write would be believed.
+/// A mark file's first line; the second is its SHA-256, without which a torn write would be
+/// believed.
 #[derive(Debug, Serialize, Deserialize)]
 struct Mark {
     mark: String,
@@ -105,12 +107,13 @@ impl Marks {
 
     /// Notes that worker number `worker` has `path` in hand until the guard is dropped.
     ///
-    /// Waits for the other workers to finish what they have in hand when `path` was there at a crash, and
-    /// while another worker has such a capture: call it inside the job that touches the bytes, once.
+    /// Waits for the other workers to finish what they have in hand when `path` was there at a
+    /// crash, and while another worker has such a capture: call it inside the job that touches the
+    /// bytes, once.
     ///
     /// # Errors
-    /// [`JournalError::Storage`] when the mark cannot be written; the capture can be worked on all the
-    /// same, and a crash is then not blamed on it.
+    /// [`JournalError::Storage`] when the mark cannot be written; the capture can be worked on all
+    /// the same, and a crash is then not blamed on it.
     pub fn enter(
         &self,
         worker: usize,
@@ -141,13 +144,14 @@ impl Marks {
         Ok(InHand { file, _turn: turn })
     }
 
-    /// Work on bytes that no capture of a folder has: it takes turns with a suspect, so that what such bytes do
-    /// to the process is not blamed on it.
+    /// Work on bytes that no capture of a folder has: it takes turns with a suspect, so that what
+    /// such bytes do to the process is not blamed on it.
     pub fn share(&self) -> SharedTurn<'_> {
         SharedTurn(self.alone.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Clears every worker's mark: a process that ends on purpose while captures are in hand blames none.
+    /// Clears every worker's mark: a process that ends on purpose while captures are in hand blames
+    /// none.
     pub fn clear_all(&self) {
         let marks = fs_err::read_dir(&self.folder).into_iter().flatten().flatten();
         for mark in marks {
@@ -200,8 +204,8 @@ fn parse(text: &[u8]) -> Option<Mark> {
         .flatten()
 }
 
-/// Adds one crash to each marked capture that has no result for its state yet. A mark that was counted
-/// before (the process died between counting and removing) changes nothing.
+/// Adds one crash to each marked capture that has no result for its state yet. A mark that was
+/// counted before (the process died between counting and removing) changes nothing.
 fn count(
     connection: &mut Connection,
     marks: &[Mark],
@@ -210,14 +214,14 @@ fn count(
     let transaction = connection.transaction()?;
     let mut counted = Vec::new();
     for mark in marks {
-        let stamp =
+        let state =
             (mark.size.cast_signed(), mark.mtime_ns, mark.ctime_ns, mark.inode.cast_signed());
         let is_done = transaction
             .prepare_cached(
-                "SELECT 1 FROM captures WHERE folder = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4
+                "SELECT 1 FROM ledger WHERE folder = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4
                  AND ctime_ns = ?5 AND inode = ?6",
             )?
-            .exists(params![mark.path.folder, mark.path.path, stamp.0, stamp.1, stamp.2, stamp.3])?;
+            .exists(params![mark.path.folder, mark.path.path, state.0, state.1, state.2, state.3])?;
         if is_done {
             continue;
         }
@@ -235,7 +239,7 @@ fn count(
                     inode = excluded.inode, mark = excluded.mark, updated_ms = excluded.updated_ms",
             )?
             .execute(params![
-                mark.path.folder, mark.path.path, stamp.0, stamp.1, stamp.2, stamp.3, mark.mark, now.0
+                mark.path.folder, mark.path.path, state.0, state.1, state.2, state.3, mark.mark, now.0
             ])?;
         counted.push(mark.path.clone());
     }
@@ -254,16 +258,14 @@ fn suspects(connection: &Connection) -> rusqlite::Result<HashSet<CapturePath>> {
 pub(super) fn crash_count(
     connection: &Connection,
     path: &CapturePath,
-    stamp: &FileStamp,
+    state: &FileStamp,
 ) -> rusqlite::Result<u32> {
     let found = connection
         .prepare_cached(
             "SELECT size, mtime_ns, ctime_ns, inode, count FROM crashes
              WHERE folder = ?1 AND path = ?2",
         )?
-        .query_row([&path.folder, &path.path], |row| {
-            Ok((row::stamp(row, 0)?, row.get::<_, u32>(4)?))
-        })
+        .query_row([&path.folder, &path.path], |row| Ok((stamp(row, 0)?, row.get::<_, u32>(4)?)))
         .optional()?;
-    Ok(found.filter(|(known, _)| known == stamp).map_or(0, |(_, count)| count))
+    Ok(found.filter(|(known, _)| known == state).map_or(0, |(_, count)| count))
 }

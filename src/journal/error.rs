@@ -64,7 +64,7 @@ pub enum JournalError {
         /// Why; a defect in the caller.
         reason: String,
     },
-    /// An alias whose result is gone: superseded, or removed by retention.
+    /// An alias of a capture that is gone: superseded, or removed by retention.
     #[error(
         "the result {sequence} that {subject} was to share is no longer live: classify the capture"
     )]
@@ -130,4 +130,52 @@ const fn is_odd_row(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
     )
+}
+
+/// Why a review was not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReviewError {
+    /// There is no such result, or no longer.
+    #[error("there is no such result, or retention has removed it")]
+    NoResult,
+    /// Another result has taken its place: the picture that it is about is no longer there, or has
+    /// a better result.
+    #[error(
+        "result {sequence} was superseded by {by}: the file came back with other bytes, or could be classified after \
+         all; look at result {by} and review that one"
+    )]
+    Superseded {
+        /// The result's sequence.
+        sequence: u64,
+        /// The sequence of the one that took its place.
+        by: u64,
+    },
+    /// Another review has this id.
+    #[error("the review_id {0} is that of another review: give each review an id of its own")]
+    IdTaken(String),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Reason why an entry was not stored.
+#[derive(Debug)]
+pub(super) enum ApplyError {
+    /// It contradicts itself.
+    Refused(String),
+    /// It is an alias of this result, which is not live.
+    Stale(u64),
+    /// SQLite said no.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for ApplyError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig) => {
+                Self::Refused(error.to_string())
+            }
+            _ => Self::Sqlite(error),
+        }
+    }
 }

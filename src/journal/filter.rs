@@ -5,8 +5,7 @@ use std::fmt;
 use globset::{GlobBuilder, GlobSet};
 use rusqlite::types::Value;
 
-use super::event::Event;
-use crate::result::{Decision, Record, Source};
+use crate::result::Decision;
 
 /// The longest glob, in characters.
 pub const MAX_GLOB: usize = 512;
@@ -41,32 +40,24 @@ pub struct Criteria {
     pub minimum_probability: f64,
 }
 
-/// What of an event a filter looks at.
+/// The parts of an event that a filter looks at. None: the kind has none of it, and a filter on it
+/// lets nothing through.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Facts<'a> {
     pub(super) specimen: &'a str,
-    pub(super) slide: &'a str,
-    pub(super) label: Option<&'a str>,
-    pub(super) decision: Decision,
-    pub(super) probability: Option<f64>,
-    /// Below the folder; none for a request.
-    pub(super) path: Option<&'a str>,
+    /// The rest; none for an event that is of a whole specimen, of which the name alone counts.
+    pub(super) cell: Option<CellFacts<'a>>,
 }
 
-impl<'a> Facts<'a> {
-    pub(super) fn of(record: &'a Record) -> Self {
-        let finding = &record.finding;
-        Self {
-            specimen: &finding.ids.specimen,
-            slide: &finding.ids.slide,
-            label: finding.label.as_deref(),
-            decision: finding.decision,
-            probability: finding.label_probability(),
-            path: match &finding.source {
-                Source::Folder(path) => Some(&path.path),
-                Source::Rpc { .. } => None,
-            },
-        }
-    }
+/// What a filter looks at in an event about one cell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CellFacts<'a> {
+    pub(super) slide: &'a str,
+    pub(super) label: Option<&'static str>,
+    pub(super) probability: Option<f64>,
+    pub(super) decision: Decision,
+    /// Below the folder; none for a request.
+    pub(super) path: Option<&'a str>,
 }
 
 /// Checked criteria. Cheap to clone and to apply.
@@ -125,24 +116,30 @@ impl Filter {
         })
     }
 
-    /// True when every part that is set matches. A review matches where its result does; of a specimen's event the
-    /// specimen alone counts.
-    #[must_use]
-    pub fn matches(&self, event: &Event) -> bool {
+    /// Whether these facts match; none for an event of no specimen.
+    pub(super) fn admits(&self, facts: Option<Facts<'_>>) -> bool {
         let is =
             |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
-        let facts = match event.facts() {
-            Ok(facts) => facts,
-            Err(specimen) => return is(&self.specimen, specimen),
-        };
-        is(&self.specimen, facts.specimen)
-            && is(&self.slide, facts.slide)
-            && is(&self.label, facts.label.unwrap_or_default())
-            && (self.decisions.is_empty() || self.decisions.contains(&facts.decision))
-            && self.minimum_probability.is_none_or(|least| {
-                facts.probability.is_some_and(|probability| probability >= least)
+        let Some(Facts { specimen, cell }) = facts else { return self.is_empty() };
+        is(&self.specimen, specimen)
+            && cell.is_none_or(|cell| {
+                is(&self.slide, cell.slide)
+                    && is(&self.label, cell.label.unwrap_or_default())
+                    && (self.decisions.is_empty() || self.decisions.contains(&cell.decision))
+                    && self.minimum_probability.is_none_or(|least| {
+                        cell.probability.is_some_and(|probability| probability >= least)
+                    })
+                    && self.admits_path(cell.path)
             })
-            && self.admits_path(facts.path)
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.specimen.is_none()
+            && self.slide.is_none()
+            && self.label.is_none()
+            && self.decisions.is_empty()
+            && self.path_glob.is_none()
+            && self.minimum_probability.is_none()
     }
 
     /// The part that SQL cannot say: the path below the folder, none for a request.
@@ -163,13 +160,15 @@ impl Filter {
     pub(super) fn to_sql(&self) -> (Vec<String>, Vec<Value>) {
         let mut conditions = Vec::new();
         let mut values = Vec::new();
-        for (column, wanted) in
-            [("specimen", &self.specimen), ("slide", &self.slide), ("label", &self.label)]
-        {
+        for (column, wanted) in [("specimen", &self.specimen), ("slide", &self.slide)] {
             if let Some(wanted) = wanted {
                 conditions.push(format!("{column} = ?"));
                 values.push(Value::Text(wanted.clone()));
             }
+        }
+        if let Some(label) = &self.label {
+            let side = if label == "all" { ">=" } else { "<" };
+            conditions.push(format!("p_all {side} 0.5"));
         }
         if !self.decisions.is_empty() {
             let places = vec!["?"; self.decisions.len()].join(", ");
@@ -177,7 +176,7 @@ impl Filter {
             values.extend(self.decisions.iter().map(|one| Value::Text(one.as_str().to_owned())));
         }
         if let Some(least) = self.minimum_probability {
-            conditions.push("probability >= ?".to_owned());
+            conditions.push("max(p_all, 1.0 - p_all) >= ?".to_owned());
             values.push(Value::Real(least));
         }
         if self.has_glob() {
@@ -207,7 +206,8 @@ fn compile(glob: &str) -> Result<Glob, FieldError> {
     if length > MAX_GLOB {
         return Err(refuse(format!("{length} characters are too long: at most {MAX_GLOB}")));
     }
-    // A set of one: unlike `compile_matcher` it answers a glob too deep for the regex engine with an error.
+    // A set of one: unlike `compile_matcher` it answers a glob too deep for the regex engine with
+    // an error.
     GlobBuilder::new(glob)
         .literal_separator(true)
         .build()

@@ -1,8 +1,8 @@
-//! Images that are kept, for a later training and for heat maps: one file for each picture, named after its bytes, in the
-//! state folder. None is, unless the configuration says so.
+//! Images that are kept, for a later training and for heat maps: one file for each picture, named
+//! after its bytes, in the state folder. None is, unless the configuration says so.
 //!
-//! An image goes when retention has removed the last result of its bytes. What cannot be kept costs no result: it is told
-//! in the log and counted.
+//! An image goes when retention has removed the last result of its bytes. What cannot be kept costs
+//! no result: it is told in the log and counted.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::{Journal, JournalError};
+use super::error::JournalError;
+use super::handle::Journal;
 use crate::config::settings::KeepImages;
 use crate::measure::Counter;
 use crate::result::Digest;
@@ -22,11 +23,12 @@ use crate::whole;
 /// The images' folder in the state folder.
 const FOLDER: &str = "images";
 
-/// An image is written before its result is stored: one that is younger than this may have none yet.
+/// An image is written before its result is stored: one that is younger than this may have none
+/// yet.
 const YOUNG: Duration = Duration::from_secs(3600);
 
-/// Where the image of these bytes lies below the state folder, if it is kept: `images/ab/abcd…`, so that no folder holds
-/// more than a 256th of them.
+/// Where the image of these bytes lies below the state folder, if it is kept: `images/ab/abcd…`, so
+/// that no folder holds more than a 256th of them.
 #[must_use]
 pub fn place(state: &Path, digest: &Digest) -> PathBuf {
     let name = digest.to_string();
@@ -95,7 +97,8 @@ impl Images {
         self.keep != KeepImages::None && !place(&self.state, digest).exists()
     }
 
-    /// Keeps the image of a result that was reviewed: what was read of its file, if those are its bytes. Blocks.
+    /// Keeps the image of a result that was reviewed: what was read of its file, if those are its
+    /// bytes. Blocks.
     pub fn reviewed(&self, digest: &Digest, read: io::Result<Vec<u8>>) {
         let kept = read.map_err(NotKept::Io).and_then(|bytes| {
             if Digest::of(&bytes) == *digest {
@@ -159,7 +162,8 @@ impl Images {
         counted
     }
 
-    /// Removes images of which no stored result is left; how many. Reads every result once, and blocks meanwhile.
+    /// Removes images of which no stored result is left; how many. Reads every result once, and
+    /// blocks meanwhile.
     ///
     /// # Errors
     /// [`JournalError`] when the journal cannot be read; nothing is removed then.

@@ -12,8 +12,8 @@ use super::error::JournalError;
 
 const LOCK_FILE: &str = "leukd.lock";
 
-/// Holds the directory until it is dropped or the process ends, however it ends: the kernel keeps the
-/// lock, the file only tells people who has it.
+/// Holds the directory until it is dropped or the process ends, however it ends: the kernel keeps
+/// the lock, the file only tells people who has it.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
     file: fs_err::File,
@@ -28,9 +28,10 @@ pub(super) struct HighWater {
     pub(super) next: u64,
 }
 
-/// Where the writer notes how far it came: below the process id in the lock's file. Without a flush: it survives the
-/// death of the process, and a power cut takes it back at the most, which finds less and nothing wrongly. What is there is
-/// overwritten where it lies: that needs no space, which a full disk has not.
+/// Where the writer notes how far it came: below the process id in the lock's file. Without a
+/// flush: it survives the death of the process, and a power cut takes it back at the most, which
+/// finds less and nothing wrongly. What is there is overwritten where it lies: that needs no space,
+/// which a full disk has not.
 #[derive(Debug)]
 pub(super) struct WaterMark {
     file: std::fs::File,
@@ -88,7 +89,8 @@ impl DirectoryLock {
         let last = HighWater::parse(&String::from_utf8_lossy(&bytes));
         let text =
             last.as_ref().map_or_else(|| format!("{}\n", std::process::id()), HighWater::text);
-        // Never truncated first: on a full disk nothing might be written after that. The lock itself is the kernel's.
+        // Never truncated first: on a full disk nothing might be written after that. The lock
+        // itself is the kernel's.
         let written = file
             .file()
             .write_all_at(text.as_bytes(), 0)
@@ -109,8 +111,8 @@ fn pid(text: &str) -> Option<u32> {
     text.lines().next()?.trim().parse().ok()
 }
 
-/// Who has the directory now; none where nobody does, or where it cannot be told. The answer is a glimpse: nothing is
-/// held.
+/// Who has the directory now; none where nobody does, or where it cannot be told. The answer is a
+/// glimpse: nothing is held.
 pub(super) fn holder(directory: &Path) -> Option<Option<u32>> {
     let mut file = fs_err::File::open(directory.join(LOCK_FILE)).ok()?;
     match flock(&file, FlockOperation::NonBlockingLockShared) {

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::event::Event;
+use super::kinds::Event;
 use crate::measure::{Counter, Histogram, Labelled};
-use crate::result::{Decision, Source};
-use crate::told::Cause;
+use crate::result::Decision;
+use crate::summary::Cause;
 
 /// Counts and times of what was stored.
 #[derive(Debug, Default)]
 pub struct Measured {
-    /// Results stored: by decision, in the order of [`Decision::EVERY`], first those of folders, then of requests.
+    /// Results stored: by decision, in the order of [`Decision::EVERY`], first those of folders,
+    /// then of requests.
     results: [[Counter; 2]; Decision::EVERY.len()],
     /// Rejections by the code of their first reason.
     pub rejects: Labelled,
@@ -19,9 +20,9 @@ pub struct Measured {
     /// Reviews stored that do not.
     pub corrected: Counter,
     /// Specimens' events stored because nothing more came.
-    pub told_quiet: Counter,
+    pub summaries_quiet: Counter,
     /// Specimens' events stored because of a done-marker.
-    pub told_marked: Counter,
+    pub summaries_marked: Counter,
     /// From ready until a worker took it.
     pub queue: Histogram,
     /// Reading the file.
@@ -62,15 +63,15 @@ impl Measured {
         for review in events.iter().filter_map(Event::review) {
             if review.agrees { &self.confirmed } else { &self.corrected }.one();
         }
-        for told in events.iter().filter_map(Event::specimen) {
-            match told.cause {
-                Cause::Quiet => self.told_quiet.one(),
-                Cause::Marker(_) => self.told_marked.one(),
+        for summary in events.iter().filter_map(Event::specimen) {
+            match summary.cause {
+                Cause::Quiet => self.summaries_quiet.one(),
+                Cause::Marker(_) => self.summaries_marked.one(),
             }
         }
         for record in events.iter().filter_map(Event::result) {
             let finding = &record.finding;
-            let of_requests = matches!(finding.source, Source::Rpc { .. });
+            let of_requests = record.capture.path().is_none();
             self.counter(finding.decision, of_requests).one();
             if finding.decision == Decision::Rejected {
                 self.rejects.one(finding.reasons.first().map_or("", |reason| &reason.code));

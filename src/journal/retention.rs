@@ -5,20 +5,23 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::audit::{Chain, Retention};
-use super::row;
-use super::tables::{self, TABLES};
+use super::kinds::{self, KINDS};
+use super::sql::{limit, unsigned};
+use super::types::Counts;
 use crate::result::Timestamp;
 
 /// How many events one transaction removes: few enough that a commit never waits long for it.
 const BATCH: usize = 512;
 
-/// How many events are looked at for it: more, because those of senseless times tell nothing by themselves.
+/// How many events are looked at for it: more, because those of senseless times tell nothing by
+/// themselves.
 const LOOK: usize = 16 * BATCH;
 
 /// Free pages that stay in the file for the events to come: 16 MiB of 4 KiB pages.
 const SPARE_PAGES: i64 = 4096;
 
-/// 2020-01-01T00:00:00Z: no leukd is older, so whatever says so was written by a clock that was not set.
+/// 2020-01-01T00:00:00Z: no leukd is older, so whatever says so was written by a clock that was not
+/// set.
 const EARLIEST: Timestamp = Timestamp(1_577_836_800_000);
 
 /// What is a day ahead of retention's own time was written by a clock that was wrong.
@@ -54,46 +57,51 @@ pub(super) fn prune(
 ) -> rusqlite::Result<Pruned> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let newest = transaction
-        .query_row("SELECT next_sequence FROM meta", [], |row| row::unsigned(row, 0))?
+        .query_row("SELECT next_sequence FROM meta", [], |row| unsigned(row, 0))?
         .saturating_sub(1);
     let too_many = keep.keep_count.map_or(0, |count| newest.saturating_sub(count));
     let too_old = keep
         .keep_for
         .map(|span| now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
-    let mut past: Vec<(u64, bool)> = transaction
-        .prepare_cached(&format!("{} LIMIT ?1", tables::every(|table| table.at.to_owned())))?
-        .query_map([i64::try_from(LOOK).unwrap_or(i64::MAX)], |row| {
-            Ok((row::unsigned(row, 0)?, row.get::<_, i64>(1)?))
-        })?
-        .map(|row| {
-            row.map(|(sequence, at)| {
-                let sensible = EARLIEST.0 <= at && at <= now.0.saturating_add(AHEAD_MS);
-                let goes = sequence <= too_many || too_old.is_some_and(|limit| at < limit && sensible);
-                (sequence, goes, sensible)
-            })
-        })
-        .take_while(|row| {
-            !matches!(row, Ok((_, goes, sensible)) if !goes && (*sensible || too_old.is_none()))
-        })
-        .map(|row| row.map(|(sequence, goes, _)| (sequence, goes)))
-        .collect::<rusqlite::Result<_>>()?;
-    // A time that cannot be tells nothing: such an event goes with the first one after it that is too old.
-    past.truncate(past.iter().rposition(|(_, goes)| *goes).map_or(0, |last| last + 1).min(BATCH));
-    let past: Vec<u64> = past.into_iter().map(|(sequence, _)| sequence).collect();
+    let (mut past, mut going): (Vec<u64>, usize) = (Vec::new(), 0);
+    let mut statement = transaction
+        .prepare_cached("SELECT sequence, at_ms FROM events ORDER BY sequence LIMIT ?1")?;
+    let mut rows = statement.query([limit(LOOK)])?;
+    while let Some(row) = rows.next()? {
+        let (sequence, at) = (unsigned(row, 0)?, row.get::<_, i64>(1)?);
+        let is_sensible = EARLIEST.0 <= at && at <= now.0.saturating_add(AHEAD_MS);
+        let is_too_old = is_sensible && too_old.is_some_and(|limit| at < limit);
+        let goes = is_too_old || sequence <= too_many;
+        if !goes && (is_sensible || too_old.is_none()) {
+            break;
+        }
+        past.push(sequence);
+        if goes {
+            going = past.len();
+        }
+    }
+    drop(rows);
+    drop(statement);
+    // An impossible time says nothing: such an event goes with the first one after it that is too
+    // old.
+    past.truncate(going.min(BATCH));
     if let Some(last) = past.last() {
-        let [results, reviews, specimens] = TABLES.map(|table| {
-            transaction
-                .prepare_cached(&format!("DELETE FROM {} WHERE sequence <= ?1", table.name))?
-                .execute([last.cast_signed()])
-                .map(|count| count as u64)
-        });
+        let mut removed = Counts::new();
+        for (kind, table) in KINDS {
+            let sql = format!("DELETE FROM {table} WHERE sequence <= ?1");
+            let count = transaction.prepare_cached(&sql)?.execute([last.cast_signed()])? as u64;
+            if count > 0 {
+                removed.insert(kind, count);
+            }
+        }
+        transaction
+            .prepare_cached("DELETE FROM events WHERE sequence <= ?1")?
+            .execute([last.cast_signed()])?;
         let from = past.first().copied().unwrap_or(*last);
-        let (results, reviews, specimens) = (results?, reviews?, specimens?);
-        let told = Retention { from, to: *last, results, reviews, specimens };
-        chain.retention(&transaction, wall, &told)?;
+        chain.retention(&transaction, wall, &Retention { from, to: *last, removed })?;
         chain.store(&transaction)?;
     }
-    let oldest = tables::oldest(&transaction)?;
+    let (oldest, _) = kinds::ends(&transaction)?;
     transaction.commit()?;
     if !past.is_empty() {
         give_back(connection)?;

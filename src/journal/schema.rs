@@ -6,9 +6,10 @@ use std::time::Duration;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::audit::{self, AuditHead, Chain};
+use super::audit::{self, AuditHead, Chain, read_head};
 use super::error::JournalError;
-use super::{row, tables};
+use super::kinds;
+use super::sql::unsigned;
 use crate::result::Timestamp;
 
 /// The tables of a new journal.
@@ -20,8 +21,8 @@ pub(super) const VERSION: i64 = 1;
 /// `leuk` in ASCII: marks the file as ours, for `file(1)` and for [`open_writer`].
 const APPLICATION_ID: i64 = 0x6c65_756b;
 
-/// A file up to this size is checked page by page after an unclean end; that takes about a second for
-/// 256 MiB. Larger ones rely on the checks that SQLite makes as it reads.
+/// A file up to this size is checked page by page after an unclean end; that takes about a second
+/// for 256 MiB. Larger ones rely on the checks that SQLite makes as it reads.
 const QUICK_CHECK_UP_TO: u64 = 256 << 20;
 
 /// SQLite's number for it.
@@ -61,8 +62,8 @@ pub(super) fn open_writer(file: &Path, now: Timestamp) -> Result<(Connection, Me
     .map_err(|error| trouble(&error))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| trouble(&error))?;
     refuse_foreign(&connection, file)?;
-    // Freed pages are kept in a list, from which retention gives them back. Only said where it is not so yet: SQLite
-    // writes it into the file each time, which a full disk does not let it.
+    // Freed pages are kept in a list, from which retention gives them back. Only said where it is
+    // not so yet: SQLite writes it into the file each time, which a full disk does not let it.
     let vacuum: i64 = connection
         .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
         .map_err(|error| trouble(&error))?;
@@ -117,20 +118,60 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, JournalError> {
     open().map_err(|error| JournalError::sqlite(file, &error))
 }
 
+/// Opens the file to examine it, a daemon at work on it or not.
+pub(super) fn open_read_only(file: &Path) -> Result<Connection, JournalError> {
+    let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
+    // SQLite would only say that it cannot open it.
+    fs_err::File::open(file).map_err(|error| JournalError::io(file, &error))?;
+    let connection = match open_reader(file) {
+        Ok(connection) if version_of(&connection).is_ok() => connection,
+        // In a folder that cannot be written SQLite makes no index of a write-ahead log; where
+        // there is no log, there is nothing to miss.
+        Ok(_) | Err(_) if !was_left_open(file) => open_immutable(file).map_err(|e| trouble(&e))?,
+        Ok(connection) => connection,
+        Err(error) => return Err(error),
+    };
+    refuse_foreign(&connection, file)?;
+    if refuse_newer(&connection, file)? == 0 {
+        let what = "it holds no tables yet".to_owned();
+        return Err(JournalError::Damaged { file: file.to_owned(), what });
+    }
+    Ok(connection)
+}
+
+/// Opens a file that nobody changes meanwhile.
+fn open_immutable(file: &Path) -> rusqlite::Result<Connection> {
+    let mut uri = "file:".to_owned();
+    for byte in file.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            uri += &format!("%{byte:02X}");
+        }
+    }
+    Connection::open_with_flags(
+        uri + "?immutable=1",
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI,
+    )
+}
+
 /// The schema version.
-pub(super) fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
+fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// True when the last process left a write-ahead log behind, which a clean end folds in and removes.
-pub(super) fn was_left_open(file: &Path) -> bool {
+/// True when the last process left a write-ahead log behind, which a clean end folds in and
+/// removes.
+fn was_left_open(file: &Path) -> bool {
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
     fs_err::metadata(std::path::PathBuf::from(log)).is_ok_and(|log| log.len() > 0)
 }
 
-/// Gives a journal whose newest results are lost another epoch: their numbers would be given a second time. It once
-/// came to the number `came_to`.
+/// Gives a journal whose newest results are lost another epoch: their numbers would be given a
+/// second time. It once came to the number `came_to`.
 pub(super) fn begin_epoch(
     connection: &mut Connection,
     file: &Path,
@@ -159,7 +200,7 @@ pub(super) fn begin_epoch(
 }
 
 /// Refuses a database that some other program made, before a pragma changes it.
-pub(super) fn refuse_foreign(connection: &Connection, file: &Path) -> Result<(), JournalError> {
+fn refuse_foreign(connection: &Connection, file: &Path) -> Result<(), JournalError> {
     let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
     let number = |sql: &str| {
         connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| trouble(&error))
@@ -205,7 +246,8 @@ fn make_tables(connection: &mut Connection, file: &Path) -> Result<(), JournalEr
         .map_err(trouble)
 }
 
-/// Refuses what a newer leukd wrote, and gives the schema's version: [`VERSION`], or 0 for a file without tables.
+/// Refuses what a newer leukd wrote, and gives the schema's version: [`VERSION`], or 0 for a file
+/// without tables.
 pub(super) fn refuse_newer(connection: &Connection, file: &Path) -> Result<i64, JournalError> {
     let found = version_of(connection).map_err(|error| JournalError::sqlite(file, &error))?;
     match found {
@@ -229,59 +271,69 @@ fn read_or_begin(
     let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
     let damaged = |what: String| JournalError::Damaged { file: file.to_owned(), what };
     let transaction = connection.transaction().map_err(|error| trouble(&error))?;
-    let newest = tables::newest(&transaction).map_err(|error| trouble(&error))?.cast_signed();
-    let ledger: i64 = transaction
-        .query_row("SELECT coalesce(max(sequence), 0) FROM captures", [], |row| row.get(0))
+    let (_, newest) = kinds::ends(&transaction).map_err(|error| trouble(&error))?;
+    let ledger = transaction
+        .query_row("SELECT coalesce(max(sequence), 0) FROM ledger", [], |row| unsigned(row, 0))
         .map_err(|error| trouble(&error))?;
-    let meta = transaction
-        .query_row("SELECT epoch, next_sequence FROM meta", [], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-        })
-        .optional()
-        .map_err(|error| trouble(&error))?;
-    let (epoch, next_sequence) = match meta {
+    let meta = read_meta(&transaction).optional().map_err(|error| trouble(&error))?;
+    let is_new = meta.is_none();
+    let mut meta = match meta {
         Some(meta) => meta,
         None if newest == 0 && ledger == 0 => {
             let epoch = uuid::Uuid::new_v4().to_string();
             transaction
-                .execute("INSERT INTO meta (only_row, epoch, next_sequence, created_ms) VALUES (1, ?1, 1, ?2)", (&epoch, now.0))
+                .execute(
+                    "INSERT INTO meta (only_row, epoch, next_sequence, created_ms) VALUES (1, ?1, 1, ?2)",
+                    (&epoch, now.0),
+                )
                 .map_err(|error| trouble(&error))?;
-            (epoch, 1)
+            Meta { epoch, next_sequence: 1, chain: Chain { head: AuditHead::NONE } }
         }
         None => return Err(damaged("it holds results but has lost its epoch".to_owned())),
     };
-    if next_sequence <= newest.max(ledger) {
+    let next = meta.next_sequence;
+    if next <= newest.max(ledger) {
         return Err(damaged(format!(
-            "it would give the sequence {next_sequence} a second time (it holds {})",
+            "it would give the sequence {next} a second time (it holds {})",
             newest.max(ledger)
         )));
     }
-    let next_sequence = next_sequence.cast_unsigned();
-    let (told, last) = ends(&transaction).map_err(|error| trouble(&error))?;
-    let chain = if told != last {
+    let last = last_record(&transaction).map_err(|error| trouble(&error))?;
+    if meta.chain.head != last {
         return Err(damaged(format!(
             "its audit chain should end with record {} and ends with record {}",
-            told.number, last.number
+            meta.chain.head.number, last.number
         )));
-    } else if last == AuditHead::NONE {
-        audit::begin(&transaction, &epoch, next_sequence, now).map_err(|error| trouble(&error))?
-    } else {
-        Chain { head: last }
-    };
+    }
+    if is_new {
+        meta.chain =
+            audit::begin(&transaction, &meta.epoch, next, now).map_err(|error| trouble(&error))?;
+    }
     transaction.commit().map_err(|error| trouble(&error))?;
-    Ok(Meta { epoch, next_sequence, chain })
+    Ok(meta)
 }
 
-/// The end of the audit chain, as `meta` tells it and as it is.
-fn ends(connection: &Connection) -> rusqlite::Result<(AuditHead, AuditHead)> {
-    let told = connection
-        .query_row("SELECT audit_number, audit_hash FROM meta", [], |found| row::head(found, 0))?;
-    let last = connection
-        .query_row("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1", [], |found| {
-            row::head(found, 0)
+/// The table `meta`.
+pub(super) fn read_meta(connection: &Connection) -> rusqlite::Result<Meta> {
+    connection
+        .prepare_cached("SELECT epoch, next_sequence, audit_number, audit_hash FROM meta")?
+        .query_row([], |row| {
+            Ok(Meta {
+                epoch: row.get(0)?,
+                next_sequence: unsigned(row, 1)?,
+                chain: Chain { head: read_head(row, 2)? },
+            })
         })
-        .optional()?;
-    Ok((told, last.unwrap_or(AuditHead::NONE)))
+}
+
+/// The newest record of the audit chain.
+fn last_record(connection: &Connection) -> rusqlite::Result<AuditHead> {
+    connection
+        .query_row("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1", [], |found| {
+            read_head(found, 0)
+        })
+        .optional()
+        .map(|last| last.unwrap_or(AuditHead::NONE))
 }
 
 #[cfg(test)]
@@ -342,9 +394,7 @@ mod tests {
         let file = directory.path().join("journal.sqlite");
         let (connection, _) = open_writer(&file, Timestamp(0)).unwrap();
         connection
-            .execute_batch(
-                "INSERT INTO captures VALUES ('/f', 'p', 1, 1, 1, 1, NULL, 'done', 9, 0)",
-            )
+            .execute_batch("INSERT INTO ledger VALUES ('/f', 'p', 1, 1, 1, 1, NULL, 'done', 9, 0)")
             .unwrap();
         drop(connection);
         let refused = open_writer(&file, Timestamp(0)).unwrap_err();

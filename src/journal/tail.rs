@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::event::Event;
+use super::kinds::Event;
 use super::types::Bounds;
 use crate::result::Record;
 

@@ -1,130 +1,55 @@
 //! The one thread that writes: it owns the write connection and decides what each entry becomes.
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc;
 
-use super::audit::{AuditEvent, AuditHead, Chain};
-use super::believed::{Believed, ClockDoubt};
-use super::error::JournalError;
-use super::event::{self, Event};
-use super::follow::Followers;
-use super::intake::Intake;
+use super::audit::{AuditEvent, AuditHead, Backlog, Chain, Room};
+use super::batching::Batching;
+use super::error::{ApplyError, JournalError};
+use super::identity::{self, Outcome};
+use super::kinds::{self, Event, review, specimen};
 use super::lock::WaterMark;
-use super::measured::Measured;
-use super::owed::{Owed, Room};
 use super::retention::{self, Keep, Pruned};
-use super::reviews::{self, NewReview};
-use super::row;
-use super::settle::{Outcome, Trouble, settle};
-use super::specimens::{self, Marked};
-use super::tail::Tail;
+use super::retention_clock::RetentionClock;
+use super::schema;
+use super::shared::Shared;
 use super::types::{Committed, Entry};
+use super::work::{Reply, Work};
 use crate::clock::Clock;
 use crate::result::{Source, Timestamp};
 
-/// How many entries may wait for the writer.
+/// The most entries that wait for the writer.
 pub(super) const QUEUE: usize = 256;
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
-
-/// What the thread is asked.
-pub(super) enum Work {
-    /// Make this durable.
-    Commit(Box<Entry>, Reply<Committed>),
-    /// Make this review durable.
-    Review(Box<NewReview>, Reply<reviews::Answer>),
-    /// Tell a specimen, where it is to be told.
-    Specimen(Box<specimens::Ask>, Reply<Marked>),
-    /// Remove one batch of what is past its time.
-    Prune(Reply<Pruned>),
-    /// Add a record to the audit chain.
-    Audit(Box<AuditEvent>, Reply<AuditHead>),
-    /// Try to write the records that wait.
-    Settle(Reply<AuditHead>),
-}
-
-/// What the writer publishes and every reader sees.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) file: PathBuf,
-    pub(super) directory: PathBuf,
-    pub(super) epoch: String,
-    pub(super) disk_floor: u64,
-    pub(super) tail: RwLock<Tail>,
-    pub(super) newest: watch::Sender<u64>,
-    pub(super) followers: Followers,
-    /// The newest record of the audit chain that is on the disk.
-    pub(super) audit: Mutex<AuditHead>,
-    /// How many records of the chain wait to be written.
-    pub(super) owed: Arc<AtomicUsize>,
-    /// The wall clock leapt ahead, and retention does not go by it yet.
-    pub(super) doubt: Mutex<Option<ClockDoubt>>,
-    pub(super) measured: Measured,
-}
-
-impl Shared {
-    /// Runs `look` on the tail. A panic elsewhere leaves it whole: every change is a push or a pop.
-    pub(super) fn tail<T>(&self, look: impl FnOnce(&Tail) -> T) -> T {
-        look(&self.tail.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn audit_head(&self) -> AuditHead {
-        *self.audit.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change_tail(&self, change: impl FnOnce(&mut Tail)) {
-        change(&mut self.tail.write().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Free bytes for unprivileged users on the journal's file system.
-    pub(super) fn free_bytes(&self) -> Result<u64, JournalError> {
-        let stat = rustix::fs::statvfs(&self.directory)
-            .map_err(|error| JournalError::io(&self.directory, &error.into()))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-    }
-
-    /// Whether there is space to store results.
-    pub(super) fn check_floor(&self) -> Result<(), JournalError> {
-        let (free, floor) = (self.free_bytes()?, self.disk_floor);
-        if free < floor { Err(JournalError::DiskFloor { free, floor }) } else { Ok(()) }
-    }
-
-    pub(super) fn trouble(&self, error: &rusqlite::Error) -> JournalError {
-        JournalError::sqlite(&self.file, error)
-    }
-}
 
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Clock,
     pub(super) keep: Keep,
-    pub(super) believed: Believed,
+    pub(super) retention_clock: RetentionClock,
     /// The sequence that the next event gets.
     pub(super) next: u64,
     /// The end of the audit chain.
     pub(super) chain: Chain,
     /// Records that could not be written yet.
-    pub(super) owed: Owed,
+    pub(super) backlog: Backlog,
     pub(super) water_mark: WaterMark,
     /// A transaction ended in an error, and the disk may know better than this struct how.
-    pub(super) unsure: bool,
+    pub(super) is_unsure: bool,
 }
 
 impl Writer {
-    /// Tells the chain of the start, now or later.
+    /// Writes the record of the start, now or later.
     ///
     /// # Errors
     /// The file is damaged.
     pub(super) fn begin(&mut self) -> Result<(), JournalError> {
-        let told = self.settle_owed();
-        self.owed.tell();
-        match told {
+        let written = self.write_backlog();
+        self.backlog.publish();
+        match written {
             Ok(_) => Ok(()),
             Err(error) if error.is_transient() => {
                 tracing::error!(%error, "nothing can be stored now; what is stored can be read");
@@ -136,8 +61,8 @@ impl Writer {
 
     /// Works until every sender is gone.
     pub(super) fn run(mut self, queue: mpsc::Receiver<Work>) {
-        let mut intake = Intake::new(queue);
-        while let Some(work) = intake.next() {
+        let mut batching = Batching::new(queue);
+        while let Some(work) = batching.next() {
             match work {
                 Work::Prune(reply) => {
                     let pruned = self.prune();
@@ -148,24 +73,24 @@ impl Writer {
                     let head = self.audit(*event);
                     let _ = reply.send(head);
                 }
-                Work::Settle(reply) => {
-                    let head = self.settle_owed();
+                Work::Retry(reply) => {
+                    let head = self.write_backlog();
                     let _ = reply.send(head);
                 }
-                Work::Specimen(ask, reply) => {
-                    let answer = self.append(|transaction, chain, next, now| {
-                        specimens::settle(transaction, chain, next, now, *ask)
+                Work::Summarize(ask, reply) => {
+                    let answer = self.append(|transaction, next, now| {
+                        specimen::apply(transaction, next, now, *ask)
                     });
                     let _ = reply.send(answer);
                 }
                 Work::Review(review, reply) => {
-                    let answer = self.append(|transaction, chain, next, now| {
-                        reviews::settle(transaction, chain, next, now, *review)
+                    let answer = self.append(|transaction, next, now| {
+                        review::apply(transaction, next, now, *review)
                     });
                     let _ = reply.send(answer);
                 }
                 Work::Commit(entry, reply) => {
-                    let (entries, replies) = intake.gather(*entry, reply);
+                    let (entries, replies) = batching.gather(*entry, reply);
                     self.commit(entries, replies);
                 }
             }
@@ -178,20 +103,17 @@ impl Writer {
         self.shared.measured.transacted(outcomes.is_ok(), began.elapsed());
         match outcomes {
             Ok(outcomes) => {
-                let answers: Vec<_> = outcomes
-                    .into_iter()
-                    .map(|outcome| {
-                        outcome.map(|outcome| match outcome {
-                            Outcome::Stored(record, _) => Committed::Stored(Arc::new(record)),
-                            Outcome::Known(record) => Committed::Known(Arc::new(record)),
-                        })
-                    })
-                    .collect();
-                let stored = answers.iter().filter_map(|answer| match answer {
-                    Ok(Committed::Stored(record)) => Some(Event::Result(Arc::clone(record))),
-                    _ => None,
-                });
-                self.publish(&stored.collect::<Vec<_>>());
+                let (mut answers, mut newest) = (Vec::with_capacity(outcomes.len()), Vec::new());
+                for outcome in outcomes {
+                    answers.push(outcome.map(|outcome| match outcome {
+                        Outcome::Stored(stored, events) => {
+                            newest.extend(events.into_iter().map(|(event, _)| event));
+                            Committed::Stored(stored)
+                        }
+                        Outcome::Known(stored) => Committed::Known(stored),
+                    }));
+                }
+                self.publish(&newest);
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     // A caller that has gone away finds its result in the journal.
                     let _ = reply.send(answer);
@@ -207,7 +129,7 @@ impl Writer {
 
     /// What must hold before a transaction begins.
     fn ready(&mut self) -> Result<(), JournalError> {
-        if self.unsure {
+        if self.is_unsure {
             self.learn()?;
         }
         self.shared.check_floor()
@@ -225,27 +147,33 @@ impl Writer {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let step = |sql| transaction.prepare_cached(sql)?.execute([]).map(drop);
-            self.owed.pay(&transaction, &mut chain, Room::Enough, now)?;
+            self.backlog.write(&transaction, &mut chain, Room::Enough, now)?;
             for entry in entries {
                 let subject = subject(&entry);
                 step("SAVEPOINT entry")?;
-                let outcome = match settle(&transaction, entry, next, now) {
+                let outcome = match identity::apply(&transaction, entry, next, now) {
                     Ok(outcome) => {
-                        if let Outcome::Stored(record, content) = &outcome {
-                            next += 1;
-                            chain.result(&transaction, now, record, *content)?;
+                        if let Outcome::Stored(_, events) = &outcome {
+                            next += events.len() as u64;
+                            for (event, content) in events {
+                                chain.stored(&transaction, now, event, *content)?;
+                            }
                         }
                         Ok(outcome)
                     }
-                    Err(Trouble::Sqlite(error)) if error.sqlite_error_code().is_some() => {
+                    Err(ApplyError::Sqlite(error)) if error.sqlite_error_code().is_some() => {
                         return Err(error);
                     }
-                    Err(trouble) => {
+                    Err(error) => {
                         step("ROLLBACK TO entry")?;
-                        Err(match trouble {
-                            Trouble::Refused(reason) => JournalError::Refused { subject, reason },
-                            Trouble::Stale(sequence) => JournalError::Stale { subject, sequence },
-                            Trouble::Sqlite(error) => self.shared.trouble(&error),
+                        Err(match error {
+                            ApplyError::Refused(reason) => {
+                                JournalError::Refused { subject, reason }
+                            }
+                            ApplyError::Stale(sequence) => {
+                                JournalError::Stale { subject, sequence }
+                            }
+                            ApplyError::Sqlite(error) => self.shared.sqlite(&error),
                         })
                     }
                 };
@@ -265,13 +193,13 @@ impl Writer {
         match work() {
             Ok(()) => {
                 self.next = next;
-                self.owed.paid(true);
+                self.backlog.written(true);
                 self.advance(chain);
                 Ok(outcomes)
             }
             Err(error) => {
-                self.unsure = true;
-                let error = self.shared.trouble(&error);
+                self.is_unsure = true;
+                let error = self.shared.sqlite(&error);
                 tracing::error!(%error, "results could not be stored");
                 Err(error)
             }
@@ -281,12 +209,7 @@ impl Writer {
     /// What is rare: at most one event, in a transaction of its own with its record.
     fn append<T>(
         &mut self,
-        settle: impl FnOnce(
-            &Connection,
-            &mut Chain,
-            u64,
-            Timestamp,
-        ) -> rusqlite::Result<(T, Option<Event>)>,
+        apply: impl FnOnce(&Connection, u64, Timestamp) -> rusqlite::Result<(T, Option<Event>)>,
     ) -> Result<T, JournalError> {
         self.ready()?;
         let began = Instant::now();
@@ -294,8 +217,10 @@ impl Writer {
         let work = || -> rusqlite::Result<(T, Option<Event>)> {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let (answer, event) = settle(&transaction, &mut chain, next, now)?;
-            if event.is_some() {
+            let (answer, event) = apply(&transaction, next, now)?;
+            if let Some(event) = &event {
+                let content = kinds::store(&transaction, event)?;
+                chain.stored(&transaction, now, event, content)?;
                 transaction
                     .prepare_cached("UPDATE meta SET next_sequence = ?1")?
                     .execute([(next + 1).cast_signed()])?;
@@ -316,8 +241,8 @@ impl Writer {
                 Ok(answer)
             }
             Err(error) => {
-                self.unsure = true;
-                let error = self.shared.trouble(&error);
+                self.is_unsure = true;
+                let error = self.shared.sqlite(&error);
                 tracing::error!(%error, "an event could not be stored");
                 Err(error)
             }
@@ -331,41 +256,41 @@ impl Writer {
         *self.shared.audit.lock().unwrap_or_else(PoisonError::into_inner) = chain.head;
     }
 
-    /// Also below the disk floor: what is told here is short and rare, but for what strangers cause. What cannot be
-    /// written waits.
+    /// Also below the disk floor: what is told here is short and rare, but for what strangers
+    /// cause. What cannot be written waits.
     fn audit(&mut self, event: AuditEvent) -> Result<AuditHead, JournalError> {
         let waits = if event.is_login_failure() { self.shared.check_floor() } else { Ok(()) };
-        self.owed.push(self.clock.wall(), event);
-        let head = waits.and_then(|()| self.settle_owed());
-        self.owed.tell();
+        self.backlog.push(self.clock.wall(), event);
+        let head = waits.and_then(|()| self.write_backlog());
+        self.backlog.publish();
         head
     }
 
-    fn settle_owed(&mut self) -> Result<AuditHead, JournalError> {
-        if self.unsure {
+    fn write_backlog(&mut self) -> Result<AuditHead, JournalError> {
+        if self.is_unsure {
             self.learn()?;
         }
         let room = if self.shared.check_floor().is_ok() { Room::Enough } else { Room::Little };
-        if !self.owed.is_payable(room) {
+        if !self.backlog.is_writable(room) {
             return Ok(self.chain.head);
         }
         let (now, mut chain) = (self.clock.wall(), self.chain);
         let mut work = || -> rusqlite::Result<()> {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            self.owed.pay(&transaction, &mut chain, room, now)?;
+            self.backlog.write(&transaction, &mut chain, room, now)?;
             chain.store(&transaction)?;
             transaction.commit()
         };
         match work() {
             Ok(()) => {
-                self.owed.paid(true);
+                self.backlog.written(true);
                 self.advance(chain);
                 Ok(chain.head)
             }
             Err(error) => {
-                self.unsure = true;
-                Err(self.shared.trouble(&error))
+                self.is_unsure = true;
+                Err(self.shared.sqlite(&error))
             }
         }
     }
@@ -374,49 +299,45 @@ impl Writer {
         self.shared.change_tail(|tail| tail.publish(events.iter().cloned()));
         let newest = self.shared.tail(|tail| tail.bounds().newest);
         self.shared.newest.send_if_modified(|seen| std::mem::replace(seen, newest) != newest);
-        self.shared.followers.tell(events);
+        self.shared.waiters.wake(events);
         self.shared.measured.stored(events);
     }
 
-    /// A COMMIT that reported an error may still have reached the disk: takes what is there for true, so
-    /// that no sequence is given twice and none stays unpublished.
+    /// A COMMIT that reported an error may still have reached the disk: takes what is there for
+    /// true, so that no sequence is given twice and none stays unpublished.
     fn learn(&mut self) -> Result<(), JournalError> {
         let read = || -> rusqlite::Result<(u64, Chain, Vec<Event>)> {
-            let (next, chain) = self.connection.query_row(
-                "SELECT next_sequence, audit_number, audit_hash FROM meta",
-                [],
-                |row| Ok((row::unsigned(row, 0)?, Chain { head: row::head(row, 1)? })),
-            )?;
+            let meta = schema::read_meta(&self.connection)?;
             let published = self.next.saturating_sub(1);
-            let events = event::read(&self.connection, published, next, usize::MAX)?;
-            Ok((next, chain, events))
+            let events = kinds::read(&self.connection, published, meta.next_sequence, usize::MAX)?;
+            Ok((meta.next_sequence, meta.chain, events))
         };
-        let (next, chain, events) = read().map_err(|error| self.shared.trouble(&error))?;
+        let (next, chain, events) = read().map_err(|error| self.shared.sqlite(&error))?;
         self.publish(&events);
         self.next = next;
         // Whatever the transaction wrote, it wrote all of it or nothing.
-        self.owed.paid(chain.head != self.chain.head);
+        self.backlog.written(chain.head != self.chain.head);
         self.advance(chain);
-        self.unsure = false;
+        self.is_unsure = false;
         Ok(())
     }
 
     fn prune(&mut self) -> Result<Pruned, JournalError> {
         // What waits goes first, and where it cannot be written: this may make the room for it.
-        let _ = self.settle_owed();
-        if self.unsure {
+        let _ = self.write_backlog();
+        if self.is_unsure {
             self.learn()?;
         }
         // Also below the disk floor: it is the cure.
         let (wall, mut chain) = (self.clock.wall(), self.chain);
-        let now = self.believed.look(wall, self.clock.monotonic());
+        let now = self.retention_clock.look(wall, self.clock.monotonic());
         *self.shared.doubt.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.believed.doubt(wall);
+            self.retention_clock.doubt(wall);
         let pruned = retention::prune(&mut self.connection, &mut chain, self.keep, now, wall)
-            .and_then(|pruned| self.believed.store(&self.connection).map(|()| pruned));
+            .and_then(|pruned| self.retention_clock.store(&self.connection).map(|()| pruned));
         let pruned = pruned.map_err(|error| {
-            self.unsure = true;
-            self.shared.trouble(&error)
+            self.is_unsure = true;
+            self.shared.sqlite(&error)
         })?;
         self.advance(chain);
         self.shared.change_tail(|tail| tail.forget_below(pruned.oldest));
@@ -424,12 +345,16 @@ impl Writer {
     }
 }
 
+/// The name of an entry in messages.
 fn subject(entry: &Entry) -> String {
     match entry {
-        Entry::Capture { path, .. } | Entry::Alias { path, .. } => path.to_string(),
-        Entry::Request { finding } => match &finding.source {
+        Entry::Alias { path, .. } => path.to_string(),
+        Entry::Capture { found, .. } | Entry::Request { found } => match &found.capture.source {
+            Source::Folder(path) => path.to_string(),
             Source::Rpc { request_id, .. } if !request_id.is_empty() => request_id.clone(),
-            _ => finding.result_id.clone(),
+            Source::Rpc { .. } => {
+                found.cells.first().map(|cell| cell.result_id.clone()).unwrap_or_default()
+            }
         },
     }
 }

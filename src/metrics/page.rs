@@ -240,8 +240,8 @@ impl Sample {
         page.counters(
             &m::SPECIMENS_TOLD,
             &[
-                (vec!["quiet"], measured.told_quiet.get()),
-                (vec!["marker"], measured.told_marked.get()),
+                (vec!["quiet"], measured.summaries_quiet.get()),
+                (vec!["marker"], measured.summaries_marked.get()),
             ],
         )?;
         let stages = [

@@ -8,13 +8,13 @@ use image::RgbImage;
 use crate::cell::{Fault, Limits, Measures, Scratch, decode_with, quality};
 use crate::model::serving::{Model, ModelError, Seen};
 use crate::model::verdict::{Judgement, Verdict};
-use crate::result::{ClassProbability, Figures, Reason, Timings};
+use crate::result::{Figures, Reason, Timings};
 
 /// What the model and the quality measures say of one picture.
 #[derive(Debug, Clone)]
 pub struct Examined {
-    /// One entry a class, in the manifest's order.
-    pub probabilities: Vec<ClassProbability>,
+    /// P(all), 0 to 1.
+    pub p_all: f64,
     /// Label, decision and reasons.
     pub judgement: Judgement,
     /// Doubts about the image that did not change the decision.
@@ -90,13 +90,7 @@ fn examine_in<T>(
     let also = also(&picture, &seen);
     scratch.take_back(picture, tensor.data);
     let examined = Examined {
-        probabilities: model
-            .manifest()
-            .labels
-            .iter()
-            .zip(probabilities)
-            .map(|(label, probability)| ClassProbability { label: label.clone(), probability })
-            .collect(),
+        p_all: model.p_all(&probabilities),
         judgement,
         quality_flags: flags.into_iter().map(str::to_owned).collect(),
         quality: figures,

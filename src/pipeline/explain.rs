@@ -104,7 +104,7 @@ impl Pipeline {
         };
         let (journal, limits) = (parts.journal.clone(), parts.limits);
         let explain = move |_: &_| {
-            if Some(Digest::of(&bytes)) != record.finding.sha256 {
+            if Some(Digest::of(&bytes)) != record.capture.digest {
                 return Err(ExplainError::OtherBytes(name));
             }
             let _turn = journal.marks().share();
@@ -116,14 +116,14 @@ impl Pipeline {
     /// The kept image of a result, or else its file; and what it is called.
     async fn bytes_of(&self, record: &Record) -> Result<(Vec<u8>, String), ExplainError> {
         let gone = |error: io::Error| ExplainError::Gone(error.to_string());
-        if let Some(digest) = record.finding.sha256 {
+        if let Some(digest) = record.capture.digest {
             let pipeline = self.clone();
             let kept = tokio::task::spawn_blocking(move || pipeline.images().get(&digest)).await;
             if let Some(kept) = kept.map_err(io::Error::other).map_err(gone)? {
                 return Ok((kept, "the kept image".to_owned()));
             }
         }
-        match &record.finding.source {
+        match &record.capture.source {
             Source::Folder(path) => self.file_of(record, path).await.map_err(gone),
             _ => Err(ExplainError::NotKept(record.sequence)),
         }
@@ -137,7 +137,7 @@ impl Pipeline {
         path: &CapturePath,
     ) -> io::Result<(Vec<u8>, String)> {
         let first = self.0.again.read(path, &self.0.limits).await;
-        let is_it = |bytes: &Vec<u8>| Some(Digest::of(bytes)) == record.finding.sha256;
+        let is_it = |bytes: &Vec<u8>| Some(Digest::of(bytes)) == record.capture.digest;
         if !first.as_ref().is_ok_and(is_it) {
             let (journal, sequence) = (self.0.journal.clone(), record.sequence);
             let names = tokio::task::spawn_blocking(move || journal.files_of(sequence)).await;

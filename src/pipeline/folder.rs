@@ -14,7 +14,7 @@ use crate::ingest::{Settled, Verdict, open_capture};
 use crate::journal::JournalError;
 use crate::journal::types::Entry;
 use crate::model::pool::{Lane, PoolError, Worker};
-use crate::result::{Decision, Digest, Reason, Source, Timings};
+use crate::result::{Capture, CaptureKind, Digest, Reason, Source, Timings};
 
 /// A capture that was in a worker's hands at so many deaths of the process is tried in a process of its own first.
 const SUSPECT_CRASHES: u32 = 2;
@@ -98,12 +98,13 @@ impl Pipeline {
         }
         match committed {
             Ok(committed) => {
-                let record = committed.record();
+                let stored = committed.stored();
                 tracing::debug!(
                     capture = %path,
-                    sequence = record.sequence,
-                    decision = %record.finding.decision,
-                    stored_as = record.finding.result_id,
+                    sequence = stored.sequence,
+                    cells = stored.records.len(),
+                    decision = stored.first().map_or("", |cell| cell.finding.decision.as_str()),
+                    stored_as = stored.first().map_or("", |cell| &cell.finding.result_id),
                     "stored"
                 );
                 Verdict::Finished
@@ -223,24 +224,24 @@ impl Pipeline {
         };
         timings.read_us = micros(read, Instant::now());
         let sha256 = Digest::of(&bytes);
-        known.sha256 = Some(sha256);
+        known.capture.digest = Some(sha256);
         tracing::debug!(capture = %settled.path, %sha256, took_us = timings.read_us, "read");
 
         match parts.journal.known(&sha256) {
             // A rejection is worth another look: limits may have been raised since.
-            Ok(Some(record)) if record.finding.decision != Decision::Rejected => {
+            Ok(Some(stored)) if !stored.is_rejected() => {
                 tracing::debug!(
                     capture = %settled.path,
-                    sequence = record.sequence,
-                    known_as = record.finding.result_id,
+                    sequence = stored.sequence,
+                    known_as = stored.first().map_or("", |cell| &cell.finding.result_id),
                     "its bytes have a result already"
                 );
                 parts.images.classified(&sha256, &bytes);
                 return Outcome::Store(Box::new(Entry::Alias {
                     path: settled.path.clone(),
                     stamp: settled.stamp,
-                    sha256,
-                    sequence: record.sequence,
+                    digest: sha256,
+                    sequence: stored.sequence,
                 }));
             }
             Ok(_) => {}
@@ -264,14 +265,10 @@ impl Pipeline {
         match examined {
             Ok(examined) => {
                 parts.images.classified(&sha256, &bytes);
-                let finding =
+                let found =
                     known.classified(examined, model.reference(), timings, parts.clock.wall());
-                told(&finding);
-                Outcome::Store(Box::new(Entry::Capture {
-                    path: settled.path.clone(),
-                    stamp: settled.stamp,
-                    finding,
-                }))
+                told(&found);
+                Outcome::Store(Box::new(Entry::Capture { stamp: settled.stamp, found }))
             }
             Err(ExamineError::Image(fault)) if fault.may_heal() && !settled.last_chance => {
                 Outcome::not_yet(fault.to_string())
@@ -284,9 +281,8 @@ impl Pipeline {
             Err(error @ ExamineError::Model(_)) => {
                 let reason = error.reason();
                 let now = parts.clock.wall();
-                let finding = known.rejected(vec![reason], Some(model.reference()), timings, now);
-                let (path, stamp) = (settled.path.clone(), settled.stamp);
-                Outcome::Store(Box::new(Entry::Capture { path, stamp, finding }))
+                let found = known.rejected(vec![reason], Some(model.reference()), timings, now);
+                Outcome::Store(Box::new(Entry::Capture { stamp: settled.stamp, found }))
             }
             Err(error) => self.reject(settled, known, error.reason(), timings),
         }
@@ -296,11 +292,14 @@ impl Pipeline {
         let name = settled.path.path.rsplit('/').next().unwrap_or_default();
         Known {
             result_id: settled.result_id,
-            source: Source::Folder(settled.path.clone()),
-            sha256: None,
-            size_bytes: settled.stamp.size,
+            capture: Capture {
+                digest: None,
+                size_bytes: settled.stamp.size,
+                source: Source::Folder(settled.path.clone()),
+                captured_at: settled.captured_at,
+                kind: CaptureKind::Cell,
+            },
             ids: self.0.names.ids(name),
-            captured_at: settled.captured_at,
         }
     }
 
@@ -316,8 +315,8 @@ impl Pipeline {
         timings: Timings,
     ) -> Entry {
         tracing::warn!(capture = %settled.path, code = reason.code, "rejected: {}", reason.message);
-        let finding = known.rejected(vec![reason], None, timings, self.0.clock.wall());
-        Entry::Capture { path: settled.path.clone(), stamp: settled.stamp, finding }
+        let found = known.rejected(vec![reason], None, timings, self.0.clock.wall());
+        Entry::Capture { stamp: settled.stamp, found }
     }
 
     /// Reads the whole file, and makes sure that it is still the file that settled.

@@ -25,12 +25,12 @@ use crate::cell::name::NamePattern;
 use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
 use crate::journal::images::Images;
-use crate::journal::types::{Committed, Entry};
+use crate::journal::types::{Committed, Entry, Found};
 use crate::journal::{Journal, JournalError};
 use crate::model::pool::Pool;
 use crate::model::registry::Registry;
 use crate::result::{
-    CellIds, Decision, Digest, Finding, ModelRef, Reason, Record, Source, Timestamp, Timings,
+    Capture, CellIds, Decision, Finding, ModelRef, Reason, Record, Source, Timestamp, Timings,
 };
 
 /// What a pipeline is made of.
@@ -85,7 +85,7 @@ impl Pipeline {
 
     /// Keeps the image of a result that was reviewed, where the configuration says so and its file still holds its bytes.
     pub async fn keep_reviewed(&self, record: &Record) {
-        let (Some(digest), Source::Folder(path)) = (record.finding.sha256, &record.finding.source)
+        let (Some(digest), Source::Folder(path)) = (record.capture.digest, &record.capture.source)
         else {
             return;
         };
@@ -107,7 +107,7 @@ impl Pipeline {
 
     /// Whether the disk is below its floor; health is kept in step.
     pub fn disk_is_full(&self) -> bool {
-        let owed = self.0.journal.owed();
+        let owed = self.0.journal.audit_backlog();
         match self.0.journal.check_floor() {
             Ok(()) if owed > 0 => {
                 let message = format!(
@@ -154,11 +154,8 @@ impl Pipeline {
 struct Known {
     /// The result's, should there be one.
     result_id: uuid::Uuid,
-    source: Source,
-    sha256: Option<Digest>,
-    size_bytes: u64,
+    capture: Capture,
     ids: CellIds,
-    captured_at: Timestamp,
 }
 
 impl Known {
@@ -168,10 +165,9 @@ impl Known {
         model: ModelRef,
         timings: Timings,
         now: Timestamp,
-    ) -> Finding {
-        Finding {
-            label: Some(examined.judgement.label),
-            probabilities: examined.probabilities,
+    ) -> Found {
+        let finding = Finding {
+            p_all: Some(examined.p_all),
             decision: examined.judgement.decision,
             reasons: examined.judgement.reasons,
             quality_flags: examined.quality_flags,
@@ -182,8 +178,9 @@ impl Known {
                 read_us: timings.read_us,
                 ..examined.timings
             },
-            ..self.rejected(Vec::new(), None, timings, now)
-        }
+            ..blank(self.result_id, self.ids, timings, now)
+        };
+        Found::one(self.capture, finding)
     }
 
     fn rejected(
@@ -192,29 +189,34 @@ impl Known {
         model: Option<ModelRef>,
         timings: Timings,
         now: Timestamp,
-    ) -> Finding {
-        Finding {
-            result_id: self.result_id.to_string(),
-            source: self.source,
-            sha256: self.sha256,
-            size_bytes: self.size_bytes,
-            ids: self.ids,
-            label: None,
-            probabilities: Vec::new(),
-            decision: Decision::Rejected,
-            reasons,
-            quality_flags: Vec::new(),
-            quality: None,
-            model,
-            captured_at: self.captured_at,
-            classified_at: now,
-            timings,
-        }
+    ) -> Found {
+        let finding = Finding { reasons, model, ..blank(self.result_id, self.ids, timings, now) };
+        Found::one(self.capture, finding)
+    }
+}
+
+/// A rejection without a reason yet, of a capture's only cell.
+fn blank(result_id: uuid::Uuid, ids: CellIds, timings: Timings, now: Timestamp) -> Finding {
+    Finding {
+        result_id: result_id.to_string(),
+        ordinal: 0,
+        region: None,
+        outline: None,
+        ids,
+        p_all: None,
+        decision: Decision::Rejected,
+        reasons: Vec::new(),
+        quality_flags: Vec::new(),
+        quality: None,
+        model: None,
+        classified_at: now,
+        timings,
     }
 }
 
 /// Logs what the model said.
-fn told(finding: &Finding) {
+fn told(found: &Found) {
+    let Some(finding) = found.cells.first() else { return };
     tracing::debug!(
         decision = %finding.decision,
         infer_us = finding.timings.infer_us,

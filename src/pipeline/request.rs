@@ -12,10 +12,10 @@ use super::explain::{Explained, explain};
 use super::{Known, Pipeline, told};
 use crate::cell::Fault;
 use crate::journal::JournalError;
-use crate::journal::types::{Committed, Entry};
+use crate::journal::types::{Committed, Entry, Found};
 use crate::model::pool::{Lane, PoolError};
 use crate::model::serving::{ModelError, Seen};
-use crate::result::{CellIds, Digest, Finding, Source, Timings};
+use crate::result::{Capture, CaptureKind, CellIds, Digest, Record, Source, Timings};
 
 /// One image that a client sent.
 #[derive(Debug, Clone)]
@@ -38,7 +38,9 @@ pub struct RequestImage {
 #[derive(Debug)]
 pub struct Classified {
     /// The stored result.
-    pub committed: Committed,
+    pub record: Arc<Record>,
+    /// It was stored for an earlier request.
+    pub reused: bool,
     /// The heat map, where one was asked for and leukd knows the network's head.
     pub heat_map: Option<Explained>,
 }
@@ -69,6 +71,9 @@ pub enum RequestError {
     /// The network failed.
     #[error("{0}")]
     Model(ModelError),
+    /// The stored capture has no result.
+    #[error("there is no cell in this image")]
+    NoCell,
     /// A defect of leukd.
     #[error("classifying this image made a worker panic; the log has the details: {0}")]
     Panicked(String),
@@ -98,7 +103,7 @@ fn begin(image: &RequestImage) -> (Uuid, Span) {
 
 enum Outcome {
     Known(Committed, Option<Explained>),
-    New(Box<Finding>, Option<Explained>),
+    New(Box<Found>, Option<Explained>),
 }
 
 impl Pipeline {
@@ -163,7 +168,7 @@ impl Pipeline {
                 let queue_us = micros(queued, Instant::now());
                 let sha256 = Digest::of(&image.bytes);
                 let reference = model.reference();
-                if let Some(record) =
+                if let Some(stored) =
                     journal.known_request(&sha256, &image.ids, &reference.digest)?
                 {
                     let _turn = journal.marks().share();
@@ -171,7 +176,7 @@ impl Pipeline {
                     // The very model, which this once looks again. Without a map the stored result is all there is.
                     let map = || explain(&image.bytes, &model, &limits, false).ok();
                     let map = image.heat_map.then(map).flatten();
-                    return Ok(Outcome::Known(Committed::Known(record), map));
+                    return Ok(Outcome::Known(Committed::Known(stored), map));
                 }
                 let _turn = journal.marks().share();
                 let map = |picture: &RgbImage, seen: &Seen| {
@@ -186,35 +191,37 @@ impl Pipeline {
                 images.0.images.classified(&sha256, &image.bytes);
                 let known = Known {
                     result_id,
-                    source: Source::Rpc {
-                        peer: image.peer.clone(),
-                        request_id: image.request_id.clone(),
-                        client: image.client.clone(),
+                    capture: Capture {
+                        digest: Some(sha256),
+                        size_bytes: size,
+                        source: Source::Rpc {
+                            peer: image.peer.clone(),
+                            request_id: image.request_id.clone(),
+                            client: image.client.clone(),
+                        },
+                        captured_at: arrived,
+                        kind: CaptureKind::Cell,
                     },
-                    sha256: Some(sha256),
-                    size_bytes: size,
                     ids: image.ids.clone(),
-                    captured_at: arrived,
                 };
                 let timings = Timings { queue_us, ..Timings::default() };
-                let finding = known.classified(examined, reference, timings, clock.wall());
-                told(&finding);
-                Ok(Outcome::New(Box::new(finding), map.flatten()))
+                let found = known.classified(examined, reference, timings, clock.wall());
+                told(&found);
+                Ok(Outcome::New(Box::new(found), map.flatten()))
             })
             .await??;
         let (committed, heat_map) = match outcome {
             Outcome::Known(known, map) => (known, map),
-            Outcome::New(finding, map) => {
-                (self.commit(Entry::Request { finding: *finding }).await?, map)
-            }
+            Outcome::New(found, map) => (self.commit(Entry::Request { found: *found }).await?, map),
         };
-        let record = committed.record();
+        let reused = matches!(committed, Committed::Known(_));
+        let record = committed.stored().first().cloned().ok_or(RequestError::NoCell)?;
         tracing::debug!(
             sequence = record.sequence,
             decision = %record.finding.decision,
             stored_as = record.finding.result_id,
             "stored"
         );
-        Ok(Classified { committed, heat_map })
+        Ok(Classified { record, reused, heat_map })
     }
 }

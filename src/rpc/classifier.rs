@@ -11,7 +11,6 @@ use super::guard::Caller;
 use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
 use super::{Context, convert, oversize, status, trace};
-use crate::journal::types::Committed;
 use crate::pipeline::{Classified, RequestError, RequestImage};
 use crate::result::CellIds;
 
@@ -107,10 +106,9 @@ async fn item(
 }
 
 fn response(classified: &Classified, epoch: &str) -> proto::ClassifyResponse {
-    let committed = &classified.committed;
     proto::ClassifyResponse {
-        result: Some(convert::result(committed.record(), epoch)),
-        reused: matches!(committed, Committed::Known(_)),
+        result: Some(convert::result(&classified.record, epoch)),
+        reused: classified.reused,
         heat_map: classified.heat_map.as_ref().map(convert::heat_map),
     }
 }

@@ -12,7 +12,7 @@ use crate::model::trust::Provenance;
 use crate::pipeline::Explained;
 use crate::result::{Decision, Figures, RESEARCH_USE_ONLY, Record, Source, Timestamp};
 use crate::review::{Review, Standing, Verdict};
-use crate::told::{Cause, SpecimenTold};
+use crate::summary::{Cause, SpecimenSummary};
 
 /// A time.
 pub(super) fn time(at: Timestamp) -> ProtoTimestamp {
@@ -59,8 +59,10 @@ pub fn result(record: &Record, epoch: &str) -> proto::Result {
 
 /// The same for an owned record: a history of millions is sent without copying its strings.
 pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
-    let finding = record.finding;
-    let source = match finding.source {
+    let (capture, finding) = (record.capture, record.finding);
+    let probabilities = finding.probabilities();
+    let label = finding.label().unwrap_or_default().to_owned();
+    let source = match capture.source {
         Source::Folder(path) => proto::source::Kind::Folder(proto::FolderSource {
             folder: path.folder,
             path: path.path,
@@ -74,14 +76,13 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
         epoch: epoch.to_owned(),
         result_id: finding.result_id,
         source: Some(proto::Source { kind: Some(source) }),
-        sha256: finding.sha256.map(|digest| digest.to_string()).unwrap_or_default(),
-        size_bytes: finding.size_bytes,
+        sha256: capture.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+        size_bytes: capture.size_bytes,
         specimen: finding.ids.specimen,
         slide: finding.ids.slide,
         cell: finding.ids.cell,
-        label: finding.label.unwrap_or_default(),
-        probabilities: finding
-            .probabilities
+        label,
+        probabilities: probabilities
             .into_iter()
             .map(|class| proto::ClassProbability {
                 label: class.label,
@@ -96,7 +97,7 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
             .collect(),
         quality_flags: finding.quality_flags,
         model: finding.model.map(|model| proto::ModelRef { id: model.id, digest: model.digest }),
-        captured_at: Some(time(finding.captured_at)),
+        captured_at: Some(time(capture.captured_at)),
         classified_at: Some(time(finding.classified_at)),
         timings: Some(proto::Timings {
             queue: micros(finding.timings.queue_us),
@@ -158,29 +159,29 @@ fn standing(standing: Standing) -> proto::Standing {
 }
 
 /// A specimen's event as clients see it.
-pub(super) fn specimen(told: &SpecimenTold, epoch: &str) -> proto::SpecimenEvent {
+pub(super) fn specimen(summary: &SpecimenSummary, epoch: &str) -> proto::SpecimenEvent {
     use proto::specimen_event::Cause as Told;
-    let (cause, marker) = match &told.cause {
+    let (cause, marker) = match &summary.cause {
         Cause::Quiet => (Told::Quiet, None),
         Cause::Marker(marker) => (Told::Marker, Some(&marker.path)),
     };
     proto::SpecimenEvent {
-        sequence: told.sequence,
+        sequence: summary.sequence,
         epoch: epoch.to_owned(),
-        specimen: told.specimen.clone(),
-        round: told.round,
+        specimen: summary.specimen.clone(),
+        round: summary.round,
         cause: cause.into(),
         marker: marker.map(|path| proto::FolderSource {
             folder: path.folder.clone(),
             path: path.path.clone(),
         }),
-        all: told.all,
-        hem: told.hem,
-        review: told.review,
-        rejected: told.rejected,
-        first_classified_at: Some(time(told.first_classified_at)),
-        last_classified_at: Some(time(told.last_classified_at)),
-        told_at: Some(time(told.told_at)),
+        all: summary.cells.all,
+        hem: summary.cells.hem,
+        review: summary.cells.review,
+        rejected: summary.cells.rejected,
+        first_classified_at: Some(time(summary.first_classified_at)),
+        last_classified_at: Some(time(summary.last_classified_at)),
+        told_at: Some(time(summary.stored_at)),
     }
 }
 
@@ -206,9 +207,9 @@ pub(super) fn review(review: &Review, epoch: &str) -> proto::Review {
             .path
             .clone()
             .map(|path| proto::FolderSource { folder: path.folder, path: path.path }),
-        suggested_label: of.label.clone().unwrap_or_default(),
+        suggested_label: of.label().unwrap_or_default().to_owned(),
         suggested_decision: decision(of.decision).into(),
-        suggested_probability: of.probability.unwrap_or(0.0),
+        suggested_probability: of.label_probability().unwrap_or(0.0),
     }
 }
 

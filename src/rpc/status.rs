@@ -255,6 +255,7 @@ pub(super) fn request(error: &RequestError) -> Status {
         RequestError::Busy => retry(Code::ResourceExhausted, message, "QUEUE_FULL"),
         RequestError::Stopped => stopping(),
         RequestError::Model(error) => internal(error),
+        RequestError::NoCell => internal(error),
         RequestError::Panicked(what) => internal(what),
         RequestError::Journal(error) => journal(error),
     }

@@ -19,7 +19,7 @@ use tonic::Status;
 use super::proto::{Event, Gap, Heartbeat, event};
 use super::{Context, convert, status};
 use crate::journal::filter::Filter;
-use crate::journal::{self, Batch, Follower, JournalError};
+use crate::journal::{self, Batch, JournalError, Waiter};
 
 /// Events read from the journal at once.
 const BATCH: usize = 256;
@@ -83,8 +83,8 @@ pub(super) fn start(subscription: Subscription, hello: Event) -> Events {
     let place = subscription.place.clone();
     tokio::spawn(async move {
         let journal = &subscription.context.journal;
-        let follower = journal.follow(subscription.filter.clone(), subscription.cursor);
-        let mut feed = Feed { subscription, follower, events, ahead: None };
+        let waiter = journal.wait_for(subscription.filter.clone(), subscription.cursor);
+        let mut feed = Feed { subscription, waiter, events, ahead: None };
         let status = feed.run(hello).await;
         // Before the sender is dropped, so that the end of the queue shows the status too.
         end.send_replace(status);
@@ -95,7 +95,7 @@ pub(super) fn start(subscription: Subscription, hello: Event) -> Events {
 
 struct Feed {
     subscription: Subscription,
-    follower: Follower,
+    waiter: Waiter,
     events: mpsc::Sender<Event>,
     /// The read that follows the batch which is being sent. Only while history is read from the disk.
     ahead: Option<Read>,
@@ -143,14 +143,14 @@ impl Feed {
                 last_sent = Instant::now();
             }
             let heartbeat = last_sent + every;
-            self.follower.wait_after(self.subscription.cursor);
+            self.waiter.wait_after(self.subscription.cursor);
             tokio::select! {
-                () = self.follower.woken() => {
-                    self.subscription.cursor = self.follower.passed();
+                () = self.waiter.woken() => {
+                    self.subscription.cursor = self.waiter.passed();
                     self.wait_for_turn(looked).await?;
                 }
                 () = tokio::time::sleep_until(heartbeat) => {
-                    self.subscription.cursor = self.follower.passed();
+                    self.subscription.cursor = self.waiter.passed();
                     self.send_heartbeat().await?;
                     last_sent = Instant::now();
                 }
@@ -186,7 +186,7 @@ impl Feed {
             self.send(Event { kind: Some(event::Kind::Gap(Gap { from, to })) }).await?;
             *last_sent = Instant::now();
             self.subscription.cursor = to;
-            self.follower.reached(to);
+            self.waiter.reached(to);
         }
         // A long history without a match is progress too: the client learns a newer cursor.
         if last_sent.elapsed() >= self.subscription.context.limits.heartbeat {
@@ -211,8 +211,14 @@ impl Feed {
                     journal::Event::Review(review) => {
                         event::Kind::Review(convert::review(&review, epoch))
                     }
-                    journal::Event::Specimen(told) => {
-                        event::Kind::Specimen(convert::specimen(&told, epoch))
+                    journal::Event::Specimen(summary) => {
+                        event::Kind::Specimen(convert::specimen(&summary, epoch))
+                    }
+                    // The contract has no message for it: its cells' results say what it counts.
+                    journal::Event::Field(_) => {
+                        self.subscription.cursor = sequence;
+                        self.waiter.reached(sequence);
+                        continue;
                     }
                 };
                 self.send(Event { kind: Some(kind) }).await?;
@@ -223,7 +229,7 @@ impl Feed {
                 *last_sent = Instant::now();
             }
             self.subscription.cursor = sequence;
-            self.follower.reached(sequence);
+            self.waiter.reached(sequence);
         }
         Ok(more)
     }

@@ -280,7 +280,10 @@ async fn an_edit_by_hand_ends_with_65_and_the_record_by_number() {
     stored(&daemon, 1).await;
     stop(daemon).await;
     let tool = rusqlite::Connection::open(folders.state.join(FILE)).unwrap();
-    tool.execute_batch("UPDATE results SET decision = 'hem', label = 'hem'").unwrap();
+    tool.execute_batch(
+        "UPDATE events SET payload = json_set(payload, '$.finding.decision', 'hem')",
+    )
+    .unwrap();
     drop(tool);
     let state = folders.state.to_str().unwrap();
     let output = leukd(&["audit", "verify", "--state", state, "--json"]).await;
@@ -293,7 +296,7 @@ async fn an_edit_by_hand_ends_with_65_and_the_record_by_number() {
         "{}",
         stderr(&output)
     );
-    assert!(stderr(&output).contains("result 1, of which it tells, was edited"));
+    assert!(stderr(&output).contains("event 1 was edited"));
 
     let nothing = leukd(&["audit", "verify", "--state", "/nowhere"]).await;
     assert_eq!(nothing.status.code(), Some(66), "{}", stderr(&nothing));

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use crate::support::{ALL, Folders, Harness, cell_of, next, next_results};
 use futures_util::StreamExt as _;
 use leukd::clock::Clock;
-use leukd::journal::types::{Entry, FileStamp};
+use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{Journal, Options, TAIL};
-use leukd::result::{CapturePath, CellIds, Decision, Digest, Finding, Reason, Source, Timings};
+use leukd::result::{
+    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, Reason, Source, Timings,
+};
 use leukd::rpc::proto::subscribe_request::Start;
 use leukd::rpc::proto::{self, Filter, event};
 use tonic::Streaming;
@@ -83,25 +85,30 @@ async fn fill(folders: &Folders, count: usize) {
     let journal = Journal::open(&folders.state, Options::new(clock.clone())).unwrap();
     let entry = |number: usize| {
         let path = CapturePath { folder: "/elsewhere".to_owned(), path: format!("{number}.bmp") };
+        let capture = Capture {
+            digest: Some(Digest::of(&number.to_le_bytes())),
+            size_bytes: 8,
+            source: Source::Folder(path),
+            captured_at: clock.wall(),
+            kind: CaptureKind::Cell,
+        };
         let finding = Finding {
             result_id: format!("id-{number}"),
-            source: Source::Folder(path.clone()),
-            sha256: Some(Digest::of(&number.to_le_bytes())),
-            size_bytes: 8,
+            ordinal: 0,
+            region: None,
+            outline: None,
             ids: CellIds::default(),
-            label: None,
-            probabilities: Vec::new(),
+            p_all: None,
             decision: Decision::Rejected,
             reasons: vec![Reason::new("truncated", "it ends inside its header")],
             quality_flags: Vec::new(),
             quality: None,
             model: None,
-            captured_at: clock.wall(),
             classified_at: clock.wall(),
             timings: Timings::default(),
         };
         let stamp = FileStamp { size: 8, mtime_ns: 1, ctime_ns: 1, inode: 1 };
-        Entry::Capture { path, stamp, finding }
+        Entry::Capture { stamp, found: Found::one(capture, finding) }
     };
     let commits = futures_util::stream::iter(0..count)
         .map(|number| journal.commit(entry(number)))

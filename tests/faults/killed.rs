@@ -146,15 +146,15 @@ fn assert_whole(state: &Path, promises: &Promises) {
     );
     assert_eq!(number("SELECT coalesce(max(sequence), 0) FROM results"), results, "no holes");
     assert_eq!(next, results + 1, "the next number follows the last");
-    let lost = "SELECT count(*) FROM captures c LEFT JOIN results r USING (sequence) \
+    let lost = "SELECT count(*) FROM ledger c LEFT JOIN results r USING (sequence) \
                 WHERE r.sequence IS NULL";
     assert_eq!(number(lost), 0, "a ledger row without its result");
     let orphans = "SELECT count(*) FROM results r WHERE r.source = 'folder' AND superseded_by IS NULL \
-                   AND NOT EXISTS (SELECT 1 FROM captures c WHERE c.sequence = r.sequence) \
-                   AND NOT EXISTS (SELECT 1 FROM captures c WHERE c.folder = r.folder AND c.path = r.path)";
+                   AND NOT EXISTS (SELECT 1 FROM ledger c WHERE c.sequence = r.sequence) \
+                   AND NOT EXISTS (SELECT 1 FROM ledger c WHERE c.folder = r.folder AND c.path = r.path)";
     assert_eq!(number(orphans), 0, "a result without its ledger row");
-    let twins = "SELECT count(*) FROM (SELECT sha256 FROM results WHERE source = 'folder' \
-                 AND superseded_by IS NULL AND sha256 IS NOT NULL GROUP BY sha256 HAVING count(*) > 1)";
+    let twins = "SELECT count(*) FROM (SELECT digest FROM results WHERE source = 'folder' \
+                 AND superseded_by IS NULL AND digest IS NOT NULL GROUP BY digest HAVING count(*) > 1)";
     assert_eq!(number(twins), 0, "two live results of the same bytes");
     if number("SELECT count(*) FROM meta") > 0 {
         let mut head = promises.head.lock().unwrap();

@@ -57,7 +57,7 @@ async fn a_damaged_journal_is_refused_checked_recovered_and_every_capture_has_it
     let recovered = leukd(&["journal", "recover", "--state", state, "--json"]).await;
     assert!(recovered.status.success(), "{}", stderr(&recovered));
     let told: serde_json::Value = serde_json::from_str(&stdout(&recovered)).unwrap();
-    let saved = told["results"].as_u64().unwrap();
+    let saved = told["saved"]["result"].as_u64().unwrap();
     assert!(saved < 40, "the damage took some: {told}");
     assert_eq!(std::fs::read(told["damaged"].as_str().unwrap()).unwrap(), bytes);
     let checked = leukd(&["journal", "check", "--state", state]).await;

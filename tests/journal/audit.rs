@@ -204,26 +204,38 @@ async fn a_result_removed_or_inserted_by_hand_is_named() {
     let file = story(directory.path()).await;
     let tool = tool(&file);
     for sequence in 3..=10 {
-        tool.execute_batch(&format!(
-            "CREATE TEMP TABLE kept AS SELECT * FROM results WHERE sequence = {sequence};
-             DELETE FROM results WHERE sequence = {sequence}"
-        ))
-        .unwrap();
-        let found = fault(&file, &[]);
-        let record = record_of(&file, sequence);
-        // Another's mark of being superseded may be missed first.
-        assert!(found.number <= record && found.number >= record_of(&file, 3), "{found:?}");
-        tool.execute_batch("INSERT INTO results SELECT * FROM kept; DROP TABLE kept").unwrap();
+        for table in ["events", "results"] {
+            tool.execute_batch(&format!(
+                "CREATE TEMP TABLE kept AS SELECT * FROM {table} WHERE sequence = {sequence};
+                 DELETE FROM {table} WHERE sequence = {sequence}"
+            ))
+            .unwrap();
+            let found = fault(&file, &[]);
+            let record = record_of(&file, sequence);
+            // Another's mark of being superseded may be missed first.
+            assert!(found.number <= record && found.number >= record_of(&file, 3), "{found:?}");
+            tool.execute_batch(&format!("INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept"))
+                .unwrap();
+        }
     }
     whole(&file);
     for (sequence, id) in [(11, "later"), (0, "never"), (2, "again")] {
         tool.execute_batch(&format!(
+            "CREATE TEMP TABLE forged AS SELECT * FROM events WHERE sequence = 10;
+             UPDATE forged SET sequence = {sequence};
+             INSERT INTO events SELECT * FROM forged; DROP TABLE forged"
+        ))
+        .unwrap();
+        assert!(fault(&file, &[]).what.contains(&format!("event {sequence}")), "{sequence}");
+        tool.execute("DELETE FROM events WHERE sequence = ?1", [sequence]).unwrap();
+        // An index row without an event.
+        tool.execute_batch(&format!(
             "CREATE TEMP TABLE forged AS SELECT * FROM results WHERE sequence = 10;
-             UPDATE forged SET sequence = {sequence}, result_id = '{id}', sha256 = NULL;
+             UPDATE forged SET sequence = {sequence}, result_id = '{id}', digest = NULL;
              INSERT INTO results SELECT * FROM forged; DROP TABLE forged"
         ))
         .unwrap();
-        assert!(fault(&file, &[]).what.contains(&format!("result {sequence}")), "{sequence}");
+        assert!(fault(&file, &[]).what.contains("indexed events"), "{sequence}");
         tool.execute("DELETE FROM results WHERE result_id = ?1", [id]).unwrap();
     }
     whole(&file);
@@ -240,7 +252,8 @@ async fn a_chain_cut_short_or_written_anew_is_found_by_a_head_kept_elsewhere() {
     let tool = tool(&file);
     // The clumsy way: the table meta still knows.
     tool.execute_batch(
-        "DELETE FROM audit WHERE number = 13; DELETE FROM results WHERE sequence = 10",
+        "DELETE FROM audit WHERE number = 13; DELETE FROM results WHERE sequence = 10;
+         DELETE FROM events WHERE sequence = 10",
     )
     .unwrap();
     assert_eq!(fault(&file, &[]).number, 13);

@@ -58,7 +58,7 @@ fn ids(records: &[Record]) -> BTreeSet<String> {
 
 type Row = Vec<rusqlite::types::Value>;
 
-/// The results that an SQLite tool can read one by one, without the column that may change.
+/// The events that an SQLite tool can read one by one.
 fn rows(file: &Path) -> BTreeMap<i64, Row> {
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("copy.sqlite");
@@ -66,12 +66,9 @@ fn rows(file: &Path) -> BTreeMap<i64, Row> {
     let Ok(tool) = rusqlite::Connection::open(&copy) else { return BTreeMap::new() };
     let _ = tool.execute_batch("PRAGMA writable_schema = ON");
     let one = |sequence: i64| -> rusqlite::Result<Row> {
-        let mut statement = tool.prepare("SELECT * FROM results WHERE sequence = ?1")?;
+        let mut statement = tool.prepare("SELECT * FROM events WHERE sequence = ?1")?;
         let columns = statement.column_count();
-        let changes = statement.column_index("superseded_by")?;
-        statement.query_row([sequence], |row| {
-            (0..columns).filter(|column| *column != changes).map(|column| row.get(column)).collect()
-        })
+        statement.query_row([sequence], |row| (0..columns).map(|column| row.get(column)).collect())
     };
     (1..=330).filter_map(|sequence| Some((sequence, one(sequence).ok()?))).collect()
 }
@@ -83,7 +80,7 @@ fn assert_recovered(state: &Path, before: &[Record], recovered: &Recovered) -> V
     let folder = recovered.journal.parent().unwrap();
     let journal = open(folder);
     let records = all(&journal);
-    assert_eq!(records.len() as u64, recovered.results, "{recovered:?}");
+    assert_eq!(records.len() as u64, recovered.count("result"), "{recovered:?}");
     // Every result is one that was there, with another number and perhaps another predecessor.
     for record in &records {
         let original = before
@@ -111,12 +108,12 @@ async fn a_sound_journal_is_told_so_while_a_daemon_has_it_and_recovered_whole() 
     let report = check(&file).unwrap();
     assert!(report.findings.is_empty(), "{}", findings(&report));
     assert_eq!(report.held, Some(Some(std::process::id())));
-    assert_eq!(report.results, before.len() as u64);
+    assert_eq!(report.count("result"), before.len() as u64);
     let refused = recover(directory.path(), None, &clock()).unwrap_err();
     assert!(matches!(refused, JournalError::Locked { .. }), "{refused}");
     let rows: Vec<_> = before
         .iter()
-        .filter_map(|record| match &record.finding.source {
+        .filter_map(|record| match &record.capture.source {
             leukd::result::Source::Folder(path) => {
                 Some((path.clone(), journal.ledger(path).unwrap()))
             }
@@ -267,10 +264,10 @@ async fn a_lost_result_is_classified_again_and_supersedes_as_before() {
     drop(journal);
     // By hand: the middle one of three, and the newest of another file.
     let tool = rusqlite::Connection::open(directory.path().join(FILE)).unwrap();
-    tool.execute_batch("DELETE FROM results WHERE sequence IN (2, 6)").unwrap();
+    tool.execute_batch("DELETE FROM events WHERE sequence IN (2, 6)").unwrap();
     drop(tool);
     let recovered = recover(directory.path(), None, &clock()).unwrap();
-    assert_eq!((recovered.results, recovered.lost), (4, Some(2)));
+    assert_eq!((recovered.count("result"), recovered.lost), (4, Some(2)));
     sound(&recovered.journal);
     let journal = open(directory.path());
     let records = all(&journal);

@@ -156,7 +156,7 @@ async fn any_sqlite_tool_reads_words_and_times() {
         ("/export/a".to_owned(), "all".to_owned(), "2026-01-01T00:00:00.000Z".to_owned())
     );
     let row: (String, String) = tool
-        .query_row("SELECT state, modified_at FROM captures_readable", [], |row| {
+        .query_row("SELECT state, modified_at FROM ledger_readable", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .unwrap();

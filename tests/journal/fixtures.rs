@@ -4,11 +4,11 @@ use std::path::Path;
 
 use leukd::cell::Measures;
 use leukd::clock::Clock;
-use leukd::journal::types::{Committed, Entry, FileStamp};
+use leukd::journal::types::{Committed, Entry, FileStamp, Found};
 use leukd::journal::{Event, Journal, JournalError, Lookup, NewReview, Options, Submitted};
 use leukd::result::{
-    CapturePath, CellIds, ClassProbability, Decision, Digest, Distance, Figures, Finding, ModelRef,
-    Reason, Record, Source, Timestamp, Timings,
+    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Distance, Figures, Finding,
+    ModelRef, Reason, Record, Source, Timestamp, Timings,
 };
 use leukd::review::{Review, ReviewLabel};
 
@@ -44,27 +44,35 @@ pub(crate) fn stamp(moment: i64) -> FileStamp {
 }
 
 /// A classified cell. `bytes` stands for the file's content.
-pub(crate) fn finding(path: &str, bytes: &str, decision: Decision) -> Finding {
+pub(crate) fn found(path: &str, bytes: &str, decision: Decision) -> Found {
+    Found::one(image(path, bytes), cell(decision))
+}
+
+pub(crate) fn image(path: &str, bytes: &str) -> Capture {
+    Capture {
+        digest: Some(Digest::of(bytes.as_bytes())),
+        size_bytes: bytes.len() as u64,
+        source: Source::Folder(at(path)),
+        captured_at: START,
+        kind: CaptureKind::Cell,
+    }
+}
+
+/// The result of one cell.
+pub(crate) fn cell(decision: Decision) -> Finding {
     let p_all = match decision {
         Decision::All => 0.9 + 0.1 / 3.0,
         Decision::Review => 0.51,
         _ => 1.0 / 30.0,
     };
     let rejected = decision == Decision::Rejected;
-    let class =
-        |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
     Finding {
         result_id: uuid::Uuid::now_v7().to_string(),
-        source: Source::Folder(at(path)),
-        sha256: Some(Digest::of(bytes.as_bytes())),
-        size_bytes: bytes.len() as u64,
+        ordinal: 0,
+        region: None,
+        outline: None,
         ids: CellIds::default(),
-        label: (!rejected).then(|| if p_all >= 0.5 { "all" } else { "hem" }.to_owned()),
-        probabilities: if rejected {
-            Vec::new()
-        } else {
-            vec![class("all", p_all), class("hem", 1.0 - p_all)]
-        },
+        p_all: (!rejected).then_some(p_all),
         decision,
         reasons: match decision {
             Decision::Review => {
@@ -74,10 +82,9 @@ pub(crate) fn finding(path: &str, bytes: &str, decision: Decision) -> Finding {
             _ => Vec::new(),
         },
         quality_flags: vec!["touches-frame".to_owned()],
-        // Some have figures, and some are as a leukd before them stored them.
+        // Some have figures, and some have none.
         quality: (decision == Decision::Review).then(|| figures(p_all)),
         model: (!rejected).then(|| ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
-        captured_at: START,
         classified_at: START,
         timings: Timings { queue_us: 1, read_us: 2, decode_us: 3, preprocess_us: 4, infer_us: 5 },
     }
@@ -102,39 +109,39 @@ pub(crate) fn figures(seed: f64) -> Figures {
 }
 
 pub(crate) fn capture(path: &str, moment: i64, bytes: &str, decision: Decision) -> Entry {
-    Entry::Capture { path: at(path), stamp: stamp(moment), finding: finding(path, bytes, decision) }
+    Entry::Capture { stamp: stamp(moment), found: found(path, bytes, decision) }
 }
 
 /// A file that could not be read.
 pub(crate) fn unreadable(path: &str, moment: i64) -> Entry {
-    let mut finding = finding(path, "", Decision::Rejected);
-    finding.sha256 = None;
-    Entry::Capture { path: at(path), stamp: stamp(moment), finding }
+    let mut found = found(path, "", Decision::Rejected);
+    found.capture.digest = None;
+    Entry::Capture { stamp: stamp(moment), found }
 }
 
 pub(crate) fn request(bytes: &str, specimen: &str, model: &str) -> Entry {
-    let mut finding = finding("", bytes, Decision::All);
-    finding.source = Source::Rpc {
+    let mut found = found("", bytes, Decision::All);
+    found.capture.source = Source::Rpc {
         peer: "127.0.0.1:5".to_owned(),
         request_id: "r-1".to_owned(),
         client: "token:lims".to_owned(),
     };
-    finding.ids.specimen = specimen.to_owned();
-    finding.model = Some(ModelRef { id: "b3".to_owned(), digest: model.to_owned() });
-    Entry::Request { finding }
+    found.cells[0].ids.specimen = specimen.to_owned();
+    found.cells[0].model = Some(ModelRef { id: "b3".to_owned(), digest: model.to_owned() });
+    Entry::Request { found }
 }
 
 pub(crate) async fn stored(journal: &Journal, entry: Entry) -> Record {
     match journal.commit(entry).await.unwrap() {
-        Committed::Stored(record) => (*record).clone(),
-        Committed::Known(record) => panic!("expected a new result, got {}", record.sequence),
+        Committed::Stored(stored) => (**stored.first().unwrap()).clone(),
+        Committed::Known(stored) => panic!("expected a new result, got {}", stored.sequence),
     }
 }
 
 pub(crate) async fn known(journal: &Journal, entry: Entry) -> u64 {
     match journal.commit(entry).await.unwrap() {
-        Committed::Known(record) => record.sequence,
-        Committed::Stored(record) => panic!("expected a known result, got {record:?}"),
+        Committed::Known(stored) => stored.sequence,
+        Committed::Stored(stored) => panic!("expected a known result, got {stored:?}"),
     }
 }
 

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use leukd::journal::filter::{Criteria, Filter};
-use leukd::journal::{Follower, Journal};
+use leukd::journal::{Journal, Waiter};
 use leukd::result::Decision;
 
 use crate::fixtures::{capture, open, request, stored};
 
-fn waiting_for(journal: &Journal, specimen: &str) -> Follower {
+fn waiting_for(journal: &Journal, specimen: &str) -> Waiter {
     let criteria = Criteria { specimen: specimen.to_owned(), ..Criteria::default() };
-    journal.follow(Filter::new(criteria).unwrap(), 0)
+    journal.wait_for(Filter::new(criteria).unwrap(), 0)
 }
 
-async fn is_woken(follower: &Follower) -> bool {
+async fn is_woken(follower: &Waiter) -> bool {
     tokio::time::timeout(Duration::from_millis(100), follower.woken()).await.is_ok()
 }
 

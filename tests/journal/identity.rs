@@ -5,7 +5,7 @@ use leukd::journal::{JournalError, Lookup};
 use leukd::result::{Decision, Digest};
 
 use crate::fixtures::{
-    all, at, capture, finding, known, open, refused, request, stamp, stored, unreadable,
+    all, at, capture, cell, found, known, open, refused, request, stamp, stored, unreadable,
 };
 
 const ALL: Decision = Decision::All;
@@ -152,7 +152,7 @@ async fn an_alias_leads_to_the_live_result_or_is_told_to_classify() {
     let alias = |path: &str, bytes: &str, sequence| Entry::Alias {
         path: at(path),
         stamp: stamp(9),
-        sha256: Digest::of(bytes.as_bytes()),
+        digest: Digest::of(bytes.as_bytes()),
         sequence,
     };
     assert_eq!(known(&journal, alias("b", "X", 1)).await, 1);
@@ -188,16 +188,18 @@ async fn a_bad_entry_takes_no_neighbour_with_it() {
     let directory = tempfile::tempdir().unwrap();
     let journal = open(directory.path());
     stored(&journal, capture("a", 1, "A", ALL)).await;
-    let mut foreign = finding("b", "B", ALL);
-    foreign.label = Some("a class that it does not have".to_owned());
-    let mut odd = finding("c", "C", ALL);
-    odd.probabilities[0].probability = f64::NAN;
+    let mut undecided = found("b", "B", ALL);
+    undecided.cells[0].p_all = None;
+    let mut odd = found("c", "C", ALL);
+    odd.cells[0].p_all = Some(f64::NAN);
+    let mut two = found("e", "E", ALL);
+    two.cells.push(cell(ALL));
     let entries = [
         capture("x", 1, "1", ALL),
-        Entry::Capture { path: at("b"), stamp: stamp(1), finding: foreign },
+        Entry::Capture { stamp: stamp(1), found: undecided },
         capture("y", 1, "2", ALL),
-        Entry::Capture { path: at("c"), stamp: stamp(1), finding: odd },
-        Entry::Capture { path: at("d"), stamp: stamp(1), finding: finding("e", "E", ALL) },
+        Entry::Capture { stamp: stamp(1), found: odd },
+        Entry::Capture { stamp: stamp(1), found: two },
         capture("z", 1, "3", ALL),
     ];
     let mut answers = tokio::task::JoinSet::new();
@@ -223,9 +225,9 @@ async fn an_id_that_is_taken_is_not_given_twice() {
     let directory = tempfile::tempdir().unwrap();
     let journal = open(directory.path());
     let first = stored(&journal, capture("a", 1, "A", ALL)).await;
-    let mut other = finding("b", "B", ALL);
-    other.result_id.clone_from(&first.finding.result_id);
-    let entry = Entry::Capture { path: at("b"), stamp: stamp(1), finding: other };
+    let mut other = found("b", "B", ALL);
+    other.cells[0].result_id.clone_from(&first.finding.result_id);
+    let entry = Entry::Capture { stamp: stamp(1), found: other };
     let second = stored(&journal, entry).await;
     assert_eq!(second.sequence, 2);
     assert_ne!(second.finding.result_id, first.finding.result_id);

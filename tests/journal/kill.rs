@@ -33,7 +33,7 @@ fn child() {
                     let moment = i64::try_from(index).unwrap();
                     let entry = capture(&path, moment, &bytes, Decision::All);
                     let committed = journal.commit(entry).await.unwrap();
-                    println!("\nstored {} {path}", committed.record().sequence);
+                    println!("\nstored {} {path}", committed.stored().sequence);
                 }
             });
         }
@@ -77,11 +77,11 @@ fn a_killed_process_leaves_ledger_and_results_in_agreement() {
         for (sequence, path) in &promised {
             let record = journal.get(&Lookup::Sequence(*sequence)).unwrap();
             let record = record.unwrap_or_else(|| panic!("{sequence} was answered and is lost"));
-            assert_eq!(record.finding.source, leukd::result::Source::Folder(at(path)));
+            assert_eq!(record.capture.source, leukd::result::Source::Folder(at(path)));
         }
         let mut latest = BTreeMap::new();
         for record in &records {
-            let leukd::result::Source::Folder(path) = &record.finding.source else { panic!() };
+            let leukd::result::Source::Folder(path) = &record.capture.source else { panic!() };
             let before = latest.insert(path.clone(), record.sequence);
             assert_eq!(record.supersedes, before, "each rewrite supersedes");
         }

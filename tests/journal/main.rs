@@ -8,6 +8,7 @@ mod bounded;
 mod crash;
 mod damage;
 mod durability;
+mod fields;
 mod fixtures;
 mod follow;
 mod identity;

@@ -8,12 +8,13 @@ use leukd::result::Decision::{All, Rejected, Review};
 use leukd::result::{Distance, Figures};
 
 use crate::audit::{fault, record_of, tool, whole};
-use crate::fixtures::{all, at, capture, clock, figures, finding, open, stamp, stored};
+use crate::fixtures::{all, capture, clock, figures, found, open, stamp, stored};
 
 /// A capture of which this was measured.
 fn measured(path: &str, quality: Option<Figures>) -> Entry {
-    let finding = leukd::result::Finding { quality, ..finding(path, path, All) };
-    Entry::Capture { path: at(path), stamp: stamp(1), finding }
+    let mut found = found(path, path, All);
+    found.cells[0].quality = quality;
+    Entry::Capture { stamp: stamp(1), found }
 }
 
 fn quality(journal: &Journal) -> Vec<Option<Figures>> {
@@ -45,7 +46,7 @@ async fn figures_are_kept_to_the_last_bit_through_a_restart_and_a_recovery() {
     bytes[..4096].fill(0xff);
     std::fs::write(&file, &bytes).unwrap();
     let recovered = recover(directory.path(), None, &clock()).unwrap();
-    assert_eq!(recovered.results, 4);
+    assert_eq!(recovered.count("result"), 4);
     whole(&recovered.journal);
     assert_eq!(quality(&open(directory.path())), kinds, "from a file whose first page was lost");
 }
@@ -60,29 +61,52 @@ async fn figures_that_are_put_in_taken_out_or_changed_break_the_chain() {
     drop(journal);
     let file = directory.path().join(FILE);
     let tool = tool(&file);
-    let text = |row: i64| -> Option<String> {
-        let sql = "SELECT quality FROM results WHERE sequence = ?1";
+    let text = |row: i64| -> String {
+        let sql = "SELECT payload FROM events WHERE sequence = ?1";
         tool.query_row(sql, [row], |row| row.get(0)).unwrap()
     };
-    let with = text(1).unwrap();
+    let (with, without) = (text(1), text(2));
+    let quality = |text: &str| -> String {
+        text.split_once("\"quality\":").unwrap().1.split_once(",\"model\"").unwrap().0.to_owned()
+    };
+    assert_eq!(quality(&without), "null");
     for (row, other) in [
-        (1, None),
-        (1, Some(with.replacen("12345.0", "12346.0", 1))),
+        (1, with.replacen(&quality(&with), "null", 1)),
+        (1, with.replacen("12345.0", "12346.0", 1)),
         // The same number, written otherwise.
-        (1, Some(with.replacen("12345.0", "12345", 1))),
-        (2, Some(with.clone())),
-        (3, Some(String::new())),
+        (1, with.replacen("12345.0", "12345", 1)),
+        (2, without.replacen("\"quality\":null", &format!("\"quality\":{}", quality(&with)), 1)),
+        (3, text(3).replacen("\"quality\":null", "\"quality\":1", 1)),
     ] {
         let before = text(row);
         assert_ne!(before, other);
-        let change = "UPDATE results SET quality = ?1 WHERE sequence = ?2";
+        let change = "UPDATE events SET payload = ?1 WHERE sequence = ?2";
         tool.execute(change, (&other, row)).unwrap();
         let found = fault(&file, &[]);
         assert_eq!(found.number, record_of(&file, row), "{other:?} in {row}: {found:?}");
         tool.execute(change, (&before, row)).unwrap();
         whole(&file);
     }
-    tool.execute_batch("UPDATE results SET quality = '[1]' WHERE sequence = 1").unwrap();
-    let told: Vec<_> = check(&file).unwrap().findings.into_iter().map(|found| found.area).collect();
-    assert_eq!(told, ["results", "audit"]);
+    tool.execute(
+        "UPDATE events SET payload = ?1 WHERE sequence = 1",
+        [with.replacen(&quality(&with), "[1]", 1)],
+    )
+    .unwrap();
+    let areas: Vec<_> = check(&file).unwrap().findings.into_iter().map(|one| one.area).collect();
+    assert_eq!(areas, ["events", "audit"]);
+}
+
+#[tokio::test]
+async fn figures_that_are_no_numbers_are_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let mut odd = figures(0.5);
+    odd.distance = Some(Distance { distance: f64::NAN, limit: 1.5 });
+    stored(&journal, measured("distance", Some(odd))).await;
+    odd.measures.as_mut().unwrap().hue = f64::INFINITY;
+    stored(&journal, measured("both", Some(odd))).await;
+    let kept = Figures { measures: figures(0.5).measures, distance: None };
+    assert_eq!(quality(&journal), [Some(kept), Some(Figures::default())]);
+    drop(journal);
+    whole(&directory.path().join(FILE));
 }

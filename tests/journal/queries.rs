@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use leukd::journal::filter::{Criteria, Filter};
 use leukd::journal::types::Entry;
-use leukd::journal::{
-    Event, FolderCounts, Journal, ListQuery, Lookup, Options, SpecimenQuery, Tally,
-};
-use leukd::result::{CellIds, Decision, Source, Timestamp};
+use leukd::journal::{Event, FolderCounts, Journal, ListQuery, Lookup, Options, SpecimenQuery};
+use leukd::result::{CellIds, Decision, Source, Tally, Timestamp};
 use proptest::prelude::*;
 
-use crate::fixtures::{all, at, capture, clock, finding, known, open, stamp, stored};
+use crate::fixtures::{all, at, capture, clock, found, known, open, stamp, stored};
 
 fn query(filter: &Filter, after: Option<u64>, limit: usize, newest_first: bool) -> ListQuery {
     ListQuery { filter: filter.clone(), verdict: None, after, limit, newest_first }
@@ -63,21 +61,20 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
         let each = parts.into_iter().enumerate();
         each.map(|(index, (specimen, slide, decision, path, probability))| {
             let path = if path.is_empty() { path } else { format!("{path}{index}.bmp") };
-            let mut finding = finding(&path, &index.to_string(), decision);
-            finding.ids = CellIds { specimen, slide, cell: index.to_string() };
+            let mut found = found(&path, &index.to_string(), decision);
+            found.cells[0].ids = CellIds { specimen, slide, cell: index.to_string() };
             if decision == Decision::Review {
-                finding.probabilities[0].probability = probability;
-                finding.probabilities[1].probability = 1.0 - probability;
+                found.cells[0].p_all = Some(probability);
             }
             if path.is_empty() {
-                finding.source = Source::Rpc {
+                found.capture.source = Source::Rpc {
                     peer: "unix".to_owned(),
                     request_id: String::new(),
                     client: String::new(),
                 };
-                return Entry::Request { finding };
+                return Entry::Request { found };
             }
-            Entry::Capture { path: at(&path), stamp: stamp(1), finding }
+            Entry::Capture { stamp: stamp(1), found }
         })
         .collect()
     })
@@ -142,17 +139,12 @@ async fn a_glob_that_matches_nothing_is_looked_for_in_bounded_calls() {
     let tool = rusqlite::Connection::open(directory.path().join(leukd::journal::FILE)).unwrap();
     tool.execute_batch(&format!(
         "CREATE TEMP TABLE copies AS SELECT * FROM results;
-         UPDATE copies SET sha256 = NULL;
-         INSERT INTO results (sequence, result_id, source, folder, path, peer, request_id, sha256,
-             size_bytes, specimen, slide, cell, label, probability, classes, probabilities, decision, reasons,
-             quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us, read_us, decode_us,
-             preprocess_us, infer_us, supersedes, superseded_by, client, quality)
-         SELECT n.value, 'copy ' || n.value, source, folder, path, peer, request_id, sha256,
-             size_bytes, specimen, slide, cell, label, probability, classes, probabilities, decision, reasons,
-             quality_flags, model_id, model_digest, captured_ms, classified_ms, queue_us, read_us, decode_us,
-             preprocess_us, infer_us, supersedes, superseded_by, client, quality
-         FROM copies, (WITH RECURSIVE n(value) AS (SELECT 2 UNION ALL SELECT value + 1 FROM n WHERE value < {ROWS})
-             SELECT value FROM n) AS n;
+         CREATE TEMP TABLE n AS
+             WITH RECURSIVE n(value) AS (SELECT 2 UNION ALL SELECT value + 1 FROM n WHERE value < {ROWS})
+             SELECT value FROM n;
+         INSERT INTO results SELECT n.value, 'copy ' || n.value, source, folder, path, NULL, ordinal, field, specimen,
+             slide, cell, p_all, decision, model_digest, classified_ms, superseded_by FROM copies, n;
+         INSERT INTO events SELECT n.value, kind, at_ms, payload FROM (SELECT * FROM events), n;
          UPDATE meta SET next_sequence = {next};",
         next = ROWS + 1
     ))
@@ -175,11 +167,11 @@ async fn a_specimen_counts_its_live_results() {
     let directory = tempfile::tempdir().unwrap();
     let journal = open(directory.path());
     let put = |path: &str, moment, bytes: &str, slide: &str, decision| {
-        let mut finding = finding(path, bytes, decision);
-        finding.ids =
+        let mut found = found(path, bytes, decision);
+        found.cells[0].ids =
             CellIds { specimen: "S1".to_owned(), slide: slide.to_owned(), cell: String::new() };
-        finding.classified_at = Timestamp(moment);
-        Entry::Capture { path: at(path), stamp: stamp(moment), finding }
+        found.cells[0].classified_at = Timestamp(moment);
+        Entry::Capture { stamp: stamp(moment), found }
     };
     let query = |slide: Option<&str>, threshold| SpecimenQuery {
         specimen: "S1".to_owned(),
@@ -242,12 +234,12 @@ async fn the_filters_are_answered_by_their_indices() {
     let tool = rusqlite::Connection::open(directory.path().join(leukd::journal::FILE)).unwrap();
     for (condition, index) in [
         ("specimen = ?1 AND sequence <= 9", "results_specimen"),
-        ("specimen = ?1 AND sequence > 5 AND sequence <= 9 AND label = 'all'", "results_specimen"),
+        ("specimen = ?1 AND sequence > 5 AND sequence <= 9 AND p_all >= 0.5", "results_specimen"),
         ("slide = ?1 AND sequence > 5 AND sequence <= 9", "results_slide"),
         ("decision IN (?1) AND sequence <= 9", "results_decision"),
-        ("sha256 = ?1 AND source = 'folder' AND superseded_by IS NULL", "results_live_bytes"),
+        ("digest = ?1 AND source = 'folder' AND superseded_by IS NULL", "results_live"),
         (
-            "source = 'rpc' AND sha256 = ?1 AND specimen = 'S' AND slide = '' AND cell = ''",
+            "source = 'rpc' AND digest = ?1 AND specimen = 'S' AND slide = '' AND cell = ''",
             "results_requests",
         ),
     ] {

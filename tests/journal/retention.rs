@@ -9,7 +9,7 @@ use leukd::journal::{Journal, Lookup, Options};
 use leukd::result::Decision::{All, Hem};
 use leukd::result::{Digest, Timestamp};
 
-use crate::fixtures::{START, all, at, capture, clock, finding, known, stamp, stored};
+use crate::fixtures::{START, all, at, capture, clock, found, known, stamp, stored};
 use leukd::journal::types::Entry;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -40,9 +40,9 @@ async fn the_old_go_in_small_transactions_and_the_young_stay() {
     let journal = Journal::open(directory.path(), options).unwrap();
     let put = |index: usize| {
         let path = format!("p{index}");
-        let mut finding = finding(&path, &path, All);
-        finding.classified_at = time.wall();
-        Entry::Capture { path: at(&path), stamp: stamp(1), finding }
+        let mut found = found(&path, &path, All);
+        found.cells[0].classified_at = time.wall();
+        Entry::Capture { stamp: stamp(1), found }
     };
     let mut commits = tokio::task::JoinSet::new();
     for index in 0..1300 {
@@ -102,10 +102,9 @@ async fn the_file_gives_space_back() {
     let mut commits = tokio::task::JoinSet::new();
     for index in 0..1500 {
         let path = format!("p{index}");
-        let mut finding = finding(&path, &path, All);
-        finding.reasons = vec![leukd::result::Reason::new("padding", "x".repeat(40_000))];
-        let (journal, entry) =
-            (journal.clone(), Entry::Capture { path: at(&path), stamp: stamp(1), finding });
+        let mut found = found(&path, &path, All);
+        found.cells[0].reasons = vec![leukd::result::Reason::new("padding", "x".repeat(40_000))];
+        let (journal, entry) = (journal.clone(), Entry::Capture { stamp: stamp(1), found });
         commits.spawn(async move { journal.commit(entry).await.unwrap() });
     }
     commits.join_all().await;
@@ -123,9 +122,9 @@ async fn the_file_gives_space_back() {
 async fn daily(journal: &Journal, time: &Clock, names: std::ops::Range<u32>) {
     for index in names {
         let path = format!("p{index}");
-        let mut finding = finding(&path, &path, All);
-        finding.classified_at = time.wall();
-        stored(journal, Entry::Capture { path: at(&path), stamp: stamp(1), finding }).await;
+        let mut found = found(&path, &path, All);
+        found.cells[0].classified_at = time.wall();
+        stored(journal, Entry::Capture { stamp: stamp(1), found }).await;
         time.advance(DAY);
         journal.prune().await.unwrap();
     }

@@ -11,21 +11,21 @@ use leukd::journal::recover::recover;
 use leukd::journal::types::Entry;
 use leukd::journal::{Event, FILE, Journal, Marked, Options};
 use leukd::result::Decision::{self, All, Hem, Rejected, Review};
-use leukd::result::Timestamp;
+use leukd::result::{Tally, Timestamp};
 use leukd::review::ReviewLabel;
-use leukd::told::{Cause, Marker, SpecimenTold};
+use leukd::summary::{Cause, Marker, SpecimenSummary};
 use rusqlite::Connection;
 
-use crate::fixtures::{START, at, events, finding, open, review, reviewed, stamp, stored};
+use crate::fixtures::{START, at, events, found, open, review, reviewed, stamp, stored};
 
 const QUIET: Duration = Duration::from_secs(600);
 
 /// A capture of this specimen, classified by this clock.
 fn of(specimen: &str, name: &str, bytes: &str, decision: Decision, clock: &Clock) -> Entry {
-    let mut finding = finding(name, bytes, decision);
-    finding.ids.specimen = specimen.to_owned();
-    finding.classified_at = clock.wall();
-    Entry::Capture { path: at(name), stamp: stamp(clock.wall().0), finding }
+    let mut found = found(name, bytes, decision);
+    found.cells[0].ids.specimen = specimen.to_owned();
+    found.cells[0].classified_at = clock.wall();
+    Entry::Capture { stamp: stamp(clock.wall().0), found }
 }
 
 /// Tells every specimen that is quiet by this clock, as the daemon does; whose it told.
@@ -39,13 +39,18 @@ async fn tell(journal: &Journal, clock: &Clock) -> Vec<String> {
             return told;
         }
         for specimen in open.quiet {
-            assert!(journal.tell_quiet(specimen.clone(), not_after, open.told_to).await.unwrap());
+            assert!(
+                journal
+                    .summarize_quiet(specimen.clone(), not_after, open.summarized_to)
+                    .await
+                    .unwrap()
+            );
             told.push(specimen);
         }
     }
 }
 
-fn told(journal: &Journal) -> Vec<SpecimenTold> {
+fn told(journal: &Journal) -> Vec<SpecimenSummary> {
     events(journal).iter().filter_map(|e| e.specimen().map(|told| (**told).clone())).collect()
 }
 
@@ -77,7 +82,7 @@ async fn a_quiet_specimen_is_told_once_with_what_was_counted_and_again_after_fur
     assert_eq!(tell(&journal, &clock).await, ["S"]);
     let first = told(&journal).remove(0);
     assert_eq!((first.sequence, first.round, &first.cause), (7, 1, &Cause::Quiet));
-    assert_eq!((first.all, first.hem, first.review, first.rejected), (2, 1, 1, 1));
+    assert_eq!(first.cells, Tally { all: 2, hem: 1, review: 1, rejected: 1 });
     assert_eq!(first.first_classified_at, START);
     assert_eq!(first.last_classified_at, Timestamp(START.0 + 4 * 60_000));
     clock.advance(10 * QUIET);
@@ -91,7 +96,7 @@ async fn a_quiet_specimen_is_told_once_with_what_was_counted_and_again_after_fur
     clock.advance(QUIET);
     assert_eq!(tell(&journal, &clock).await, ["S"]);
     let second = told(&journal).remove(1);
-    assert_eq!((second.round, second.all, second.hem), (2, 1, 2));
+    assert_eq!((second.round, second.cells.all, second.cells.hem), (2, 1, 2));
     drop(journal);
     sound(directory.path());
 }
@@ -109,16 +114,20 @@ async fn each_specimen_is_told_by_its_own_newest_result_whatever_the_others_do()
     stored(&journal, of("busy", "busy 2", "busy 2", All, &clock)).await;
     let open = journal.open_specimens(START, 0).unwrap();
     assert_eq!((open.quiet.len(), open.next), (64, Some(clock.wall())), "so many at once");
-    assert_eq!(open.told_to, 0);
+    assert_eq!(open.summarized_to, 0);
     clock.advance(QUIET / 2);
     assert_eq!(tell(&journal, &clock).await.len(), 150, "all, and once");
     let open = journal.open_specimens(START, 0).unwrap();
-    assert_eq!((open.quiet.len(), open.told_to), (0, 150), "only the busy one is looked at again");
+    assert_eq!(
+        (open.quiet.len(), open.summarized_to),
+        (0, 150),
+        "only the busy one is looked at again"
+    );
     clock.advance(QUIET);
     assert_eq!(tell(&journal, &clock).await, ["busy"]);
     let open = journal.open_specimens(clock.wall(), 0).unwrap();
     assert_eq!((open.quiet.len(), open.next), (0, None));
-    assert_eq!(open.told_to, journal.bounds().newest);
+    assert_eq!(open.summarized_to, journal.bounds().newest);
 }
 
 #[tokio::test]
@@ -139,7 +148,7 @@ async fn what_fell_quiet_while_no_process_ran_is_told_once_after_the_restart() {
     // Where nobody wants to know, what comes is not told later either.
     let journal = open(directory.path());
     stored(&journal, of("T", "c", "C", All, &clock)).await;
-    journal.tell_nothing_of_before().await.unwrap();
+    journal.skip_summaries().await.unwrap();
     clock.advance(QUIET);
     assert!(tell(&journal, &clock).await.is_empty());
     stored(&journal, of("U", "d", "D", All, &clock)).await;
@@ -156,7 +165,7 @@ async fn a_result_that_comes_between_the_look_and_the_event_keeps_the_specimen_o
     assert_eq!(found.quiet, ["S"]);
     clock.advance(Duration::from_secs(1));
     stored(&journal, of("S", "b", "B", All, &clock)).await;
-    assert!(!journal.tell_quiet("S".to_owned(), START, found.told_to).await.unwrap());
+    assert!(!journal.summarize_quiet("S".to_owned(), START, found.summarized_to).await.unwrap());
     assert!(told(&journal).is_empty());
 }
 
@@ -167,12 +176,12 @@ async fn a_marker_tells_its_specimen_once_and_a_touched_one_again_where_there_is
     let journal = open(directory.path());
     let mark = async |journal: &Journal, mtime_ns: i64| {
         let journal = journal.clone();
-        let told = move || journal.tell_marked("S".to_owned(), marker("S.done", mtime_ns));
+        let told = move || journal.summarize_marked("S".to_owned(), marker("S.done", mtime_ns));
         tokio::task::spawn_blocking(told).await.unwrap().unwrap()
     };
     assert_eq!(mark(&journal, 1).await, Marked::Early, "nothing of it is there");
     stored(&journal, of("S", "a", "A", All, &clock)).await;
-    assert_eq!(mark(&journal, 1).await, Marked::Told);
+    assert_eq!(mark(&journal, 1).await, Marked::Stored);
     assert_eq!(mark(&journal, 1).await, Marked::Known);
     clock.advance(QUIET);
     assert!(tell(&journal, &clock).await.is_empty(), "it was told");
@@ -181,13 +190,14 @@ async fn a_marker_tells_its_specimen_once_and_a_touched_one_again_where_there_is
     drop(journal);
     let journal = open(directory.path());
     assert_eq!(mark(&journal, 1).await, Marked::Known, "a restart forgets nothing");
-    assert_eq!(mark(&journal, 2).await, Marked::Told);
+    assert_eq!(mark(&journal, 2).await, Marked::Stored);
     stored(&journal, of("S", "c", "C", Hem, &clock)).await;
     clock.advance(QUIET);
     assert_eq!(tell(&journal, &clock).await, ["S"], "what follows a marker falls quiet");
     assert_eq!(mark(&journal, 3).await, Marked::Known, "nothing is new");
     let told = told(&journal);
-    let rounds: Vec<_> = told.iter().map(|told| (told.round, told.all, told.hem)).collect();
+    let rounds: Vec<_> =
+        told.iter().map(|told| (told.round, told.cells.all, told.cells.hem)).collect();
     assert_eq!(rounds, [(1, 1, 0), (2, 1, 1), (3, 1, 2)]);
     assert_eq!(told[1].cause, Cause::Marker(marker("S.done", 2)));
     drop(journal);
@@ -275,10 +285,13 @@ async fn a_recovery_saves_them_and_tells_again_only_what_is_open() {
     let before = told(&journal);
     drop(journal);
     let tool = Connection::open(directory.path().join(FILE)).unwrap();
-    tool.execute_batch("DELETE FROM results WHERE sequence = 3").unwrap();
+    tool.execute_batch("DELETE FROM events WHERE sequence = 3").unwrap();
     drop(tool);
     let recovered = recover(directory.path(), None, &clock).unwrap();
-    assert_eq!((recovered.results, recovered.specimens, recovered.lost), (2, 1, Some(1)));
+    assert_eq!(
+        (recovered.count("result"), recovered.count("specimen"), recovered.lost),
+        (2, 1, Some(1))
+    );
     sound(directory.path());
     let journal = open(directory.path());
     assert_eq!(told(&journal), before);

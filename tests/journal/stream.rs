@@ -105,11 +105,13 @@ async fn write(journal: Journal, acts: Vec<Act>) -> BTreeMap<u64, Event> {
             commits.spawn(async move { journal.commit(entry).await.unwrap() });
         }
         for committed in commits.join_all().await {
-            if let Committed::Stored(record) = committed {
-                assert!(
-                    truth.insert(record.sequence, Event::Result(record)).is_none(),
-                    "a number twice"
-                );
+            if let Committed::Stored(stored) = committed {
+                for record in stored.records {
+                    assert!(
+                        truth.insert(record.sequence, Event::Result(record)).is_none(),
+                        "a number twice"
+                    );
+                }
             }
         }
     }

@@ -12,14 +12,14 @@ use leukd::cell::synthetic::{self, Kind};
 use leukd::clock::Clock;
 use leukd::config::settings::Settings;
 use leukd::drift::Counting;
-use leukd::journal::types::{Entry, FileStamp};
+use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{FILE, Journal, Lookup, NewReview, Options};
 use leukd::metrics::METRICS;
 use leukd::model::bundle::Bundle;
 use leukd::model::testing;
 use leukd::result::{
-    CapturePath, ClassProbability, Decision, Digest, Distance, Figures, Finding, ModelRef, Reason,
-    Source, Timestamp, Timings,
+    Capture, CaptureKind, CapturePath, Decision, Digest, Distance, Figures, Finding, ModelRef,
+    Reason, Source, Timestamp, Timings,
 };
 use leukd::review::ReviewLabel;
 use leukd::rpc::proto;
@@ -34,10 +34,8 @@ fn served() -> ModelRef {
 }
 
 /// A cell, as the model would have given it.
-fn cell(number: u64, at: Timestamp, all: f64, sharpness: f64) -> Finding {
+fn cell(number: u64, at: Timestamp, all: f64, sharpness: f64) -> Found {
     let doubted = number.is_multiple_of(10);
-    let class =
-        |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
     let decision = match all {
         _ if doubted => Decision::Review,
         0.5.. => Decision::All,
@@ -54,17 +52,23 @@ fn cell(number: u64, at: Timestamp, all: f64, sharpness: f64) -> Finding {
         // On both sides of red.
         hue: if number.is_multiple_of(2) { 350.0 } else { 10.0 },
     };
-    Finding {
-        result_id: uuid::Uuid::now_v7().to_string(),
+    let capture = Capture {
+        digest: Some(Digest::of(&number.to_le_bytes())),
+        size_bytes: 8,
         source: Source::Folder(CapturePath {
             folder: "/export".to_owned(),
             path: format!("{number}.bmp"),
         }),
-        sha256: Some(Digest::of(&number.to_le_bytes())),
-        size_bytes: 8,
+        captured_at: at,
+        kind: CaptureKind::Cell,
+    };
+    let finding = Finding {
+        result_id: uuid::Uuid::now_v7().to_string(),
+        ordinal: 0,
+        region: None,
+        outline: None,
         ids: leukd::result::CellIds::default(),
-        label: Some(if all >= 0.5 { "all" } else { "hem" }.to_owned()),
-        probabilities: vec![class("all", all), class("hem", 1.0 - all)],
+        p_all: Some(all),
         decision,
         reasons: if doubted {
             vec![Reason::new("blurred", "It is."), Reason::new("unusual-hue", "It has.")]
@@ -77,20 +81,19 @@ fn cell(number: u64, at: Timestamp, all: f64, sharpness: f64) -> Finding {
             distance: Some(Distance { distance: 0.9, limit: 1.5 }),
         }),
         model: Some(served()),
-        captured_at: at,
         classified_at: at,
         timings: Timings::default(),
-    }
+    };
+    Found::one(capture, finding)
 }
 
 /// Stores these, as a daemon of then would have.
-async fn store(journal: &Journal, findings: Vec<Finding>) -> Vec<u64> {
+async fn store(journal: &Journal, found: Vec<Found>) -> Vec<u64> {
     let mut sequences = Vec::new();
-    for (moment, finding) in (1..).zip(findings) {
-        let Source::Folder(path) = finding.source.clone() else { panic!("of a folder") };
+    for (moment, found) in (1..).zip(found) {
         let stamp = FileStamp { size: 8, mtime_ns: moment, ctime_ns: moment, inode: 1 };
-        let stored = journal.commit(Entry::Capture { path, stamp, finding }).await.unwrap();
-        sequences.push(stored.record().sequence);
+        let stored = journal.commit(Entry::Capture { stamp, found }).await.unwrap();
+        sequences.push(stored.stored().sequence);
     }
     sequences
 }
@@ -165,7 +168,7 @@ async fn the_weeks_are_what_the_stored_results_say_and_what_stands_out_is_told()
     let sequences = store(&journal, findings.clone()).await;
     // Forty reviews of last week's: the latest of each counts. The second half of them disagrees at first.
     for (place, sequence) in sequences[1..41].iter().enumerate() {
-        let label = findings[place + 1].label.as_deref().unwrap();
+        let label = findings[place + 1].cells[0].label().unwrap();
         let (same, other) = match label {
             "all" => (ReviewLabel::All, ReviewLabel::Hem),
             _ => (ReviewLabel::Hem, ReviewLabel::All),
@@ -189,7 +192,7 @@ async fn the_weeks_are_what_the_stored_results_say_and_what_stands_out_is_told()
     assert_eq!(told.weeks[0].begins, told.weeks[1].ends);
 
     // Last week's numbers, from the findings themselves.
-    let mine = &findings[1..301];
+    let mine: Vec<_> = findings[1..301].iter().map(|found| &found.cells[0]).collect();
     let count =
         |which: &dyn Fn(&Finding) -> bool| mine.iter().filter(|one| which(one)).count() as u64;
     let model = &told.weeks[1].models[0];
@@ -209,7 +212,7 @@ async fn the_weeks_are_what_the_stored_results_say_and_what_stands_out_is_told()
     let reasons: Vec<_> =
         model.reasons.iter().map(|one| (one.code.as_str(), one.results)).collect();
     assert_eq!(reasons, [("blurred", 30), ("unusual-hue", 30)]);
-    let scores: Vec<f64> = mine.iter().map(|one| one.probabilities[0].probability).collect();
+    let scores: Vec<f64> = mine.iter().map(|one| one.p_all.unwrap()).collect();
     for (bin, count) in model.scores.iter().enumerate() {
         let (from, to) = (bin as f64 / 10.0, (bin + 1) as f64 / 10.0);
         let expected = scores.iter().filter(|all| (from..to).contains(*all)).count() as u64;
@@ -395,7 +398,7 @@ fn copies(state: &Path, rows: &[(u64, i64)]) {
         .map(|column| match column.as_str() {
             "sequence" => "n.value",
             "result_id" => "'copy ' || n.value",
-            "sha256" => "NULL",
+            "digest" => "NULL",
             "classified_ms" => "?3",
             column => column,
         })
@@ -405,10 +408,15 @@ fn copies(state: &Path, rows: &[(u64, i64)]) {
             (SELECT ?1 UNION ALL SELECT value + 1 FROM n WHERE value < ?2) SELECT value FROM n) AS n",
         taken.join(", ")
     );
+    let events = "INSERT INTO events SELECT n.value, kind, ?3, json_set(payload, '$.finding.classified_at', ?3)
+        FROM (SELECT * FROM events WHERE sequence = 1), (WITH RECURSIVE n(value) AS
+            (SELECT ?1 UNION ALL SELECT value + 1 FROM n WHERE value < ?2) SELECT value FROM n) AS n";
     let mut next = 2;
     for (count, days) in rows {
         let at = NOW.0 - days * DAY;
-        tool.execute(&sql, (next, next + count.cast_signed() - 1, at)).unwrap();
+        for sql in [sql.as_str(), events] {
+            tool.execute(sql, (next, next + count.cast_signed() - 1, at)).unwrap();
+        }
         next += count.cast_signed();
     }
     tool.execute("UPDATE meta SET next_sequence = ?1", [next]).unwrap();

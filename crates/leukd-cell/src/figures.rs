@@ -1,21 +1,34 @@
 //! Figures that are stored with a result.
 
+use serde::{Deserialize, Serialize};
+
 use crate::measures::Measures;
 
-/// What was measured of a picture. It says how the picture is, not what it shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// Figures measured in a picture. They say how the picture is, not what it shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// The picture's own figures; none where nothing in it is foreground.
+    /// The picture's own figures. None: nothing in it is foreground.
     pub measures: Option<Measures>,
-    /// How far the network's features lie from the training cells'; none where the model's bundle says nothing of those, or
+    /// Distance of the network's features from the training cells'. None: the model's bundle says nothing of those, or
     /// nothing in the picture is foreground.
     pub distance: Option<Distance>,
 }
 
-/// How far a capture lies from the cells that its model was trained on, to the network.
-#[derive(Debug, Clone, Copy, PartialEq)]
+impl Figures {
+    /// The figures without those that are no finite numbers, which say nothing and have no form in JSON.
+    #[must_use]
+    pub fn finite(self) -> Self {
+        let measures = self.measures.filter(|seen| seen.values().iter().all(|v| v.is_finite()));
+        let distance =
+            self.distance.filter(|far| far.distance.is_finite() && far.limit.is_finite());
+        Self { measures, distance }
+    }
+}
+
+/// Distance of a capture from the cells that its model was trained on, as the network sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Distance {
-    /// Near 1 for a cell of theirs; 0 and above.
+    /// Near 1 for a training cell; 0 and above.
     pub distance: f64,
     /// The model's limit, above 0: a capture further away is doubted.
     pub limit: f64,

@@ -4,12 +4,13 @@
 mod texture;
 
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
 use crate::foreground::{BLACK, is_foreground};
 use texture::Texture;
 
 /// The figures of one picture. Foreground is what is not black ([`is_foreground`]).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// The foreground's area in pixels.
     pub area: f64,

@@ -169,14 +169,18 @@ impl Model {
     /// inside the [band in force](Model::band), else `all` at or above the model's threshold, else `hem`.
     #[must_use]
     pub fn judge(&self, probabilities: &[f64]) -> Judgement {
-        let all = self
-            .manifest
+        Judgement::of(&self.band, self.p_all(probabilities))
+    }
+
+    /// P(all) of these probabilities, which are in the manifest's order.
+    #[must_use]
+    pub fn p_all(&self, probabilities: &[f64]) -> f64 {
+        self.manifest
             .labels
             .iter()
             .zip(probabilities)
             .find_map(|(label, probability)| (label == "all").then_some(*probability))
-            .unwrap_or_default();
-        Judgement::of(&self.band, all)
+            .unwrap_or_default()
     }
 
     /// Which model this is, as results name it.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Map, Value};
 
+use super::RARE;
 use super::chain::Chain;
-use super::{AuditEvent, Change, RARE};
+use super::event::{AuditEvent, Change};
 use crate::result::Timestamp;
 
 /// A daemon that opens the journal to work with it.
@@ -21,7 +22,7 @@ pub struct Run {
 }
 
 /// Writes the records of a start into the caller's transaction.
-pub(in crate::journal) fn announce(
+pub(super) fn announce(
     transaction: &Connection,
     chain: &mut Chain,
     run: &Run,
@@ -39,9 +40,10 @@ pub(in crate::journal) fn announce(
     chain.event(transaction, at, &AuditEvent::Start { version, configuration: digest, model })
 }
 
-/// Writes an event into the caller's transaction. Of what stands until it changes (who may do what, the keys) it tells what
-/// is other than in the last record of it, and nothing where all is the same.
-pub(in crate::journal) fn tell(
+/// Writes an event into the caller's transaction. Of what stands until it changes (who may do what,
+/// the keys) it tells what is other than in the last record of it, and nothing where all is the
+/// same.
+pub(super) fn tell(
     transaction: &Connection,
     chain: &mut Chain,
     event: &AuditEvent,

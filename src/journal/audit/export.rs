@@ -1,11 +1,13 @@
-//! The chain as it is, for whoever wants to verify it with tools of their own.
+//! The chain as it is, to be verified with other tools.
 
 use std::path::Path;
 
 use rusqlite::OptionalExtension as _;
 
 use super::AuditHead;
-use crate::journal::{JournalError, auditor, row};
+use super::chain::read_head;
+use crate::journal::error::JournalError;
+use crate::journal::schema::open_read_only;
 
 /// One record as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +33,7 @@ impl Chain {
     /// # Errors
     /// [`JournalError`] when it cannot be read, or holds no chain yet.
     pub fn open(file: &Path) -> Result<Self, JournalError> {
-        let connection = auditor::open_auditor(file)?;
+        let connection = open_read_only(file)?;
         connection.execute_batch("BEGIN").map_err(|error| JournalError::sqlite(file, &error))?;
         Ok(Self { file: file.to_owned(), connection })
     }
@@ -46,13 +48,14 @@ impl Chain {
                 self.connection.query_row("SELECT epoch FROM meta", [], |row| row.get(0))?;
             let sql = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1";
             let head =
-                self.connection.query_row(sql, [], |found| row::head(found, 0)).optional()?;
+                self.connection.query_row(sql, [], |found| read_head(found, 0)).optional()?;
             Ok((epoch, head.unwrap_or(AuditHead::NONE)))
         };
         read().map_err(|error| JournalError::sqlite(&self.file, &error))
     }
 
-    /// Gives the records from number `from` up to and with `to` to `each`, until it fails. Holds one at a time.
+    /// Gives the records from number `from` up to and with `to` to `each`, until it fails. Holds
+    /// one at a time.
     ///
     /// # Errors
     /// [`JournalError`] when the file cannot be read; what `each` gives.
@@ -69,7 +72,7 @@ impl Chain {
             .query_row(
                 "SELECT number, hash FROM audit WHERE number = ?1",
                 [number(from) - 1],
-                |found| row::head(found, 0),
+                |found| read_head(found, 0),
             )
             .optional()
             .map_err(trouble)?
@@ -81,7 +84,7 @@ impl Chain {
             .map_err(trouble)?;
         let mut rows = statement.query([number(from), number(to)]).map_err(trouble)?;
         while let Some(found) = rows.next().map_err(trouble)? {
-            let hash = row::head(found, 0).map_err(trouble)?.hash;
+            let hash = read_head(found, 0).map_err(trouble)?.hash;
             let record = found.get(2).map_err(trouble)?;
             each(Sealed { previous, hash, record })?;
             previous = hash;

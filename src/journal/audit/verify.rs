@@ -6,11 +6,12 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement};
 use serde::Deserialize;
 
-use super::chain::seal;
+use super::chain::{read_head, seal};
 use super::{AuditHead, RARE};
-use crate::journal::row;
-use crate::journal::tables::{RESULTS, TABLES, Table};
-use crate::journal::{JournalError, auditor};
+use crate::journal::error::JournalError;
+use crate::journal::kinds::{self, Event, KINDS};
+use crate::journal::schema::open_read_only;
+use crate::journal::sql::unsigned;
 
 /// The first thing that is wrong with a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Verified {
     pub epoch: String,
     /// The last record that is good.
     pub head: AuditHead,
-    /// Events whose rows were compared with their records.
+    /// Events that were compared with their records.
     pub compared: u64,
     /// Events that retention has removed.
     pub removed: u64,
@@ -40,13 +41,15 @@ pub struct Verified {
     pub fault: Option<Fault>,
 }
 
-/// Examines the chain of the journal in `file`, which a daemon may be writing: what it adds meanwhile is not
-/// looked at. Each of `heads` must be in the chain. Only reads. Blocks, for some seconds a million records.
+/// Examines the chain of the journal in `file`, which a daemon may be writing: what it adds
+/// meanwhile is not looked at. Each of `heads` must be in the chain. Only reads. Blocks, for some
+/// seconds a million records.
 ///
 /// # Errors
-/// [`JournalError`] when the file cannot be read, or holds no chain yet. A broken chain is no error.
+/// [`JournalError`] when the file cannot be read, or holds no chain yet. A broken chain is no
+/// error.
 pub fn verify(file: &Path, heads: &[AuditHead]) -> Result<Verified, JournalError> {
-    let connection = auditor::open_auditor(file)?;
+    let connection = open_read_only(file)?;
     let snapshot =
         connection.unchecked_transaction().map_err(|e| JournalError::sqlite(file, &e))?;
     examine(&snapshot, heads).map_err(|error| JournalError::sqlite(file, &error))
@@ -60,9 +63,8 @@ struct Told {
     kind: String,
     at: String,
     sequence: Option<u64>,
-    table: Option<String>,
+    event: Option<String>,
     content: Option<String>,
-    supersedes: Option<u64>,
     epoch: Option<String>,
     next_sequence: Option<u64>,
     from: serde_json::Value,
@@ -79,8 +81,9 @@ struct Meta {
 /// A walk along the chain.
 struct Walk<'a> {
     connection: &'a Connection,
-    /// How one event of each table is read, and how many were.
-    tables: [(Table, Statement<'a>, u64); TABLES.len()],
+    /// Reads one event.
+    events: Statement<'a>,
+    compared: u64,
     meta: Meta,
     heads: &'a [AuditHead],
     /// The epoch, as the chain tells it.
@@ -88,15 +91,16 @@ struct Walk<'a> {
     /// Retention has removed everything up to here, if its records tell the truth.
     removed_to: u64,
     head: AuditHead,
-    /// The sequence of the oldest event that has a record, and the one that the next event must have.
+    /// The sequence of the oldest event that has a record, and the one that the next event must
+    /// have.
     first: Option<u64>,
     next: u64,
     /// The sequence that the next adopted event must have.
     adopted: Option<u64>,
     removed: u64,
-    /// The first record whose event is not there, and should be. It is told only where the chain is whole: the
-    /// record of a removal may have been touched.
-    missing: Option<Fault>,
+    /// The first fault that another record may explain: the record of a removal may have been
+    /// edited, or a later event.
+    pending: Option<Fault>,
 }
 
 /// Why a walk ends before the end.
@@ -121,8 +125,8 @@ pub(in crate::journal) fn examine(
         |row| {
             Ok(Meta {
                 epoch: row.get(0)?,
-                next_sequence: row::unsigned(row, 1)?,
-                head: row::head(row, 2)?,
+                next_sequence: unsigned(row, 1)?,
+                head: read_head(row, 2)?,
             })
         },
     )?;
@@ -134,14 +138,11 @@ pub(in crate::journal) fn examine(
         [],
         |row| row.get::<_, Option<i64>>(0).map(Option::unwrap_or_default),
     )?;
-    let [results, reviews, specimens] = TABLES.map(|table| {
-        let more = if table.name == RESULTS.name { ", superseded_by" } else { "" };
-        let sql = table.select(&format!("{more} FROM {} WHERE sequence = ?1", table.name));
-        connection.prepare(&sql).map(|statement| (table, statement, 0))
-    });
     let mut walk = Walk {
         connection,
-        tables: [results?, reviews?, specimens?],
+        events: connection
+            .prepare("SELECT kind, at_ms, payload FROM events WHERE sequence = ?1")?,
+        compared: 0,
         meta,
         heads,
         epoch: None,
@@ -151,15 +152,14 @@ pub(in crate::journal) fn examine(
         next: 1,
         adopted: None,
         removed: 0,
-        missing: None,
+        pending: None,
     };
     let fault = match walk.run() {
         Ok(()) => None,
         Err(Halt::Fault(fault)) => Some(fault),
         Err(Halt::Sqlite(error)) => return Err(error),
     };
-    let compared = walk.tables.iter().map(|(_, _, compared)| compared).sum();
-    let Walk { meta, head, removed, .. } = walk;
+    let Walk { meta, head, compared, removed, .. } = walk;
     Ok(Verified { epoch: meta.epoch, head, compared, removed, fault })
 }
 
@@ -250,95 +250,99 @@ impl Walk<'_> {
                 }
                 self.epoch = told.to.as_str().map(str::to_owned);
             }
-            "adopted" | "result" | "rejection" | "review" | "specimen" => {
-                let sequence = told.sequence.unwrap_or_default();
-                let adopted = told.kind == "adopted";
-                let due = if adopted { self.adopted.unwrap_or(sequence) } else { self.next };
-                if sequence != due {
-                    return Err(Ok(format!(
-                        "it tells of event {sequence} where {due} was to follow"
-                    )));
-                }
-                if adopted {
-                    self.adopted = Some(sequence + 1);
-                } else {
-                    self.next += 1;
-                }
-                self.first.get_or_insert(sequence);
-                let table = match (told.kind.as_str(), &told.table) {
-                    ("adopted", Some(table)) => table.as_str(),
-                    ("review", _) => "reviews",
-                    ("specimen", _) => "specimens",
-                    _ => RESULTS.name,
-                };
-                self.stored(table, sequence, told)?;
-            }
             _ => {}
         }
-        Ok(())
+        let (Some(sequence), Some(content)) = (told.sequence, &told.content) else {
+            return Ok(());
+        };
+        let is_adopted = told.kind == "adopted";
+        let due = if is_adopted { self.adopted.unwrap_or(sequence) } else { self.next };
+        if sequence != due {
+            return Err(Ok(format!("it is of event {sequence} where {due} was to follow")));
+        }
+        if is_adopted {
+            self.adopted = Some(sequence + 1);
+        } else {
+            self.next += 1;
+        }
+        self.first.get_or_insert(sequence);
+        self.stored(sequence, content, told)
     }
 
-    /// Holds a record against the event that it tells of.
+    /// Holds a record against the event that it tells of, and that against its index.
     fn stored(
         &mut self,
-        table: &str,
         sequence: u64,
+        content: &str,
         told: &Told,
     ) -> Result<(), Result<String, rusqlite::Error>> {
-        let known = self.tables.iter_mut().find(|(known, ..)| known.name == table);
-        let Some((table, statement, compared)) = known else {
-            return Err(Ok(format!("it tells of a table {table:?}, which no journal has")));
-        };
-        let what = table.one;
-        let found = statement
+        let found: Option<(Result<Event, rusqlite::Error>, i64, blake3::Hash)> = self
+            .events
             .query_row([sequence.cast_signed()], |row| {
-                let links = if table.name == RESULTS.name {
-                    (row.get::<_, Option<i64>>("supersedes")?, row.get("superseded_by")?)
-                } else {
-                    (None, None)
-                };
-                Ok((table.content_at(row, 0)?.to_string(), links))
+                let payload = bytes(row.get_ref(2)?);
+                let text = String::from_utf8_lossy(payload);
+                let kind = String::from_utf8_lossy(bytes(row.get_ref(0)?));
+                let event = kinds::decode(sequence, &kind, &text);
+                Ok((event, row.get(1)?, blake3::hash(payload)))
             })
             .optional()
             .map_err(Err)?;
-        let Some((content, (supersedes, superseded_by))) = found else {
+        let Some((event, at_ms, hash)) = found else {
             if sequence <= self.removed_to {
                 self.removed += 1;
                 return Ok(());
             }
-            self.missing.get_or_insert_with(|| Fault {
-                number: told.number,
-                kind: told.kind.clone(),
-                at: told.at.clone(),
-                what: format!("{what} {sequence}, of which it tells, was removed by hand"),
-            });
+            self.at_end(told, format!("event {sequence} was removed by hand"));
             return Ok(());
         };
-        if told.content.as_ref() != Some(&content) {
-            return Err(Ok(format!("{what} {sequence}, of which it tells, was edited")));
+        let edited = || Err(Ok(format!("event {sequence} was edited")));
+        let Ok(event) = event else { return edited() };
+        let kind = told.event.as_deref().map_or(event.audit_kind(), |_| "adopted");
+        if hash.to_string() != *content
+            || at_ms != event.at().0
+            || kind != told.kind
+            || told.event.as_deref().is_some_and(|kind| kind != event.kind())
+        {
+            return edited();
         }
-        *compared += 1;
-        let other = |sql: &str, sequence: i64| -> Result<Option<Option<i64>>, rusqlite::Error> {
-            self.connection.prepare_cached(sql)?.query_row([sequence], |row| row.get(0)).optional()
-        };
-        if let Some(later) = superseded_by {
-            let named = other("SELECT supersedes FROM results WHERE sequence = ?1", later);
-            if named.map_err(Err)?.flatten() != Some(sequence.cast_signed()) {
-                return Err(Ok(format!(
-                    "result {sequence}, of which it tells, is marked as superseded by {later}, which does \
-                     not supersede it"
-                )));
+        self.compared += 1;
+        if !kinds::is_indexed(self.connection, &event).map_err(Err)? {
+            return Err(Ok(format!("the index of event {sequence} differs from its payload")));
+        }
+        self.linked(&event, told).map_err(Err)
+    }
+
+    /// Compares the marks of what supersedes what with the payloads. An edited event is named by
+    /// its own record.
+    fn linked(&mut self, event: &Event, told: &Told) -> rusqlite::Result<()> {
+        let sequence = event.sequence();
+        let head = event.result().map_or(sequence, |record| record.head());
+        if let Some(by) = kinds::superseded_by(self.connection, sequence)? {
+            let later = kinds::by_sequence(self.connection, by).unwrap_or_default();
+            if later.and_then(|later| later.supersedes()) != Some((head, by)) {
+                self.at_end(told, format!("event {sequence} is marked as superseded by {by}, which does not supersede it"));
             }
         }
-        if let Some(earlier) = supersedes {
-            let named = other("SELECT superseded_by FROM results WHERE sequence = ?1", earlier);
-            if named.map_err(Err)?.is_some_and(|by| by != Some(sequence.cast_signed())) {
-                return Err(Ok(format!(
-                    "result {sequence}, of which it tells, supersedes {earlier}, which is not marked so"
-                )));
+        if let Some((old, head)) = event.supersedes() {
+            let marked = kinds::superseded_by(self.connection, old)?;
+            if marked != Some(head) && kinds::is_stored(self.connection, old)? {
+                self.at_end(
+                    told,
+                    format!("event {sequence} supersedes {old}, which is not marked so"),
+                );
             }
         }
         Ok(())
+    }
+
+    /// Notes a fault that is reported only where the chain is whole.
+    fn at_end(&mut self, told: &Told, what: String) {
+        self.pending.get_or_insert_with(|| Fault {
+            number: told.number,
+            kind: told.kind.clone(),
+            at: told.at.clone(),
+            what,
+        });
     }
 
     /// What must hold after the last record.
@@ -370,7 +374,7 @@ impl Walk<'_> {
                 self.meta.epoch
             )));
         }
-        if let Some(fault) = &self.missing {
+        if let Some(fault) = &self.pending {
             return Err(Halt::Fault(fault.clone()));
         }
         if self.meta.next_sequence != self.next {
@@ -379,26 +383,28 @@ impl Walk<'_> {
                 self.next, self.meta.next_sequence
             )));
         }
-        for (table, _, compared) in &self.tables {
-            let what = table.one;
-            let untold: Option<i64> = self.connection.query_row(
-                &format!(
-                    "SELECT min(sequence) FROM {} WHERE sequence >= ?1 OR sequence < ?2",
-                    table.name
-                ),
-                [self.next.cast_signed(), self.first.unwrap_or(self.next).cast_signed()],
-                |row| row.get(0),
-            )?;
-            if let Some(sequence) = untold {
-                return Err(missing(format!("no record tells of {what} {sequence}")));
-            }
-            // One that bears the number of an event of another kind.
-            let sql = format!("SELECT count(*) FROM {}", table.name);
-            let stored = self.connection.query_row(&sql, [], |row| row::unsigned(row, 0))?;
-            if stored != *compared {
+        let untold: Option<i64> = self.connection.query_row(
+            "SELECT min(sequence) FROM events WHERE sequence >= ?1 OR sequence < ?2",
+            [self.next.cast_signed(), self.first.unwrap_or(self.next).cast_signed()],
+            |row| row.get(0),
+        )?;
+        if let Some(sequence) = untold {
+            return Err(missing(format!("event {sequence} has no record")));
+        }
+        // Rows of an index without an event.
+        let count = |table: &str| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            self.connection.query_row(&sql, [], |row| unsigned(row, 0))
+        };
+        let mut indexed = 0;
+        for (_, table) in KINDS {
+            indexed += count(table)?;
+        }
+        for (what, stored) in [("events", count("events")?), ("indexed events", indexed)] {
+            if stored != self.compared {
+                let compared = self.compared;
                 return Err(missing(format!(
-                    "there are {stored} {} and records of {compared}",
-                    table.name
+                    "there are {stored} {what} and records of {compared}"
                 )));
             }
         }

@@ -1,30 +1,31 @@
 //! A new journal of what can be read of a damaged one.
 //!
-//! The damaged file is copied, and only the copy is opened; the original is moved aside at the end, or left
-//! where it is. The new journal has an epoch of its own, so that every client learns by OUT_OF_RANGE that its
-//! cursor counts in another journal. What was lost leaves holes, and an epoch has none: events are numbered
-//! anew, in their order. Their `result_id` and `review_id` stay. A capture whose ledger row or result was lost has none, or one that fits
-//! no file: it is looked at again, and classified again where its bytes have no result.
+//! The damaged file is copied, and only the copy is opened; the original is moved aside at the end,
+//! or left where it is. The new journal has an epoch of its own, so that every client learns by
+//! OUT_OF_RANGE that its cursor counts in another journal. What was lost leaves holes, and an epoch
+//! has none: events are numbered anew, in their order. Their `result_id` and `review_id` stay. A
+//! capture whose ledger row or result was lost has none, or one that fits no file: it is looked at
+//! again, and classified again where its bytes have no result.
 
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::TransactionBehavior;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::audit::Chain;
 use super::error::JournalError;
-use super::{FILE, lock, schema};
+use super::types::{Counts, FILE};
+use super::{lock, schema};
 use crate::clock::Clock;
 use crate::result::{Digest, Timestamp};
 
-mod rebuild;
+mod first_pages;
+mod replay;
 mod salvage;
-mod skeleton;
 
-use salvage::{Before, Wreck};
+use salvage::{Before, STAGE, Wreck};
 
 /// How much is copied at once, and the part of it that is given up where the disk fails.
 const AT_ONCE: usize = 1 << 20;
@@ -43,30 +44,36 @@ pub struct Recovered {
     pub epoch_before: Option<String>,
     /// The new journal's epoch.
     pub epoch: String,
-    /// Results that were saved.
-    pub results: u64,
-    /// Reviews that were saved.
-    pub reviews: u64,
-    /// Specimens' events that were saved.
-    pub specimens: u64,
+    /// Events that were saved, by kind.
+    pub saved: Counts,
     /// Events that were there and could not be read; none where nobody knows how many there were.
     pub lost: Option<u64>,
     /// Events that could be read and are not what the audit chain says: they were left out.
     pub altered: u64,
     /// Ledger rows that were saved.
-    pub captures: u64,
+    pub files: u64,
     /// The newest record of the damaged journal's audit chain that fits.
     pub audit_head_before: Option<String>,
     /// What is wrong with that chain; none where it was whole.
     pub audit_fault_before: Option<String>,
 }
 
-/// Makes a new journal of what can be read of the one in `state`: in `output`, which then holds a journal and the
-/// original is not touched, or in its place, and the damaged file is kept beside it.
+impl Recovered {
+    /// The events of this kind that were saved.
+    #[must_use]
+    pub fn count(&self, kind: &str) -> u64 {
+        self.saved.get(kind).copied().unwrap_or_default()
+    }
+}
+
+/// Makes a new journal of what can be read of the one in `state`: in `output`, which then holds a
+/// journal and the original is not touched, or in its place, and the damaged file is kept beside
+/// it.
 ///
 /// # Errors
-/// [`JournalError::Locked`] while a daemon has the journal; [`JournalError::Newer`] where a newer leukd wrote it;
-/// [`JournalError::Damaged`] where nothing can be read; [`JournalError::Storage`]. The damaged file is then where it was.
+/// [`JournalError::Locked`] while a daemon has the journal; [`JournalError::Newer`] where a newer
+/// leukd wrote it; [`JournalError::Damaged`] where nothing can be read; [`JournalError::Storage`].
+/// The damaged file is then where it was.
 pub fn recover(
     state: &Path,
     output: Option<&Path>,
@@ -127,71 +134,63 @@ fn build(
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(trouble)?;
     let work = || -> rusqlite::Result<Recovered> {
-        rebuild::stage(&transaction)?;
+        transaction.execute_batch(STAGE)?;
         let before = wreck.salvage(&transaction)?;
-        let built = rebuild::rebuild(&transaction, (before.removed_to, before.specimens_to), now)?;
+        let removed_to = before.removed_to;
+        let replayed = replay::number(&transaction, removed_to)?;
         // What was there by its numbers, and is not: retention's part was removed, not lost.
         let lost = before.next_sequence.map(|next| {
-            next.saturating_sub(1).saturating_sub(before.removed_to).saturating_sub(built.read)
+            next.saturating_sub(1).saturating_sub(removed_to).saturating_sub(replayed.read)
         });
-        let Before { epoch: epoch_before, head, fault, .. } = before;
-        let recovered = Recovered {
+        let mut chain = meta.chain;
+        let Before { epoch: epoch_before, head, fault, .. } = &before;
+        let mut recovered = Recovered {
             journal: PathBuf::new(),
             damaged: PathBuf::new(),
             damaged_sha256: sha256.to_string(),
-            epoch_before,
+            epoch_before: epoch_before.clone(),
             epoch: meta.epoch.clone(),
-            results: built.results,
-            reviews: built.reviews,
-            specimens: built.specimens,
+            saved: replay::counts(&transaction)?,
             lost,
-            altered: built.altered,
-            captures: built.captures,
-            audit_head_before: head,
-            audit_fault_before: fault,
+            altered: replayed.altered,
+            files: 0,
+            audit_head_before: head.clone(),
+            audit_fault_before: fault.clone(),
         };
-        let mut chain = meta.chain;
-        tell(&transaction, &mut chain, &recovered, &built, now)?;
-        rebuild::unstage(&transaction)?;
+        let told = Told { next_sequence: replayed.next, recovered: &recovered };
+        chain.recovery(&transaction, now, told)?;
+        replay::events(&transaction, &mut chain, removed_to, now)?;
+        recovered.files = replay::ledger(&transaction, removed_to, now)?;
+        // Whether a specimen that is open had a summary before the damage is not known: it gets one
+        // again.
+        let summarized = replay::last_up_to(&transaction, before.specimens_to)?;
+        transaction.execute(
+            "UPDATE meta SET next_sequence = ?1, specimens_to = ?2",
+            [replayed.next.cast_signed(), summarized.cast_signed()],
+        )?;
+        chain.store(&transaction)?;
         Ok(recovered)
     };
     let recovered = work().map_err(trouble)?;
     transaction.commit().map_err(trouble)?;
     // The log goes into the file, which is then complete by itself.
     connection
-        .execute_batch("PRAGMA incremental_vacuum")
-        .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .and_then(|()| connection.close().map_err(|(_, error)| error))
         .map_err(trouble)?;
     Ok(recovered)
 }
 
-/// The records of a recovery, and one of each event that was saved.
-fn tell(
-    connection: &Connection,
-    chain: &mut Chain,
-    recovered: &Recovered,
-    built: &rebuild::Built,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    #[derive(Serialize)]
-    struct Told<'a> {
-        next_sequence: u64,
-        #[serde(flatten)]
-        recovered: &'a Recovered,
-    }
-    chain.recovery(connection, now, Told { next_sequence: built.next, recovered })?;
-    chain.adopt(connection, now, "SELECT old FROM renumbered WHERE sequence = ?1")?;
-    // Whether a specimen that is open had been told before the damage is not known: it is told again.
-    let told_to = built.told_to.cast_signed();
-    connection.execute(
-        "UPDATE meta SET next_sequence = ?1, specimens_to = ?2",
-        [built.next.cast_signed(), told_to],
-    )?;
-    chain.store(connection)
+/// The record of a recovery.
+#[derive(Serialize)]
+struct Told<'a> {
+    next_sequence: u64,
+    #[serde(flatten)]
+    recovered: &'a Recovered,
 }
 
-/// Copies a file and gives the digest of what was copied. A part that the disk does not give back is zeros.
+/// Copies a file and gives the digest of what was copied. A part that the disk does not give back
+/// is zeros.
 fn copied(from: &Path, to: &Path) -> Result<Digest, JournalError> {
     let (source, mut target) = (
         fs_err::File::open(from).map_err(|error| JournalError::io(from, &error))?,
@@ -227,7 +226,8 @@ fn copied(from: &Path, to: &Path) -> Result<Digest, JournalError> {
     Ok(Digest(hasher.finalize().into()))
 }
 
-/// Moves the damaged journal's files out of the way, under names that tell when, and gives that of the main one.
+/// Moves the damaged journal's files out of the way, under names that tell when, and gives that of
+/// the main one.
 fn put_aside(original: &Path, now: Timestamp) -> Result<PathBuf, JournalError> {
     let stamp: String = now.to_rfc3339().chars().filter(char::is_ascii_alphanumeric).collect();
     let aside = with_suffix(original, &format!(".damaged-{stamp}"));

@@ -2,47 +2,62 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
-use super::skeleton;
-use crate::journal::audit::seal;
-use crate::journal::row;
-use crate::journal::tables::{RESULTS, TABLES, Table};
-use crate::journal::{JournalError, audit, schema};
+use super::first_pages;
+use crate::journal::audit::{examine, seal};
+use crate::journal::error::JournalError;
+use crate::journal::sql::unsigned;
+use crate::journal::{kinds, schema};
 
 /// Rows follow one another; between two, so many may be missing by damage that reads well.
-const LARGEST_GAP: i64 = 2;
+const MAX_GAP: i64 = 2;
 
 /// No journal has come this far; a greater number is a damaged one.
 const FARTHEST: i64 = 1 << 40;
+
+/// The tables that hold what is salvaged, of the connection that writes the new journal. They have
+/// the rules of the tables that it goes into: what breaks those is no row.
+pub(super) const STAGE: &str = "
+    CREATE TEMP TABLE salvaged (
+        sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, payload TEXT NOT NULL, altered INTEGER NOT NULL) STRICT;
+    CREATE UNIQUE INDEX temp.salvaged_results ON salvaged (payload ->> '$.finding.result_id') WHERE kind = 'result';
+    CREATE UNIQUE INDEX temp.salvaged_reviews ON salvaged (payload ->> '$.review_id') WHERE kind = 'review';
+    CREATE TEMP TABLE contents (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL) STRICT;
+    CREATE TEMP TABLE salvaged_ledger (
+        folder TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, digest BLOB CHECK (length(digest) = 32),
+        state TEXT NOT NULL, sequence INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
+        PRIMARY KEY (folder, path)) STRICT;";
 
 /// A damaged journal's copy, opened as far as it can be.
 pub(super) struct Wreck {
     connection: Connection,
 }
 
-/// What its chain still told.
+/// What the copy still says of itself.
 #[derive(Debug, Default)]
 pub(super) struct Before {
     pub(super) epoch: Option<String>,
     pub(super) next_sequence: Option<u64>,
     /// Retention had removed everything up to here.
     pub(super) removed_to: u64,
-    /// Every specimen had been told up to here, but for those with newer results; where nobody knows, all had been.
+    /// Every specimen had a summary up to here, but for those with newer results; where nobody
+    /// knows, all had.
     pub(super) specimens_to: u64,
-    /// The newest record that could be read.
+    /// The newest record of the chain that could be read.
     pub(super) head: Option<String>,
-    /// What was wrong with its chain; none where it was whole.
+    /// What was wrong with the chain; none where it was whole.
     pub(super) fault: Option<String>,
 }
 
 impl Wreck {
-    /// Opens the copy; where its first page is of no use, with another one in its place.
+    /// Opens the copy; where its list of tables is of no use, with a new journal's in its place.
     pub(super) fn open(copy: &Path) -> Result<Self, JournalError> {
         if let Some(wreck) = Self::try_open(copy) {
             return Ok(wreck);
         }
-        skeleton::put_first_page(copy)?;
+        first_pages::replace(copy)?;
         Self::try_open(copy).ok_or_else(|| JournalError::Damaged {
             file: copy.to_owned(),
             what: "nothing of it can be read".to_owned(),
@@ -56,10 +71,7 @@ impl Wreck {
         connection
             .execute_batch("PRAGMA writable_schema = ON; PRAGMA trusted_schema = OFF")
             .ok()?;
-        // What the tables are called by may be damaged too.
-        let columns = "SELECT count(*) FROM pragma_table_info('captures') WHERE name = 'sequence'";
-        connection.query_row(columns, [], |row| row.get::<_, bool>(0)).ok()?.then_some(())?;
-        let readable = TABLES.iter().all(|table| connection.prepare(&select(table).0).is_ok());
+        let readable = [EVENTS, LEDGER, AUDIT].iter().all(|sql| connection.prepare(sql).is_ok());
         readable.then_some(Self { connection })
     }
 
@@ -71,15 +83,16 @@ impl Wreck {
         }
     }
 
-    /// Copies the readable rows into the tables `salvaged_…` of `into`, and tells what the rest was.
+    /// Copies the readable rows into the tables of [`STAGE`] and `crashes` of `into`.
     pub(super) fn salvage(&self, into: &Connection) -> rusqlite::Result<Before> {
         let mut before = self.before();
         self.chain(into, &mut before)?;
-        for table in &TABLES {
-            self.events(into, &before, table)?;
-        }
-        self.captures(into)?;
-        self.crashes(into)?;
+        self.events(into, &before)?;
+        self.ledger(into)?;
+        let places = "?, ?, ?, ?, ?, ?, ?, ?, ?";
+        let mut keep =
+            into.prepare(&format!("INSERT OR IGNORE INTO crashes ({CRASH}) VALUES ({places})"))?;
+        copy(&self.connection, &format!("SELECT {CRASH} FROM crashes"), 9, &mut keep)?;
         Ok(before)
     }
 
@@ -87,16 +100,16 @@ impl Wreck {
         let mut before = Before::default();
         let meta = "SELECT epoch, next_sequence FROM meta";
         if let Ok((epoch, next)) =
-            self.connection.query_row(meta, [], |row| Ok((row.get(0)?, row::unsigned(row, 1)?)))
+            self.connection.query_row(meta, [], |row| Ok((row.get(0)?, unsigned(row, 1)?)))
         {
             before.epoch = Some(epoch);
             before.next_sequence =
                 Some(next).filter(|next| *next >= 1 && *next < FARTHEST.cast_unsigned());
         }
-        let told = "SELECT specimens_to FROM meta";
-        let told = self.connection.query_row(told, [], |row| row::unsigned(row, 0));
-        before.specimens_to = told.unwrap_or(FARTHEST.cast_unsigned());
-        before.fault = match audit::examine(&self.connection, &[]) {
+        let summarized = "SELECT specimens_to FROM meta";
+        let summarized = self.connection.query_row(summarized, [], |row| unsigned(row, 0));
+        before.specimens_to = summarized.unwrap_or(FARTHEST.cast_unsigned());
+        before.fault = match examine(&self.connection, &[]) {
             Ok(verified) => {
                 verified.fault.map(|fault| format!("record {}: {}", fault.number, fault.what))
             }
@@ -108,9 +121,8 @@ impl Wreck {
     /// What good records say of the events.
     fn chain(&self, into: &Connection, before: &mut Before) -> rusqlite::Result<()> {
         let mut last: Option<(i64, blake3::Hash)> = Some((0, blake3::Hash::from_bytes([0; 32])));
-        let mut note = into.prepare("INSERT OR IGNORE INTO salvaged_told VALUES (?1, ?2)")?;
-        let sql = "SELECT number, record, hash FROM audit WHERE number >= ?1 ORDER BY number";
-        each(&self.connection, sql, 0, FARTHEST, &mut |number, row| {
+        let mut note = into.prepare("INSERT OR IGNORE INTO contents VALUES (?1, ?2)")?;
+        each(&self.connection, AUDIT, 0, FARTHEST, &mut |number, row| {
             let (Ok(text), Ok(hash)) = (row.get::<_, String>(1), row.get::<_, [u8; 32]>(2)) else {
                 last = None;
                 return Ok(());
@@ -119,16 +131,16 @@ impl Wreck {
                 before + 1 == number && seal(&previous, text.as_bytes()).as_bytes() == &hash
             });
             last = Some((number, hash.into()));
-            let told = || serde_json::from_str::<serde_json::Value>(&text).ok();
-            if let Some(told) = fits.then(told).flatten() {
+            let record = || serde_json::from_str::<serde_json::Value>(&text).ok();
+            if let Some(record) = fits.then(record).flatten() {
                 before.head = Some(format!("{number}:{}", blake3::Hash::from(hash)));
                 if let (Some(sequence), Some(content)) =
-                    (told["sequence"].as_i64(), told["content"].as_str())
+                    (record["sequence"].as_i64(), record["content"].as_str())
                 {
                     note.execute((sequence, content))?;
                 }
-                if told["kind"] == "retention" {
-                    let to = told["to"].as_u64().unwrap_or_default();
+                if record["kind"] == "retention" {
+                    let to = record["to"].as_u64().unwrap_or_default();
                     before.removed_to = before.removed_to.max(to);
                 }
             }
@@ -136,90 +148,54 @@ impl Wreck {
         })
     }
 
-    fn events(&self, into: &Connection, before: &Before, table: &Table) -> rusqlite::Result<()> {
-        // The columns that are compared begin behind those that are read.
-        let offset = table.columns.split(", ").count();
-        let (sql, kept) = select(table);
-        let places = vec!["?"; kept.len() + 1].join(", ");
+    fn events(&self, into: &Connection, before: &Before) -> rusqlite::Result<()> {
         let put = |or: &str| {
-            into.prepare(&format!(
-                "INSERT OR {or} INTO salvaged_{} (old, {}, altered) VALUES ({places})",
-                table.name,
-                kept[1..].join(", ")
-            ))
+            into.prepare(&format!("INSERT OR {or} INTO salvaged VALUES (?1, ?2, ?3, ?4)"))
         };
         let (mut keep, mut prove) = (put("IGNORE")?, put("REPLACE")?);
-        let mut told = into.prepare("SELECT content FROM salvaged_told WHERE sequence = ?1")?;
+        let mut contents = into.prepare("SELECT content FROM contents WHERE sequence = ?1")?;
         let end = before.next_sequence.map_or(FARTHEST, u64::cast_signed);
-        each(&self.connection, &sql, 0, end, &mut |sequence, row| {
-            if (table.is_sound)(row).is_err() {
+        each(&self.connection, EVENTS, 0, end, &mut |sequence, row| {
+            let (Ok(kind), Ok(payload)) = (row.get::<_, String>(1), row.get::<_, String>(2)) else {
+                return Ok(());
+            };
+            if kinds::decode(sequence.cast_unsigned(), &kind, &payload).is_err() {
                 return Ok(());
             }
-            let content = table.content_at(row, offset)?.to_string();
             let told: Option<String> =
-                told.query_map([sequence], |row| row.get(0))?.next().transpose()?;
-            let is_proven = told.as_ref() == Some(&content);
-            let altered = told.is_some() && !is_proven;
-            let values = (offset..offset + kept.len())
-                .map(|column| row.get::<_, rusqlite::types::Value>(column))
-                .chain([Ok(rusqlite::types::Value::Integer(altered.into()))])
-                .collect::<rusqlite::Result<Vec<_>>>();
-            // A word that no column of a result's record holds may be no text any more.
-            let Ok(values) = values else { return Ok(()) };
-            // A damaged row may bear the number of a good one: what the chain proves takes its place. What the
-            // table's own rules refuse is no result.
+                contents.query_map([sequence], |row| row.get(0))?.next().transpose()?;
+            let is_proven = told.as_ref() == Some(&blake3::hash(payload.as_bytes()).to_string());
+            let is_altered = told.is_some() && !is_proven;
+            // A damaged row may bear the number of a good one: what the chain proves takes its
+            // place.
             let put = if is_proven { &mut prove } else { &mut keep };
-            match put.execute(rusqlite::params_from_iter(values)) {
-                Err(error) if error.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) => {
-                    Err(error)
-                }
-                _ => Ok(()),
-            }
+            put.execute(params![sequence, kind, payload, is_altered]).map(drop)
         })
     }
 
-    /// The ledger's key is text, so that nothing can be stepped over: what lies between the first and the last
-    /// damaged page is not carried over, and those files are looked at again.
-    fn captures(&self, into: &Connection) -> rusqlite::Result<()> {
-        let columns =
-            "folder, path, size, mtime_ns, ctime_ns, inode, sha256, state, sequence, updated_ms";
-        let places = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?";
-        let mut keep = into.prepare(&format!(
-            "INSERT OR IGNORE INTO salvaged_captures ({columns}) VALUES ({places})"
-        ))?;
+    /// The ledger's key is text, so that nothing can be stepped over: what lies between the first
+    /// and the last damaged page is not carried over, and those files are looked at again.
+    fn ledger(&self, into: &Connection) -> rusqlite::Result<()> {
+        let mut keep = into.prepare(
+            "INSERT OR IGNORE INTO salvaged_ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
         for order in ["folder, path", "folder DESC, path DESC"] {
-            let sql = format!("SELECT {columns} FROM captures ORDER BY {order}");
-            if copy(&self.connection, &sql, 10, &mut keep)? {
+            if copy(&self.connection, &format!("{LEDGER} ORDER BY {order}"), 10, &mut keep)? {
                 break;
             }
         }
         Ok(())
     }
-
-    fn crashes(&self, into: &Connection) -> rusqlite::Result<()> {
-        let columns = "folder, path, size, mtime_ns, ctime_ns, inode, count, mark, updated_ms";
-        let sql =
-            format!("INSERT OR IGNORE INTO crashes ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-        let mut keep = into.prepare(&sql)?;
-        copy(&self.connection, &format!("SELECT {columns} FROM crashes"), 9, &mut keep).map(drop)
-    }
 }
 
-/// Reads the events of one table from a sequence on: what is read of each, then what is kept of it, whose columns are
-/// named.
-fn select(table: &Table) -> (String, Vec<&'static str>) {
-    let mut kept = table.stored.to_vec();
-    if table.name == RESULTS.name {
-        kept.push("superseded_by");
-    }
-    let sql = format!(
-        "SELECT {}, {} FROM {} WHERE sequence >= ?1 ORDER BY sequence",
-        table.columns,
-        kept.join(", "),
-        table.name
-    );
-    (sql, kept)
-}
+const EVENTS: &str =
+    "SELECT sequence, kind, payload FROM events WHERE sequence >= ?1 ORDER BY sequence";
+
+const AUDIT: &str = "SELECT number, record, hash FROM audit WHERE number >= ?1 ORDER BY number";
+
+const LEDGER: &str = "SELECT folder, path, size, mtime_ns, ctime_ns, inode, digest, state, sequence, updated_ms FROM ledger";
+
+const CRASH: &str = "folder, path, size, mtime_ns, ctime_ns, inode, count, mark, updated_ms";
 
 /// Copies rows until the end or the first damage, and tells whether it was the end.
 fn copy(
@@ -262,8 +238,8 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Gives every readable row of `sql`, which begins at its parameter and is in the order of its column `key`, to
-/// `take`, and steps over what is damaged.
+/// Gives every readable row of `sql`, which begins at its parameter and is in the order of its
+/// column `key`, to `take`, and steps over what is damaged.
 fn each(
     connection: &Connection,
     sql: &str,
@@ -284,8 +260,9 @@ fn each(
                     if (1..end).contains(&number) {
                         take(number, row)?;
                     }
-                    // A number that leaps is a damaged one, and says nothing of where the rows after it begin.
-                    let leaps = number.saturating_sub(from) > LARGEST_GAP && !is_first;
+                    // A number that leaps is a damaged one, and says nothing of where the rows
+                    // after it begin.
+                    let leaps = number.saturating_sub(from) > MAX_GAP && !is_first;
                     if number >= from && number < end {
                         from = if leaps { from + 1 } else { number + 1 };
                     }

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leukd::clock::Clock;
-use leukd::journal::types::{Committed, Entry, FileStamp};
+use leukd::journal::types::{Committed, Entry, FileStamp, Found};
 use leukd::journal::{
     Event, Journal, JournalError, Lookup, NewReview, Options, ReviewError, Submitted,
 };
 use leukd::result::{
-    CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Reason, Source,
-    Timestamp, Timings,
+    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, ModelRef, Reason,
+    Source, Timestamp, Timings,
 };
 use leukd::review::ReviewLabel;
 
@@ -169,30 +169,28 @@ impl Story {
                 let rejected = more & 1 == 1;
                 let digest = (more & 4 == 0 || !rejected).then(|| Digest::of(&bytes));
                 let source = Source::Folder(at(&name));
-                let finding = self.finding(source, digest, rejected);
+                // Every fourth content is a field of view, with up to three cells.
+                let cells = (content % 4 == 3).then_some(content % 3 + more % 2);
+                let found = self.found(source, digest, rejected, cells);
                 self.paths.insert(name.clone());
-                let entry = Entry::Capture { path: at(&name), stamp: stamp(self.moment), finding };
+                let entry = Entry::Capture { stamp: stamp(self.moment), found };
                 self.commit(entry, digest).await
             }
             1 => {
                 let digest = Digest::of(&bytes);
                 let known = self.journal().known(&digest).unwrap();
-                let sequence = known.as_ref().map_or(u64::from(more), |record| record.sequence);
+                let sequence = known.as_ref().map_or(u64::from(more), |known| known.sequence);
                 self.moment += 1;
-                let entry = Entry::Alias {
-                    path: at(&name),
-                    stamp: stamp(self.moment),
-                    sha256: digest,
-                    sequence,
-                };
+                let entry =
+                    Entry::Alias { path: at(&name), stamp: stamp(self.moment), digest, sequence };
                 let answer = self.journal().commit(entry).await;
                 match answer {
-                    Ok(Committed::Known(record)) => {
-                        assert_eq!(record.sequence, sequence);
+                    Ok(Committed::Known(known)) => {
+                        assert_eq!(known.sequence, sequence);
                         self.paths.insert(name);
                         "alias"
                     }
-                    Ok(Committed::Stored(record)) => panic!("an alias made {record:?}"),
+                    Ok(Committed::Stored(stored)) => panic!("an alias made {stored:?}"),
                     Err(JournalError::Stale { .. } | JournalError::Refused { .. }) => "stale alias",
                     Err(error) => panic!("{error}"),
                 }
@@ -204,9 +202,9 @@ impl Story {
                     request_id: name,
                     client: String::new(),
                 };
-                let mut finding = self.finding(source, Some(digest), false);
-                finding.ids.specimen = (more % 3).to_string();
-                self.commit(Entry::Request { finding }, Some(digest)).await
+                let mut found = self.found(source, Some(digest), false, None);
+                found.cells[0].ids.specimen = (more % 3).to_string();
+                self.commit(Entry::Request { found }, Some(digest)).await
             }
             3 => {
                 self.journal().prune().await.unwrap();
@@ -238,11 +236,15 @@ impl Story {
     async fn tell(&mut self, minutes: u8) -> &'static str {
         let not_after = Timestamp(self.clock.wall().0 - 60_000 * i64::from(minutes));
         let open = self.journal().open_specimens(not_after, 0).unwrap();
-        assert!(open.told_to <= self.newest);
+        assert!(open.summarized_to <= self.newest);
         let mut word = "nobody told";
         for specimen in open.quiet {
             assert!(!specimen.is_empty());
-            let told = self.journal().tell_quiet(specimen, not_after, open.told_to).await.unwrap();
+            let told = self
+                .journal()
+                .summarize_quiet(specimen, not_after, open.summarized_to)
+                .await
+                .unwrap();
             assert!(told, "nothing came in between");
             self.newest += 1;
             word = "told";
@@ -307,17 +309,23 @@ impl Story {
 
     async fn commit(&mut self, entry: Entry, digest: Option<Digest>) -> &'static str {
         match self.journal().commit(entry).await.unwrap() {
-            Committed::Stored(record) => {
-                assert_eq!(record.sequence, self.newest + 1, "a hole, or a number used twice");
-                self.newest = record.sequence;
-                if let Some(digest) = digest {
-                    self.promised.insert(record.sequence, digest);
+            Committed::Stored(stored) => {
+                let end = stored.field.as_ref().map(|field| (field.sequence, field.supersedes));
+                let cells = stored.records.iter().map(|own| (own.sequence, own.supersedes));
+                let mut superseding = false;
+                for (sequence, supersedes) in cells.chain(end) {
+                    assert_eq!(sequence, self.newest + 1, "a hole, or a number used twice");
+                    self.newest = sequence;
+                    if let Some(digest) = digest {
+                        self.promised.insert(sequence, digest);
+                    }
+                    superseding |= supersedes.is_some();
                 }
-                if record.supersedes.is_some() { "superseding" } else { "stored" }
+                if superseding { "superseding" } else { "stored" }
             }
-            Committed::Known(record) => {
-                assert!(record.sequence <= self.newest);
-                assert_eq!(record.finding.sha256, digest, "known by other bytes");
+            Committed::Known(known) => {
+                assert!(known.sequence <= self.newest);
+                assert_eq!(known.capture().unwrap().digest, digest, "known by other bytes");
                 "known"
             }
         }
@@ -340,51 +348,68 @@ impl Story {
         let oldest = if events.is_empty() { bounds.newest + 1 } else { bounds.oldest };
         let records: Vec<_> = events.iter().filter_map(Event::result).collect();
         assert_eq!(numbers, (oldest..=bounds.newest).collect::<Vec<_>>(), "holes");
-        let superseded: BTreeSet<u64> =
-            records.iter().filter_map(|record| record.supersedes).collect();
+        let superseded: BTreeSet<u64> = records
+            .iter()
+            .filter_map(|record| record.supersedes)
+            .chain(events.iter().filter_map(|event| event.field()?.supersedes))
+            .collect();
         let mut live = BTreeSet::new();
         for record in &records {
             if let (Some(digest), Some(promised)) =
-                (record.finding.sha256, self.promised.get(&record.sequence))
+                (record.capture.digest, self.promised.get(&record.sequence))
             {
                 assert_eq!(&digest, promised, "{} was stored as something else", record.sequence);
             }
-            let folder = matches!(record.finding.source, Source::Folder(_));
-            if let Some(digest) = record.finding.sha256
+            let folder = matches!(record.capture.source, Source::Folder(_));
+            if let Some(digest) = record.capture.digest
                 && folder
-                && !superseded.contains(&record.sequence)
+                && !superseded.contains(&record.head())
             {
-                assert!(live.insert(digest.to_string()), "two live results of equal bytes");
+                let own = (digest.to_string(), record.finding.ordinal);
+                assert!(live.insert(own), "two live results of the same cell");
                 let known = journal.known(&digest).unwrap().map(|known| known.sequence);
-                assert_eq!(known, Some(record.sequence), "a live result is known by its bytes");
+                assert_eq!(known, Some(record.head()), "a live result is known by its bytes");
             }
         }
         for name in &self.paths {
             let row = journal.ledger(&at(name)).unwrap().expect("a row is never removed");
             assert!((1..=bounds.newest).contains(&row.sequence));
             if row.sequence >= oldest {
-                let record = journal.get(&Lookup::Sequence(row.sequence)).unwrap();
-                assert!(record.is_some(), "{name} leads to {}, which is not there", row.sequence);
+                let event = events.iter().find(|event| event.sequence() == row.sequence);
+                assert!(event.is_some(), "{name} leads to {}, which is not there", row.sequence);
                 assert!(!superseded.contains(&row.sequence), "{name} leads to what was superseded");
             }
         }
     }
 
-    fn finding(&self, source: Source, sha256: Option<Digest>, rejected: bool) -> Finding {
-        let class =
-            |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
+    fn found(
+        &self,
+        source: Source,
+        digest: Option<Digest>,
+        rejected: bool,
+        cells: Option<u8>,
+    ) -> Found {
+        let capture = Capture {
+            digest,
+            size_bytes: 1,
+            source,
+            captured_at: self.clock.wall(),
+            kind: if cells.is_some() { CaptureKind::Field } else { CaptureKind::Cell },
+        };
+        let cells = (0..u32::from(cells.unwrap_or(1)))
+            .map(|ordinal| Finding { ordinal, ..self.cell(rejected) })
+            .collect();
+        Found { capture, cells, took_us: 15 }
+    }
+
+    fn cell(&self, rejected: bool) -> Finding {
         Finding {
             result_id: uuid::Uuid::now_v7().to_string(),
-            source,
-            sha256,
-            size_bytes: 1,
+            ordinal: 0,
+            region: None,
+            outline: None,
             ids: CellIds::default(),
-            label: (!rejected).then(|| "all".to_owned()),
-            probabilities: if rejected {
-                Vec::new()
-            } else {
-                vec![class("all", 0.75), class("hem", 0.25)]
-            },
+            p_all: (!rejected).then_some(0.75),
             decision: if rejected { Decision::Rejected } else { Decision::All },
             reasons: if rejected {
                 vec![Reason::new("truncated", "It ends early.")]
@@ -394,7 +419,6 @@ impl Story {
             quality_flags: Vec::new(),
             quality: None,
             model: (!rejected).then(|| ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
-            captured_at: self.clock.wall(),
             classified_at: self.clock.wall(),
             timings: Timings {
                 queue_us: 1,

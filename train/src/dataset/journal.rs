@@ -49,7 +49,7 @@ pub(super) fn find(state: &Path) -> Result<(Vec<Found>, Vec<Broken>), DatasetErr
 }
 
 fn of(state: &Path, cell: ReviewedCell) -> Result<Found, (Option<PathBuf>, String)> {
-    let ReviewedCell { sha256, path, ids, label, reviewer, .. } = cell;
+    let ReviewedCell { digest, path, ids, label, reviewer, .. } = cell;
     let original = path.map(|capture| Path::new(&capture.folder).join(&capture.path));
     let label = match label {
         ReviewLabel::All => 0,
@@ -58,7 +58,7 @@ fn of(state: &Path, cell: ReviewedCell) -> Result<Found, (Option<PathBuf>, Strin
             return Err((original, format!("{reviewer} says that it is of neither class")));
         }
     };
-    let Some(digest) = sha256 else {
+    let Some(digest) = digest else {
         return Err((original, "its bytes could not be read when it was rejected".to_owned()));
     };
     if ids.specimen.is_empty() {

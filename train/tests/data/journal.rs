@@ -8,11 +8,11 @@ use leukd::cell::synthetic::{self, Kind};
 use leukd::clock::Clock;
 use leukd::config::settings::KeepImages;
 use leukd::journal::images::Images;
-use leukd::journal::types::{Entry, FileStamp};
+use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{Journal, Lookup, NewReview, Options};
 use leukd::result::{
-    CapturePath, CellIds, ClassProbability, Decision, Digest, Finding, ModelRef, Source, Timestamp,
-    Timings,
+    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, ModelRef, Source,
+    Timestamp, Timings,
 };
 use leukd::review::ReviewLabel;
 use leukd_train::dataset::Dataset;
@@ -70,36 +70,37 @@ impl Station {
             Picture::Kept => self.images.classified(&digest, &bytes),
             Picture::Gone => {}
         }
-        let probability =
-            |label: &str, probability| ClassProbability { label: label.to_owned(), probability };
+        let path =
+            CapturePath { folder: self.export.to_str().unwrap().to_owned(), path: name.clone() };
+        let capture = Capture {
+            digest: Some(digest),
+            size_bytes: bytes.len() as u64,
+            source: Source::Folder(path),
+            captured_at: Timestamp(1),
+            kind: CaptureKind::Cell,
+        };
         let finding = Finding {
             result_id: format!("{seed}"),
-            source: Source::Folder(CapturePath {
-                folder: self.export.to_str().unwrap().to_owned(),
-                path: name.clone(),
-            }),
-            sha256: Some(digest),
-            size_bytes: bytes.len() as u64,
+            ordinal: 0,
+            region: None,
+            outline: None,
             ids: CellIds { specimen: subject.to_owned(), ..CellIds::default() },
-            label: Some("all".to_owned()),
-            probabilities: vec![probability("all", 0.9), probability("hem", 0.1)],
+            p_all: Some(0.9),
             decision: Decision::All,
             reasons: Vec::new(),
             quality_flags: Vec::new(),
             quality: None,
             model: Some(ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
-            captured_at: Timestamp(1),
             classified_at: Timestamp(1),
             timings: Timings::default(),
         };
         let moment = i64::try_from(seed).unwrap();
         let stamp = FileStamp { size: 1, mtime_ns: moment, ctime_ns: moment, inode: seed };
-        let path =
-            CapturePath { folder: self.export.to_str().unwrap().to_owned(), path: name.clone() };
-        let committed = self.journal.commit(Entry::Capture { path, stamp, finding }).await.unwrap();
+        let entry = Entry::Capture { stamp, found: Found::one(capture, finding) };
+        let committed = self.journal.commit(entry).await.unwrap();
         for label in said {
             let review = NewReview {
-                of: Lookup::Sequence(committed.record().sequence),
+                of: Lookup::Sequence(committed.stored().sequence),
                 label: *label,
                 reviewer: "Dr. Doe".to_owned(),
                 note: String::new(),

@@ -1,11 +1,11 @@
 //! One scan: which components it sends, and its blocks in their order (T.81, annexes A.2 and F).
 
 use super::bits::Bits;
-use super::{cut, damaged};
 use super::frame::{Block, Frame};
 use super::huffman::Table;
 use super::progressive;
 use super::segments::{NATURAL, Segments};
+use super::{cut, damaged};
 use crate::fault::Fault;
 
 /// libjpeg's limit (T.81, B.2.3).

@@ -1,4 +1,4 @@
-//! What the writer takes up at once: the entries that share one transaction, and so one flush to the disk.
+//! Batching: the entries that share one transaction, and so one flush to the disk.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -8,35 +8,37 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::types::{Committed, Entry};
-use super::writer::{Reply, Work};
+use super::work::{Reply, Work};
 
 /// The most entries of one transaction.
-const GROUP: usize = 128;
+const MAX_GROUP: usize = 128;
 
-/// In a backlog the transactions begin no closer than this, so that a few results share a flush and the pages they
-/// touch. Nobody waits for a capture's result by the millisecond; a request ends the wait.
+/// In a backlog the transactions begin no closer than this, so that a few results share a flush and
+/// the pages they touch. Nobody waits for a capture's result by the millisecond; a request ends the
+/// wait.
 const PACE: Duration = Duration::from_millis(10);
 
-/// With so many captures, waiting for more saves little. It is what a daemon with a single worker has on their
-/// way to the disk at the most, so that no worker waits for the pace.
+/// With so many captures, waiting for more saves little. It is what a daemon with a single worker
+/// has on their way to the disk at the most, so that no worker waits for the pace.
 const ENOUGH: usize = 6;
 
-/// After a group of several entries, so many of one entry may follow before nobody is waited for any more.
+/// After a group of several entries, so many of one entry may follow before nobody is waited for
+/// any more.
 const COMPANY: u32 = 8;
 
 /// The writer's end of its queue.
-pub(super) struct Intake {
+pub(super) struct Batching {
     queue: mpsc::Receiver<Work>,
     /// Taken from the queue, and no part of the group that was being gathered.
     held: Option<Work>,
     /// When the last group went to the disk.
     last: Option<Instant>,
-    /// How many more groups wait for others: several callers commit at a time, or did a moment ago. A single
-    /// caller would wait in vain.
+    /// How many more groups wait for others: several callers commit at a time, or did a moment ago.
+    /// A single caller would wait in vain.
     in_company: u32,
 }
 
-impl Intake {
+impl Batching {
     pub(super) const fn new(queue: mpsc::Receiver<Work>) -> Self {
         Self { queue, held: None, last: None, in_company: 0 }
     }
@@ -54,7 +56,7 @@ impl Intake {
     ) -> (Vec<Entry>, Vec<Reply<Committed>>) {
         let due = self.last.filter(|_| self.in_company > 0).map(|last| last + PACE);
         let (mut entries, mut replies) = (vec![entry], vec![reply]);
-        while entries.len() < GROUP {
+        while entries.len() < MAX_GROUP {
             let waits = entries.len() < ENOUGH && entries.iter().all(is_capture);
             let next = match self.queue.try_recv() {
                 Ok(work) => Some(work),

@@ -1,10 +1,11 @@
-//! Which time retention goes by: a wall clock that leapt ahead must not remove what is young.
+//! Retention's own time: a wall clock that leapt ahead must not remove what is young.
 //!
-//! A workstation whose clock battery is empty starts years off, and is set right minutes later. What was removed
-//! meanwhile would be gone. So retention goes by a time of its own. It moves with the monotonic clock, and
-//! follows the wall clock wherever that stands, but for one case: when the wall clock is more than
-//! [`LEAP`] ahead, it is doubted until leukd has run for [`DOUBT`] beside it, over as many starts as that
-//! takes. A laboratory that comes back from its holidays removes its old results a week later.
+//! A workstation whose clock battery is empty starts years off, and is set right minutes later.
+//! What was removed meanwhile would be gone. So retention goes by a time of its own. It moves with
+//! the monotonic clock, and follows the wall clock wherever that stands, but for one case: when the
+//! wall clock is more than [`LEAP`] ahead, it is doubted until leukd has run for [`DOUBT`] beside
+//! it, over as many starts as that takes. A laboratory that comes back from its holidays removes
+//! its old results a week later.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const STORE_EVERY: Duration = Duration::from_secs(3600);
 
 /// The time that retention goes by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Believed {
+pub(super) struct RetentionClock {
     time: Timestamp,
     /// How long a clock that leapt has been run beside; none while the wall clock is believed.
     doubted: Option<Duration>,
@@ -41,19 +42,21 @@ pub struct ClockDoubt {
     pub left: Duration,
 }
 
-impl Believed {
-    /// What the last process believed; the newest result's time where none did yet, or else the wall clock's.
+impl RetentionClock {
+    /// The last process's time; the newest event's where there was none yet, or else the wall
+    /// clock's.
     pub(super) fn load(
         connection: &Connection,
         wall: Timestamp,
         monotonic: Duration,
     ) -> rusqlite::Result<Self> {
         let (time, doubted): (i64, Option<i64>) =
-            connection.query_row("SELECT believed_ms, doubted_ms FROM meta", [], |row| {
+            connection.query_row("SELECT retention_ms, doubted_ms FROM meta", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         let time = if time == 0 {
-            let newest = "SELECT classified_ms FROM results ORDER BY sequence DESC LIMIT 1";
+            let newest =
+                "SELECT at_ms FROM events WHERE kind = 'result' ORDER BY sequence DESC LIMIT 1";
             connection.prepare(newest)?.query_map([], |row| row.get(0))?.next().transpose()?
         } else {
             Some(time)
@@ -77,7 +80,7 @@ impl Believed {
         self.time
     }
 
-    /// Whether the wall clock is doubted.
+    /// The doubt about the wall clock, where there is one.
     pub(super) fn doubt(&self, wall: Timestamp) -> Option<ClockDoubt> {
         let ahead = u64::try_from(wall.0.saturating_sub(self.time.0)).unwrap_or(0);
         let left = |doubted| DOUBT.saturating_sub(doubted);
@@ -91,7 +94,7 @@ impl Believed {
             return Ok(());
         }
         connection
-            .prepare_cached("UPDATE meta SET believed_ms = ?1, doubted_ms = ?2")?
+            .prepare_cached("UPDATE meta SET retention_ms = ?1, doubted_ms = ?2")?
             .execute((self.time.0, self.doubted.map(millis)))?;
         self.stored = self.time;
         Ok(())

@@ -1,5 +1,6 @@
-//! Records of the audit chain that could not be stored when they were due, because the disk was full or failed. They are
-//! written first in the next transaction that succeeds, each with the time of what it tells of.
+//! Records of the audit chain that could not be stored when they were due, because the disk was
+//! full or failed. They are written first in the next transaction that succeeds, each with the time
+//! of what it tells of.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,11 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::Connection;
 
-use super::audit::{self, AuditEvent, Chain, Run};
+use super::announce::{Run, announce, tell};
+use super::chain::Chain;
+use super::event::AuditEvent;
 use crate::result::Timestamp;
 
-/// How many events wait at the most. Of more than that only the number is told.
-const MOST: usize = 64;
+/// The most events that wait: 64 are some hours of what a full disk keeps out. Of more only the
+/// number is recorded.
+const MAX_WAITING: usize = 64;
 
 /// What is to be told.
 #[derive(Debug)]
@@ -28,19 +32,19 @@ impl Due {
 
 /// The events that wait, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Owed {
+pub(in crate::journal) struct Backlog {
     due: VecDeque<(Timestamp, Due)>,
     /// How many more there were.
     lost: u64,
     /// A transaction under way holds them: those that there is room for.
-    paying: Option<Room>,
+    writing: Option<Room>,
     /// How many wait, for everybody.
     count: Arc<AtomicUsize>,
 }
 
 /// What may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(in crate::journal) enum Room {
     /// Everything.
     Enough,
     /// The disk is below its floor: nothing that strangers cause.
@@ -53,25 +57,26 @@ impl Room {
     }
 }
 
-impl Owed {
+impl Backlog {
     /// How many events wait, as that changes.
-    pub(super) fn count(&self) -> Arc<AtomicUsize> {
+    pub(in crate::journal) fn count(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.count)
     }
 
     /// Something waits that there is room for.
-    pub(super) fn is_payable(&self, room: Room) -> bool {
+    pub(in crate::journal) fn is_writable(&self, room: Room) -> bool {
         (room == Room::Enough && self.lost > 0) || self.due.iter().any(|(_, due)| room.is_for(due))
     }
 
     /// The daemon starts.
-    pub(super) fn start(&mut self, at: Timestamp, run: Run) {
+    pub(in crate::journal) fn start(&mut self, at: Timestamp, run: Run) {
         self.due.push_back((at, Due::Start(Box::new(run))));
     }
 
-    /// Something happened. That it waits is told by [`Owed::tell`]: mostly it is written at once.
-    pub(super) fn push(&mut self, at: Timestamp, event: AuditEvent) {
-        if self.due.len() >= MOST {
+    /// Something happened. That it waits is told by [`Backlog::publish`]: mostly it is written at
+    /// once.
+    pub(in crate::journal) fn push(&mut self, at: Timestamp, event: AuditEvent) {
+        if self.due.len() >= MAX_WAITING {
             self.lost += 1;
             let stranger = self.due.iter().position(|(_, due)| due.is_login_failure());
             match stranger {
@@ -82,20 +87,20 @@ impl Owed {
         self.due.push_back((at, Due::Event(Box::new(event))));
     }
 
-    /// Writes what waits, and there is room for, into the caller's transaction. Call [`Owed::paid`] once that is on the
-    /// disk; until then all of it waits on.
-    pub(super) fn pay(
+    /// Writes what waits, and there is room for, into the caller's transaction. Call
+    /// [`Backlog::written`] once that is on the disk; until then all of it waits on.
+    pub(in crate::journal) fn write(
         &mut self,
         transaction: &Connection,
         chain: &mut Chain,
         room: Room,
         now: Timestamp,
     ) -> rusqlite::Result<()> {
-        self.paying = Some(room);
+        self.writing = Some(room);
         for (at, due) in self.due.iter().filter(|(_, due)| room.is_for(due)) {
             match due {
-                Due::Start(run) => audit::announce(transaction, chain, run, *at)?,
-                Due::Event(event) => audit::tell(transaction, chain, event, *at)?,
+                Due::Start(run) => announce(transaction, chain, run, *at)?,
+                Due::Event(event) => tell(transaction, chain, event, *at)?,
             }
         }
         if self.lost > 0 && room == Room::Enough {
@@ -104,18 +109,18 @@ impl Owed {
         Ok(())
     }
 
-    /// The transaction that [`Owed::pay`] wrote into is on the disk, or is not.
-    pub(super) fn paid(&mut self, stored: bool) {
-        let Some(room) = self.paying.take().filter(|_| stored) else { return };
+    /// The transaction that [`Backlog::write`] wrote into is on the disk, or is not.
+    pub(in crate::journal) fn written(&mut self, stored: bool) {
+        let Some(room) = self.writing.take().filter(|_| stored) else { return };
         self.due.retain(|(_, due)| !room.is_for(due));
         if room == Room::Enough {
             self.lost = 0;
         }
-        self.tell();
+        self.publish();
     }
 
     /// Tells everybody how many wait.
-    pub(super) fn tell(&self) {
+    pub(in crate::journal) fn publish(&self) {
         self.count.store(self.due.len(), Ordering::Relaxed);
     }
 }
@@ -131,17 +136,17 @@ mod tests {
 
     #[test]
     fn strangers_push_nothing_out_and_what_is_too_much_is_counted() {
-        let mut owed = Owed::default();
-        for _ in 0..2 * MOST {
-            owed.push(Timestamp(0), failure());
+        let mut backlog = Backlog::default();
+        for _ in 0..2 * MAX_WAITING {
+            backlog.push(Timestamp(0), failure());
         }
-        assert_eq!((owed.due.len(), owed.lost), (MOST, MOST as u64));
-        for _ in 0..2 * MOST {
-            owed.push(Timestamp(0), AuditEvent::Stop { clean: true });
+        assert_eq!((backlog.due.len(), backlog.lost), (MAX_WAITING, MAX_WAITING as u64));
+        for _ in 0..2 * MAX_WAITING {
+            backlog.push(Timestamp(0), AuditEvent::Stop { clean: true });
         }
-        assert_eq!((owed.due.len(), owed.lost), (MOST, 3 * MOST as u64));
-        owed.tell();
-        assert!(!owed.due.iter().any(|(_, due)| due.is_login_failure()));
-        assert_eq!(owed.count().load(Ordering::Relaxed), MOST);
+        assert_eq!((backlog.due.len(), backlog.lost), (MAX_WAITING, 3 * MAX_WAITING as u64));
+        backlog.publish();
+        assert!(!backlog.due.iter().any(|(_, due)| due.is_login_failure()));
+        assert_eq!(backlog.count().load(Ordering::Relaxed), MAX_WAITING);
     }
 }
