@@ -92,8 +92,7 @@ fn served(model: &Model, files: &[PathBuf]) -> BTreeMap<String, Said> {
         let examined = examine(&bytes, model, &Limits::default()).unwrap();
         let judgement = examined.judgement;
         let codes: Vec<_> = judgement.reasons.into_iter().map(|reason| reason.code).collect();
-        let all = examined.probabilities.iter().find(|class| class.label == "all").unwrap();
-        (judgement.decision.to_string(), codes.join(" "), all.probability.to_bits())
+        (judgement.decision.to_string(), codes.join(" "), examined.p_all.to_bits())
     };
     files.iter().map(|file| (name(file), said(file))).collect()
 }
