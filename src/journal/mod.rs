@@ -7,7 +7,7 @@
 //! published, only after it is on the disk.
 //!
 //! The table `events` is the truth: its payloads are what is hashed into the audit chain and what
-//! readers decode. All other columns follow from them ([`kinds`]), so that a recovery is a replay.
+//! readers decode. All other columns follow from them (`kinds/`), so that a recovery is a replay.
 //!
 //! # What an entry becomes
 //!
@@ -19,7 +19,7 @@
 //! schema sees to it).
 //!
 //! 1. Bytes that have a live folder result keep it: the file's ledger row leads there, and the answer is
-//!    [`Committed::Known`]. A rename, a copy, a re-export or a touch gives no
+//!    [`types::Committed::Known`]. A rename, a copy, a re-export or a touch gives no
 //!    second result. This holds for rejections too, as long as the new finding is one as well.
 //! 2. Bytes whose live result is a rejection, and which could now be classified, get a new result. It
 //!    supersedes the rejection, and every file that led to the rejection leads to the new result.

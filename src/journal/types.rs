@@ -37,7 +37,7 @@ pub struct Options {
     pub keep_count: Option<u64>,
     /// With fewer free bytes on the file system nothing is stored.
     pub disk_floor: u64,
-    /// The newest events that are held in memory. None: [`TAIL`](super::TAIL).
+    /// The newest events that are held in memory. None: [`TAIL`].
     pub tail: Option<usize>,
     /// The daemon that opens it, for the audit chain. None: the chain tells of no start.
     pub run: Option<super::audit::Run>,
