@@ -59,6 +59,7 @@
 pub mod audit;
 mod batching;
 pub mod check;
+mod counts;
 pub mod crash;
 mod error;
 pub mod filter;
