@@ -44,7 +44,7 @@ pub(super) fn files(paths: &[PathBuf], ignore: &[String]) -> Result<Vec<PathBuf>
             match entry.file_type() {
                 kind if kind.is_dir() => {}
                 kind if kind.is_file() && has_extension(entry.path()) => {
-                    files.push(entry.into_path())
+                    files.push(entry.into_path());
                 }
                 _ => passed_over += 1,
             }
