@@ -24,8 +24,11 @@ fn folder_of(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     folder
 }
 
-/// The exit code, and each answer's path with its P(all) or the code of its reason.
-fn classify(folder: &Path, paths: &[&str]) -> (Option<i32>, Vec<(String, Result<f64, String>)>) {
+/// A path, with P(all) or the code of the reason.
+type Answer = (String, Result<f64, String>);
+
+/// The exit code, and the answers.
+fn classify(folder: &Path, paths: &[&str]) -> (Option<i32>, Vec<Answer>) {
     let arguments = ["classify", "--json", "--model", "tiny.onnx"];
     let output: Output = leukd(folder).args(arguments).args(paths).in_time().unwrap();
     let answers: Vec<_> = stdout(&output)

@@ -46,6 +46,7 @@ pub(super) fn find(root: &Path, names: &Names) -> Result<(Vec<Found>, Vec<Broken
 }
 
 /// [`LEFTOVERS`], as the daemon's `watch.ignore` reads them by default.
+#[expect(clippy::expect_used, reason = "constants")]
 fn leftovers() -> GlobSet {
     let glob = |pattern: &str| GlobBuilder::new(pattern).case_insensitive(true).build();
     let globs = LEFTOVERS.iter().map(|pattern| glob(pattern).expect("a valid glob"));
