@@ -12,6 +12,7 @@
 # LANES    how many at once: as many as there are cores
 # PROGRAM  leukd-train: the one in target/release
 # FOLDS    a table of folds by person, `train/protocol/folds.csv`; without it folds are drawn. REPEAT: which repeat of it, 1
+# TARGETS  a folder with a teacher's targets for each training, NAME.csv (`leukd-train fit --targets`)
 # ABOUT    the cells in words, with their source, for the cards; without it they tell where CELLS lay
 set -euo pipefail
 if [ $# -lt 3 ]; then
@@ -72,7 +73,8 @@ one() {
     # shellcheck disable=SC2206 # a flag and its value
     local side=(${sides[$name]})
     shift
-    local begins=("$@")
+    local begins=("$@") taught=()
+    [ -z "${TARGETS:-}" ] || taught=(--targets "$TARGETS/$name.csv")
     # Who stands where must be said again to the other commands, and what the weights began as not to a run that goes on.
     local again=()
     while [ $# -gt 0 ]; do
@@ -92,7 +94,7 @@ one() {
         begins=(--resume "${again[@]}")
     fi
     # shellcheck disable=SC2086 # a flag and its value
-    "$program" fit --data "$cells" --out "$run" ${sides[$name]} "${begins[@]}"
+    "$program" fit --data "$cells" --out "$run" ${sides[$name]} "${taught[@]}" "${begins[@]}"
     if [ ! -f "$run-forms/model.onnx" ]; then
         "$program" export "$run" --data "$cells" "${side[@]}" --weights f32 --id "$([ "$name" = everything ] && echo "$id" || echo "$id-$name")" \
             ${ABOUT:+--about-data "$ABOUT"} --out "$run.onnx"

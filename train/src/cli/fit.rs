@@ -23,7 +23,8 @@ pub(super) struct FitArgs {
 pub(super) fn run(args: &FitArgs) -> Outcome {
     let checkpoint = args.run.checkpoint()?;
     let recipe = args.recipe.read()?;
-    let split = args.data.split(&recipe.preprocessing())?;
+    let mut split = args.data.split(&recipe.preprocessing())?;
+    args.run.teach(&recipe, &mut split)?;
     writeln!(std::io::stdout(), "{}", split.in_words())?;
     let start = args.run.start(&recipe, &mut std::io::stdout())?;
     args.run.prepare(&recipe, &split, &checkpoint)?;

@@ -35,6 +35,11 @@ pub(super) struct RunArgs {
     /// or the folder of another run.
     #[arg(long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
+    /// A teacher's P(all) of every training cell: a CSV with the columns name and p_all, such as the predictions.csv of
+    /// an evaluation. The recipe's distil.weight is its share of the targets. A teacher that was fitted on the test side's
+    /// subjects makes the figures worthless.
+    #[arg(long, value_name = "FILE")]
+    pub(super) targets: Option<PathBuf>,
     /// What computes: cpu, cuda, cuda:N or vulkan.
     #[arg(long, default_value = "cpu")]
     pub(super) device: Compute,
@@ -61,6 +66,22 @@ impl RunArgs {
             .into());
         }
         Ok(checkpoint)
+    }
+
+    /// Gives the training cells their teacher's targets.
+    pub(super) fn teach(&self, recipe: &Recipe, split: &mut Split) -> Result<(), Problem> {
+        match &self.targets {
+            None if recipe.distil.weight > 0.0 => Err(format!(
+                "the recipe's distil.weight is {}, and there is no teacher: give --targets",
+                recipe.distil.weight
+            )
+            .into()),
+            Some(_) if recipe.distil.weight == 0.0 => {
+                Err("--targets means nothing while distil.weight is 0: give --set distil.weight=0.7, for example".into())
+            }
+            None => Ok(()),
+            Some(path) => Ok(split.teach(path)?),
+        }
     }
 
     /// The run's folder with what decides it, so that it can be read, and given again. A run that is gone on

@@ -76,7 +76,8 @@ pub(super) fn run(Whole(args): &Whole) -> Outcome {
     let folder = &args.run.out;
     let checkpoint = args.run.checkpoint()?;
     let recipe = args.recipe.read()?;
-    let (split, broken) = args.data.read(&recipe.preprocessing())?;
+    let (mut split, broken) = args.data.read(&recipe.preprocessing())?;
+    args.run.teach(&recipe, &mut split)?;
     let mut out = std::io::stdout();
     let start = args.run.start(&recipe, &mut out)?;
     args.run.prepare(&recipe, &split, &checkpoint)?;

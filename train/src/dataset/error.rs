@@ -194,6 +194,24 @@ pub enum DatasetError {
         /// What does not fit, and what to do.
         problem: String,
     },
+    /// A line of a teacher's targets that is none.
+    #[error("{path}, line {line}: {problem}")]
+    TargetLine {
+        /// The CSV.
+        path: PathBuf,
+        /// 1 for its header.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A teacher's targets do not fit the training cells.
+    #[error("{path}: {problem}")]
+    Targets {
+        /// The CSV.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
     /// The pattern for file names does not compile: a defect of the library.
     #[error("the pattern of C-NMC's file names is wrong: {0}")]
     Pattern(String),

@@ -20,6 +20,7 @@ mod record;
 mod sheet;
 mod split;
 mod table;
+mod teacher;
 mod validation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +77,8 @@ pub struct Cell {
     /// What the whole picture measures, before any resizing; none where all of it is black, or without a picture
     /// ([`Split::told`]).
     pub measures: Option<Measures>,
+    /// P(all) by a teacher, 0 to 1: [`Split::teach`].
+    pub teacher: Option<f64>,
     /// `size · size` pixels, row by row, red green blue.
     pub pixels: Vec<u8>,
 }

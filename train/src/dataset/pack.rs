@@ -196,6 +196,7 @@ impl Entry {
             height: self.height,
             area: self.area,
             measures,
+            teacher: None,
             pixels,
         })
     }

@@ -144,6 +144,7 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         height: picture.height(),
         area,
         measures,
+        teacher: None,
         pixels: square.into_raw(),
     })
 }

@@ -120,6 +120,7 @@ impl Split {
                 height: 0,
                 area: 0,
                 measures: None,
+                teacher: None,
                 pixels: Vec::new(),
             });
         }

@@ -114,6 +114,8 @@ pub struct Split {
     pub validation: Vec<Cell>,
     /// To measure on, once; empty where there is no such side.
     pub test: Vec<Cell>,
+    /// SHA-256 of the file with a teacher's targets for the training side: [`Split::teach`].
+    pub teacher: Option<Digest>,
     /// How many byte-identical copies were left out.
     pub twins: usize,
     /// How many other cells stand on no side: those that a given split does not name.
@@ -197,6 +199,7 @@ impl Split {
             training,
             validation,
             test,
+            teacher: None,
             twins: 0,
             left_out: 0,
         }

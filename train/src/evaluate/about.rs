@@ -20,6 +20,9 @@ pub const SIDES: &str = "run.sides_digest";
 /// And by this one [`Split::cells_digest`].
 pub const CELLS: &str = "run.cells_digest";
 
+/// And by this one the SHA-256 of a teacher's targets, where it had a teacher: [`Split::teach`].
+pub const TEACHER: &str = "run.teacher_targets";
+
 /// What the bundle has had to do with the cells that it is measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -22,7 +22,7 @@ mod served;
 mod subjects;
 mod thresholds;
 
-pub use about::{About, CELLS, INHERITED, SIDES, Seen};
+pub use about::{About, CELLS, INHERITED, SIDES, Seen, TEACHER};
 pub use baseline::{AreaCut, AreaFigures, Baseline};
 pub use bootstrap::{DRAWS, Resampling, intervals};
 pub use calibration::{Bin, Reliability, fit_temperature};

@@ -16,7 +16,8 @@ use super::{Naming, probabilities};
 use crate::card::{CALIBRATION, FIGURES, with_paragraph};
 use crate::dataset::{LABELS, Protocol, Side};
 use crate::evaluate::{
-    About, CELLS, Evaluation, INHERITED, Prediction, REVIEW_ACCURACY, SIDES, Seen, WIDEST_BAND,
+    About, CELLS, Evaluation, INHERITED, Prediction, REVIEW_ACCURACY, SIDES, Seen, TEACHER,
+    WIDEST_BAND,
 };
 use crate::fit::State;
 use crate::network::Network;
@@ -133,6 +134,7 @@ fn recipe(state: &State, kept: Kept) -> BTreeMap<String, String> {
         ("run.minutes", format!("{:.1}", state.seconds / 60.0)),
     ];
     settings.extend(run.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    settings.extend(state.teacher.clone().map(|digest| (TEACHER.to_owned(), digest)));
     settings
 }
 
@@ -143,15 +145,26 @@ fn card(facts: &Facts<'_>) -> String {
          smears and stand on black, as in C-NMC 2019. It tells leukemic B-lymphoblasts (`all`) from \
          normal B-lymphoid precursors (`hem`) and knows no other kind of cell.\n\n\
          Made by {trainer} from cells at {size} × {size} pixels: {split}\n\n\
-         Limits: it knows the hospitals, stains and microscopes of its training cells alone. Cell size is a \
+         {taught}Limits: it knows the hospitals, stains and microscopes of its training cells alone. Cell size is a \
          cue: another magnification or another cut makes the output meaningless. Stain and subject may \
          be confounded with the label: every subject has cells of one class. A class with few subjects \
          can show little about the next one.",
         trainer = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
         split = facts.state.split,
+        taught = taught(facts.state),
         size = facts.state.recipe.input.size,
     );
     card + &calibrated(&facts.calibration, facts.predictions)
+}
+
+/// The card's paragraph on the teacher; empty where there was none.
+fn taught(state: &State) -> String {
+    let Some(digest) = &state.teacher else { return String::new() };
+    format!(
+        "Teacher: {:.0} % of each training cell's target is the P(all) of another model (distillation), and the rest \
+         its label. SHA-256 of the teacher's targets: {digest}.\n\n",
+        state.recipe.distil.weight * 100.0
+    )
 }
 
 fn calibrated(calibration: &Calibration, predictions: &[Prediction]) -> String {

@@ -84,6 +84,17 @@ pub enum CheckpointError {
          the same split (--split takes the run's split.csv), or start in another folder"
     )]
     OtherData,
+    /// `--resume` with other targets of a teacher.
+    #[error(
+        "the run in this folder was started with {before}, and now there is {now}: give the same --targets, or start in \
+         another folder"
+    )]
+    OtherTeacher {
+        /// The run's targets, in words.
+        before: String,
+        /// Those that were given.
+        now: String,
+    },
     /// The loss is no number any more.
     #[error(
         "the training diverged: the loss is {loss} at step {step} of epoch {epoch}, learning rate {rate:e}; the \
@@ -222,6 +233,19 @@ impl Checkpoint {
         }
         if state.sides_digest != split.sides_digest().to_string() {
             return Err(CheckpointError::OtherData);
+        }
+        let teacher = split.teacher.map(|digest| digest.to_string());
+        if state.teacher != teacher {
+            let words = |teacher: Option<String>| {
+                teacher.map_or_else(
+                    || "no teacher".to_owned(),
+                    |of| format!("targets of SHA-256 {of}"),
+                )
+            };
+            return Err(CheckpointError::OtherTeacher {
+                before: words(state.teacher),
+                now: words(teacher),
+            });
         }
         match state.ended {
             Some(why) => Err(CheckpointError::Ended(why)),

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::augment::{residual, vary};
-use crate::dataset::{LABELS, Split};
+use crate::dataset::{Cell, LABELS, Split};
 use crate::recipe::Recipe;
 
 /// Batches that wait for the device, for each thread.
@@ -46,7 +46,7 @@ impl Batch {
             let varied = vary(&cell.pixels, size, &recipe.augmentation, &mut rng);
             let left = residual(&recipe.augmentation, &mut rng);
             preprocessing.append(&varied, &left, &mut pixels);
-            targets.extend(target(cell.label, recipe.regularisation.label_smoothing));
+            targets.extend(target(cell, recipe));
         }
         if recipe.regularisation.mixup > 0.0 {
             mix(&mut pixels, &mut targets, recipe.regularisation.mixup, cells.len(), &mut rng);
@@ -135,12 +135,16 @@ pub fn pixels(squares: &[&[u8]], preprocessing: &Preprocessing, device: &Device)
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// The targets of one label: smoothed towards an equal share of every class.
-fn target(label: usize, smoothing: f64) -> [f32; LABELS.len()] {
+/// A cell's targets: its label, smoothed towards an equal share of every class, mixed with what its teacher says.
+fn target(cell: &Cell, recipe: &Recipe) -> [f32; LABELS.len()] {
+    let smoothing = recipe.regularisation.label_smoothing;
     let floor = smoothing / LABELS.len() as f64;
     std::array::from_fn(|class| {
-        let own = if class == label { 1.0 - smoothing } else { 0.0 };
-        (own + floor) as f32
+        let own = if class == cell.label { 1.0 - smoothing } else { 0.0 };
+        let labelled = own + floor;
+        let Some(p) = cell.teacher else { return labelled as f32 };
+        let taught = if class == 0 { p } else { 1.0 - p };
+        (recipe.distil.weight * taught + (1.0 - recipe.distil.weight) * labelled) as f32
     })
 }
 
@@ -197,7 +201,7 @@ mod tests {
     fn mixing_keeps_the_sum_of_every_cell_s_targets() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut pixels = vec![0.0, 0.0, 100.0, 100.0, 200.0, 200.0];
-        let mut targets: Vec<f32> = [0, 1, 0].iter().flat_map(|l| target(*l, 0.1)).collect();
+        let mut targets = vec![0.95, 0.05, 0.05, 0.95, 0.95, 0.05];
         mix(&mut pixels, &mut targets, 1.0, 3, &mut rng);
         for shares in targets.chunks(2) {
             assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-6);

@@ -108,6 +108,9 @@ pub struct State {
     /// Of every cell, whichever side: [`Split::cells_digest`]. Empty in a run of before it was kept.
     #[serde(default)]
     pub cells_digest: String,
+    /// SHA-256 of the file with its teacher's targets.
+    #[serde(default)]
+    pub teacher: Option<String>,
     /// How many cells it is fitted on.
     pub cells: u64,
     /// Every epoch that is done.
@@ -146,6 +149,7 @@ impl State {
             training_digest: split.training_digest().to_string(),
             sides_digest: split.sides_digest().to_string(),
             cells_digest: split.cells_digest().to_string(),
+            teacher: split.teacher.map(|digest| digest.to_string()),
             cells: split.training.len() as u64,
             epochs: Vec::new(),
             partial: Partial::default(),

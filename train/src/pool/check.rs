@@ -6,11 +6,12 @@ use leukd::result::Digest;
 
 use super::{PoolError, Run};
 use crate::dataset::{Protocol, Side, Split};
-use crate::evaluate::{CELLS, Prediction, SIDES};
+use crate::evaluate::{CELLS, Prediction, SIDES, TEACHER};
 
-/// What siblings need not have in common: the split, the seed, what computed them and how long that took. Every other
+/// What siblings need not have in common: the split, the file of a teacher's targets, the seed, what computed them and how long that took. Every other
 /// setting, the starting weights among them, must be the same.
-pub const MAY_DIFFER: [&str; 5] = [SIDES, CELLS, "steps.seed", "run.device", "run.minutes"];
+pub const MAY_DIFFER: [&str; 6] =
+    [SIDES, CELLS, TEACHER, "steps.seed", "run.device", "run.minutes"];
 
 /// A tested cell and the run that tested it.
 pub(super) struct Cell<'a> {

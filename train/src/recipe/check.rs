@@ -95,6 +95,7 @@ impl Recipe {
         within("regularisation.bias_l1", penalties.bias_l1, 0.0, 1e3)?;
         within("regularisation.label_smoothing", penalties.label_smoothing, 0.0, 0.9)?;
         within("regularisation.mixup", penalties.mixup, 0.0, 1.0)?;
+        share("distil.weight", self.distil.weight)?;
         self.check_augmentation()?;
         within("average.decay", self.average.decay, 0.0, 0.999_999)?;
         within("average.every", f64::from(self.average.every), 1.0, 1e6)?;

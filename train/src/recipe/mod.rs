@@ -34,6 +34,9 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// What keeps the network from learning by heart.
     pub regularisation: Penalties,
+    /// What is learned from a teacher.
+    #[serde(default)]
+    pub distil: Distil,
     /// What is varied in each picture.
     pub augmentation: Augmentation,
     /// Which cells an epoch shows.
@@ -191,6 +194,15 @@ pub struct Penalties {
     pub label_smoothing: f64,
     /// α of the Beta distribution that two pictures are mixed by; 0: none.
     pub mixup: f64,
+}
+
+/// What is learned from a teacher's probabilities, beside the labels (Hinton et al. 2015, "Distilling the Knowledge in a
+/// Neural Network").
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distil {
+    /// The teacher's share of each cell's target, 0 to 1; the label has the rest. Above 0 it needs `fit --targets`.
+    pub weight: f64,
 }
 
 /// What is varied in each picture, in [`crate::augment`]; the background stays black whatever is chosen, and 0 is off.

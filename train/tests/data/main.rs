@@ -7,6 +7,7 @@ mod support;
 
 mod dataset;
 mod decisions;
+mod distil;
 mod evaluate;
 mod evaluate_command;
 mod journal;

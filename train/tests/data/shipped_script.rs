@@ -41,7 +41,7 @@ fn shipped(dir: &Path, waits: bool) -> Child {
     let mut command = Command::new("bash");
     command.arg(script).arg(dir.join("out")).args(["cells.zip", "lab"]);
     command.args(["--recipe", "seed", "--init", "keras.h5", "--split-seed", "7"]);
-    command.env("PROGRAM", dir.join("leukd-train")).env("LANES", "2");
+    command.env("PROGRAM", dir.join("leukd-train")).env("LANES", "2").env("TARGETS", "taught");
     command.stdin(Stdio::null()).stdout(Stdio::null());
     if waits {
         command.env("WAITS", "1");
@@ -107,6 +107,8 @@ fn shipped_sh_stops_its_trainings_once_and_goes_on_with_what_is_missing() {
         for line in commands {
             // The cells stand where they stood for every command, and a run that goes on has no other beginning.
             assert!(line.contains(&side) && line.contains("--split-seed 7"), "{line}");
+            let taught = format!("--targets taught/{name}.csv");
+            assert_eq!(line.contains(&taught), line.starts_with("fit "), "{line}");
             let begins = line.starts_with("fit ") && !line.contains("--resume");
             assert_eq!(line.contains("--init keras.h5"), begins, "{line}");
         }

@@ -72,6 +72,7 @@ pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subje
         height: picture.height(),
         area,
         measures,
+        teacher: None,
         pixels: preprocessing.square(&picture).unwrap().into_raw(),
     }
 }
