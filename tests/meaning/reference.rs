@@ -178,7 +178,7 @@ fn the_embedded_model_leaves_what_it_was_not_made_for_to_a_person() {
     assert!(by_features >= 10, "the features alone tell {by_features} of {}", others().len());
 }
 
-/// It was trained on cells of every subject of fold 1: how many cells of subjects that they had not seen its siblings doubt stands on its card.
+/// It was trained on cells of every subject there: how many cells of subjects that they had not seen its siblings doubt stands on its card.
 #[test]
 fn of_real_cells_like_those_that_it_was_trained_on_few_are_doubted() {
     let Some(folder) = cnmc::data() else {
@@ -198,9 +198,9 @@ fn of_real_cells_like_those_that_it_was_trained_on_few_are_doubted() {
     assert!(rows.len() > 150 && doubted * 10 < rows.len(), "{doubted} of {}", rows.len());
 }
 
-/// Cells of H1, H2 and h3, of whom it has seen nothing but a near copy of `h3_1_1`.
+/// Cells of H1, H2 and h3: it was trained on other cells of H2 and on a near copy of `h3_1_1`.
 #[test]
-fn of_real_cells_of_subjects_that_it_has_not_seen_most_are_not_doubted() {
+fn of_real_cells_that_it_has_not_seen_most_are_not_doubted() {
     let Some(folder) = cnmc::data() else {
         println!("{}", cnmc::NO_CELLS);
         return;

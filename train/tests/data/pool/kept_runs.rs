@@ -22,7 +22,7 @@ fn told(estimate: &Estimate) -> String {
 /// The siblings of the embedded model, pooled by subject and by image.
 fn siblings() -> (Pooled, Pooled) {
     let dir = tempfile::tempdir().unwrap();
-    let runs = models().join("runs/varied");
+    let runs = models().join("runs/taught");
     let folds: Vec<_> = (1..=3).map(|fold| runs.join(format!("fold-{fold}"))).collect();
     let (_, subject, _) = pool(dir.path(), "subject", &paths(&folds));
     let (_, image, _) = pool(dir.path(), "image", &[&runs.join("image")]);
@@ -52,7 +52,7 @@ fn the_embedded_models_card_tells_both_protocols_as_the_kept_runs_measured_them(
 #[test]
 fn no_kept_report_shows_a_cell_or_tells_a_path_of_the_machine_that_made_it() {
     for name in ["fold-1", "fold-2", "fold-3", "image"] {
-        let run = models().join("runs/varied").join(name);
+        let run = models().join("runs/taught").join(name);
         let page = std::fs::read_to_string(run.join("report.html")).unwrap();
         for shown in ["data:image", "<img", "/tmp", "&#x2f;tmp", "/home", "&#x2f;home"] {
             assert!(!page.contains(shown), "{name}: {shown}");
@@ -85,8 +85,8 @@ fn the_figures_of_the_kept_runs_are_repeated_from_every_tested_cells_logits() {
     let balanced = [&area.balanced_accuracy, &other.balanced_accuracy];
     row("cell area alone: balanced accuracy", balanced);
     let doubted = subject.doubted().unwrap();
-    let doubts = format!("doubt {} of 3,576", doubted.doubted);
-    assert!(doubted.pictures == 3576 && page.contains(&doubts), "the page does not say {doubts:?}");
+    let doubts = format!("doubt {} of 7,139", doubted.doubted);
+    assert!(doubted.pictures == 7139 && page.contains(&doubts), "the page does not say {doubts:?}");
     for fold in &subject.folds {
         for estimate in [&fold.figures.auroc, &fold.figures.balanced_accuracy] {
             assert!(page.contains(&told(estimate)), "{}", told(estimate));
