@@ -35,9 +35,9 @@ pub(super) struct RunArgs {
     /// or the folder of another run.
     #[arg(long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
-    /// A teacher's P(all) of every training cell: a CSV with the columns name and p_all, such as the predictions.csv of
-    /// an evaluation. The recipe's distil.weight is its share of the targets. A teacher that was fitted on the test side's
-    /// subjects makes the figures worthless.
+    /// A teacher's P(all) of every training cell: a CSV with the columns name and p_all, such as the
+    /// predictions.csv of an evaluation. The recipe's distil.weight is its share of the targets. A
+    /// teacher that was fitted on the test side's subjects makes the figures worthless.
     #[arg(long, value_name = "FILE")]
     pub(super) targets: Option<PathBuf>,
     /// What computes: cpu, cuda, cuda:N or vulkan.
@@ -77,7 +77,8 @@ impl RunArgs {
             )
             .into()),
             Some(_) if recipe.distil.weight == 0.0 => {
-                Err("--targets means nothing while distil.weight is 0: give --set distil.weight=0.7, for example".into())
+                let example = "give --set distil.weight=0.7, for example";
+                Err(format!("--targets means nothing while distil.weight is 0: {example}").into())
             }
             None => Ok(()),
             Some(path) => Ok(split.teach(path)?),

@@ -9,13 +9,14 @@ use super::table::Table;
 use super::{DatasetError, Split};
 
 impl Split {
-    /// Gives each training cell the P(all) that the CSV at `path` has for its name: columns `name` and `p_all`, as in
-    /// the `predictions.csv` of an evaluation. Cells of other sides may be in it and are ignored.
+    /// Gives each training cell the P(all) that the CSV at `path` has for its name: columns `name`
+    /// and `p_all`, as in the `predictions.csv` of an evaluation. Cells of other sides may be in it
+    /// and are ignored.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, names a cell twice or has a `p_all` that is no probability, with the line; where
-    /// a training cell has no target, or two training cells have one name.
+    /// With the line, where a cell comes twice or its `p_all` is no probability. Where the file
+    /// cannot be read, a training cell has no target, or two training cells have one name.
     pub fn teach(&mut self, path: &Path) -> Result<(), DatasetError> {
         let table = Table::read(path, &["name", "p_all"])?;
         let failed =
@@ -58,8 +59,8 @@ impl Split {
             return Err(DatasetError::Targets {
                 path: path.to_owned(),
                 problem: format!(
-                    "{} of {cells} training cells have no line, such as {first:?}: every training cell \
-                     needs the teacher's p_all",
+                    "{} of {cells} training cells have no line, such as {first:?}: every training \
+                     cell needs the teacher's p_all",
                     missing.len()
                 ),
             });

@@ -86,8 +86,8 @@ pub enum CheckpointError {
     OtherData,
     /// `--resume` with other targets of a teacher.
     #[error(
-        "the run in this folder was started with {before}, and now there is {now}: give the same --targets, or start in \
-         another folder"
+        "the run in this folder was started with {before}, and now there is {now}: give the same \
+         --targets, or start in another folder"
     )]
     OtherTeacher {
         /// The run's targets, in words.

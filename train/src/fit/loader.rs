@@ -135,7 +135,8 @@ pub fn pixels(squares: &[&[u8]], preprocessing: &Preprocessing, device: &Device)
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// A cell's targets: its label, smoothed towards an equal share of every class, mixed with what its teacher says.
+/// A cell's targets: its label, smoothed towards an equal share of every class, mixed with what its
+/// teacher says.
 fn target(cell: &Cell, recipe: &Recipe) -> [f32; LABELS.len()] {
     let smoothing = recipe.regularisation.label_smoothing;
     let floor = smoothing / LABELS.len() as f64;

@@ -196,12 +196,13 @@ pub struct Penalties {
     pub mixup: f64,
 }
 
-/// What is learned from a teacher's probabilities, beside the labels (Hinton et al. 2015, "Distilling the Knowledge in a
-/// Neural Network").
+/// What is learned from a teacher's probabilities, beside the labels (Hinton et al. 2015,
+/// "Distilling the Knowledge in a Neural Network").
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distil {
-    /// The teacher's share of each cell's target, 0 to 1; the label has the rest. Above 0 it needs `fit --targets`.
+    /// The teacher's share of each cell's target, 0 to 1; the label has the rest. Above 0 it needs
+    /// `fit --targets`.
     pub weight: f64,
 }
 
