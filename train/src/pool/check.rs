@@ -9,8 +9,8 @@ use crate::dataset::{Protocol, Side, Split};
 use crate::evaluate::{CELLS, Prediction, SIDES, TEACHER};
 
 /// What siblings need not have in common: the split, the file of a teacher's targets, the seed, what
-/// computed them and how long that took. Every other
-/// setting, the starting weights among them, must be the same.
+/// computed them and how long that took. Every other setting, the starting weights among them, must
+/// be the same.
 pub const MAY_DIFFER: [&str; 6] =
     [SIDES, CELLS, TEACHER, "steps.seed", "run.device", "run.minutes"];
 
