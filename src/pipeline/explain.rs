@@ -138,11 +138,17 @@ impl Pipeline {
     ) -> io::Result<(Vec<u8>, String)> {
         let first = self.0.again.read(path, &self.0.limits).await;
         let is_it = |bytes: &Vec<u8>| Some(Digest::of(bytes)) == record.capture.digest;
-        if !first.as_ref().is_ok_and(is_it) {
+        let is_elsewhere = match &first {
+            Ok(bytes) => !is_it(bytes),
+            // A folder that does not answer would not answer for another name either.
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if is_elsewhere {
             let (journal, sequence) = (self.0.journal.clone(), record.sequence);
             let names = tokio::task::spawn_blocking(move || journal.files_of(sequence)).await;
-            for name in names.map_err(io::Error::other)?.map_err(io::Error::other)? {
-                let read = self.0.again.read(&name, &self.0.limits).await;
+            let names = names.map_err(io::Error::other)?.map_err(io::Error::other)?;
+            for name in names.iter().filter(|name| *name != path) {
+                let read = self.0.again.read(name, &self.0.limits).await;
                 if let Some(bytes) = read.ok().filter(is_it) {
                     return Ok((bytes, name.to_string()));
                 }
