@@ -45,6 +45,22 @@ pub(super) fn walk(bytes: &[u8], dimensions: &mut Option<(u32, u32)>) -> Walked 
     }
 }
 
+/// The data of the first `eXIf` chunk, which may stand behind the pixels too.
+pub(crate) fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    let mut at = SIGNATURE.len();
+    loop {
+        let length = usize::try_from(u32::from_be_bytes(take(bytes, at)?)).ok()?;
+        let kind: [u8; TYPE] = take(bytes, at + LENGTH)?;
+        let data = at + LENGTH + TYPE;
+        let end = data.checked_add(length)?;
+        match &kind {
+            b"eXIf" => return bytes.get(data..end),
+            b"IEND" => return None,
+            _ => at = end.checked_add(CHECKSUM)?,
+        }
+    }
+}
+
 /// The largest number of bits that `sBIT` gives a colour.
 pub(crate) fn significant_bits(bytes: &[u8]) -> Option<u8> {
     let mut at = SIGNATURE.len();

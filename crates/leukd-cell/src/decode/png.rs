@@ -7,6 +7,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, RgbImage};
 
 use super::depth::{self, Levels};
 use super::{Limits, check_memory};
+use crate::complete::tiff::orientation;
 use crate::complete::{Format, png};
 use crate::fault::{Fault, FaultKind};
 
@@ -24,14 +25,14 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Fault> {
     own.max_image_width = Some(limits.max_side);
     own.max_image_height = Some(limits.max_side);
     own.max_alloc = Some(limits.max_memory);
-    let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), own).map_err(failed)?;
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), own).map_err(failed)?;
     let (width, height) = decoder.dimensions();
     let copied = match decoder.color_type() {
         image::ColorType::Rgb8 => 0,
         _ => u64::from(width) * u64::from(height) * 3,
     };
     check_memory((width, height), decoder.total_bytes().saturating_add(copied), limits)?;
-    let orientation = decoder.orientation().map_or(1, image::metadata::Orientation::to_exif);
+    let orientation = png::exif(bytes).map_or(1, orientation);
     let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     Ok(super::oriented(to_rgb(picture, png::significant_bits(bytes))?, orientation))
 }

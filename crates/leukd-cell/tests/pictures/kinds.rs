@@ -109,6 +109,37 @@ fn a_jpeg_is_turned_as_its_exif_data_says() {
     let turned = [&whole[..2], exif, &whole[2..]].concat();
     let upright = image::imageops::rotate90(&read(&whole).unwrap());
     assert_eq!(read(&turned).unwrap(), upright);
+    // What else is wrong in the Exif data does not matter: a tag whose values lie nowhere, and no pointer
+    // to a next directory.
+    let broken = b"\xff\xe1\0\x2aExif\0\0II*\0\x08\0\0\0\x02\0\x0f\x01\x02\0\x40\0\0\0\xf0\xff\0\0\
+                   \x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
+    assert_eq!(read(&[&whole[..2], broken, &whole[2..]].concat()).unwrap(), upright);
+    // The first Exif data count, and none behind the picture's data.
+    let behind = [&whole[..whole.len() - 2], exif, &whole[whole.len() - 2..]].concat();
+    assert_eq!(read(&behind), read(&whole));
+}
+
+#[test]
+fn a_png_is_turned_by_exif_data_before_and_behind_its_pixels() {
+    let picture = small();
+    let whole = synthetic::png(&picture);
+    let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let mut chunk = u32::try_from(tiff.len()).unwrap().to_be_bytes().to_vec();
+    chunk.extend(b"eXIf");
+    chunk.extend(tiff);
+    let mut sum = u32::MAX;
+    for byte in &chunk[4..] {
+        sum ^= u32::from(*byte);
+        for _ in 0..8 {
+            sum = (sum >> 1) ^ if sum & 1 == 1 { 0xedb8_8320 } else { 0 };
+        }
+    }
+    chunk.extend((!sum).to_be_bytes());
+    let upright = image::imageops::rotate90(&picture);
+    for place in [33, whole.len() - 12] {
+        let turned = [&whole[..place], &chunk, &whole[place..]].concat();
+        assert_eq!(read(&turned).unwrap(), upright, "at {place}");
+    }
 }
 
 #[test]

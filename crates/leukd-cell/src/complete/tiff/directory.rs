@@ -101,6 +101,17 @@ impl<'a> File<'a> {
         Ok(Directory { file: *self, entries, next })
     }
 
+    /// The first directory, as far as it can be read: of Exif data one entry is wanted, and what is wrong
+    /// with another one changes nothing in it.
+    pub(super) fn readable_entries(&self) -> Option<Directory<'a>> {
+        let at = usize::try_from(self.first_directory().ok()?).ok()?;
+        let count = usize::from(self.u16(at)?);
+        let places = (0..count).map(|index| at + 2 + index * 12);
+        let places = places.take_while(|place| place + 12 <= self.bytes.len());
+        let entries = places.filter_map(|place| self.entry(place, 4).ok().flatten()).collect();
+        Some(Directory { file: *self, entries, next: 0 })
+    }
+
     fn entry(&self, at: usize, word: usize) -> Result<Option<(u16, Entry)>, Fault> {
         let cut = || short("the end of its directory");
         let tag = self.u16(at).ok_or_else(cut)?;

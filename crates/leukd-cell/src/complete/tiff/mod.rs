@@ -80,7 +80,7 @@ fn is_full(directory: &Directory<'_>) -> bool {
 
 /// The orientation in Exif data, 1 to 8; 1 where it says nothing.
 pub(crate) fn orientation(bytes: &[u8]) -> u8 {
-    let directory = File::new(bytes).and_then(|file| file.directory(file.first_directory()?));
+    let directory = File::new(bytes).ok().and_then(|file| file.readable_entries());
     directory.map_or(1, |directory| orientation_of(&directory))
 }
 

@@ -140,6 +140,12 @@ impl Frame {
         }
     }
 
+    /// Whether some channel has fewer samples than another one.
+    pub(super) fn is_subsampled(&self) -> bool {
+        let sides = |component: &Component| (component.across, component.down);
+        self.components.windows(2).any(|pair| sides(&pair[0]) != sides(&pair[1]))
+    }
+
     /// Units of an interleaved scan, across and down.
     pub(super) fn mcus(&self) -> (usize, usize) {
         (self.width.div_ceil(8 * self.across), self.height.div_ceil(8 * self.down))

@@ -77,7 +77,7 @@ pub(super) fn raster(
     }
     let frame = segments.read(bytes, limits)?;
     frame.check_complete()?;
-    let orientation = segments.orientation;
+    let orientation = segments.orientation.unwrap_or(1);
     let transform = transform_of(colours, &frame, &segments)?;
     let Frame { width, height, .. } = frame;
     let channels = frame.components.len();
@@ -97,6 +97,11 @@ enum Transform {
 fn transform_of(colours: Colours, frame: &Frame, segments: &Segments) -> Result<Transform, Fault> {
     let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
     match (colours, ids.len()) {
+        // libtiff refuses it: red, green and blue have one size each.
+        (Colours::Stored, 3) if frame.is_subsampled() => Err(unsupported(
+            "this TIFF says that its JPEG data are RGB, but they are sampled like luma and chroma: \
+             save it uncompressed or with LZW",
+        )),
         (_, 1) | (Colours::Stored, 3 | 4) => Ok(Transform::None),
         (Colours::YCbCr, 3) => Ok(Transform::YCbCr),
         (Colours::Own, 3) if segments.is_jfif => Ok(Transform::YCbCr),

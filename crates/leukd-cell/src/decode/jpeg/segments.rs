@@ -34,7 +34,8 @@ pub(super) struct Segments {
     pub(super) restart_interval: usize,
     pub(super) is_jfif: bool,
     pub(super) adobe: Option<Adobe>,
-    pub(super) orientation: u8,
+    /// Of the first Exif data before the first scan, where Pillow looks for it too.
+    pub(super) orientation: Option<u8>,
 }
 
 impl Default for Segments {
@@ -46,7 +47,7 @@ impl Default for Segments {
             restart_interval: 0,
             is_jfif: false,
             adobe: None,
-            orientation: 1,
+            orientation: None,
         }
     }
 }
@@ -95,6 +96,7 @@ impl Segments {
                             let frame =
                                 frame.ok_or_else(|| damaged("a scan stands before its frame"))?;
                             scans += 1;
+                            self.orientation.get_or_insert(1);
                             if scans > MAX_SCANS {
                                 return Err(too_many_scans());
                             }
@@ -124,7 +126,7 @@ impl Segments {
                 Ok(())
             }
             0xe1 if let Some(tiff) = content.strip_prefix(b"Exif\0\0") => {
-                self.orientation = orientation(tiff);
+                self.orientation.get_or_insert_with(|| orientation(tiff));
                 Ok(())
             }
             0xee if content.len() >= 12 && content.starts_with(b"Adobe") => {
