@@ -26,7 +26,7 @@ pub(super) struct Adobe {
 }
 
 /// What the segments up to here have said.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Segments {
     pub(super) steps: [Option<Box<Steps>>; 4],
     pub(super) dc: [Option<Table>; 4],
@@ -36,20 +36,6 @@ pub(super) struct Segments {
     pub(super) adobe: Option<Adobe>,
     /// Of the first Exif data before the first scan, where Pillow looks for it too.
     pub(super) orientation: Option<u8>,
-}
-
-impl Default for Segments {
-    fn default() -> Self {
-        Self {
-            steps: Default::default(),
-            dc: Default::default(),
-            ac: Default::default(),
-            restart_interval: 0,
-            is_jfif: false,
-            adobe: None,
-            orientation: None,
-        }
-    }
 }
 
 impl Segments {
