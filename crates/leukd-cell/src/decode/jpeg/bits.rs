@@ -4,11 +4,11 @@ use super::cut;
 use crate::complete::jpeg::next_marker;
 use crate::fault::Fault;
 
-/// A run of so many zero bytes in a scan that does not end with its last block is none of an encoder's. Less
-/// than 1 in 10^30 by chance in as many random bytes.
+/// Zero bytes in a row that no encoder writes into a scan which does not end with its last block. By chance
+/// 16 zeros begin at one place of random bytes in 1 of 2^128 cases.
 const FILLED: usize = 16;
 
-/// So many of them were read as blocks.
+/// Zero bytes of that run that were read as blocks.
 const READ: usize = 4;
 
 /// Bits of a scan. A byte 0xff is followed by a stuffed 0x00; anything else there is a marker.
@@ -106,7 +106,7 @@ impl<'a> Bits<'a> {
 
     /// Says after the last block that this is where the data may end.
     ///
-    /// Whoever fills up a file that was cut (a copy that stopped, a hole on the disk) writes zeros, and zeros
+    /// A copy that stopped, or a hole on the disk, leaves zeros where data were, and zeros
     /// are codes: they give blocks of nothing. There are more of them than those blocks need, so that bytes
     /// are left. libjpeg passes such bytes over, and so does this where no zeros were read as blocks.
     pub(super) fn end(&mut self) -> Result<(), Fault> {
