@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::result::{CapturePath, CellIds, Decision, Record, Timestamp, likelier_class};
 
 /// The longest name of a reviewer, in bytes.
-pub const MOST_REVIEWER_BYTES: usize = 128;
+pub const MAX_REVIEWER: usize = 128;
 
 /// The longest note, in bytes.
-pub const MOST_NOTE_BYTES: usize = 4096;
+pub const MAX_NOTE: usize = 4096;
 
 /// What a person takes the picture for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ impl Reviewed {
     /// class where leukd was not sure, and for a rejection `other`, since both say that there is no
     /// such cell.
     #[must_use]
-    pub fn agrees_with(&self, label: ReviewLabel) -> bool {
+    pub fn is_confirmed_by(&self, label: ReviewLabel) -> bool {
         let suggested = match self.decision {
             Decision::All => "all",
             Decision::Hem => "hem",
@@ -132,10 +132,10 @@ pub struct Review {
     /// What the reviewer says.
     pub label: ReviewLabel,
     /// Whether that is what leukd suggested.
-    pub agrees: bool,
-    /// Who says it, by the client's word; 1 to [`MOST_REVIEWER_BYTES`].
+    pub confirms: bool,
+    /// Who says it, by the client's word; 1 to [`MAX_REVIEWER`].
     pub reviewer: String,
-    /// What else the reviewer says; up to [`MOST_NOTE_BYTES`], may be empty.
+    /// What else the reviewer says; up to [`MAX_NOTE`], may be empty.
     pub note: String,
     /// Who sent it: `token:NAME`, `cert:NAME`, `uid:NUMBER`; empty where nobody knows.
     pub client: String,
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_review_agrees_with_what_was_suggested_and_with_nothing_else() {
-        for (decision, label, agrees) in [
+        for (decision, label, confirms) in [
             (Decision::All, Some("all"), ReviewLabel::All),
             (Decision::Hem, Some("hem"), ReviewLabel::Hem),
             // A threshold other than 0.5: the decision is the suggestion, not the likelier class.
@@ -209,8 +209,8 @@ mod tests {
         ] {
             let reviewed = of(decision, label);
             let agreeing: Vec<_> =
-                ReviewLabel::EVERY.into_iter().filter(|l| reviewed.agrees_with(*l)).collect();
-            assert_eq!(agreeing, [agrees], "{decision} {label:?}");
+                ReviewLabel::EVERY.into_iter().filter(|l| reviewed.is_confirmed_by(*l)).collect();
+            assert_eq!(agreeing, [confirms], "{decision} {label:?}");
         }
     }
 

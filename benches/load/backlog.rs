@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leukd::rpc::proto::{self, event, subscribe_request};
+use leukd::grpc::proto::{self, event, subscribe_request};
 use tokio::time::MissedTickBehavior;
 
 use crate::Args;
@@ -163,7 +163,11 @@ pub async fn round(daemon: &Daemon, staged: &Path, count: usize) -> Round {
 }
 
 fn is_folder(result: &proto::Result) -> bool {
-    let kind = result.source.as_ref().and_then(|source| source.kind.as_ref());
+    let kind = result
+        .capture
+        .as_ref()
+        .and_then(|capture| capture.source.as_ref())
+        .and_then(|source| source.kind.as_ref());
     matches!(kind, Some(proto::source::Kind::Folder(_)))
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use leukd::config::settings::Settings;
-use leukd::rpc::proto;
-use leukd::rpc::proto::classifier_client::ClassifierClient;
-use leukd::rpc::proto::results_client::ResultsClient;
-use leukd::rpc::proto::{Event, Filter, subscribe_request};
+use leukd::grpc::proto;
+use leukd::grpc::proto::classifier_client::ClassifierClient;
+use leukd::grpc::proto::results_client::ResultsClient;
+use leukd::grpc::proto::{Event, Filter, subscribe_request};
 use tonic::Streaming;
 use tonic::transport::Channel;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leukd::rpc::proto::subscribe_request;
+use leukd::grpc::proto::subscribe_request;
 use tokio::task::JoinSet;
 
 use crate::Args;

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use leukd::clock::Clock;
+use leukd::grpc::proto::{event, subscribe_request};
 use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{Journal, Options};
 use leukd::result::{
     Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, ModelRef, Reason,
     Source, Timings,
 };
-use leukd::rpc::proto::{event, subscribe_request};
 
 use crate::Args;
 use crate::daemon::{Daemon, cpu};

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 
 use super::error::CliError;
-use super::images::{files, in_order, read_limited};
-use super::output::{Output, remark};
+use super::images::{Found, ImageFile, find, in_order, read_limited};
+use super::output::{Output, clean, remark};
 use super::settings::SettingsArgs;
 use super::{json, progress, show};
 use crate::cell::Limits;
 use crate::cell::name::NamePattern;
 use crate::clock::{Clock, timestamp};
+use crate::grpc::{convert, proto};
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
 use crate::model::serving::{Model, Seen};
@@ -20,7 +21,6 @@ use crate::result::{
     Capture, CaptureKind, CapturePath, Decision, Digest, Finding, RESEARCH_USE_ONLY, Record,
     Source, Timings,
 };
-use crate::rpc::{convert, proto};
 
 /// Classify image files without the daemon; nothing is stored
 ///
@@ -40,8 +40,8 @@ pub(super) struct ClassifyArgs {
     /// Operators that run the network
     #[arg(long, value_enum, default_value_t)]
     pub(super) engine: EngineKind,
-    /// Write a heat map of each image into this folder: NAME.heatmap.png, the picture with the map over it, and
-    /// NAME.heatmap.json, its numbers (HeatMap)
+    /// Write a heat map of each image into this folder, under its path below DIR: NAME.heatmap.png, the picture with the
+    /// map over it, and NAME.heatmap.json, its numbers (HeatMap)
     #[arg(long, value_name = "DIR")]
     pub(super) heatmap: Option<PathBuf>,
     /// One JSON object a line (Result)
@@ -52,13 +52,17 @@ pub(super) struct ClassifyArgs {
 /// Runs it. One bad image does not stop the others.
 ///
 /// # Errors
-/// The configuration; a missing file; a bundle that does not work; at the end, images that could not be classified.
+/// The configuration; a bundle that does not work; at the end, paths that could not be looked at and images that could
+/// not be classified.
 pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
     let settings = SettingsArgs::of_file(args.config.as_ref())?;
     let source = args.model.clone().map_or(BundleSource::Embedded, BundleSource::File);
     let model = super::model::load(&source, args.engine, settings.decision.review)?;
-    let files = files(&args.paths, &settings.watch.ignore)?;
+    let Found { files, faults } = find(&args.paths, &settings.watch.ignore)?;
+    for fault in &faults {
+        remark(&format!("leukd: {}", clean(fault)));
+    }
     let names = NamePattern::new(&settings.watch.name_pattern).map_err(CliError::Software)?;
     let limits = Limits {
         max_bytes: settings.image.max_file.0,
@@ -71,9 +75,8 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     let bar = progress::bar(files.len() as u64);
     let out = Output::new();
     let mut rejected = 0_usize;
-    let classify = |file: &Path| {
-        let (result, map) =
-            classify((file, &args.paths), &model, &limits, &names, args.heatmap.is_some());
+    let classify = |file: &ImageFile| {
+        let (result, map) = classify(file, &model, &limits, &names, args.heatmap.is_some());
         let mapped = match (&args.heatmap, map) {
             (Some(folder), Some(map)) => write_map(folder, file, &map),
             _ => Ok(()),
@@ -88,53 +91,68 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
         bar.suspend(|| out.line(&line))
     })?;
     bar.finish_and_clear();
-    if rejected == 0 {
-        return Ok(());
+    let all = files.len();
+    match (rejected, faults.as_slice()) {
+        (0, []) => Ok(()),
+        (0, [only]) if all == 0 => Err(CliError::NoInput(only.clone())),
+        (0, faults) => {
+            let (count, images) = (faults.len(), plural(all, "image was", "images were"));
+            Err(CliError::NoInput(format!(
+                "{} not be looked at, see above; {images} classified",
+                plural(count, "path could", "paths could")
+            )))
+        }
+        (count, _) => Err(CliError::Data(format!(
+            "{count} of {all} images could not be classified; their reasons stand above"
+        ))),
     }
-    let (count, all) = (rejected, files.len());
-    Err(CliError::Data(format!(
-        "{count} of {all} images could not be classified; their reasons stand above"
-    )))
+}
+
+/// `1 image was` or `2 images were`.
+fn plural(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// Makes the folder of heat maps, and refuses images whose maps would share a name.
-fn prepare(folder: &Path, files: &[PathBuf], model: &Model) -> Result<(), CliError> {
+fn prepare(folder: &Path, files: &[ImageFile], model: &Model) -> Result<(), CliError> {
     if let Err(unknown) = model.head() {
         return Err(CliError::Data(format!("of this model no map can be made: {unknown}")));
     }
     let mut names = std::collections::HashSet::new();
-    if let Some(twice) = files.iter().find(|file| !names.insert(file.file_name())) {
-        let message = "another image has the same name, and their heat maps would have too: give them in two runs, with \
-                       two folders";
-        return Err(CliError::Usage(format!("{}: {message}", twice.display())));
+    if let Some(twice) = files.iter().find(|file| !names.insert(file.below())) {
+        let message = "another image has the same path below its folder, and their heat maps would \
+                       have too: give them in two runs, with two folders";
+        return Err(CliError::Usage(format!("{}: {message}", twice.path.display())));
     }
     fs_err::create_dir_all(folder).map_err(|error| CliError::Io(error.to_string()))
 }
 
-/// Writes one image's heat map.
-fn write_map(folder: &Path, file: &Path, explained: &Explained) -> Result<(), CliError> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
+/// Writes one image's heat map, under its path below the folder that it was found in.
+fn write_map(folder: &Path, file: &ImageFile, explained: &Explained) -> Result<(), CliError> {
+    let place = folder.join(file.below());
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let io = |error: std::io::Error| CliError::Io(error.to_string());
+    fs_err::create_dir_all(place.parent().unwrap_or(folder)).map_err(io)?;
     let numbers = json::line(&convert::heat_map(explained))?;
     let write = |ending: &str, bytes: &[u8]| {
-        fs_err::write(folder.join(format!("{name}.heatmap.{ending}")), bytes)
-            .map_err(|error| CliError::Io(error.to_string()))
+        fs_err::write(place.with_file_name(format!("{name}.heatmap.{ending}")), bytes).map_err(io)
     };
     write("json", numbers.as_bytes())?;
     write("png", explained.overlay.as_deref().unwrap_or_default())
 }
 
-/// The result of `file`, as the daemon would give it but without a sequence, and its heat map if `mapped`.
-/// The result names the path below the folder of `given` that holds it.
+/// The result of `file`, as the daemon would give it but without a sequence, and its heat map if
+/// `mapped`.
 fn classify(
-    (file, given): (&Path, &[PathBuf]),
+    file: &ImageFile,
     model: &Model,
     limits: &Limits,
     names: &NamePattern,
     mapped: bool,
 ) -> (proto::Result, Option<Explained>) {
-    let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = file.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let ids = names.ids(&name);
-    let read = read_limited(file, limits.max_bytes);
+    let read = read_limited(&file.path, limits.max_bytes);
     let examined = read.as_ref().map_err(Clone::clone).and_then(|bytes| {
         let map = |picture: &RgbImage, seen: &Seen| {
             // The head was looked at before the first file.
@@ -143,14 +161,11 @@ fn classify(
         examine_and(bytes, model, limits, map).map_err(|error| error.reason())
     });
     let bytes = read.as_deref().unwrap_or_default();
-    let holds_it = |path: &&PathBuf| path.as_path() != file && file.starts_with(path);
-    let folder = given.iter().find(holds_it).map(PathBuf::as_path).or(file.parent());
-    let folder = folder.unwrap_or(Path::new(""));
     let source = Source::Folder(CapturePath {
-        folder: folder.to_string_lossy().into_owned(),
-        path: file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned(),
+        folder: file.folder.to_string_lossy().into_owned(),
+        path: file.below().to_string_lossy().into_owned(),
     });
-    let modified = fs_err::metadata(file).and_then(|metadata| metadata.modified());
+    let modified = fs_err::metadata(&file.path).and_then(|metadata| metadata.modified());
     let now = Clock::system().wall();
     let capture = Capture {
         digest: read.is_ok().then(|| Digest::of(bytes)),

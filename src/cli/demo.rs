@@ -11,9 +11,9 @@ use crate::cell::synthetic::{self, Kind};
 use crate::clock::Clock;
 use crate::config::settings::{Engine, Settings};
 use crate::config::units::Bytes;
+use crate::grpc::proto::results_client::ResultsClient;
+use crate::grpc::proto::{GetSpecimenRequest, SubscribeRequest, event, subscribe_request};
 use crate::result::RESEARCH_USE_ONLY;
-use crate::rpc::proto::results_client::ResultsClient;
-use crate::rpc::proto::{GetSpecimenRequest, SubscribeRequest, event, subscribe_request};
 use crate::telemetry;
 
 /// Silence of the daemon, and number of idle heartbeats, after which the demo gives up.

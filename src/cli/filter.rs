@@ -1,7 +1,7 @@
 //! The filters of `tail` and `results`.
 
+use crate::grpc::proto;
 use crate::result::Decision;
-use crate::rpc::proto;
 
 /// Conditions on results; all of them must match.
 #[derive(Debug, Clone, Default, clap::Args)]

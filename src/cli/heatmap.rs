@@ -8,10 +8,10 @@ use super::images::read_limited;
 use super::json;
 use super::output::{Output, clean, remark};
 use super::remote::{self, ServerArgs};
+use crate::grpc::proto::explainer_client::ExplainerClient;
+use crate::grpc::proto::get_heat_map_request::By;
+use crate::grpc::proto::{GetHeatMapRequest, GetHeatMapResponse, HeatMap};
 use crate::result::RESEARCH_USE_ONLY;
-use crate::rpc::proto::explainer_client::ExplainerClient;
-use crate::rpc::proto::get_heat_map_request::By;
-use crate::rpc::proto::{GetHeatMapRequest, GetHeatMapResponse, HeatMap};
 
 /// A busy daemon answers when a worker is free.
 const LIMIT: Duration = Duration::from_secs(60);

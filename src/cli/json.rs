@@ -11,7 +11,7 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 
 use super::error::CliError;
-use crate::rpc::proto;
+use crate::grpc::proto;
 
 /// A message of the contract, by its full name.
 pub(super) trait Named: Message {

@@ -7,8 +7,8 @@ use super::output::{Output, clean};
 use super::remote::{self, ServerArgs};
 use super::{json, show};
 use crate::config::units::Span;
-use crate::rpc::proto::control_client::ControlClient;
-use crate::rpc::proto::{GetLogLevelRequest, LogLevel, SetLogLevelRequest};
+use crate::grpc::proto::control_client::ControlClient;
+use crate::grpc::proto::{GetLogLevelRequest, LogLevel, SetLogLevelRequest};
 
 /// Show or change what a running daemon logs
 ///

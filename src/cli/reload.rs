@@ -6,8 +6,8 @@ use super::error::CliError;
 use super::output::{Output, clean};
 use super::remote::{self, ServerArgs};
 use super::{json, show};
-use crate::rpc::proto::ReloadModelRequest;
-use crate::rpc::proto::control_client::ControlClient;
+use crate::grpc::proto::ReloadModelRequest;
+use crate::grpc::proto::control_client::ControlClient;
 
 /// Load the model bundle again, or another one of the model folder
 ///

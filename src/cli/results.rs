@@ -8,13 +8,13 @@ use super::filter::FilterArgs;
 use super::output::{Output, Table, clean, remark};
 use super::remote::{self, Connection, ServerArgs};
 use super::{json, show, specimen, status};
-use crate::result::RESEARCH_USE_ONLY;
-use crate::rpc::proto::get_result_request::By;
-use crate::rpc::proto::results_client::ResultsClient;
-use crate::rpc::proto::standing::State;
-use crate::rpc::proto::{
+use crate::grpc::proto::get_result_request::By;
+use crate::grpc::proto::results_client::ResultsClient;
+use crate::grpc::proto::standing::State;
+use crate::grpc::proto::{
     self, FolderSource, GetResultRequest, GetSpecimenRequest, ListResultsRequest,
 };
+use crate::result::RESEARCH_USE_ONLY;
 
 /// Limit on the wait for one page.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -44,9 +44,9 @@ pub(super) struct ResultsArgs {
     /// Counts and blast fraction of the specimen, as `leukd specimen` shows them
     #[arg(long, group = "one", requires = "specimen")]
     counts: bool,
-    /// Only results whose latest review differs from leukd's suggestion
+    /// Only results whose latest review corrects leukd's suggestion
     #[arg(long, conflicts_with = "one")]
-    disagreements: bool,
+    corrected: bool,
     /// One JSON object a line (Result; with --counts, GetSpecimenResponse)
     #[arg(long)]
     json: bool,
@@ -103,7 +103,7 @@ async fn list(
             page_size: u32::try_from(left).unwrap_or(PAGE).min(PAGE),
             page_token,
             newest_first: args.newest,
-            standing: if args.disagreements { State::Corrected } else { State::Unspecified }.into(),
+            standing: if args.corrected { State::Corrected } else { State::Unspecified }.into(),
         };
         let response = client.list_results(remote::request(page, LIMIT)).await;
         let response =

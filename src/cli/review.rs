@@ -6,11 +6,11 @@ use super::error::CliError;
 use super::output::{Output, Table, clean, remark};
 use super::remote::{self, ServerArgs};
 use super::{json, show};
+use crate::grpc::proto::reviews_client::ReviewsClient;
+use crate::grpc::proto::submit_review_request::Of;
+use crate::grpc::proto::{self, ListReviewsRequest, SubmitReviewRequest};
 use crate::result::RESEARCH_USE_ONLY;
 use crate::review::ReviewLabel;
-use crate::rpc::proto::reviews_client::ReviewsClient;
-use crate::rpc::proto::submit_review_request::Of;
-use crate::rpc::proto::{self, ListReviewsRequest, SubmitReviewRequest};
 
 /// Limit on the wait for one call.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -82,9 +82,9 @@ pub(super) struct ReviewsArgs {
     /// Only reviews by this reviewer
     #[arg(long, value_name = "NAME")]
     reviewer: Option<String>,
-    /// Only reviews that differ from leukd's suggestion
+    /// Only reviews that correct leukd's suggestion
     #[arg(long)]
-    disagreements: bool,
+    corrections: bool,
     /// One JSON object a line (Review)
     #[arg(long)]
     json: bool,
@@ -123,7 +123,7 @@ async fn send(args: &ReviewArgs) -> Result<(), CliError> {
         return out.line(&json::line(&answer)?);
     }
     let review = answer.review.unwrap_or_default();
-    let verdict = if review.agrees { "confirms" } else { "corrects" };
+    let verdict = if review.confirms { "confirms" } else { "corrects" };
     out.line(&format!(
         "review {}: {} says {} of result {}, which {verdict} {}",
         review.sequence,
@@ -171,7 +171,7 @@ async fn pages(args: &ReviewsArgs) -> Result<(), CliError> {
             },
             specimen: text(&args.specimen),
             reviewer: text(&args.reviewer),
-            disagreements: args.disagreements,
+            corrections: args.corrections,
             page_size: u32::try_from(left).unwrap_or(PAGE).min(PAGE),
             page_token,
             newest_first: args.newest,

@@ -14,8 +14,8 @@ use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::{ConfigError, Origin, Problem};
 use crate::daemon::{self, Running, StartError};
+use crate::grpc::transport::{ListenError, Listeners};
 use crate::journal::JournalError;
-use crate::rpc::transport::{ListenError, Listeners};
 use crate::systemd::Notifier;
 use crate::telemetry;
 

@@ -1,7 +1,7 @@
 //! Messages of the contract as text for people.
 
 use super::output::{Colour, Output, clean};
-use crate::rpc::proto;
+use crate::grpc::proto;
 
 /// A time of the contract as RFC 3339; `-` when absent.
 #[must_use]
@@ -37,14 +37,7 @@ pub(super) const RESULT_HEADER: [&str; 7] =
 #[must_use]
 pub(super) fn result_cells(result: &proto::Result) -> Vec<String> {
     let own = result.probabilities.iter().find(|class| class.label == result.label);
-    let source = match result.source.as_ref().and_then(|source| source.kind.as_ref()) {
-        Some(proto::source::Kind::Folder(folder)) => folder.path.clone(),
-        Some(proto::source::Kind::Rpc(rpc)) if rpc.request_id.is_empty() => {
-            format!("rpc {}", rpc.peer)
-        }
-        Some(proto::source::Kind::Rpc(rpc)) => format!("rpc {} {}", rpc.peer, rpc.request_id),
-        None => String::new(),
-    };
+    let source = result.capture.as_ref().map(source).unwrap_or_default();
     let reasons: Vec<&str> = result.reasons.iter().map(|reason| reason.code.as_str()).collect();
     vec![
         result.sequence.to_string(),
@@ -55,6 +48,30 @@ pub(super) fn result_cells(result: &proto::Result) -> Vec<String> {
         source,
         reasons.join(","),
     ]
+}
+
+/// The origin of a capture: its path below the folder, or its request.
+fn source(capture: &proto::Capture) -> String {
+    match capture.source.as_ref().and_then(|source| source.kind.as_ref()) {
+        Some(proto::source::Kind::Folder(folder)) => folder.path.clone(),
+        Some(proto::source::Kind::Rpc(rpc)) if rpc.request_id.is_empty() => {
+            format!("rpc {}", rpc.peer)
+        }
+        Some(proto::source::Kind::Rpc(rpc)) => format!("rpc {} {}", rpc.peer, rpc.request_id),
+        None => String::new(),
+    }
+}
+
+/// The end of a field of view as a line of a stream.
+#[must_use]
+pub(super) fn field_line(field: &proto::FieldEvent) -> String {
+    let proto::FieldEvent { sequence, all, hem, review, rejected, .. } = field;
+    let source = clean(&field.capture.as_ref().map(source).unwrap_or_default());
+    let at = time(field.stored_at.as_ref());
+    format!(
+        "{sequence:>8}  {at:<20}  field     {source}: {all} all, {hem} hem, {review} review, \
+         {rejected} rejected"
+    )
 }
 
 /// One result as a line of a stream, whose later lines are not known yet: fixed widths.
@@ -120,17 +137,17 @@ pub(super) fn review_cells(review: &proto::Review) -> Vec<String> {
     ]
 }
 
-/// Only what disagrees stands out.
+/// Only a correction stands out.
 #[must_use]
 pub(super) const fn review_colour(review: &proto::Review) -> Option<Colour> {
-    if review.agrees { None } else { Some(Colour::Yellow) }
+    if review.confirms { None } else { Some(Colour::Yellow) }
 }
 
 /// One review as a line of a stream, beside those of [`result_line`].
 #[must_use]
 pub(super) fn review_line(review: &proto::Review, out: &Output) -> String {
     let [label, reviewer, note] = [&review.label, &review.reviewer, &review.note].map(|t| clean(t));
-    let verdict = if review.agrees { "confirms" } else { "corrects" };
+    let verdict = if review.confirms { "confirms" } else { "corrects" };
     let said = format!(
         "{verdict} {} of result {}: {label} by {reviewer}",
         decision(review.suggested_decision()).0,
@@ -153,7 +170,7 @@ pub(super) fn specimen_line(told: &proto::SpecimenEvent) -> String {
     format!(
         "{:>8}  {:<20}  specimen {} {cause}: {} all, {} hem, {} review, {} rejected (round {})",
         told.sequence,
-        time(told.told_at.as_ref()),
+        time(told.stored_at.as_ref()),
         clean(&told.specimen),
         told.all,
         told.hem,

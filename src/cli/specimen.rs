@@ -6,11 +6,11 @@ use super::error::CliError;
 use super::json;
 use super::output::{Output, Table, clean, remark};
 use super::remote::{self, Connection, ServerArgs};
-use crate::result::RESEARCH_USE_ONLY;
-use crate::rpc::proto::results_client::ResultsClient;
-use crate::rpc::proto::{
+use crate::grpc::proto::results_client::ResultsClient;
+use crate::grpc::proto::{
     CorrectedFraction, Fraction, FractionFlag, GetSpecimenRequest, GetSpecimenResponse,
 };
+use crate::result::RESEARCH_USE_ONLY;
 
 /// Limit on the wait for the answer.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -7,8 +7,8 @@ use super::output::{Colour, Output, Table, clean};
 use super::remote::{self, ServerArgs};
 use super::{json, show, weeks};
 use crate::config::units::Bytes;
-use crate::rpc::proto::control_client::ControlClient;
-use crate::rpc::proto::{GetStatusRequest, GetStatusResponse};
+use crate::grpc::proto::control_client::ControlClient;
+use crate::grpc::proto::{GetStatusRequest, GetStatusResponse};
 
 /// Show folders, queues, the journal, everything degraded, and the running week beside the last one
 #[derive(Debug, Clone, clap::Args)]

@@ -11,10 +11,10 @@ use super::output::{Output, remark};
 use super::remote::{self, Connection, ServerArgs};
 use super::{json, show};
 use crate::config::units::Span;
-use crate::rpc::proto::event::Kind;
-use crate::rpc::proto::results_client::ResultsClient;
-use crate::rpc::proto::subscribe_request::Start;
-use crate::rpc::proto::{Cursor, Event, Hello, SubscribeRequest};
+use crate::grpc::proto::event::Kind;
+use crate::grpc::proto::results_client::ResultsClient;
+use crate::grpc::proto::subscribe_request::Start;
+use crate::grpc::proto::{Cursor, Event, Hello, SubscribeRequest};
 
 /// The wait before the first attempt to connect again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -265,6 +265,12 @@ impl Tail<'_> {
                     self.out.line(&show::specimen_line(told))?;
                 }
                 self.at(told.sequence);
+            }
+            Some(Kind::Field(field)) => {
+                if !self.args.json {
+                    self.out.line(&show::field_line(field))?;
+                }
+                self.at(field.sequence);
             }
             Some(Kind::Gap(gap)) => {
                 if !self.args.json {

@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use super::output::{Colour, Output, clean};
-use crate::rpc::proto::{Drift, DriftModel, DriftWeek};
+use crate::grpc::proto::{Drift, DriftModel, DriftWeek};
 
 /// Number of weeks shown; the JSON has all.
 const SHOWN: usize = 2;
@@ -79,7 +79,7 @@ fn of_model(model: &DriftModel) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::proto::ModelRef;
+    use crate::grpc::proto::ModelRef;
 
     #[test]
     fn a_week_that_is_not_whole_says_so() {

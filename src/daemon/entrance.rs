@@ -18,9 +18,9 @@ use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
 use crate::config::files::KeyFile;
 use crate::config::settings::{ClientAuth, Settings};
+use crate::grpc::transport::{ServerKeys, TlsFiles};
 use crate::journal::{AuditEvent, Journal, WeakJournal};
 use crate::result::Timestamp;
-use crate::rpc::transport::{ServerKeys, TlsFiles};
 
 /// Interval between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -21,17 +21,18 @@ use crate::clock::Clock;
 use crate::condition::Conditions;
 use crate::config::audited;
 use crate::config::settings::Settings;
+use crate::grpc::transport::Listeners;
+use crate::grpc::{self, Entrance};
 use crate::ingest::{Ingest, IngestSettings, Ledger};
 use crate::journal::images::Images;
 use crate::journal::types::{FileStamp, LedgerRow};
 use crate::journal::{Journal, JournalError, Marked, Options, audit};
-use crate::measure::{Counter, Pulse};
+use crate::measure::{Calls, Counter, Pulse};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
 use crate::pipeline::{self, Pipeline, Trial};
 use crate::result::CapturePath;
-use crate::rpc::transport::Listeners;
-use crate::rpc::{self, Context, Entrance};
+use crate::service::{self, Service};
 use crate::summary::Marker;
 
 use entrance::{Keys, LoginFailures};
@@ -247,21 +248,21 @@ impl Daemon {
         });
         let (ingest, captures) =
             Ingest::spawn(&ingest, FolderLedger(journal.clone()), clock.clone())?;
-        let context = Arc::new(Context {
+        let service = Arc::new(Service {
             pipeline,
             journal,
             ingest,
-            reloader: Arc::clone(&keeper) as Arc<dyn rpc::Reloader>,
+            reloader: Arc::clone(&keeper) as Arc<dyn service::Reloader>,
             conditions,
-            limits: rpc_limits(&settings),
+            limits: limits(&settings),
             started_at: clock.wall(),
             pulse: Arc::new(Pulse::new(clock.clone())),
             clock,
             serving_since: Arc::clone(&keeper.serving_since),
             time_to_serving: Arc::clone(&keeper.time_to_serving),
             stop: CancellationToken::new(),
-            places: Context::places(settings.rpc.max_subscribers),
-            calls: Arc::default(),
+            places: Service::places(settings.rpc.max_subscribers),
+            calls: Arc::new(Calls::new(grpc::methods())),
             slow_dropped: Counter::default(),
             drift: Arc::default(),
         });
@@ -275,8 +276,8 @@ impl Daemon {
             workers = threads,
             folders = ?settings.watch.folders,
             state = %settings.journal.directory.display(),
-            epoch = context.journal.epoch(),
-            audit_head = %context.journal.audit_head(),
+            epoch = service.journal.epoch(),
+            audit_head = %service.journal.audit_head(),
             tls,
             "listening on {at}"
         );
@@ -287,7 +288,7 @@ impl Daemon {
             gate: Arc::clone(&keys.gate),
         };
         Ok(Running::start(
-            context,
+            service,
             Doors { entrance, address, place: at, metrics },
             settings.specimen.quiet_after.0,
             (keys, failures),
@@ -298,9 +299,9 @@ impl Daemon {
     }
 }
 
-fn rpc_limits(settings: &Settings) -> rpc::Limits {
+fn limits(settings: &Settings) -> service::Limits {
     let own_folder = || settings.model.bundle.as_ref()?.parent().map(PathBuf::from);
-    rpc::Limits {
+    service::Limits {
         max_image_bytes: settings.rpc.max_image_bytes.0,
         heartbeat: settings.rpc.heartbeat.0,
         subscriber_buffer: settings.rpc.subscriber_buffer as usize,

@@ -16,7 +16,7 @@ use crate::model::gate::Limits;
 use crate::model::registry::{Admission, Registry, ReloadError};
 use crate::model::trust::{KeyError, Trust};
 use crate::result::{Digest, ModelRef, Timestamp};
-use crate::rpc::Reloader;
+use crate::service::Reloader;
 
 /// The setting as the engine calls it: settings stand below the model and do not know its words.
 pub(super) const fn kind(engine: Engine) -> EngineKind {

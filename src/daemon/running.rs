@@ -16,12 +16,13 @@ use super::model::{Loading, ModelKeeper};
 use super::quiet;
 use super::upkeep::{self, Vitals};
 use crate::access::kept::Look;
+use crate::grpc::{self, Entrance, Health, ServeError};
 use crate::ingest::Captures;
 use crate::journal::AuditEvent;
 use crate::metrics;
 use crate::model::registry::ReloadError;
 use crate::result::Digest;
-use crate::rpc::{self, Context, Entrance, Health, Reloader as _, ServeError};
+use crate::service::{Reloader as _, Service};
 
 /// Where clients come in.
 pub(super) struct Doors {
@@ -36,7 +37,7 @@ pub(super) struct Doors {
 /// A daemon at work.
 #[derive(Debug)]
 pub struct Running {
-    context: Arc<Context>,
+    service: Arc<Service>,
     address: SocketAddr,
     place: String,
     keys: Keys,
@@ -88,7 +89,7 @@ pub struct Drained {
 
 impl Running {
     pub(super) fn start(
-        context: Arc<Context>,
+        service: Arc<Service>,
         doors: Doors,
         quiet_after: Duration,
         (keys, failures): (Keys, LoginFailures),
@@ -100,45 +101,45 @@ impl Running {
         let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
         let serving = keeper.serves.subscribe();
         let (tell_health, health) = watch::channel(None);
-        let server = tokio::spawn(rpc::serve(entrance, Arc::clone(&context), move |health| {
+        let server = tokio::spawn(grpc::serve(entrance, Arc::clone(&service), move |health| {
             tell_health.send_replace(Some(health));
         }));
-        let workers = context.pipeline.pool().status().workers;
+        let workers = service.pipeline.pool().status().workers;
         let feeder = Feeder {
             captures,
-            ingest: context.ingest.clone(),
-            pipeline: context.pipeline.clone(),
+            ingest: service.ingest.clone(),
+            pipeline: service.pipeline.clone(),
             serves: serving.clone(),
             // One with each worker, one ready for it, and as many as share a commit on their way to the disk.
             at_once: workers * 8,
-            stop: context.stop.clone(),
+            stop: service.stop.clone(),
         };
         let mut upkeep = JoinSet::new();
-        upkeep.spawn(upkeep::prune(Arc::clone(&context)));
-        upkeep.spawn(upkeep::tell_head(context.journal.clone(), context.stop.clone()));
+        upkeep.spawn(upkeep::prune(Arc::clone(&service)));
+        upkeep.spawn(upkeep::tell_head(service.journal.clone(), service.stop.clone()));
         upkeep.spawn(quiet::tell(
-            context.journal.clone(),
-            context.clock.clone(),
+            service.journal.clone(),
+            service.clock.clone(),
             quiet_after,
-            context.stop.clone(),
+            service.stop.clone(),
         ));
         upkeep.spawn(drift::count(
-            context.journal.clone(),
-            context.clock.clone(),
-            Arc::clone(&context.drift),
-            context.stop.clone(),
+            service.journal.clone(),
+            service.clock.clone(),
+            Arc::clone(&service.drift),
+            service.stop.clone(),
         ));
-        upkeep.spawn(upkeep::watch_folders(Arc::clone(&context)));
-        upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), context.stop.clone()));
-        upkeep.spawn(upkeep::settle(context.journal.clone(), context.stop.clone()));
-        upkeep.spawn(keys.clone().keep(context.journal.downgrade(), context.stop.clone()));
+        upkeep.spawn(upkeep::watch_folders(Arc::clone(&service)));
+        upkeep.spawn(upkeep::tell_health(serving.clone(), health.clone(), service.stop.clone()));
+        upkeep.spawn(upkeep::settle(service.journal.clone(), service.stop.clone()));
+        upkeep.spawn(keys.clone().keep(service.journal.downgrade(), service.stop.clone()));
         let last = CancellationToken::new();
-        let kept = failures.keep(context.journal.clone(), last.clone());
+        let kept = failures.keep(service.journal.clone(), last.clone());
         let mut failures = JoinSet::new();
         failures.spawn(kept);
         if let (Some(listener), Some(address)) = (metrics, metrics_address) {
             tracing::info!("serving metrics at http://{address}/metrics");
-            upkeep.spawn(metrics::serve(listener, Arc::clone(&context)));
+            upkeep.spawn(metrics::serve(listener, Arc::clone(&service)));
         }
         let again = Arc::clone(&keeper);
         upkeep.spawn(async move {
@@ -151,7 +152,7 @@ impl Running {
         });
         let feeder = tokio::spawn(feeder.run());
         Ok(Self {
-            context,
+            service,
             address,
             place,
             keys,
@@ -188,7 +189,7 @@ impl Running {
     /// Signs of life, for a watchdog.
     #[must_use]
     pub fn vitals(&self) -> Vitals {
-        Vitals::new(Arc::clone(&self.context))
+        Vitals::new(Arc::clone(&self.service))
     }
 
     /// Ends when a model is in service.
@@ -235,8 +236,8 @@ impl Running {
         if let Some(health) = health {
             health.stopping().await;
         }
-        self.context.ingest.stop();
-        self.context.stop.cancel();
+        self.service.ingest.stop();
+        self.service.stop.cancel();
         let ended = async {
             if !self.feeder.is_finished() {
                 let _ = (&mut self.feeder).await;
@@ -249,19 +250,19 @@ impl Running {
         self.server.abort();
         self.feeder.abort();
         let _ = tokio::time::timeout(Duration::from_millis(500), self.upkeep.shutdown()).await;
-        let context = Arc::clone(&self.context);
+        let service = Arc::clone(&self.service);
         let left = until.saturating_duration_since(tokio::time::Instant::now());
         // A thread of its own: the runtime's blocking ones may all hang in what is being cut off.
         let (tell, told) = tokio::sync::oneshot::channel();
         let left = left.max(Duration::from_millis(100));
         let joined = std::thread::Builder::new().name("leukd-drain".to_owned()).spawn(move || {
-            let workers = context.pipeline.pool().shutdown(left);
-            let folders = context.ingest.join(Duration::from_millis(500));
+            let workers = service.pipeline.pool().shutdown(left);
+            let folders = service.ingest.join(Duration::from_millis(500));
             if !workers {
-                context.journal.marks().clear_all();
+                service.journal.marks().clear_all();
             }
             // After the notice another process may open the journal.
-            drop(context);
+            drop(service);
             let _ = tell.send(workers && folders);
         });
         let told = tokio::time::timeout(left + Duration::from_secs(1), told).await;
@@ -273,7 +274,7 @@ impl Running {
         if tokio::time::timeout(Duration::from_secs(1), told).await.is_err() {
             tracing::error!("the last login failures are in the log alone: the disk hangs");
         }
-        let stop = self.context.journal.audit(AuditEvent::Stop { clean });
+        let stop = self.service.journal.audit(AuditEvent::Stop { clean });
         match tokio::time::timeout(Duration::from_secs(1), stop).await {
             Ok(Ok(head)) => tracing::info!(%head, "audit chain ended"),
             Ok(Err(error)) => tracing::error!(%error, "the audit chain has no record of this stop"),

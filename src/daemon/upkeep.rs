@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::condition::Component;
 use crate::config::units::Span;
+use crate::grpc::Health;
 use crate::journal::{ClockDoubt, Journal};
 use crate::measure::Pulse;
-use crate::rpc::{Context, Health};
+use crate::service::Service;
 
 /// Interval of retention.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
@@ -29,8 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 /// Removes results that retention no longer keeps, and the images that were kept of them.
-pub(super) async fn prune(context: Arc<Context>) {
-    let Context { journal, conditions, stop, .. } = &*context;
+pub(super) async fn prune(service: Arc<Service>) {
+    let Service { journal, conditions, stop, .. } = &*service;
     let mut tidied: Option<Instant> = None;
     loop {
         match journal.prune().await {
@@ -53,7 +54,7 @@ pub(super) async fn prune(context: Arc<Context>) {
         }
         if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
             tidied = Some(Instant::now());
-            tidy_images(&context).await;
+            tidy_images(&service).await;
         }
         tokio::select! {
             () = tokio::time::sleep(PRUNE_EVERY) => {}
@@ -63,8 +64,8 @@ pub(super) async fn prune(context: Arc<Context>) {
 }
 
 /// Removes kept images whose results retention has removed.
-async fn tidy_images(context: &Context) {
-    let (pipeline, journal) = (context.pipeline.clone(), context.journal.clone());
+async fn tidy_images(service: &Service) {
+    let (pipeline, journal) = (service.pipeline.clone(), service.journal.clone());
     match tokio::task::spawn_blocking(move || pipeline.images().tidy(&journal)).await {
         Ok(Ok(0)) => {}
         Ok(Ok(removed)) => {
@@ -105,38 +106,38 @@ pub(super) async fn tell_head(journal: Journal, stop: CancellationToken) {
 }
 
 /// Keeps what `GetStatus` says of folders and workers in step with what they say themselves.
-pub(super) async fn watch_folders(context: Arc<Context>) {
-    let vitals = Vitals::new(Arc::clone(&context));
+pub(super) async fn watch_folders(service: Arc<Service>) {
+    let vitals = Vitals::new(Arc::clone(&service));
     loop {
-        for folder in context.ingest.status() {
+        for folder in service.ingest.status() {
             let component = Component::Folder(folder.folder);
             match folder.problem {
-                Some(problem) => context.conditions.raise(component, problem),
-                None => context.conditions.clear(&component),
+                Some(problem) => service.conditions.raise(component, problem),
+                None => service.conditions.clear(&component),
             }
         }
-        let pipeline = context.pipeline.clone();
+        let pipeline = service.pipeline.clone();
         // A state disk that hangs must not hang this loop: its next answer is waited for elsewhere.
         drop(tokio::task::spawn_blocking(move || pipeline.disk_is_full()));
-        if context.journal.is_closed() {
+        if service.journal.is_closed() {
             let message =
                 "the journal's writer has ended: nothing is stored until leukd is restarted";
-            context.conditions.raise(Component::Journal, message);
+            service.conditions.raise(Component::Journal, message);
         }
         // Only for the sign of life that it leaves: the watchdog and `status` judge by themselves.
         let _ = vitals.folders_move();
         if vitals.workers_move() {
-            context.conditions.clear(&Component::Workers);
+            service.conditions.clear(&Component::Workers);
         } else {
             let seconds = STUCK_AFTER.as_secs();
             let message = format!(
                 "no worker has finished anything for {seconds} s; restart leukd if no watchdog does"
             );
-            context.conditions.raise(Component::Workers, message);
+            service.conditions.raise(Component::Workers, message);
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = context.stop.cancelled() => return,
+            () = service.stop.cancelled() => return,
         }
     }
 }
@@ -159,31 +160,31 @@ pub(super) async fn tell_health(
 /// True while the daemon makes progress, for the watchdog.
 #[derive(Debug)]
 pub struct Vitals {
-    context: Arc<Context>,
+    service: Arc<Service>,
     workers: Mutex<(u64, Duration)>,
     folders: Mutex<(u64, Duration)>,
 }
 
 impl Vitals {
-    pub(super) fn new(context: Arc<Context>) -> Self {
-        let now = context.clock.monotonic();
-        let jobs = context.pipeline.pool().progress();
-        let scans = context.ingest.progress();
-        Self { context, workers: Mutex::new((jobs, now)), folders: Mutex::new((scans, now)) }
+    pub(super) fn new(service: Arc<Service>) -> Self {
+        let now = service.clock.monotonic();
+        let jobs = service.pipeline.pool().progress();
+        let scans = service.ingest.progress();
+        Self { service, workers: Mutex::new((jobs, now)), folders: Mutex::new((scans, now)) }
     }
 
     /// True as long as the workers finish what they have, and the folders' threads turn.
     #[must_use]
     pub fn are_good(&self) -> bool {
-        !self.context.ingest.is_lost()
-            && !self.context.journal.is_closed()
+        !self.service.ingest.is_lost()
+            && !self.service.journal.is_closed()
             && self.workers_move()
             && self.folders_move()
     }
 
     /// A worker that has something in hand finishes it in bounded time.
     fn workers_move(&self) -> bool {
-        let pool = self.context.pipeline.pool();
+        let pool = self.service.pipeline.pool();
         let idle = pool.status().busy == 0;
         self.moves(&self.workers, pool.progress(), idle, Pulse::workers)
     }
@@ -191,14 +192,14 @@ impl Vitals {
     /// A folder's thread that hangs in a system call of a dead network mount is no reason to restart: a new
     /// process would hang there too, and results could not even be read meanwhile. `GetStatus` tells of it.
     fn folders_move(&self) -> bool {
-        let folders = self.context.ingest.status();
+        let folders = self.service.ingest.status();
         let excused = folders.is_empty() || folders.iter().any(|folder| !folder.reachable);
-        self.moves(&self.folders, self.context.ingest.progress(), excused, Pulse::folders)
+        self.moves(&self.folders, self.service.ingest.progress(), excused, Pulse::folders)
     }
 
     /// The service manager's watchdog was fed.
     pub fn fed(&self) {
-        self.context.pulse.fed();
+        self.service.pulse.fed();
     }
 
     fn moves(
@@ -208,11 +209,11 @@ impl Vitals {
         excused: bool,
         tell: fn(&Pulse, Duration),
     ) -> bool {
-        let now = self.context.clock.monotonic();
+        let now = self.service.clock.monotonic();
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if excused || last.0 != count {
             *last = (count, now);
-            tell(&self.context.pulse, now);
+            tell(&self.service.pulse, now);
         }
         now.saturating_sub(last.1) < STUCK_AFTER
     }

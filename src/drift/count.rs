@@ -168,7 +168,7 @@ impl Counting {
             None => tally.reviewed += 1,
             Some(before) => tally.confirmed -= u64::from(before).min(tally.confirmed),
         }
-        tally.confirmed += u64::from(opinion.agrees);
+        tally.confirmed += u64::from(opinion.confirms);
     }
 
     /// The weeks as they are now; `bounds` is what the journal still holds.

@@ -81,7 +81,7 @@ pub struct Opinion {
     /// Its place in the journal.
     pub sequence: u64,
     /// Whether it agrees with what leukd suggested.
-    pub agrees: bool,
+    pub confirms: bool,
     /// Whether the review before it, of the same result, did; none where there is none.
     pub before: Option<bool>,
     /// When its result was classified.

@@ -80,6 +80,9 @@ pub enum JournalError {
         /// How long this read waited.
         waited_ms: u64,
     },
+    /// A thread that read the journal failed: a defect of leukd.
+    #[error("reading the journal failed: {0}")]
+    Reader(String),
     /// The writer has stopped, so that nothing can be stored any more.
     #[error("the journal is closed: restart leukd if it is not stopping")]
     Closed,

@@ -61,7 +61,7 @@ impl Measured {
     /// These were stored.
     pub(super) fn stored(&self, events: &[Event]) {
         for review in events.iter().filter_map(Event::review) {
-            if review.agrees { &self.confirmed } else { &self.corrected }.one();
+            if review.confirms { &self.confirmed } else { &self.corrected }.one();
         }
         for summary in events.iter().filter_map(Event::specimen) {
             match summary.cause {

@@ -77,6 +77,7 @@ mod retention_clock;
 mod schema;
 mod shared;
 mod sql;
+mod subscription;
 mod tail;
 mod training;
 pub mod types;
@@ -90,6 +91,7 @@ pub use handle::{Journal, WeakJournal};
 pub use kinds::Event;
 pub use measured::Measured;
 pub use retention_clock::ClockDoubt;
+pub use subscription::{Step, Subscription};
 pub use tail::Batch;
 pub use training::reviewed_cells;
 pub use types::{

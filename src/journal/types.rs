@@ -326,7 +326,7 @@ pub struct ReviewQuery {
     /// Only those of this reviewer.
     pub reviewer: Option<String>,
     /// Only those that say something else than leukd suggested.
-    pub disagreements: bool,
+    pub corrections: bool,
     /// [`ReviewPage::next`] of the page before; none for the first.
     pub after: Option<u64>,
     /// The most reviews of the page: 1 to [`MAX_READ`].

@@ -76,6 +76,11 @@ impl Waiters {
         lag
     }
 
+    /// Number of waiters.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.lock().rows.len()).unwrap_or(u32::MAX)
+    }
+
     /// A new waiter for what `filter` matches, from `cursor` on.
     pub(super) fn enter(
         self: &Arc<Self>,

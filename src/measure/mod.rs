@@ -1,6 +1,7 @@
 //! Counters and histograms that the rooms keep of their own work. They know nothing of who reads them: `metrics` does,
 //! when it is asked. Recording takes a few nanoseconds and never waits.
 
+mod calls;
 mod label;
 pub mod process;
 mod pulse;
@@ -8,6 +9,7 @@ mod pulse;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use calls::{Call, Calls};
 pub use label::Labelled;
 pub use pulse::{Pulse, PulseNow};
 

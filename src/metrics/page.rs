@@ -148,7 +148,7 @@ impl Collector for Sample {
 impl Sample {
     fn model(&self, page: &mut Page<'_>) -> fmt::Result {
         page.info(&m::BUILD, &[env!("CARGO_PKG_VERSION")])?;
-        let registry = self.context.pipeline.registry();
+        let registry = self.service.pipeline.registry();
         if let Some(model) = registry.current() {
             let (digest, engine) = (model.digest().to_string(), registry.kind().to_string());
             page.info(&m::MODEL, &[&model.manifest().id, &digest, &engine])?;
@@ -162,7 +162,7 @@ impl Sample {
                 (vec!["busy"], loads.busy.load(Ordering::Relaxed)),
             ],
         )?;
-        let degraded = self.context.conditions.list();
+        let degraded = self.service.conditions.list();
         let parts = Component::WORDS.map(|word| {
             let is = degraded.iter().any(|one| one.component.as_str() == word);
             (vec![word], flag(is))
@@ -171,7 +171,7 @@ impl Sample {
     }
 
     fn folders(&self, page: &mut Page<'_>) -> fmt::Result {
-        let now = self.context.clock.wall().0;
+        let now = self.service.clock.wall().0;
         let age = |since: crate::result::Timestamp| {
             number(u64::try_from(now.saturating_sub(since.0)).unwrap_or(0)) / 1e3
         };
@@ -217,7 +217,7 @@ impl Sample {
     }
 
     fn work(&self, page: &mut Page<'_>) -> fmt::Result {
-        let measured = self.context.journal.measured();
+        let measured = self.service.journal.measured();
         let mut results = Vec::new();
         for decision in Decision::EVERY {
             for (of_requests, source) in [(false, "folder"), (true, "rpc")] {
@@ -253,7 +253,7 @@ impl Sample {
             ("commit", &measured.commit),
         ];
         page.histograms(&m::STAGE, &stages.map(|(stage, times)| (vec![stage], times.now())))?;
-        let pool = self.context.pipeline.pool().status();
+        let pool = self.service.pipeline.pool().status();
         page.gauge(&m::WORKERS, Some(count(pool.workers)))?;
         page.gauge(&m::WORKERS_BUSY, Some(count(pool.busy)))?;
         let lanes = |interactive: usize, backlog: usize| {
@@ -264,7 +264,7 @@ impl Sample {
     }
 
     fn journal(&self, page: &mut Page<'_>) -> fmt::Result {
-        let bounds = self.context.journal.bounds();
+        let bounds = self.service.journal.bounds();
         page.gauge(&m::JOURNAL_OLDEST, Some(number(bounds.oldest)))?;
         page.gauge(&m::JOURNAL_NEWEST, Some(number(bounds.newest)))?;
         let journal = self.disk.as_ref().and_then(|disk| disk.journal.as_ref());
@@ -272,25 +272,25 @@ impl Sample {
         page.gauge(&m::JOURNAL_SIZE, of(|journal| journal.size_bytes))?;
         page.gauge(&m::JOURNAL_FREE, of(|journal| journal.free_bytes))?;
         page.gauge(&m::JOURNAL_FLOOR, of(|journal| journal.floor_bytes))?;
-        let measured = self.context.journal.measured();
+        let measured = self.service.journal.measured();
         page.histograms(&m::JOURNAL_COMMIT, &[(Vec::new(), measured.transaction.now())])?;
         page.counter(&m::JOURNAL_FAILURES, measured.failures.get())?;
-        let images = self.context.pipeline.images();
+        let images = self.service.pipeline.images();
         page.gauge(&m::IMAGES_KEPT, Some(images.held_bytes() as f64))?;
         page.counter(&m::IMAGES_NOT_KEPT, images.not_kept())
     }
 
     fn clients(&self, page: &mut Page<'_>) -> fmt::Result {
-        let context = &self.context;
-        page.gauge(&m::SUBSCRIBERS, Some(f64::from(context.subscribers())))?;
-        let most = context.limits.max_subscribers;
+        let service = &self.service;
+        page.gauge(&m::SUBSCRIBERS, Some(f64::from(service.subscribers())))?;
+        let most = service.limits.max_subscribers;
         page.gauge(&m::SUBSCRIBERS_CAPACITY, Some(f64::from(most)))?;
-        let lag = context.journal.lag();
+        let lag = service.journal.lag();
         page.gauge(&m::SUBSCRIBER_LAG, Some(number(lag.most)))?;
         page.gauge(&m::SUBSCRIBERS_BEHIND, Some(number(lag.behind)))?;
-        page.counter(&m::SUBSCRIBERS_DROPPED, context.slow_dropped.get())?;
+        page.counter(&m::SUBSCRIBERS_DROPPED, service.slow_dropped.get())?;
         let (mut calls, mut took, mut open) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, method) in context.calls.methods() {
+        for (name, method) in service.calls.methods() {
             let ended = method.codes().filter(|(code, count)| *code == "OK" || *count > 0);
             calls.extend(ended.map(|(code, count)| (vec![name, code], count)));
             took.push((vec![name], method.took.now()));
@@ -302,7 +302,7 @@ impl Sample {
     }
 
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {
-        let pulse = self.context.pulse.now();
+        let pulse = self.service.pulse.now();
         page.gauges(
             &m::PROGRESS_AGE,
             &[
@@ -324,7 +324,7 @@ impl Sample {
         page.gauge(&m::PROCESS_THREADS, process.threads.map(number))?;
         page.gauge(&m::PROCESS_FDS, process.open_fds.map(number))?;
         page.gauge(&m::PROCESS_MAX_FDS, process.max_fds.map(number))?;
-        let started = self.context.started_at.0;
+        let started = self.service.started_at.0;
         let started = u64::try_from(started).ok().map(|ms| number(ms) / 1e3);
         page.gauge(&m::PROCESS_START, started)
     }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::page::{self, OPEN_METRICS, PROMETHEUS};
 use super::sample::Sampler;
-use crate::rpc::Context;
+use crate::service::Service;
 
 /// The most connections at once; further ones wait to be accepted.
 const CONNECTIONS: usize = 16;
@@ -36,10 +36,10 @@ const HEADERS: usize = 64;
 /// After a connection could not be accepted: for example when the process has no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until `context.stop` is cancelled.
-pub async fn serve(listener: TcpListener, context: Arc<Context>) {
-    let stop = context.stop.clone();
-    let sampler = Arc::new(Sampler::new(context));
+/// Serves until `service.stop` is cancelled.
+pub async fn serve(listener: TcpListener, service: Arc<Service>) {
+    let stop = service.stop.clone();
+    let sampler = Arc::new(Sampler::new(service));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let accepting = async {
         loop {

@@ -15,8 +15,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use leukd::config::settings::Settings;
-use leukd::rpc::proto::results_client::ResultsClient;
-use leukd::rpc::proto::{self, event, subscribe_request};
+use leukd::grpc::proto::results_client::ResultsClient;
+use leukd::grpc::proto::{self, event, subscribe_request};
 use support::keys::showing;
 use support::{Harness, in_time, until};
 use tonic::transport::Channel;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use leukd::access::Scope;
-use leukd::rpc::proto;
+use leukd::grpc::proto;
 use prost_reflect::DescriptorPool;
 use tonic::Code;
 use tonic::transport::Channel;

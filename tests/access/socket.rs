@@ -3,10 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use leukd::config::files::FileMode;
-use leukd::rpc::proto;
-use leukd::rpc::proto::classifier_client::ClassifierClient;
-use leukd::rpc::proto::control_client::ControlClient;
-use leukd::rpc::transport::{ListenError, Listeners, UnixSocket};
+use leukd::grpc::proto;
+use leukd::grpc::proto::classifier_client::ClassifierClient;
+use leukd::grpc::proto::control_client::ControlClient;
+use leukd::grpc::transport::{ListenError, Listeners, UnixSocket};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
@@ -33,7 +33,7 @@ async fn the_socket_is_served_beside_the_address_or_alone() {
         let request = proto::ClassifyRequest { image: cell_of(ALL, 3), ..Default::default() };
         let channel = over_socket(&path).await;
         let answer = ClassifierClient::new(channel).classify(request).await.unwrap().into_inner();
-        let source = answer.result.unwrap().source.unwrap().kind.unwrap();
+        let source = answer.result.unwrap().capture.unwrap().source.unwrap().kind.unwrap();
         let proto::source::Kind::Rpc(source) = source else { panic!("{source:?}") };
         assert_eq!(source.peer, "unix");
         assert_eq!(harness.daemon().address().port() != 0, tcp);

@@ -2,8 +2,8 @@
 
 use leukd::access::Scope;
 use leukd::clock::Clock;
+use leukd::grpc::proto;
 use leukd::result::Timestamp;
-use leukd::rpc::proto;
 use tonic::Code;
 
 use crate::support::keys::{showing, token, token_until};
@@ -78,7 +78,7 @@ async fn a_result_tells_who_asked_for_it() {
     let request = || proto::ClassifyRequest { image: cell_of(ALL, 1), ..Default::default() };
     let one = harness.classifier().classify(showing(&lims, request())).await.unwrap();
     let client_of = |result: proto::Result| {
-        let source = result.source.unwrap().kind.unwrap();
+        let source = result.capture.unwrap().source.unwrap().kind.unwrap();
         let proto::source::Kind::Rpc(source) = source else { panic!("{source:?}") };
         source.client
     };

@@ -35,7 +35,7 @@ fn classify(folder: &Path, paths: &[&str]) -> (Option<i32>, Vec<Answer>) {
         .lines()
         .map(|line| {
             let result: Value = serde_json::from_str(line).unwrap();
-            let path = result["source"]["folder"]["path"].as_str().unwrap().to_owned();
+            let path = result["capture"]["source"]["folder"]["path"].as_str().unwrap().to_owned();
             let classes = result["probabilities"].as_array().filter(|classes| !classes.is_empty());
             let answer = classes.map(|classes| {
                 let all = classes.iter().find(|class| class["label"] == "all").unwrap();
@@ -143,5 +143,57 @@ fn every_file_gets_its_own_answer_whatever_the_others_hold() {
     assert!(of("k").is_ok());
     for cut in ["b", "d", "e", "f", "g", "h", "i"] {
         assert!(of(cut).is_err(), "{cut}: {answers:?}");
+    }
+}
+
+#[test]
+fn a_path_that_cannot_be_looked_at_costs_the_others_nothing() {
+    let picture = synthetic::png(&synthetic::cell(4, Kind::Normal));
+    let folder = folder_of(&[("s1/a.png", picture.clone()), ("s2/b.png", picture)]);
+    let at = |name: &str| folder.path().join("cells").join(name);
+    std::os::unix::fs::symlink("moved.png", at("link.png")).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(at("socket.png")).unwrap();
+    let (code, answers) = classify(folder.path(), &["absent.png", "cells", "cells/link.png"]);
+    let paths: Vec<_> = answers.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!((code, paths), (Some(66), vec!["s1/a.png", "s2/b.png"]));
+    let arguments =
+        ["classify", "--model", "tiny.onnx", "absent.png", "cells/socket.png", "cells/link.png"];
+    let output = leukd(folder.path()).args(arguments).in_time().unwrap();
+    drop(socket);
+    for said in [
+        "absent.png: there is no such file or folder",
+        "cells/link.png: this link leads to moved.png, which is not there",
+    ] {
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
+    assert!(stdout(&output).contains("unreadable"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_folder_that_may_not_be_read_costs_the_others_nothing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let picture = synthetic::png(&synthetic::cell(4, Kind::Normal));
+    let folder = folder_of(&[("s1/a.png", picture.clone()), ("s2/b.png", picture)]);
+    let closed = folder.path().join("cells/s1");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    if fs::read_dir(&closed).is_ok() {
+        println!("skipped: this user may read every folder");
+        return;
+    }
+    let (code, answers) = classify(folder.path(), &["cells"]);
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+    let paths: Vec<_> = answers.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!((code, paths), (Some(66), vec!["s2/b.png"]));
+}
+
+#[test]
+fn heat_maps_keep_the_folders_of_their_images() {
+    let picture = synthetic::png(&synthetic::cell(5, Kind::Blast));
+    let folder = folder_of(&[("s1/a.png", picture.clone()), ("s2/a.png", picture)]);
+    let arguments = ["classify", "--heatmap", "maps", "cells"];
+    let output = leukd(folder.path()).args(arguments).in_time().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for map in ["s1/a.png.heatmap.png", "s1/a.png.heatmap.json", "s2/a.png.heatmap.png"] {
+        assert!(folder.path().join("maps").join(map).is_file(), "{map}");
     }
 }

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
-use leukd::rpc::proto::control_server::{Control, ControlServer};
-use leukd::rpc::proto::event::Kind;
-use leukd::rpc::proto::results_server::{Results, ResultsServer};
-use leukd::rpc::proto::subscribe_request::Start;
-use leukd::rpc::proto::{self, Cursor, Event, Gap, Heartbeat, Hello, SubscribeRequest};
+use leukd::grpc::proto::control_server::{Control, ControlServer};
+use leukd::grpc::proto::event::Kind;
+use leukd::grpc::proto::results_server::{Results, ResultsServer};
+use leukd::grpc::proto::subscribe_request::Start;
+use leukd::grpc::proto::{self, Cursor, Event, Gap, Heartbeat, Hello, SubscribeRequest};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};

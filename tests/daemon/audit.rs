@@ -5,12 +5,12 @@ use crate::support::process::{Process, leukd, stderr, stdout};
 use crate::support::{ALL, Folders, PATIENCE, capture, cell_of, until};
 use leukd::access::Scope;
 use leukd::config::settings::ClientAuth;
-use leukd::journal::FILE;
-use leukd::rpc::proto::classifier_client::ClassifierClient;
-use leukd::rpc::proto::control_client::ControlClient;
-use leukd::rpc::proto::{
+use leukd::grpc::proto::classifier_client::ClassifierClient;
+use leukd::grpc::proto::control_client::ControlClient;
+use leukd::grpc::proto::{
     ClassifyRequest, GetStatusRequest, ReloadModelRequest, SetLogLevelRequest,
 };
+use leukd::journal::FILE;
 use serde_json::Value;
 use tonic::Code;
 

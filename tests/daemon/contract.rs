@@ -7,11 +7,11 @@ use crate::support::refusal::{assert_field, assert_retry, info, item, reason};
 use crate::support::{
     ALL, Folders, HEM, Harness, REVIEW, assert_gapless, cell_of, in_time, path_of, until,
 };
+use leukd::grpc::proto::classify_stream_response::Outcome;
+use leukd::grpc::proto::get_result_request::By;
+use leukd::grpc::proto::{self, Decision, Filter};
 use leukd::model::testing;
 use leukd::result::{Digest, RESEARCH_USE_ONLY};
-use leukd::rpc::proto::classify_stream_response::Outcome;
-use leukd::rpc::proto::get_result_request::By;
-use leukd::rpc::proto::{self, Decision, Filter};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -52,7 +52,7 @@ async fn a_classified_image_is_durable_before_it_is_answered() {
             image: cell_of(ALL, seed),
             specimen: "S-1".to_owned(),
             slide: "7".to_owned(),
-            capture: seed.to_string(),
+            cell: seed.to_string(),
             request_id: format!("order {seed}"),
             heat_map: false,
         };
@@ -62,11 +62,13 @@ async fn a_classified_image_is_durable_before_it_is_answered() {
         assert_eq!(by_sequence(&harness, seed + 1).await.unwrap(), result);
         assert_eq!(
             (&result.specimen, &result.slide, &result.cell),
-            (&sent.specimen, &sent.slide, &sent.capture)
+            (&sent.specimen, &sent.slide, &sent.cell)
         );
-        assert_eq!(result.sha256, Digest::of(&sent.image).to_string());
-        assert_eq!(result.size_bytes, sent.image.len() as u64);
-        let Some(proto::source::Kind::Rpc(source)) = result.source.unwrap().kind else {
+        let capture = result.capture.unwrap();
+        assert_eq!(capture.sha256, Digest::of(&sent.image).to_string());
+        assert_eq!(capture.size_bytes, sent.image.len() as u64);
+        assert_eq!(capture.kind(), proto::capture::Kind::Cell);
+        let Some(proto::source::Kind::Rpc(source)) = capture.source.unwrap().kind else {
             panic!("the source is no request")
         };
         assert_eq!(source.request_id, sent.request_id);
@@ -81,7 +83,7 @@ async fn a_retry_is_answered_with_the_stored_result() {
         image: cell_of(HEM, 1),
         specimen: "S".to_owned(),
         slide: "1".to_owned(),
-        capture: "c".to_owned(),
+        cell: "c".to_owned(),
         request_id: "first".to_owned(),
         heat_map: false,
     };
@@ -98,7 +100,7 @@ async fn a_retry_is_answered_with_the_stored_result() {
     let changes: [Change; 3] = [
         |request| request.specimen = "T".to_owned(),
         |request| request.slide = "2".to_owned(),
-        |request| request.capture = String::new(),
+        |request| request.cell = String::new(),
     ];
     for (sequence, change) in (2..).zip(changes) {
         let mut other = sent.clone();
@@ -211,7 +213,7 @@ async fn an_id_that_is_too_long_is_refused_by_its_field() {
     for (bad, field) in [
         (proto::ClassifyRequest { specimen: long(), ..good.clone() }, "specimen"),
         (proto::ClassifyRequest { slide: long(), ..good.clone() }, "slide"),
-        (proto::ClassifyRequest { capture: long(), ..good.clone() }, "capture"),
+        (proto::ClassifyRequest { cell: long(), ..good.clone() }, "cell"),
         (proto::ClassifyRequest { request_id: long(), ..good.clone() }, "request_id"),
     ] {
         assert_field(&refused(&harness, bad).await, field);

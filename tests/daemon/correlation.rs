@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::support::process::Process;
 use crate::support::{ALL, Folders, HEM, PATIENCE, cell_of};
 use leukd::config::settings::LogFormat;
-use leukd::rpc::proto::{self, subscribe_request::Start};
+use leukd::grpc::proto::{self, subscribe_request::Start};
 use serde_json::Value;
 
 fn serve(folders: &Folders) -> Process {

@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use crate::support::Harness;
 use leukd::config::settings::Engine;
+use leukd::grpc::proto;
 use leukd::model::testing;
-use leukd::rpc::proto;
 
 fn leukd(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leukd"));

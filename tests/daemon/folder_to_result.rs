@@ -6,8 +6,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
 
-use crate::support::{Harness, assert_gapless, capture, path_of, reason_of};
-use leukd::rpc::proto::Decision;
+use crate::support::{Harness, assert_gapless, capture, path_of, reason_of, sha256_of};
+use leukd::grpc::proto::Decision;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dropped_capture_gets_one_result_with_its_ids() {
@@ -22,7 +22,7 @@ async fn one_dropped_capture_gets_one_result_with_its_ids() {
     );
     let sum: f64 = result.probabilities.iter().map(|class| class.probability).sum();
     assert!((sum - 1.0).abs() < 1e-6);
-    assert_eq!(result.sha256, leukd::result::Digest::of(&capture(1)).to_string());
+    assert_eq!(sha256_of(result), leukd::result::Digest::of(&capture(1)).to_string());
     assert_eq!(result.model.as_ref().unwrap().id, "tiny");
     assert_ne!(result.decision(), Decision::Rejected);
 }
@@ -94,7 +94,7 @@ async fn renamed_in_and_renamed_over() {
     fs::rename(&outside, harness.export().join("in.bmp")).unwrap();
     let results = harness.wait_results(2).await;
     assert_eq!((results[1].sequence, results[1].supersedes), (2, 1));
-    assert_eq!(results[1].sha256, leukd::result::Digest::of(&capture(7)).to_string());
+    assert_eq!(sha256_of(&results[1]), leukd::result::Digest::of(&capture(7)).to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,11 +107,12 @@ async fn the_same_bytes_under_two_names_get_one_result() {
     assert_eq!((folder.done, folder.duplicates), (1, 1));
     // Both names lead to it.
     for path in ["a.bmp", "b.bmp"] {
-        let by = leukd::rpc::proto::get_result_request::By::Path(leukd::rpc::proto::FolderSource {
-            folder: harness.export().to_str().unwrap().to_owned(),
-            path: path.to_owned(),
-        });
-        let request = leukd::rpc::proto::GetResultRequest { by: Some(by) };
+        let by =
+            leukd::grpc::proto::get_result_request::By::Path(leukd::grpc::proto::FolderSource {
+                folder: harness.export().to_str().unwrap().to_owned(),
+                path: path.to_owned(),
+            });
+        let request = leukd::grpc::proto::GetResultRequest { by: Some(by) };
         let found = harness.results().get_result(request).await.unwrap().into_inner();
         assert_eq!(found.result.unwrap().sequence, 1);
     }
@@ -150,7 +151,7 @@ async fn an_old_mtime_does_not_hide_a_capture() {
     fs::File::open(&outside).unwrap().set_modified(long_ago).unwrap();
     fs::rename(&outside, harness.export().join("old.bmp")).unwrap();
     let results = harness.wait_results(1).await;
-    assert_eq!(results[0].captured_at.unwrap().seconds, 946_684_800);
+    assert_eq!(results[0].capture.as_ref().unwrap().captured_at.unwrap().seconds, 946_684_800);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::support::{ALL, Folders, Harness, cell_of, next, next_results};
 use futures_util::StreamExt as _;
 use leukd::clock::Clock;
+use leukd::grpc::proto::subscribe_request::Start;
+use leukd::grpc::proto::{self, Filter, event};
 use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{Journal, Options, TAIL};
 use leukd::result::{
     Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, Reason, Source, Timings,
 };
-use leukd::rpc::proto::subscribe_request::Start;
-use leukd::rpc::proto::{self, Filter, event};
 use tonic::Streaming;
 
 async fn waiting_for(harness: &Harness, specimen: &str) -> Streaming<proto::Event> {

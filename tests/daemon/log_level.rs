@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::process::{Process, leukd, stderr, stdout};
 use crate::support::refusal::{assert_field, info, reason};
 use crate::support::{ALL, Folders, Harness, cell_of, until};
-use leukd::rpc::proto::{GetLogLevelRequest, GetStatusRequest, LogLevel, SetLogLevelRequest};
+use leukd::grpc::proto::{GetLogLevelRequest, GetStatusRequest, LogLevel, SetLogLevelRequest};
 use tonic::Code;
 
 async fn level(process: &Process) -> LogLevel {

@@ -9,8 +9,8 @@ use crate::support::scrape::{self, Samples, get, raw, samples};
 use crate::support::{ALL, Folders, HEM, Harness, REVIEW, cell_of, until};
 use leukd::config::settings::Settings;
 use leukd::config::units::{Bytes, Span};
+use leukd::grpc::proto::{self, subscribe_request::Start};
 use leukd::metrics::{Definition, METRICS, OPEN_METRICS, PROMETHEUS};
-use leukd::rpc::proto::{self, subscribe_request::Start};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -251,7 +251,7 @@ async fn no_label_tells_of_files_specimens_or_clients() {
         image: cell_of(HEM, 77),
         specimen: "PATIENT-4711".to_owned(),
         slide: "SLIDE-4712".to_owned(),
-        capture: "CAPTURE-4713".to_owned(),
+        cell: "CAPTURE-4713".to_owned(),
         request_id: "ORDER-4714".to_owned(),
         heat_map: true,
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::process::Process;
 use crate::support::{ALL, Folders, cell_of, until};
-use leukd::rpc::proto;
+use leukd::grpc::proto;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::support::process::{Process, config_file, leukd, stderr, stdout};
 use crate::support::refusal::reason;
-use crate::support::{ALL, Folders, all_results, assert_gapless, cell_of, path_of, until};
+use crate::support::{
+    ALL, Folders, all_results, assert_gapless, cell_of, path_of, sha256_of, until,
+};
 use leukd::cell::synthetic::{self, Kind};
 use leukd::config::units::Span;
+use leukd::grpc::proto::{self, Decision, event, subscribe_request};
 use leukd::model::testing;
 use leukd::result::Digest;
-use leukd::rpc::proto::{self, Decision, event, subscribe_request};
 use rustix::process::Signal;
 use serde_json::Value;
 use tonic::Code;
@@ -263,11 +265,11 @@ fn assert_same(json: &Value, result: &proto::Result) {
     assert_eq!(json["sequence"], result.sequence.to_string());
     assert_eq!(json["epoch"], result.epoch);
     assert_eq!(json["result_id"], result.result_id);
-    assert_eq!(json["sha256"], result.sha256);
+    assert_eq!(json["capture"]["sha256"], sha256_of(result));
     assert_eq!(json["specimen"], result.specimen);
     assert_eq!(json["label"], result.label);
     assert_eq!(json["decision"], result.decision().as_str_name());
-    assert_eq!(json["source"]["folder"]["path"], path_of(result));
+    assert_eq!(json["capture"]["source"]["folder"]["path"], path_of(result));
     let probabilities = json["probabilities"].as_array().unwrap();
     assert_eq!(probabilities.len(), result.probabilities.len());
     for (json, class) in probabilities.iter().zip(&result.probabilities) {

@@ -9,14 +9,14 @@ use std::path::Path;
 
 use crate::support::cnmc::{NO_CELLS, choose, data, index, restore};
 use crate::support::process::{leukd, stderr, stdout};
-use crate::support::{Folders, Harness, assert_gapless, path_of};
+use crate::support::{Folders, Harness, assert_gapless, path_of, sha256_of};
 use leukd::cell::{Limits, decode};
+use leukd::grpc::proto::get_result_request::By;
+use leukd::grpc::proto::{self, Decision};
 use leukd::model::bundle::Bundle;
 use leukd::model::engine::EngineKind;
 use leukd::model::serving::Model;
 use leukd::result::Digest;
-use leukd::rpc::proto::get_result_request::By;
-use leukd::rpc::proto::{self, Decision};
 use serde_json::Value;
 
 /// Cells of fold_1 that go through the folder, and once more through `leukd classify`.
@@ -32,7 +32,7 @@ async fn classify(folder: &Path) -> BTreeMap<String, (f64, String)> {
     let results = stdout(&output);
     let results = results.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let known = results.map(|result| {
-        let name = result["source"]["folder"]["path"].as_str().unwrap().to_owned();
+        let name = result["capture"]["source"]["folder"]["path"].as_str().unwrap().to_owned();
         let classes = result["probabilities"].as_array().unwrap();
         let all = classes.iter().find(|class| class["label"] == "all").unwrap();
         let digest = result["model"]["digest"].as_str().unwrap().to_owned();
@@ -77,8 +77,8 @@ async fn real_cells_get_one_result_each_with_the_probabilities_of_leukd_classify
     assert_eq!(harness.status().await.model.unwrap().origin, "embedded");
     let results = harness.wait_results(different.len()).await;
     assert_gapless(&results);
-    let digests: BTreeSet<_> = results.iter().map(|result| &result.sha256).collect();
-    assert_eq!(digests, different);
+    let digests: BTreeSet<_> = results.iter().map(|result| sha256_of(result).to_owned()).collect();
+    assert_eq!(digests, different.iter().map(|digest| (*digest).clone()).collect());
     let folder = harness.status().await.folders.remove(0);
     assert_eq!(folder.duplicates as usize, dropped.len() - different.len());
 
@@ -93,7 +93,7 @@ async fn real_cells_get_one_result_each_with_the_probabilities_of_leukd_classify
         let request = proto::GetResultRequest { by: Some(by) };
         let result = harness.results().get_result(request).await.unwrap().into_inner();
         let result = result.result.unwrap();
-        assert_eq!(&result.sha256, digest, "{name}");
+        assert_eq!(sha256_of(&result), digest, "{name}");
         assert_ne!(result.decision(), Decision::Rejected, "{result:?}");
         let (expected, model) = &known[name];
         assert_eq!(&result.model.as_ref().unwrap().digest, model);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::support::refusal::{assert_field, assert_retry, info, reason};
 use crate::support::{ALL, HEM, Harness, assert_gapless, cell_of, path_of};
+use leukd::grpc::proto::{self, Decision};
 use leukd::model::testing;
 use leukd::result::Digest;
-use leukd::rpc::proto::{self, Decision};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::support::refusal::{info, reason};
 use crate::support::{ALL, Folders, Harness, cell_of};
 use leukd::config::settings::Settings;
+use leukd::grpc::proto;
 use leukd::model::file::{BundleFile, signature_path};
 use leukd::model::testing;
 use leukd::model::trust::{Seal, Trust, TrustedKey};
 use leukd::result::Digest;
-use leukd::rpc::proto;
 use minisign::KeyPair;
 use tonic::{Code, Status};
 

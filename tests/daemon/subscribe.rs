@@ -9,8 +9,8 @@ use crate::support::{
     probability, until,
 };
 use leukd::config::units::Span;
-use leukd::rpc::proto::subscribe_request::Start;
-use leukd::rpc::proto::{self, Decision, Filter, event};
+use leukd::grpc::proto::subscribe_request::Start;
+use leukd::grpc::proto::{self, Decision, Filter, event};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tonic::{Code, Status, Streaming};

@@ -59,7 +59,7 @@ async fn jumps(to: &str, forward: bool) {
     set(to);
     drop_captures(10..20);
     let second = all_once(&process, 20).await;
-    let time = |result: &leukd::rpc::proto::Result| result.classified_at.unwrap().seconds;
+    let time = |result: &leukd::grpc::proto::Result| result.classified_at.unwrap().seconds;
     let jumped = time(&second[19]) - time(&first[0]);
     assert!(jumped.abs() > 86_400, "the clock did not jump: {jumped} s");
     let process = again(process).await;

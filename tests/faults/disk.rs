@@ -7,7 +7,7 @@ use std::time::Duration;
 use leukd::access::Scope;
 use leukd::config::settings::Settings;
 use leukd::config::units::Bytes;
-use leukd::rpc::proto;
+use leukd::grpc::proto;
 
 use crate::ready::{Mount, all_once, degraded, is_root, newest, settled, skip};
 use crate::support::keys::{showing, token};

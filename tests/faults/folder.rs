@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use leukd::rpc::proto::GetHeatMapRequest;
-use leukd::rpc::proto::explainer_client::ExplainerClient;
-use leukd::rpc::proto::get_heat_map_request::By;
+use leukd::grpc::proto::GetHeatMapRequest;
+use leukd::grpc::proto::explainer_client::ExplainerClient;
+use leukd::grpc::proto::get_heat_map_request::By;
 use rustix::process::{Pid, Signal};
 
 use crate::ready::{Mount, all_once, degraded, is_root, newest, run, skip};

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use leukd::config::units::Bytes;
-use leukd::rpc::proto::Decision;
+use leukd::grpc::proto::Decision;
 
 use crate::ready::newest;
 use crate::support::process::{Process, serve_command};

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leukd::cell::synthetic::{self, Kind};
+use leukd::grpc::proto::classifier_client::ClassifierClient;
+use leukd::grpc::proto::results_client::ResultsClient;
+use leukd::grpc::proto::{self, Decision, event, subscribe_request};
 use leukd::journal::{AuditHead, audit};
 use leukd::result::Digest;
-use leukd::rpc::proto::classifier_client::ClassifierClient;
-use leukd::rpc::proto::results_client::ResultsClient;
-use leukd::rpc::proto::{self, Decision, event, subscribe_request};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rusqlite::Connection;
@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use crate::ready::{newest, settled};
 use crate::support::bounded::InTime as _;
 use crate::support::process::{Process, serve_command};
-use crate::support::{Folders, all_results, assert_gapless, cell_of, path_of, until};
+use crate::support::{Folders, all_results, assert_gapless, cell_of, path_of, sha256_of, until};
 
 /// How many kills, in so many daemons side by side. `LEUKD_KILLS` changes the number.
 const KILLS: u32 = 500;
@@ -259,7 +259,7 @@ async fn one_daemon(seed: u64, kills: u32) -> (u64, u64) {
     for result in live.filter(|result| !path_of(result).is_empty()) {
         // Being in hand at two deaths is no crime.
         assert_ne!(result.decision(), Decision::Rejected, "{result:?}");
-        of_file.insert(path_of(result).to_owned(), result.sha256.clone());
+        of_file.insert(path_of(result).to_owned(), sha256_of(result).to_owned());
     }
     for (path, digest) in &microscope.written {
         let found = of_file.get(path).unwrap_or_else(|| panic!("{path} has no result"));

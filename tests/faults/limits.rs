@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use leukd::cell::synthetic;
-use leukd::rpc::proto;
+use leukd::grpc::proto;
 use tokio::net::TcpStream;
 
 use crate::ready::{all_once, is_root, newest, resident, skip, ticks};

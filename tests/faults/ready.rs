@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use leukd::rpc::proto;
+use leukd::grpc::proto;
 
 use crate::support::bounded::InTime as _;
 use crate::support::process::Process;

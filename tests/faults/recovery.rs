@@ -2,9 +2,11 @@
 //! capture has its result again.
 
 use crate::support::process::{Process, config_file, leukd, stderr, stdout};
-use crate::support::{Folders, PATIENCE, all_results, assert_gapless, capture, path_of, until};
+use crate::support::{
+    Folders, PATIENCE, all_results, assert_gapless, capture, path_of, sha256_of, until,
+};
+use leukd::grpc::proto::GetStatusRequest;
 use leukd::journal::FILE;
-use leukd::rpc::proto::GetStatusRequest;
 
 async fn stored(daemon: &Process, count: u64) {
     let mut control = daemon.control().await;
@@ -71,7 +73,7 @@ async fn a_damaged_journal_is_refused_checked_recovered_and_every_capture_has_it
     assert_ne!(after[0].epoch, before[0].epoch);
     for old in &before {
         let new = after.iter().find(|new| path_of(new) == path_of(old)).expect("every capture");
-        assert_eq!((&new.sha256, new.decision), (&old.sha256, old.decision));
+        assert_eq!((sha256_of(new), new.decision), (sha256_of(old), old.decision));
     }
     let kept = after.iter().filter(|new| before.iter().any(|old| old.result_id == new.result_id));
     assert_eq!(kept.count() as u64, saved, "what was saved is not classified again");

@@ -1,6 +1,6 @@
 //! Bundles that come and go for months.
 
-use leukd::rpc::proto;
+use leukd::grpc::proto;
 
 use crate::ready::{all_once, resident};
 use crate::support::process::{Process, serve_command};

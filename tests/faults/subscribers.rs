@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use leukd::config::units::Span;
-use leukd::rpc::proto::results_client::ResultsClient;
-use leukd::rpc::proto::{self, event, subscribe_request};
+use leukd::grpc::proto::results_client::ResultsClient;
+use leukd::grpc::proto::{self, event, subscribe_request};
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leukd::rpc::proto;
+use leukd::grpc::proto;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

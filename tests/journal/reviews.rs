@@ -110,7 +110,7 @@ async fn a_review_tells_what_it_is_about_by_itself() {
     assert_eq!(own.of.path.as_ref().map(|path| path.path.as_str()), Some("run/a"));
     assert_eq!((own.of.decision, own.of.label()), (All, Some("all")));
     assert_eq!(own.of.label_probability(), record.finding.label_probability());
-    assert!(!own.agrees);
+    assert!(!own.confirms);
     assert_eq!(events(&journal)[1], Event::Review(own.into()));
 }
 
@@ -218,7 +218,7 @@ async fn reviews_are_listed_by_result_specimen_reviewer_and_disagreement() {
     assert_eq!(listed(&journal, |query| query.result_id = Some(id)), [4]);
     assert_eq!(listed(&journal, |query| query.specimen = Some("11".to_owned())), [4]);
     assert_eq!(listed(&journal, |query| query.reviewer = Some("other".to_owned())), [9]);
-    assert_eq!(listed(&journal, |query| query.disagreements = true), [4, 6]);
+    assert_eq!(listed(&journal, |query| query.corrections = true), [4, 6]);
     assert_eq!(listed(&journal, |query| query.after = Some(4)), [6, 8, 9]);
     let page = journal.reviews(&ReviewQuery { limit: 2, ..ReviewQuery::default() }).unwrap();
     assert_eq!((page.reviews.len(), page.next), (2, Some(4)));
@@ -286,7 +286,7 @@ async fn a_review_is_one_record_of_the_chain_and_every_edit_of_it_is_found() {
     for part in [
         r#""kind":"review","sequence":3,"review_id":""#,
         r#""result":1,"#,
-        r#""label":"all","agrees":true,"reviewer":"Dr. Doe","client":"token:lims","content":""#,
+        r#""label":"all","confirms":true,"reviewer":"Dr. Doe","client":"token:lims","content":""#,
     ] {
         assert!(record.contains(part), "{record}");
     }

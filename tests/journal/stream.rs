@@ -1,14 +1,19 @@
 //! The ground of Subscribe: history and live events meet without loss, doubling or disorder.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use leukd::journal::filter::{Criteria, Filter};
 use leukd::journal::types::Committed;
-use leukd::journal::{Event, Journal, Options, ReviewError, Submitted};
+use leukd::journal::{Event, Journal, Options, ReviewError, Step, Submitted};
 use leukd::result::Decision;
 use leukd::review::ReviewLabel;
 use proptest::prelude::*;
 
-use crate::fixtures::{capture, clock, review};
+use crate::fixtures::{capture, clock, request, review, stored};
+
+/// A subscription without a step for this long says that it is idle.
+const IDLE_AFTER: Duration = Duration::from_millis(20);
 
 /// One thing that happens to the journal.
 #[derive(Debug, Clone)]
@@ -30,11 +35,11 @@ enum Act {
 struct Reader {
     /// Where it starts: the oldest, or somewhere along the way.
     joins_after: u8,
-    /// How many records it takes in one read.
-    limit: usize,
-    /// It breaks off after so many reads and resumes from its cursor.
+    /// Every so many steps it gives up waiting for one.
+    lets_go_every: usize,
+    /// It breaks off after so many steps and resumes from its cursor.
     breaks_every: usize,
-    /// It lets others work so often between two reads.
+    /// It lets others work so often between two steps.
     idles: u8,
 }
 
@@ -56,12 +61,15 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn reader() -> impl Strategy<Value = Reader> {
-    (0..30u8, 1..9usize, 1..5usize, 0..4u8).prop_map(|(joins_after, limit, breaks_every, idles)| {
-        Reader { joins_after, limit, breaks_every, idles }
+    let parts = (0..30u8, 2..9usize, 1..40usize, 0..4u8);
+    parts.prop_map(|(joins_after, lets_go_every, breaks_every, idles)| Reader {
+        joins_after,
+        lets_go_every,
+        breaks_every,
+        idles,
     })
 }
 
-/// Does what `acts` say; tells what was stored under which number.
 async fn write(journal: Journal, acts: Vec<Act>) -> BTreeMap<u64, Event> {
     let mut truth = BTreeMap::new();
     let mut files = 0;
@@ -133,38 +141,35 @@ async fn follow(
         }
     }
     let start = start.min(*newest.borrow());
-    let (mut cursor, mut got, mut reads) = (start, Vec::new(), 0);
+    let (mut cursor, mut got, mut steps) = (start, Vec::new(), 0);
+    let subscribe = |cursor| journal.subscribe(Filter::default(), cursor, IDLE_AFTER);
+    let mut subscription = subscribe(cursor);
     loop {
-        newest.borrow_and_update();
-        let (again, limit) = (journal.clone(), reader.limit);
-        let batch = tokio::task::spawn_blocking(move || again.read_after(cursor, limit))
-            .await
-            .unwrap()
-            .unwrap();
-        let idle = batch.events.is_empty() && batch.gap.is_none();
-        if let Some((from, to)) = batch.gap {
-            got.push(Got::Gap(from, to));
-            cursor = to;
+        steps += 1;
+        let step = tokio::select! {
+            step = subscription.next() => step.unwrap(),
+            // Dropped in the middle: nothing is lost with it.
+            () = tokio::task::yield_now(), if steps % reader.lets_go_every == 0 => continue,
+        };
+        match step {
+            Step::Event(event) => {
+                cursor = event.sequence();
+                got.push(Got::Event(event));
+            }
+            Step::Gap { from, to } => {
+                cursor = to;
+                got.push(Got::Gap(from, to));
+            }
+            Step::CaughtUp(at) | Step::Idle(at) => assert_eq!(at, cursor, "a cursor of its own"),
         }
-        if let Some(last) = batch.events.last() {
-            cursor = last.sequence();
-        }
-        got.extend(batch.events.into_iter().map(Got::Event));
         if *done.borrow() == Some(cursor) {
             return (start, got);
-        }
-        if idle {
-            tokio::select! {
-                changed = newest.changed() => changed.unwrap(),
-                changed = done.changed() => changed.unwrap(),
-            }
         }
         for _ in 0..reader.idles {
             tokio::task::yield_now().await;
         }
-        reads += 1;
-        if reads % reader.breaks_every == 0 {
-            newest = journal.watch();
+        if steps % reader.breaks_every == 0 {
+            subscription = subscribe(cursor);
         }
     }
 }
@@ -214,7 +219,7 @@ proptest! {
             done.send_replace(Some(journal.bounds().newest));
             let mut seen = Vec::new();
             for follower in followers {
-                let all = tokio::time::timeout(std::time::Duration::from_secs(60), follower);
+                let all = tokio::time::timeout(Duration::from_secs(60), follower);
                 seen.push(all.await.expect("a follower stands still").unwrap());
             }
             (truth, seen)
@@ -238,4 +243,39 @@ proptest! {
             .collect();
         prop_assert_eq!(live, told);
     }
+}
+
+/// A face that knows nothing of gRPC: one line of text a step.
+fn encode(step: Step) -> String {
+    match step {
+        Step::Event(event) => format!("{} {}", event.sequence(), event.kind()),
+        Step::Gap { from, to } => format!("{from}-{to} removed"),
+        Step::CaughtUp(cursor) => format!("{cursor} caught up"),
+        Step::Idle(cursor) => format!("{cursor} idle"),
+    }
+}
+
+#[tokio::test]
+async fn a_face_needs_an_encoder_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { keep_count: Some(2), ..Options::new(clock()) };
+    let journal = Journal::open(directory.path(), options).unwrap();
+    for name in ["a", "b", "c"] {
+        stored(&journal, capture(name, 1, name, Decision::All)).await;
+    }
+    journal.prune().await.unwrap();
+    let mut everything = journal.subscribe(Filter::default(), 0, IDLE_AFTER);
+    let criteria = Criteria { specimen: "S".to_owned(), ..Criteria::default() };
+    let mut own = journal.subscribe(Filter::new(criteria).unwrap(), 2, IDLE_AFTER);
+    let mut lines = Vec::new();
+    for _ in 0..5 {
+        lines.push(encode(everything.next().await.unwrap()));
+    }
+    assert_eq!(lines, ["1-1 removed", "2 result", "3 result", "3 caught up", "3 idle"]);
+    assert_eq!(encode(own.next().await.unwrap()), "3 caught up");
+    stored(&journal, capture("d", 1, "d", Decision::All)).await;
+    assert_eq!(encode(everything.next().await.unwrap()), "4 result");
+    assert_eq!(encode(own.next().await.unwrap()), "4 idle", "the cursor passes what is of others");
+    stored(&journal, request("e", "S", "m")).await;
+    assert_eq!(encode(own.next().await.unwrap()), "5 result");
 }

@@ -11,8 +11,8 @@ use crate::bounded::{InTime as _, PATIENCE};
 
 use crate::boot::{Machine, SOURCE, said, until};
 use leukd::cell::synthetic::{self, Kind};
-use leukd::rpc::proto::ClassifyRequest;
-use leukd::rpc::proto::classifier_client::ClassifierClient;
+use leukd::grpc::proto::ClassifyRequest;
+use leukd::grpc::proto::classifier_client::ClassifierClient;
 
 const LEUKD: &str = env!("CARGO_BIN_EXE_leukd");
 const EXPORT: &str = "/srv/microscope/export";

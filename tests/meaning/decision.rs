@@ -5,9 +5,9 @@
 use crate::support;
 use crate::support::process::{Process, config_file, leukd, stderr, stdout};
 use crate::support::{Folders, HEM, Harness, WEAK_ALL, cell_of};
+use leukd::grpc::proto::{self, Decision};
 use leukd::model::manifest::Precision;
 use leukd::model::testing;
-use leukd::rpc::proto::{self, Decision};
 use serde_json::Value;
 
 const WIDER: Option<(f64, f64)> = Some((0.3, 0.9));

@@ -12,6 +12,7 @@ use leukd::cell::synthetic::{self, Kind};
 use leukd::clock::Clock;
 use leukd::config::settings::Settings;
 use leukd::drift::Counting;
+use leukd::grpc::proto;
 use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{FILE, Journal, Lookup, NewReview, Options};
 use leukd::metrics::METRICS;
@@ -22,7 +23,6 @@ use leukd::result::{
     Reason, Source, Timestamp, Timings,
 };
 use leukd::review::ReviewLabel;
-use leukd::rpc::proto;
 
 /// Wednesday, 2026-11-25T12:00:00Z, in the week 2026-W48.
 const NOW: Timestamp = Timestamp(1_795_608_000_000);

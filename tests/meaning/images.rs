@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use leukd::config::settings::KeepImages;
 use leukd::config::units::{Bytes, Span};
+use leukd::grpc::proto::explainer_client::ExplainerClient;
+use leukd::grpc::proto::get_heat_map_request::By;
+use leukd::grpc::proto::submit_review_request::Of;
+use leukd::grpc::proto::{self, GetHeatMapRequest};
 use leukd::journal::images::place;
-use leukd::rpc::proto::explainer_client::ExplainerClient;
-use leukd::rpc::proto::get_heat_map_request::By;
-use leukd::rpc::proto::submit_review_request::Of;
-use leukd::rpc::proto::{self, GetHeatMapRequest};
 
 use crate::support::refusal::reason;
-use crate::support::{ALL, HEM, Harness, cell_of, until};
+use crate::support::{ALL, HEM, Harness, cell_of, sha256_of, until};
 
 /// Every file below the state folder's images.
 fn kept(state: &Path) -> Vec<PathBuf> {
@@ -46,7 +46,7 @@ async fn review(harness: &Harness, sequence: u64, review_id: &str) {
 }
 
 fn place_of(harness: &Harness, result: &proto::Result) -> PathBuf {
-    place(&harness.folders.state, &result.sha256.parse().unwrap())
+    place(&harness.folders.state, &sha256_of(result).parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

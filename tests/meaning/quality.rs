@@ -5,15 +5,15 @@ use crate::support::{Folders, Harness, next_results};
 use image::RgbImage;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::cell::{Limits, Measures};
+use leukd::grpc::proto;
+use leukd::grpc::proto::classify_stream_response::Outcome;
+use leukd::grpc::proto::get_result_request::By;
+use leukd::grpc::proto::subscribe_request::Start;
 use leukd::journal::FILE;
 use leukd::journal::audit::verify;
 use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;
 use leukd::pipeline::examine;
-use leukd::rpc::proto;
-use leukd::rpc::proto::classify_stream_response::Outcome;
-use leukd::rpc::proto::get_result_request::By;
-use leukd::rpc::proto::subscribe_request::Start;
 
 /// What the contract's message says of a picture, by the library's own figures and the embedded model.
 fn expected(picture: &RgbImage) -> proto::Quality {

@@ -8,13 +8,13 @@ use image::RgbImage;
 use leukd::cell::Limits;
 use leukd::cell::foreign::Foreign;
 use leukd::cell::synthetic::{self, Kind};
+use leukd::grpc::proto;
 use leukd::model::bundle::{self, Bundle};
 use leukd::model::reference::UNLIKE_TRAINING;
 use leukd::model::serving::Model;
 use leukd::model::testing;
 use leukd::pipeline::examine;
 use leukd::result::Decision;
-use leukd::rpc::proto;
 
 use crate::support::process::{leukd, stderr, stdout};
 use crate::support::{Folders, Harness, cnmc, path_of};

@@ -3,11 +3,11 @@
 use crate::support::process::{Process, leukd, stderr, stdout};
 use crate::support::refusal::{assert_field, info, reason};
 use crate::support::{ALL, Folders, HEM, Harness, REVIEW, cell_of, next, until};
-use leukd::rpc::proto::event::Kind;
-use leukd::rpc::proto::standing::State;
-use leukd::rpc::proto::submit_review_request::Of;
-use leukd::rpc::proto::subscribe_request::Start;
-use leukd::rpc::proto::{self, Cursor, Decision, Filter, get_result_request};
+use leukd::grpc::proto::event::Kind;
+use leukd::grpc::proto::standing::State;
+use leukd::grpc::proto::submit_review_request::Of;
+use leukd::grpc::proto::subscribe_request::Start;
+use leukd::grpc::proto::{self, Cursor, Decision, Filter, get_result_request};
 use tonic::{Code, Status, Streaming};
 
 fn says(of: Of, label: &str) -> proto::SubmitReviewRequest {
@@ -85,7 +85,7 @@ async fn a_review_is_an_event_of_its_own_for_every_subscriber_and_after_a_restar
     let review = reviewed(&harness, 2, "hem").await;
     assert_eq!((review.sequence, review.result_sequence), (4, 2));
     assert_eq!((&review.result_id, &review.epoch), (&before.result_id, &before.epoch));
-    assert_eq!((review.label.as_str(), review.agrees), ("hem", false));
+    assert_eq!((review.label.as_str(), review.confirms), ("hem", false));
     assert_eq!((review.reviewer.as_str(), review.note.as_str()), ("Dr. Doe", "a note"));
     assert_eq!(review.suggested_decision(), Decision::All);
     assert_eq!(review.suggested_label, "all");
@@ -218,10 +218,10 @@ async fn a_rejected_capture_is_confirmed_by_other_and_corrected_by_a_class() {
     let harness = Harness::start().await;
     harness.drop_capture("broken.bmp", &cell_of(ALL, 1)[..2000]);
     harness.wait_results(1).await;
-    assert!(reviewed(&harness, 1, "other").await.agrees);
+    assert!(reviewed(&harness, 1, "other").await.confirms);
     assert_eq!(result(&harness, 1).await.standing.unwrap().state(), State::Confirmed);
     let review = reviewed(&harness, 1, "all").await;
-    assert_eq!((review.agrees, review.suggested_label.as_str()), (false, ""));
+    assert_eq!((review.confirms, review.suggested_label.as_str()), (false, ""));
     assert_eq!(review.path.unwrap().path, "broken.bmp");
     assert_eq!(result(&harness, 1).await.standing.unwrap().state(), State::Corrected);
 }
@@ -352,9 +352,9 @@ async fn reviews_are_listed_page_by_page_by_what_they_are_about() {
         (proto::ListReviewsRequest { result_id: id, ..all.clone() }, vec![4, 6, 8]),
         (proto::ListReviewsRequest { specimen: "T".to_owned(), ..all.clone() }, vec![4, 6, 8]),
         (proto::ListReviewsRequest { reviewer: "one".to_owned(), ..all.clone() }, vec![3, 5, 7, 9]),
-        (proto::ListReviewsRequest { disagreements: true, ..all.clone() }, vec![3, 6, 9]),
+        (proto::ListReviewsRequest { corrections: true, ..all.clone() }, vec![3, 6, 9]),
         (
-            proto::ListReviewsRequest { disagreements: true, result_sequence: 1, ..all.clone() },
+            proto::ListReviewsRequest { corrections: true, result_sequence: 1, ..all.clone() },
             vec![3, 9],
         ),
         (proto::ListReviewsRequest { reviewer: "nobody".to_owned(), ..all.clone() }, vec![]),
@@ -407,11 +407,11 @@ async fn the_command_line_reviews_lists_and_follows() {
     }
     let said = ask(&words).await;
     let json: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(json["review"]["agrees"], true);
+    assert_eq!(json["review"]["confirms"], true);
     assert_eq!(json["review"]["sequence"], "4");
     assert_eq!(json["review"]["reviewer"], login.as_deref().unwrap_or("nobody"));
 
-    let shown = ask(&["results", "--disagreements", "--json"]).await;
+    let shown = ask(&["results", "--corrected", "--json"]).await;
     assert_eq!(shown.lines().count(), 1);
     let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(json["result_id"], blast.result_id);
@@ -422,7 +422,7 @@ async fn the_command_line_reviews_lists_and_follows() {
 
     let shown = ask(&["reviews", "--json"]).await;
     assert_eq!(shown.lines().count(), 2);
-    let shown = ask(&["reviews", "--disagreements"]).await;
+    let shown = ask(&["reviews", "--corrections"]).await;
     assert!(shown.contains("Doe") && shown.contains("small"), "{shown}");
     assert_eq!(shown.lines().count(), 2, "{shown}");
 

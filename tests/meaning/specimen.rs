@@ -7,10 +7,10 @@ use crate::support::process::{Process, leukd, stderr, stdout};
 use crate::support::refusal::{assert_field, reason};
 use crate::support::{ALL, Folders, HEM, Harness, REVIEW, cell_of};
 use leukd::config::settings::Settings;
+use leukd::grpc::proto::{self, CorrectedFraction, GetSpecimenResponse};
 use leukd::model::manifest::{Metric, Precision};
 use leukd::model::testing;
 use leukd::result::RESEARCH_USE_ONLY;
-use leukd::rpc::proto::{self, CorrectedFraction, GetSpecimenResponse};
 
 type Interval = Option<(f64, f64)>;
 

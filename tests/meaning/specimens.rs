@@ -6,11 +6,11 @@ use crate::support::process::{Process, leukd, stderr, stdout};
 use crate::support::{ALL, Folders, HEM, Harness, REVIEW, cell_of, next, until};
 use leukd::clock::Clock;
 use leukd::config::units::Span;
+use leukd::grpc::proto::event::Kind;
+use leukd::grpc::proto::specimen_event::Cause;
+use leukd::grpc::proto::subscribe_request::Start;
+use leukd::grpc::proto::{self, Filter};
 use leukd::result::Timestamp;
-use leukd::rpc::proto::event::Kind;
-use leukd::rpc::proto::specimen_event::Cause;
-use leukd::rpc::proto::subscribe_request::Start;
-use leukd::rpc::proto::{self, Filter};
 use tonic::Streaming;
 
 const START: Timestamp = Timestamp(1_767_225_600_000);
@@ -73,7 +73,7 @@ async fn a_specimen_that_falls_quiet_is_told_and_told_again_after_further_result
     let seconds = |at: &Option<prost_types::Timestamp>| at.as_ref().unwrap().seconds * 1000;
     assert_eq!(seconds(&told.first_classified_at), START.0);
     assert_eq!(seconds(&told.last_classified_at), START.0 + 3 * 60_000);
-    assert_eq!(seconds(&told.told_at), START.0 + 13 * 60_000);
+    assert_eq!(seconds(&told.stored_at), START.0 + 13 * 60_000);
     clock.advance(MINUTE);
     assert_eq!(specimen(&mut stream).await.specimen, "early");
 

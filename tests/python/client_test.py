@@ -55,7 +55,7 @@ def check_reflection(channel, results_pb2):
     ours = results_pb2.DESCRIPTOR.services_by_name["Results"]
     assert [method.name for method in told.methods] == [method.name for method in ours.methods]
     event = pool.FindMessageTypeByName("leukd.v1.Event")
-    assert [field.name for field in event.fields] == ["hello", "result", "gap", "heartbeat", "review", "specimen"]
+    assert [field.name for field in event.fields] == ["hello", "result", "gap", "heartbeat", "review", "specimen", "field"]
 
 
 def list_results(stub, results_pb2):

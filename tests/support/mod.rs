@@ -17,13 +17,13 @@ use leukd::clock::Clock;
 use leukd::config::settings::Settings;
 use leukd::config::units::{Bytes, Span};
 use leukd::daemon::{self, Running};
+use leukd::grpc::proto::classifier_client::ClassifierClient;
+use leukd::grpc::proto::control_client::ControlClient;
+use leukd::grpc::proto::results_client::ResultsClient;
+use leukd::grpc::proto::reviews_client::ReviewsClient;
+use leukd::grpc::proto::{self, event, subscribe_request};
+use leukd::grpc::transport::Listeners;
 use leukd::model::testing;
-use leukd::rpc::proto::classifier_client::ClassifierClient;
-use leukd::rpc::proto::control_client::ControlClient;
-use leukd::rpc::proto::results_client::ResultsClient;
-use leukd::rpc::proto::reviews_client::ReviewsClient;
-use leukd::rpc::proto::{self, event, subscribe_request};
-use leukd::rpc::transport::Listeners;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tonic::Streaming;
@@ -413,10 +413,20 @@ pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// The path below the folder that a result was made from.
 pub fn path_of(result: &proto::Result) -> &str {
-    match result.source.as_ref().and_then(|source| source.kind.as_ref()) {
+    match result
+        .capture
+        .as_ref()
+        .and_then(|capture| capture.source.as_ref())
+        .and_then(|source| source.kind.as_ref())
+    {
         Some(proto::source::Kind::Folder(folder)) => &folder.path,
         _ => "",
     }
+}
+
+/// The digest of the capture that a result is of.
+pub fn sha256_of(result: &proto::Result) -> &str {
+    result.capture.as_ref().map_or("", |capture| &capture.sha256)
 }
 
 /// The code of the first reason.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use leukd::config::settings::Settings;
 use leukd::config::units::Span;
-use leukd::rpc::proto::control_client::ControlClient;
-use leukd::rpc::proto::results_client::ResultsClient;
+use leukd::grpc::proto::control_client::ControlClient;
+use leukd::grpc::proto::results_client::ResultsClient;
 use tonic::transport::Channel;
 
 use super::{Folders, PATIENCE};

@@ -1,6 +1,6 @@
 //! What a refusal carries: google.rpc's details.
 
-use leukd::rpc::proto;
+use leukd::grpc::proto;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

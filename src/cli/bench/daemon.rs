@@ -13,11 +13,11 @@ use crate::clock::Clock;
 use crate::config::settings::{Engine, Settings};
 use crate::config::units::Bytes;
 use crate::daemon::Running;
+use crate::grpc::proto::classifier_client::ClassifierClient;
+use crate::grpc::proto::results_client::ResultsClient;
+use crate::grpc::proto::{ClassifyRequest, Result as CellResult, SubscribeRequest, Timings};
+use crate::grpc::proto::{event, subscribe_request};
 use crate::model::engine::EngineKind;
-use crate::rpc::proto::classifier_client::ClassifierClient;
-use crate::rpc::proto::results_client::ResultsClient;
-use crate::rpc::proto::{ClassifyRequest, Result as CellResult, SubscribeRequest, Timings};
-use crate::rpc::proto::{event, subscribe_request};
 
 /// Captures that are dropped, one after the other.
 const CAPTURES: u64 = 20;

@@ -16,9 +16,9 @@ use super::cells::drawn;
 use super::machine::peak_memory;
 use super::statistics::{least, median};
 use crate::cli::error::CliError;
+use crate::grpc::proto::ClassifyRequest;
+use crate::grpc::proto::classifier_client::ClassifierClient;
 use crate::model::engine::EngineKind;
-use crate::rpc::proto::ClassifyRequest;
-use crate::rpc::proto::classifier_client::ClassifierClient;
 
 /// Processes, one after the other.
 const RUNS: usize = 5;

@@ -93,7 +93,7 @@ pub(super) fn run(args: &DiffArgs) -> Result<(), CliError> {
     let bar = progress::bar(files.len() as u64);
     let limits = Limits::default();
     let (mut pairs, mut broken) = (Vec::with_capacity(files.len()), Vec::new());
-    let compare = |file: &Path| {
+    let compare = |file: &PathBuf| {
         let path = file.strip_prefix(&args.folder).unwrap_or(file).display().to_string();
         match answers(file, &models, &limits) {
             Ok(answers) => Ok(Pair { truth: truth(file), path, answers }),

@@ -14,13 +14,13 @@ use super::error::CliError;
 use super::output::{Output, clean};
 use super::remote::{self, ServerArgs};
 use super::{json, show};
+use crate::grpc::convert;
+use crate::grpc::proto::control_client::ControlClient;
+use crate::grpc::proto::{self, GetModelRequest};
 use crate::model::bundle::{BundleError, BundleSource};
 use crate::model::engine::EngineKind;
 use crate::model::file::FileError;
 use crate::model::serving::Model;
-use crate::rpc::convert;
-use crate::rpc::proto::control_client::ControlClient;
-use crate::rpc::proto::{self, GetModelRequest};
 
 /// Show, verify, compare or sign models
 #[derive(Debug, Clone, clap::Args)]

@@ -128,7 +128,7 @@ fn measured(
     };
     in_order(
         &files,
-        &|file| measure(file).map_err(|why| format!("{}: {why}", file.display())),
+        &|file: &PathBuf| measure(file).map_err(|why| format!("{}: {why}", file.display())),
         |cell| {
             bar.inc(1);
             match cell {
@@ -162,7 +162,7 @@ fn through(file: &Path, model: &Model) -> Result<(Option<Measures>, Vec<f32>, bo
 fn doubted(folder: &Path, model: &Model) -> Result<BTreeMap<String, (u64, u64)>, CliError> {
     let files = files(&[folder.to_owned()], &Watch::default().ignore)?;
     let mut counts = BTreeMap::new();
-    let judge = |file: &Path| {
+    let judge = |file: &PathBuf| {
         let kind = file.parent().and_then(Path::file_name).unwrap_or_default();
         let judged = through(file, model).map(|(_, _, doubted)| doubted);
         (

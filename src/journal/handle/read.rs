@@ -286,6 +286,11 @@ impl Journal {
         shared.waiters.enter(shared.newest.subscribe(), filter, cursor)
     }
 
+    /// Number of open subscriptions.
+    pub(in crate::journal) fn subscribers(&self) -> u32 {
+        self.inner.shared.waiters.count()
+    }
+
     fn read<T>(
         &self,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T>,

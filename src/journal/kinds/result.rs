@@ -314,13 +314,13 @@ const fn verdict_sql(verdict: Verdict) -> &'static str {
         // Over the reviews, which are few, and not over the results.
         Verdict::Confirmed => {
             "superseded_by IS NULL AND sequence IN
-                (SELECT result_sequence FROM (SELECT result_sequence, max(sequence), agrees FROM reviews
-                 WHERE sequence <= ? AND result_sequence IS NOT NULL GROUP BY result_sequence) WHERE agrees = 1)"
+                (SELECT result_sequence FROM (SELECT result_sequence, max(sequence), confirms FROM reviews
+                 WHERE sequence <= ? AND result_sequence IS NOT NULL GROUP BY result_sequence) WHERE confirms = 1)"
         }
         Verdict::Corrected => {
             "superseded_by IS NULL AND sequence IN
-                (SELECT result_sequence FROM (SELECT result_sequence, max(sequence), agrees FROM reviews
-                 WHERE sequence <= ? AND result_sequence IS NOT NULL GROUP BY result_sequence) WHERE agrees = 0)"
+                (SELECT result_sequence FROM (SELECT result_sequence, max(sequence), confirms FROM reviews
+                 WHERE sequence <= ? AND result_sequence IS NOT NULL GROUP BY result_sequence) WHERE confirms = 0)"
         }
     }
 }

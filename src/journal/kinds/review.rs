@@ -38,7 +38,7 @@ impl Kind for Review {
             ("specimen", text(&self.of.ids.specimen)),
             ("reviewer", text(&self.reviewer)),
             ("label", text(self.label.as_str())),
-            ("agrees", ValueRef::Integer(self.agrees.into())),
+            ("confirms", ValueRef::Integer(self.confirms.into())),
             ("reviewed_ms", ValueRef::Integer(self.reviewed_at.0)),
         ]
     }
@@ -52,7 +52,7 @@ impl Kind for Review {
             result: Option<u64>,
             result_id: &'a str,
             label: ReviewLabel,
-            agrees: bool,
+            confirms: bool,
             reviewer: &'a str,
             client: &'a str,
         }
@@ -61,7 +61,7 @@ impl Kind for Review {
             result: self.of.sequence,
             result_id: &self.of.result_id,
             label: self.label,
-            agrees: self.agrees,
+            confirms: self.confirms,
             reviewer: &self.reviewer,
             client: &self.client,
         }
@@ -128,7 +128,7 @@ pub(in crate::journal) fn apply(
     let review = Arc::new(Review {
         sequence: next,
         review_id: review_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
-        agrees: of.agrees_with(label),
+        confirms: of.is_confirmed_by(label),
         of,
         label,
         reviewer,
@@ -171,8 +171,8 @@ pub(in crate::journal) fn list(
             values.push(Value::Text(wanted.clone()));
         }
     }
-    if query.disagreements {
-        conditions.push("agrees = 0".to_owned());
+    if query.corrections {
+        conditions.push("confirms = 0".to_owned());
     }
     if let Some(after) = query.after {
         conditions.push(format!("sequence {} ?", if query.newest_first { '<' } else { '>' }));
@@ -198,7 +198,7 @@ pub(in crate::journal) fn standing(
     // https://sqlite.org/lang_select.html#bareagg
     connection
         .prepare_cached(
-            "SELECT count(*), max(sequence), label, agrees, reviewer, reviewed_ms FROM reviews
+            "SELECT count(*), max(sequence), label, confirms, reviewer, reviewed_ms FROM reviews
              WHERE result_sequence = ?1 AND sequence <= ?2",
         )?
         .query_row(params![record.sequence.cast_signed(), newest.cast_signed()], |found| {
@@ -225,8 +225,8 @@ pub(in crate::journal) fn opinions(
 ) -> rusqlite::Result<Vec<Opinion>> {
     connection
         .prepare_cached(
-            "SELECT v.sequence, v.agrees, r.classified_ms, e.payload ->> '$.finding.model.id', r.model_digest,
-                (SELECT b.agrees FROM reviews b WHERE b.result_sequence = v.result_sequence
+            "SELECT v.sequence, v.confirms, r.classified_ms, e.payload ->> '$.finding.model.id', r.model_digest,
+                (SELECT b.confirms FROM reviews b WHERE b.result_sequence = v.result_sequence
                     AND b.sequence < v.sequence ORDER BY b.sequence DESC LIMIT 1)
              FROM reviews v JOIN results r ON r.sequence = v.result_sequence
                 JOIN events e ON e.sequence = r.sequence
@@ -236,7 +236,7 @@ pub(in crate::journal) fn opinions(
             let (id, digest): (Option<String>, Option<String>) = (found.get(3)?, found.get(4)?);
             Ok(Opinion {
                 sequence: unsigned(found, 0)?,
-                agrees: found.get(1)?,
+                confirms: found.get(1)?,
                 classified_at: Timestamp(found.get(2)?),
                 model: id.zip(digest).map(|(id, digest)| ModelRef { id, digest }),
                 before: found.get(5)?,

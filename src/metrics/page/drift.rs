@@ -10,9 +10,9 @@ use crate::result::{Decision, Timestamp};
 
 impl Sample {
     pub(super) fn drift(&self, page: &mut Page<'_>) -> fmt::Result {
-        let weeks = self.context.drift.weeks();
-        let Some((model, expected)) = self.context.expected_doubts() else { return Ok(()) };
-        let running = drift::week_of(self.context.clock.wall());
+        let weeks = self.service.drift.weeks();
+        let Some((model, expected)) = self.service.expected_doubts() else { return Ok(()) };
+        let running = drift::week_of(self.service.clock.wall());
         let last = drift::week_of(Timestamp(running.0 - 1));
         let place = |begins: Timestamp| {
             let whole = |week: &Week| week.begins == begins && !week.removed && !weeks.counting;

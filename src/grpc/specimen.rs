@@ -3,21 +3,14 @@
 use super::{convert, proto};
 use crate::fraction::{Share, Standing};
 use crate::journal::{SlideCounts, SpecimenCounts};
-use crate::model::serving::Model;
 use crate::result::RESEARCH_USE_ONLY;
-use crate::specimen::{Correction, Flag, Served, blast_fraction, flags};
+use crate::service::SpecimenFigures;
+use crate::specimen::{Correction, Flag, blast_fraction};
 
-/// Everything but the specimen's and the slide's name. `counts` was counted at the threshold of `model`.
-pub(super) fn answer(
-    counts: SpecimenCounts,
-    model: Option<&Model>,
-    flagged: &[f64],
-) -> proto::GetSpecimenResponse {
-    let digest = model.map(|model| model.digest().to_string()).unwrap_or_default();
-    let served = model.map(|model| Served { digest: &digest, metrics: &model.manifest().metrics });
-    let correction = Correction::of(&counts, served.as_ref());
-    let share = blast_fraction(&counts.tally);
-    let flags = flags(flagged, share.as_ref(), &correction).into_iter().map(flag).collect();
+/// Everything but the specimen's and the slide's name.
+pub(super) fn answer(figures: SpecimenFigures) -> proto::GetSpecimenResponse {
+    let SpecimenFigures { counts, share, correction, flags } = figures;
+    let flags = flags.into_iter().map(flag).collect();
     let named = counts.slides.iter().filter(|slide| !slide.slide.is_empty());
     proto::GetSpecimenResponse {
         all: counts.tally.all,

@@ -10,8 +10,12 @@ use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
 use crate::model::trust::Provenance;
 use crate::pipeline::Explained;
-use crate::result::{Decision, Figures, RESEARCH_USE_ONLY, Record, Source, Timestamp};
+use crate::result::{
+    Capture, CaptureKind, Decision, Field, Figures, RESEARCH_USE_ONLY, Record, Region, Source,
+    Timestamp,
+};
 use crate::review::{Review, Standing, Verdict};
+use crate::service::Served;
 use crate::summary::{Cause, SpecimenSummary};
 
 /// A time.
@@ -62,22 +66,15 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
     let (capture, finding) = (record.capture, record.finding);
     let probabilities = finding.probabilities();
     let label = finding.label().unwrap_or_default().to_owned();
-    let source = match capture.source {
-        Source::Folder(path) => proto::source::Kind::Folder(proto::FolderSource {
-            folder: path.folder,
-            path: path.path,
-        }),
-        Source::Rpc { peer, request_id, client } => {
-            proto::source::Kind::Rpc(proto::RpcSource { peer, request_id, client })
-        }
-    };
     proto::Result {
         sequence: record.sequence,
         epoch: epoch.to_owned(),
         result_id: finding.result_id,
-        source: Some(proto::Source { kind: Some(source) }),
-        sha256: capture.digest.map(|digest| digest.to_string()).unwrap_or_default(),
-        size_bytes: capture.size_bytes,
+        capture: Some(self::capture(capture)),
+        ordinal: finding.ordinal,
+        region: finding.region.map(region),
+        outline: finding.outline.unwrap_or_default().into_iter().map(point).collect(),
+        field: record.field.unwrap_or(0),
         specimen: finding.ids.specimen,
         slide: finding.ids.slide,
         cell: finding.ids.cell,
@@ -97,7 +94,6 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
             .collect(),
         quality_flags: finding.quality_flags,
         model: finding.model.map(|model| proto::ModelRef { id: model.id, digest: model.digest }),
-        captured_at: Some(time(capture.captured_at)),
         classified_at: Some(time(finding.classified_at)),
         timings: Some(proto::Timings {
             queue: micros(finding.timings.queue_us),
@@ -109,6 +105,54 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
         supersedes: record.supersedes.unwrap_or(0),
         quality: finding.quality.map(quality),
         standing: None,
+    }
+}
+
+fn capture(capture: Capture) -> proto::Capture {
+    let source = match capture.source {
+        Source::Folder(path) => proto::source::Kind::Folder(proto::FolderSource {
+            folder: path.folder,
+            path: path.path,
+        }),
+        Source::Rpc { peer, request_id, client } => {
+            proto::source::Kind::Rpc(proto::RpcSource { peer, request_id, client })
+        }
+    };
+    let kind = match capture.kind {
+        CaptureKind::Cell => proto::capture::Kind::Cell,
+        CaptureKind::Field => proto::capture::Kind::Field,
+    };
+    proto::Capture {
+        sha256: capture.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+        size_bytes: capture.size_bytes,
+        source: Some(proto::Source { kind: Some(source) }),
+        captured_at: Some(time(capture.captured_at)),
+        kind: kind.into(),
+    }
+}
+
+const fn region(region: Region) -> proto::Region {
+    let Region { x, y, width, height } = region;
+    proto::Region { x, y, width, height }
+}
+
+const fn point([x, y]: [u32; 2]) -> proto::Point {
+    proto::Point { x, y }
+}
+
+/// The end of a field of view as clients see it.
+pub(super) fn field(field: &Field, epoch: &str) -> proto::FieldEvent {
+    proto::FieldEvent {
+        sequence: field.sequence,
+        epoch: epoch.to_owned(),
+        capture: Some(capture(field.capture.clone())),
+        all: field.cells.all,
+        hem: field.cells.hem,
+        review: field.cells.review,
+        rejected: field.cells.rejected,
+        took: micros(field.took_us),
+        supersedes: field.supersedes.unwrap_or(0),
+        stored_at: Some(time(field.stored_at)),
     }
 }
 
@@ -181,7 +225,7 @@ pub(super) fn specimen(summary: &SpecimenSummary, epoch: &str) -> proto::Specime
         rejected: summary.cells.rejected,
         first_classified_at: Some(time(summary.first_classified_at)),
         last_classified_at: Some(time(summary.last_classified_at)),
-        told_at: Some(time(summary.stored_at)),
+        stored_at: Some(time(summary.stored_at)),
     }
 }
 
@@ -195,7 +239,7 @@ pub(super) fn review(review: &Review, epoch: &str) -> proto::Review {
         result_sequence: of.sequence.unwrap_or(0),
         result_id: of.result_id.clone(),
         label: review.label.as_str().to_owned(),
-        agrees: review.agrees,
+        confirms: review.confirms,
         reviewer: review.reviewer.clone(),
         note: review.note.clone(),
         client: review.client.clone(),
@@ -266,6 +310,11 @@ pub fn model(model: &Model, kind: EngineKind, since: Option<Timestamp>) -> proto
         fusion: model.fusion().to_string(),
         ..card(manifest)
     }
+}
+
+/// The card of the model in service.
+pub(super) fn served(served: &Served) -> proto::Model {
+    model(&served.model, served.engine, served.since)
 }
 
 /// The part of a card that comes from the manifest alone.

@@ -1,25 +1,16 @@
 //! The weeks as clients see them.
 
-use super::{Context, convert, proto};
+use super::{convert, proto};
 use crate::drift::{self, Comparison, Note, Tally, Weeks};
 use crate::fraction::{Share, wilson};
 use crate::result::ModelRef;
-
-impl Context {
-    /// The share of real cells that the model in service was measured to doubt, with which model that is.
-    #[must_use]
-    pub fn expected_doubts(&self) -> Option<(ModelRef, Option<f64>)> {
-        let model = self.pipeline.registry().current()?;
-        let expected = model.manifest().reference.as_ref().map(|reference| reference.false_alarms);
-        Some((model.reference(), expected))
-    }
-}
+use crate::service::Service;
 
 /// Counts of the last weeks, compared.
-pub(super) fn drift(context: &Context) -> proto::Drift {
-    let weeks = context.drift.weeks();
-    let served = context.expected_doubts();
-    let running = drift::week_of(context.clock.wall());
+pub(super) fn drift(service: &Service) -> proto::Drift {
+    let weeks = service.drift.weeks();
+    let served = service.expected_doubts();
+    let running = drift::week_of(service.clock.wall());
     proto::Drift {
         weeks: weeks
             .weeks

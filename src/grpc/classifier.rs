@@ -10,12 +10,10 @@ use tracing::Instrument as _;
 use super::guard::Caller;
 use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
-use super::{Context, convert, oversize, status, trace};
+use super::{convert, oversize, status, trace};
 use crate::pipeline::{Classified, RequestError, RequestImage};
 use crate::result::CellIds;
-
-/// The longest specimen, slide, capture or request id, in bytes.
-const MAX_ID: usize = 256;
+use crate::service::{Service, ServiceError};
 
 /// Images of one stream in progress at once: enough to keep every worker of a workstation
 /// busy, few enough that a stream holds little memory.
@@ -23,7 +21,7 @@ const AHEAD: usize = 4;
 
 /// Classifies what clients send.
 #[derive(Debug, Clone)]
-pub(super) struct ClassifierService(pub(super) Arc<Context>);
+pub(super) struct ClassifierService(pub(super) Arc<Service>);
 
 type Items = Pin<Box<dyn Stream<Item = Result<proto::ClassifyStreamResponse, Status>> + Send>>;
 
@@ -37,9 +35,9 @@ impl Classifier for ClassifierService {
     ) -> Result<Response<proto::ClassifyResponse>, Status> {
         let caller = Caller::of(&request);
         let span = trace::span("Classify", request.metadata());
-        let image = image(request.into_inner(), caller)?;
-        let classified = self.0.pipeline.classify(image).instrument(span).await;
-        let classified = classified.map_err(|error| status::request(&error))?;
+        let image = image(request.into_inner(), caller);
+        let classified = self.0.classify(image, false).instrument(span).await;
+        let classified = classified.map_err(|error| status::service(&error))?;
         Ok(Response::new(response(&classified, self.0.journal.epoch())))
     }
 
@@ -49,19 +47,19 @@ impl Classifier for ClassifierService {
     ) -> Result<Response<Items>, Status> {
         let caller = Caller::of(&request);
         let span = trace::span("ClassifyStream", request.metadata());
-        let context = Arc::clone(&self.0);
-        let (stop, stopped) = (context.stop.clone(), context.stop.clone());
+        let service = Arc::clone(&self.0);
+        let (stop, stopped) = (service.stop.clone(), service.stop.clone());
         let items = request
             .into_inner()
             // No more is taken in after a stop; what is under way is stored and answered.
             .take_until(stop.cancelled_owned())
             .enumerate()
             .map(move |(index, request)| {
-                let (context, caller) = (Arc::clone(&context), caller.clone());
+                let (service, caller) = (Arc::clone(&service), caller.clone());
                 let answer = async move {
-                    let limit = context.limits.max_image_bytes;
+                    let limit = service.limits.max_image_bytes;
                     let request = request.map_err(|status| oversize::clear(status, limit))?;
-                    item(&context, index as u64, request, caller).await
+                    item(&service, index as u64, request, caller).await
                 };
                 answer.instrument(span.clone())
             })
@@ -80,19 +78,16 @@ impl Classifier for ClassifierService {
 
 /// One answer of a stream. Only what ends the whole stream is an `Err`.
 async fn item(
-    context: &Context,
+    service: &Service,
     index: u64,
     request: proto::ClassifyRequest,
     caller: Caller,
 ) -> Result<proto::ClassifyStreamResponse, Status> {
     let request_id = request.request_id.clone();
-    let answered = match image(request, caller) {
-        Err(status) => Err(status),
-        Ok(image) => match context.pipeline.classify_in_turn(image).await {
-            Ok(classified) => Ok(response(&classified, context.journal.epoch())),
-            Err(RequestError::Stopped) => return Err(status::stopping()),
-            Err(error) => Err(status::request(&error)),
-        },
+    let answered = match service.classify(image(request, caller), true).await {
+        Ok(classified) => Ok(response(&classified, service.journal.epoch())),
+        Err(ServiceError::Request(RequestError::Stopped)) => return Err(status::stopping()),
+        Err(error) => Err(status::service(&error)),
     };
     let outcome = match answered {
         Ok(response) => classify_stream_response::Outcome::Classified(response),
@@ -113,26 +108,13 @@ fn response(classified: &Classified, epoch: &str) -> proto::ClassifyResponse {
     }
 }
 
-fn image(request: proto::ClassifyRequest, caller: Caller) -> Result<RequestImage, Status> {
-    if request.image.is_empty() {
-        return Err(status::field("image", "it has no bytes"));
-    }
-    for (field, id) in [
-        ("specimen", &request.specimen),
-        ("slide", &request.slide),
-        ("capture", &request.capture),
-        ("request_id", &request.request_id),
-    ] {
-        if id.len() > MAX_ID {
-            return Err(status::field(field, format!("{} bytes; at most {MAX_ID}", id.len())));
-        }
-    }
-    Ok(RequestImage {
+fn image(request: proto::ClassifyRequest, caller: Caller) -> RequestImage {
+    RequestImage {
         bytes: request.image,
-        ids: CellIds { specimen: request.specimen, slide: request.slide, cell: request.capture },
+        ids: CellIds { specimen: request.specimen, slide: request.slide, cell: request.cell },
         peer: caller.peer,
         request_id: request.request_id,
         heat_map: request.heat_map,
         client: caller.identity,
-    })
+    }
 }

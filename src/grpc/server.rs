@@ -12,6 +12,7 @@ use super::control::ControlService;
 use super::explainer::ExplainerService;
 use super::guard::GuardLayer;
 use super::oversize::ClearOversize;
+use super::proto;
 use super::proto::classifier_server::ClassifierServer;
 use super::proto::control_server::ControlServer;
 use super::proto::explainer_server::ExplainerServer;
@@ -20,9 +21,9 @@ use super::proto::reviews_server::ReviewsServer;
 use super::results::ResultsService;
 use super::reviews::ReviewsService;
 use super::transport::{Incoming, Listeners, ServerKeys};
-use super::{Context, proto};
 use crate::access::gate::Gate;
 use crate::access::kept::Kept;
+use crate::service::Service;
 
 /// Bytes of a request beside its image: ids and framing.
 const BESIDE_IMAGE: u64 = 64 * 1024;
@@ -119,14 +120,14 @@ pub struct Entrance {
     pub gate: Arc<Gate>,
 }
 
-/// Serves at `entrance` until `context.stop` is cancelled and the last call has ended. The caller bounds
+/// Serves at `entrance` until `service.stop` is cancelled and the last call has ended. The caller bounds
 /// that wait: an idle HTTP/2 connection may never end by itself.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(
     entrance: Entrance,
-    context: Arc<Context>,
+    service: Arc<Service>,
     health: impl FnOnce(Health) + Send,
 ) -> Result<(), ServeError> {
     let (reporter, health_service) = tonic_health::server::health_reporter();
@@ -146,9 +147,9 @@ pub async fn serve(
     let (reflection_v1, reflection_v1alpha) =
         (reflection().build_v1()?, reflection().build_v1alpha()?);
 
-    let image_limit = context.limits.max_image_bytes.saturating_add(BESIDE_IMAGE);
+    let image_limit = service.limits.max_image_bytes.saturating_add(BESIDE_IMAGE);
     let image_limit = usize::try_from(image_limit).unwrap_or(usize::MAX);
-    let stop = context.stop.clone();
+    let stop = service.stop.clone();
     let Entrance { listeners, keys, max_connections, gate } = entrance;
     let incoming = Incoming::start(listeners, keys, max_connections, &gate.refusals);
     Server::builder()
@@ -159,30 +160,30 @@ pub async fn serve(
         .initial_stream_window_size(Some(WINDOW))
         .initial_connection_window_size(Some(2 * WINDOW))
         .http2_max_header_list_size(Some(METADATA))
-        .layer(CountLayer(Arc::clone(&context.calls)))
+        .layer(CountLayer(Arc::clone(&service.calls)))
         // No service sees a call that was not judged; those that are turned away are counted too.
         .layer(GuardLayer::new(gate))
-        .layer(ClearOversize::layer(context.limits.max_image_bytes))
+        .layer(ClearOversize::layer(service.limits.max_image_bytes))
         .add_service(health_service)
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
         .add_service(
-            ClassifierServer::new(ClassifierService(Arc::clone(&context)))
+            ClassifierServer::new(ClassifierService(Arc::clone(&service)))
                 .max_decoding_message_size(image_limit),
         )
         .add_service(
-            ResultsServer::new(ResultsService(Arc::clone(&context)))
+            ResultsServer::new(ResultsService(Arc::clone(&service)))
                 .max_decoding_message_size(SMALL),
         )
         .add_service(
-            ExplainerServer::new(ExplainerService(Arc::clone(&context)))
+            ExplainerServer::new(ExplainerService(Arc::clone(&service)))
                 .max_decoding_message_size(image_limit),
         )
         .add_service(
-            ReviewsServer::new(ReviewsService(Arc::clone(&context)))
+            ReviewsServer::new(ReviewsService(Arc::clone(&service)))
                 .max_decoding_message_size(SMALL),
         )
-        .add_service(ControlServer::new(ControlService(context)).max_decoding_message_size(SMALL))
+        .add_service(ControlServer::new(ControlService(service)).max_decoding_message_size(SMALL))
         .serve_with_incoming_shutdown(incoming, async move {
             stop.cancelled().await;
         })

@@ -41,6 +41,7 @@ use crate::model::file::FileError;
 use crate::model::pool::PoolError;
 use crate::model::registry::ReloadError;
 use crate::pipeline::{ExplainError, RequestError};
+use crate::service::{End, ServiceError};
 use crate::telemetry::LevelError;
 
 /// `ErrorInfo.domain` of every error.
@@ -86,8 +87,46 @@ pub(super) fn filter_field(error: &FieldError) -> Status {
 }
 
 /// Nothing of that name or number.
-pub(super) fn not_found(message: impl Into<String>, reason: &str) -> Status {
+fn not_found(message: impl Into<String>, reason: &str) -> Status {
     with(Code::NotFound, message, info(reason, &[]))
+}
+
+/// The status of a request that was not met.
+pub(super) fn service(error: &ServiceError) -> Status {
+    let message = error.to_string();
+    match error {
+        ServiceError::Field { field: name, message } => field(name, message.clone()),
+        ServiceError::NoResult => not_found(message, "NO_RESULT"),
+        ServiceError::NoSpecimen { .. } => not_found(message, "NO_SPECIMEN"),
+        ServiceError::OtherEpoch { epoch, .. } => {
+            with(Code::OutOfRange, message, info("WRONG_EPOCH", &[("epoch", epoch.clone())]))
+        }
+        ServiceError::FutureCursor { newest, .. } => {
+            let newest = [("newest", newest.to_string())];
+            with(Code::OutOfRange, message, info("FUTURE_CURSOR", &newest))
+        }
+        ServiceError::TooManySubscribers(_) => {
+            retry(Code::ResourceExhausted, message, "TOO_MANY_SUBSCRIBERS")
+        }
+        ServiceError::Stopping => stopping(),
+        ServiceError::NoModel => no_model(),
+        ServiceError::Request(error) => request(error),
+        ServiceError::Explain(error) => explain(error),
+        ServiceError::Review(error) => review(error),
+        ServiceError::Reload(error) => reload(error),
+        ServiceError::LogLevel(error) => log_level(error),
+        ServiceError::Journal(error) => journal(error),
+        ServiceError::Defect(error) => internal(error),
+    }
+}
+
+/// The status that ends a stream.
+pub(super) fn end(end: &End) -> Status {
+    match end {
+        End::Stopping => stopping(),
+        End::Slow(after) => slow_reader(*after),
+        End::Journal(error) => journal(error),
+    }
 }
 
 /// The daemon stops; readers of a stream resume from their cursor.
@@ -105,39 +144,12 @@ pub(super) fn no_model() -> Status {
 }
 
 /// A subscriber did not read.
-pub(super) fn slow_reader(after: Duration) -> Status {
+fn slow_reader(after: Duration) -> Status {
     let message = format!(
         "you took nothing for {} s, so this subscription ends; resume from your cursor",
         after.as_secs()
     );
     retry(Code::ResourceExhausted, message, "SLOW_READER")
-}
-
-/// No room for one more subscription.
-pub(super) fn too_many_subscribers(limit: u32) -> Status {
-    let message = format!("{limit} subscriptions are open, as many as rpc.max_subscribers allows");
-    retry(Code::ResourceExhausted, message, "TOO_MANY_SUBSCRIBERS")
-}
-
-/// The cursor belongs to another journal.
-pub(super) fn wrong_epoch(given: &str, epoch: &str) -> Status {
-    with(
-        Code::OutOfRange,
-        format!(
-            "the cursor is of epoch {given:.64}, this journal's is {epoch}: the journal was replaced; \
-             subscribe with `earliest` to read the new one"
-        ),
-        info("WRONG_EPOCH", &[("epoch", epoch.to_owned())]),
-    )
-}
-
-/// The cursor lies beyond what was ever stored.
-pub(super) fn future_cursor(given: u64, newest: u64) -> Status {
-    with(
-        Code::OutOfRange,
-        format!("the cursor is at {given}, but the newest result is {newest}"),
-        info("FUTURE_CURSOR", &[("newest", newest.to_string())]),
-    )
 }
 
 /// The caller may not do that.
@@ -185,7 +197,7 @@ pub(super) fn internal(error: &dyn std::fmt::Display) -> Status {
 }
 
 /// The status of a journal's error.
-pub(super) fn journal(error: &JournalError) -> Status {
+fn journal(error: &JournalError) -> Status {
     match error {
         JournalError::DiskFloor { .. } => retry(Code::Unavailable, error.to_string(), "DISK_FLOOR"),
         JournalError::Closed => stopping(),
@@ -207,7 +219,7 @@ fn image(fault: &Fault) -> Status {
 }
 
 /// Why a result has no heat map.
-pub(super) fn explain(error: &ExplainError) -> Status {
+fn explain(error: &ExplainError) -> Status {
     let unmet = |reason: &str| with(Code::FailedPrecondition, error.to_string(), info(reason, &[]));
     match error {
         ExplainError::Rejected(_) => unmet("REJECTED"),
@@ -227,7 +239,7 @@ pub(super) fn explain(error: &ExplainError) -> Status {
 }
 
 /// Why a review was not stored.
-pub(super) fn review(error: &ReviewError) -> Status {
+fn review(error: &ReviewError) -> Status {
     let message = error.to_string();
     match error {
         ReviewError::NoResult => not_found(message, "NO_RESULT"),
@@ -262,7 +274,7 @@ pub(super) fn request(error: &RequestError) -> Status {
 }
 
 /// Why a reload did not happen.
-pub(super) fn reload(error: &ReloadError) -> Status {
+fn reload(error: &ReloadError) -> Status {
     let message = error.to_string();
     match error {
         ReloadError::Busy => retry(Code::Aborted, message, "RELOAD_UNDER_WAY"),
