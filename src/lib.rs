@@ -7,26 +7,21 @@
 
 pub mod access;
 pub mod cli;
-pub mod clock;
 pub mod condition;
 pub mod config;
 pub mod daemon;
 pub mod drift;
-pub mod fraction;
 pub mod grpc;
-pub mod ingest;
-pub mod journal;
 pub mod measure;
 pub mod metrics;
 pub mod pipeline;
-pub mod result;
-pub mod review;
 pub mod service;
 pub mod specimen;
-pub mod summary;
 pub mod systemd;
 pub mod telemetry;
-pub mod whole;
 
 pub use leukd_cell as cell;
+pub use leukd_ingest as ingest;
+pub use leukd_journal as journal;
+pub use leukd_journal::{clock, fraction, result, review, summary};
 pub use leukd_model as model;

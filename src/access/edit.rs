@@ -13,8 +13,8 @@ use super::Scope;
 use super::kept;
 use super::rules::{Rules, check_name};
 use super::token::TokenHash;
+use crate::journal::atomic_file;
 use crate::result::Timestamp;
-use crate::whole;
 
 /// Mode of a file that is made anew: its owner writes, its group (leukd's) reads.
 const MODE: u32 = 0o640;
@@ -164,7 +164,7 @@ fn edit(
     // Through links, so that the file that is meant is replaced and not the link to it.
     let target = if before.is_some() { file.canonicalize().map_err(io)? } else { file.to_owned() };
     let mode = before.as_ref().map_or(MODE, |(_, metadata)| metadata.mode() & 0o7777);
-    whole::write(&target, mode, |new| {
+    atomic_file::write(&target, mode, |new| {
         new.write_all(after.as_bytes())?;
         if let Some((_, metadata)) = &before {
             std::os::unix::fs::fchown(&*new, Some(metadata.uid()), Some(metadata.gid()))

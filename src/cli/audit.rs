@@ -9,9 +9,9 @@ use super::error::CliError;
 use super::output::{Output, clean, remark};
 use super::state::{StateArgs, failed};
 use crate::journal::JournalError;
+use crate::journal::atomic_file;
 use crate::journal::audit::{AuditHead, ExportedChain, Sealed, Verified, verify};
 use crate::result::RESEARCH_USE_ONLY;
-use crate::whole;
 
 /// Verify, export or show the audit chain
 ///
@@ -176,7 +176,7 @@ fn export(state: &StateArgs, from: u64, to: u64, output: Option<&Path>) -> Resul
     };
     // The export has the permissions of the chain itself.
     let written =
-        whole::write(path, 0o600, |file| write(&chain, from, to, &mut BufWriter::new(file)));
+        atomic_file::write(path, 0o600, |file| write(&chain, from, to, &mut BufWriter::new(file)));
     written.map_err(|trouble| match trouble {
         Trouble::Journal(error) => failed(&error),
         Trouble::Write(error) => CliError::Io(format!("{}: {error}", path.display())),

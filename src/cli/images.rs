@@ -73,7 +73,9 @@ fn missing(path: &Path, error: &std::io::Error) -> String {
         return error.to_string();
     }
     match fs_err::read_link(path) {
-        Ok(target) => format!("{shown}: this link leads to {}, which is not there", target.display()),
+        Ok(target) => {
+            format!("{shown}: this link leads to {}, which is not there", target.display())
+        }
         Err(_) => format!("{shown}: there is no such file or folder"),
     }
 }
@@ -184,14 +186,18 @@ pub(super) fn read_limited(file: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let opened = fs_err::OpenOptions::new().read(true).custom_flags(flags).open(file);
     // A socket cannot even be opened.
-    let is_socket = |error: &std::io::Error| error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
+    let is_socket = |error: &std::io::Error| {
+        error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
+    };
     let is_file = match &opened {
         Ok(opened) => opened.metadata().map_err(unreadable)?.is_file(),
         Err(error) => !is_socket(error),
     };
     if !is_file {
-        let message =
-            format!("{} is a pipe, a socket or a device, not a file: save it as a file", file.display());
+        let message = format!(
+            "{} is a pipe, a socket or a device, not a file: save it as a file",
+            file.display()
+        );
         return Err(Reason::new("unreadable", message));
     }
     let mut bytes = Vec::new();

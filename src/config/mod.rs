@@ -15,7 +15,7 @@ mod keys;
 mod layer;
 mod load;
 pub mod settings;
-pub mod units;
+pub use crate::journal::units;
 
 pub use audited::audited;
 pub use error::{ConfigError, Origin, Problem};

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+pub use crate::ingest::watch::{Watch, WatchMode};
+pub use crate::journal::images::KeepImages;
 use serde::{Deserialize, Serialize};
 
 use super::files::{FileMode, KeyFile};
 use super::units::{Bytes, Span};
-use crate::cell::extensions::{LEFTOVERS, extensions};
 
 /// Everything that an administrator can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -37,68 +38,6 @@ pub struct Settings {
     pub metrics: Metrics,
     /// `[log]`
     pub log: Log,
-}
-
-/// The export folders.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Watch {
-    /// Absolute paths. Empty: leukd serves requests only.
-    pub folders: Vec<PathBuf>,
-    /// Look into subfolders.
-    pub recursive: bool,
-    /// Files that are captures, by glob on the path below the folder; letter case does not matter.
-    pub include: Vec<String>,
-    /// Files and folders that are none, whatever `include` says.
-    pub ignore: Vec<String>,
-    /// `auto` (by the file system's kind), `watch` (inotify and rescans) or `poll`.
-    pub mode: WatchMode,
-    /// A file is settled when this many looks in a row found it unchanged. At least 2.
-    pub settle_looks: u32,
-    /// The time between two looks.
-    pub settle_interval: Span,
-    /// Time between two full scans where inotify reports changes.
-    pub rescan_interval: Span,
-    /// Time between two full scans where nothing reports changes.
-    pub poll_interval: Span,
-    /// A file that stays incomplete or unreadable this long without a change is rejected
-    /// (and tried again when it changes).
-    pub broken_after: Span,
-    /// The folder must be a mount point of its own; degraded while it is not.
-    pub require_mount: bool,
-    /// A regular expression over the file name with the named groups `specimen`, `slide`, `cell`.
-    pub name_pattern: String,
-}
-
-/// Ways to find changes in a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WatchMode {
-    /// By the file system's kind.
-    Auto,
-    /// inotify hints and rescans.
-    Watch,
-    /// Scans alone.
-    Poll,
-}
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self {
-            folders: Vec::new(),
-            recursive: true,
-            include: extensions().map(|extension| format!("**/*.{extension}")).collect(),
-            ignore: LEFTOVERS.map(String::from).to_vec(),
-            mode: WatchMode::Auto,
-            settle_looks: 3,
-            settle_interval: Span::from_millis(250),
-            rescan_interval: Span::from_secs(10),
-            poll_interval: Span::from_secs(2),
-            broken_after: Span::from_secs(60),
-            require_mount: false,
-            name_pattern: crate::cell::name::CNMC_PATTERN.to_owned(),
-        }
-    }
 }
 
 /// Limits on what is decoded.
@@ -228,19 +167,6 @@ pub struct Journal {
     pub keep_images: KeepImages,
     /// The most that they may take. Nothing more is kept then.
     pub max_images: Bytes,
-}
-
-/// Which images are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeepImages {
-    /// None: images lie where the microscope wrote them, and those of requests nowhere.
-    #[default]
-    None,
-    /// Images of reviewed results, if their file still exists then.
-    Reviewed,
-    /// Those of all results that a model gave, requests' too.
-    All,
 }
 
 impl Default for Journal {

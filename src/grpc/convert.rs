@@ -11,8 +11,8 @@ use crate::model::serving::Model;
 use crate::model::trust::Provenance;
 use crate::pipeline::Explained;
 use crate::result::{
-    Capture, CaptureKind, Decision, Field, Figures, RESEARCH_USE_ONLY, Record, Region, Source,
-    Timestamp,
+    Capture, CaptureKind, Decision, Field, Figures, Label, RESEARCH_USE_ONLY, Record, Region,
+    Source, Timestamp,
 };
 use crate::review::{Review, Standing, Verdict};
 use crate::service::Served;
@@ -65,7 +65,7 @@ pub fn result(record: &Record, epoch: &str) -> proto::Result {
 pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
     let (capture, finding) = (record.capture, record.finding);
     let probabilities = finding.probabilities();
-    let label = finding.label().unwrap_or_default().to_owned();
+    let label = finding.label().map_or("", Label::as_str).to_owned();
     proto::Result {
         sequence: record.sequence,
         epoch: epoch.to_owned(),
@@ -82,7 +82,7 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
         probabilities: probabilities
             .into_iter()
             .map(|class| proto::ClassProbability {
-                label: class.label,
+                label: class.label.as_str().to_owned(),
                 probability: class.probability,
             })
             .collect(),
@@ -251,7 +251,7 @@ pub(super) fn review(review: &Review, epoch: &str) -> proto::Review {
             .path
             .clone()
             .map(|path| proto::FolderSource { folder: path.folder, path: path.path }),
-        suggested_label: of.label().unwrap_or_default().to_owned(),
+        suggested_label: of.label().map_or("", Label::as_str).to_owned(),
         suggested_decision: decision(of.decision).into(),
         suggested_probability: of.label_probability().unwrap_or(0.0),
     }

@@ -4,7 +4,6 @@
 //! only after that does anyone hear of it.
 
 mod again;
-mod examine;
 mod explain;
 mod folder;
 mod request;
@@ -14,8 +13,8 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
+pub use crate::model::examine::{ExamineError, Examined, examine, examine_and};
 pub use again::Again;
-pub use examine::{ExamineError, Examined, examine, examine_and};
 pub use explain::{ExplainError, Explained, explain};
 pub use request::{Classified, RequestError, RequestImage};
 pub use trial::{TRIAL, Trial};

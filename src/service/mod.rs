@@ -33,8 +33,7 @@ use crate::pipeline::Pipeline;
 use crate::result::{Digest, ModelRef, Timestamp};
 use crate::telemetry::{self, LogLevel};
 
-/// The longest id (specimen, slide, cell, request), in bytes. A file's name has at most 255.
-pub const MAX_ID: usize = crate::journal::filter::MAX_ID;
+pub use crate::cell::name::MAX_ID;
 
 /// The longest path, in bytes: Linux's PATH_MAX.
 pub const MAX_PATH: usize = 4096;

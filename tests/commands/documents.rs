@@ -87,7 +87,7 @@ fn the_integrators_page_names_every_stable_word() {
         ("crates/leukd-cell/src/fault.rs", &["=> \""], 6),
         ("crates/leukd-cell/src/quality.rs", &["&str = \""], 3),
         ("src/pipeline/folder.rs", &["Reason::new(\""], 3),
-        ("src/pipeline/examine.rs", &["Reason::new(\""], 1),
+        ("crates/leukd-model/src/examine.rs", &["Reason::new(\""], 1),
         ("crates/leukd-model/src/verdict.rs", &["&str = \""], 1),
     ] {
         let words = words_after(source, marks);

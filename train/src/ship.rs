@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use leukd::model::bundle::{Bundle, BundleError};
-use leukd::model::manifest::{MANIFEST_VERSION, Manifest, Metric};
+use leukd_model::bundle::{Bundle, BundleError};
+use leukd_model::manifest::{MANIFEST_VERSION, Manifest, Metric};
 
 use crate::card::{CALIBRATION, FIGURES, OF_FLOAT, REMARK, with_paragraph};
 use crate::dataset::Protocol;

@@ -1,13 +1,13 @@
 //! Kernels in the forms that a bundle stores, and these forms as ONNX.
 //!
 //! Both the export of a run and the quantization of a bundle write kernels this way; the daemon's loader
-//! (`leukd::model::weights`) reads them back.
+//! (`leukd_model::weights`) reads them back.
 
 use half::f16;
-use leukd::model::manifest::Precision;
-use leukd::model::onnx::attribute_proto::AttributeType;
-use leukd::model::onnx::tensor_proto::DataType;
-use leukd::model::onnx::{AttributeProto, NodeProto, TensorProto};
+use leukd_model::manifest::Precision;
+use leukd_model::onnx::attribute_proto::AttributeType;
+use leukd_model::onnx::tensor_proto::DataType;
+use leukd_model::onnx::{AttributeProto, NodeProto, TensorProto};
 use rayon::prelude::*;
 
 /// The largest level: symmetric about 0, so −128 is not used.

@@ -9,9 +9,9 @@ mod support;
 use std::path::Path;
 
 use burn::tensor::Device;
-use leukd::model::bundle::Bundle;
-use leukd::model::manifest::Precision;
-use leukd::model::serving::Model;
+use leukd_model::bundle::Bundle;
+use leukd_model::manifest::Precision;
+use leukd_model::serving::Model;
 use leukd_train::dataset::Split;
 use leukd_train::export::{Naming, export};
 use leukd_train::fit::{

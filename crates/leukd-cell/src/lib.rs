@@ -17,6 +17,7 @@ pub mod quality;
 pub mod scratch;
 pub mod standardise;
 pub mod synthetic;
+pub mod timings;
 pub mod words;
 
 pub use complete::{Completeness, Format, completeness};

@@ -19,8 +19,9 @@ pub struct CellIds {
     pub cell: String,
 }
 
-/// The most bytes of one id; what a name has beyond them is cut off.
-pub const MOST_ID_BYTES: usize = 256;
+/// The longest id (specimen, slide, cell, request), in bytes: a file's name has at most 255. A longer
+/// one out of a name is cut off; a longer one from a client is refused.
+pub const MAX_ID: usize = 256;
 
 const GROUPS: [&str; 3] = ["specimen", "slide", "cell"];
 
@@ -66,5 +67,5 @@ impl NamePattern {
 
 fn bounded(captures: &Captures<'_>, group: &str) -> String {
     let text = captures.name(group).map_or("", |found| found.as_str());
-    text[..text.floor_char_boundary(MOST_ID_BYTES)].to_owned()
+    text[..text.floor_char_boundary(MAX_ID)].to_owned()
 }

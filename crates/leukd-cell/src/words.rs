@@ -1,54 +1,136 @@
-//! Words of a result: decisions and reasons.
-
-use std::fmt;
-use std::str::FromStr;
+//! Words of a result: labels, decisions and reasons. Each list of words stands once.
 
 use serde::{Deserialize, Serialize};
 
-/// What leukd suggests for one capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Decision {
-    /// Looks like a leukemic blast.
-    All,
-    /// Looks like a normal B-lymphoid precursor.
-    Hem,
-    /// The model is not sure enough: a person should look.
-    Review,
-    /// Could not be classified.
-    Rejected,
+/// Defines an enum whose variants are written as words: in the journal, in JSON, on the command line
+/// and in the contract.
+///
+/// The enum has `EVERY` (all variants in their order) and `as_str`; `Display`, `FromStr` and serde go
+/// by its words. The text after the colon names the enum in the message of a wrong word.
+#[macro_export]
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $name:ident: $what:literal {
+            $($(#[$note:meta])* $variant:ident = $word:literal),+ $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $vis enum $name {
+            $($(#[$note])* $variant),+
+        }
+
+        impl $name {
+            /// All values, in their order.
+            pub const EVERY: [Self; [$($word),+].len()] = [$(Self::$variant),+];
+
+            /// The word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
+        impl ::std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($crate::words::unknown(text, $what, &[$($word),+])),
+                }
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl $crate::words::serde::Serialize for $name {
+            fn serialize<S>(&self, serializer: S) -> Result<S::Ok, S::Error>
+            where
+                S: $crate::words::serde::Serializer,
+            {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> $crate::words::serde::Deserialize<'de> for $name {
+            fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+            where
+                D: $crate::words::serde::Deserializer<'de>,
+            {
+                use $crate::words::serde::{Deserialize, de::Error};
+                let word = <::std::borrow::Cow<'de, str> as Deserialize>::deserialize(deserializer)?;
+                word.parse().map_err(D::Error::custom)
+            }
+        }
+    };
 }
 
-impl Decision {
-    /// Every decision, in the order of the contract.
-    pub const EVERY: [Self; 4] = [Self::All, Self::Hem, Self::Review, Self::Rejected];
+#[doc(hidden)]
+pub use serde;
 
-    /// The word that the journal, the CLI and the logs use.
+/// The message for a text that is none of `words`.
+#[doc(hidden)]
+#[must_use]
+pub fn unknown(text: &str, what: &str, words: &[&str]) -> String {
+    format!("{text:?} is no {what}: write {}", either(words))
+}
+
+/// The words in a sentence: `all, hem or review`.
+#[must_use]
+pub fn either(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [before @ .., last] => format!("{} or {last}", before.join(", ")),
+    }
+}
+
+words! {
+    /// A class of cells, as the model tells them apart.
+    pub enum Label: "label" {
+        /// A leukemic blast.
+        All = "all",
+        /// A normal B-lymphoid precursor.
+        Hem = "hem",
+    }
+}
+
+impl Label {
+    /// The likelier class at this P(all): `all` where both are equally likely.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn likelier(p_all: f64) -> Self {
+        if p_all >= 0.5 { Self::All } else { Self::Hem }
+    }
+
+    /// The class's probability at this P(all).
+    #[must_use]
+    pub const fn probability(self, p_all: f64) -> f64 {
         match self {
-            Self::All => "all",
-            Self::Hem => "hem",
-            Self::Review => "review",
-            Self::Rejected => "rejected",
+            Self::All => p_all,
+            Self::Hem => 1.0 - p_all,
         }
     }
 }
 
-impl FromStr for Decision {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::EVERY
-            .into_iter()
-            .find(|decision| decision.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is no decision: all, hem, review or rejected"))
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+words! {
+    /// The suggestion for one cell.
+    pub enum Decision: "decision" {
+        /// Looks like a leukemic blast.
+        All = "all",
+        /// Looks like a normal B-lymphoid precursor.
+        Hem = "hem",
+        /// The model is not sure enough: a person should look.
+        Review = "review",
+        /// Could not be classified.
+        Rejected = "rejected",
     }
 }
 
@@ -65,5 +147,29 @@ impl Reason {
     /// A reason from its code and sentence.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
+    }
+}
+
+/// Which model said it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModelRef {
+    /// The manifest's name for it.
+    pub id: String,
+    /// SHA-256 of the bundle, in hexadecimal.
+    pub digest: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_read_as_it_is_written() {
+        for decision in Decision::EVERY {
+            assert_eq!(decision.as_str().parse(), Ok(decision));
+            assert_eq!(format!("{decision:>9}|"), format!("{:>9}|", decision.as_str()));
+        }
+        let error = "ALL".parse::<Decision>().unwrap_err();
+        assert_eq!(error, "\"ALL\" is no decision: write all, hem, review or rejected");
     }
 }

@@ -43,8 +43,10 @@ impl HeatMap {
             return Err(NoHead("its last activation was not kept".to_owned()));
         };
         let labels = &model.manifest().labels;
-        let direction: Vec<f32> =
-            labels.iter().map(|label| if label == "all" { 1.0 } else { -1.0 }).collect();
+        let direction: Vec<f32> = labels
+            .iter()
+            .map(|label| if label == Label::All.as_str() { 1.0 } else { -1.0 })
+            .collect();
         let gradient = head
             .gradient(&seen.bends, &direction)
             .ok_or_else(|| NoHead("what went into its ReLUs was not kept".to_owned()))?;

@@ -4,6 +4,7 @@ pub mod band;
 pub mod bundle;
 mod embedded;
 pub mod engine;
+pub mod examine;
 pub mod file;
 pub mod gate;
 pub mod head;
@@ -20,4 +21,4 @@ pub mod verdict;
 pub mod weights;
 
 pub use engine::onnx;
-pub use verdict::ModelRef;
+pub use leukd_cell::words::ModelRef;

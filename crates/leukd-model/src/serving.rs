@@ -179,7 +179,7 @@ impl Model {
             .labels
             .iter()
             .zip(probabilities)
-            .find_map(|(label, probability)| (label == "all").then_some(*probability))
+            .find_map(|(label, probability)| (label == Label::All.as_str()).then_some(*probability))
             .unwrap_or_default()
     }
 

@@ -2,26 +2,17 @@
 
 use crate::band::Band;
 use leukd_cell::figures::Figures;
+use leukd_cell::words::Label;
 use leukd_cell::{Decision, Reason};
-use serde::{Deserialize, Serialize};
 
 /// The code of the reason that the review band gives. Every other reason of a `review` is a doubt about the capture itself.
 pub const LOW_CONFIDENCE: &str = "low-confidence";
 
-/// Which model said it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ModelRef {
-    /// The manifest's name for it.
-    pub id: String,
-    /// SHA-256 of the bundle, in hexadecimal.
-    pub digest: String,
-}
-
 /// Label and decision for one cell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// The likeliest class: `all` or `hem`.
-    pub label: String,
+    /// The likelier class.
+    pub label: Label,
     /// What leukd suggests: never `Rejected`.
     pub decision: Decision,
     /// Why, where the decision is `Review`: doubts about the capture first, then at most one [`LOW_CONFIDENCE`].
@@ -42,7 +33,7 @@ pub struct Verdict {
 impl Judgement {
     /// By P(all) and the band alone.
     pub(super) fn of(band: &Band, all: f64) -> Self {
-        let label = if all >= 0.5 { "all" } else { "hem" }.to_owned();
+        let label = Label::likelier(all);
         let decision = band.decide(all);
         if decision != Decision::Review {
             return Self { label, decision, reasons: Vec::new() };

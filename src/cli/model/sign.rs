@@ -9,13 +9,13 @@ use super::super::error::CliError;
 use super::super::output::{Output, clean};
 use super::{key, unusable};
 use crate::clock::Clock;
+use crate::journal::atomic_file;
 use crate::model::bundle::Bundle;
 use crate::model::engine::EngineKind;
 use crate::model::file::{BundleFile, signature_path};
 use crate::model::gate::Limits;
 use crate::model::serving::Model;
 use crate::model::trust::{Provenance, Seal, TrustedKey};
-use crate::whole;
 
 /// Sign a bundle, so that daemons that trust the key can serve it
 ///
@@ -106,5 +106,5 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
         CliError::Io(format!("{} cannot be written: {error}", path.display()))
     };
     // The daemon's user reads it too.
-    whole::write(path, 0o644, |file| std::io::Write::write_all(file, bytes)).map_err(failed)
+    atomic_file::write(path, 0o644, |file| std::io::Write::write_all(file, bytes)).map_err(failed)
 }

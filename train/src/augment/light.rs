@@ -1,7 +1,7 @@
 //! Lamp, exposure and the camera's tone curve.
 
-use leukd::cell::foreground::is_foreground;
-use leukd::cell::standardise::SHARES;
+use leukd_cell::foreground::is_foreground;
+use leukd_cell::standardise::SHARES;
 use rand::Rng;
 
 use super::{cell, factor, level, ratio};

@@ -14,8 +14,8 @@ mod optics;
 mod pose;
 mod stain;
 
-use leukd::cell::foreground::is_foreground;
-use leukd::cell::standardise::Residual;
+use leukd_cell::foreground::is_foreground;
+use leukd_cell::standardise::Residual;
 use rand::Rng;
 
 use crate::recipe::Augmentation;

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use leukd::cell::foreground::is_foreground;
+use leukd_cell::foreground::is_foreground;
 use rand::Rng;
 
 use super::{cell, level};

@@ -1,7 +1,7 @@
-use leukd::cell::foreground::BLACK;
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::standardise::{Standardise, Targets};
-use leukd::cell::synthetic::{self, Kind};
+use leukd_cell::foreground::BLACK;
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::standardise::{Standardise, Targets};
+use leukd_cell::synthetic::{self, Kind};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use leukd::model::manifest::Precision;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
+use leukd_model::manifest::Precision;
 use leukd_train::dataset::{Protocol, Split};
 use leukd_train::export::{self, Naming};
 use leukd_train::fit::Checkpoint;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use leukd::cell::preprocess::Preprocessing;
+use leukd_cell::preprocess::Preprocessing;
 use leukd_train::dataset::{
     Broken, Dataset, DatasetError, SPLIT_SEED, Split, SplitPlan, TestSubjects, fold_table,
 };

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use leukd::model::bundle::Bundle;
-use leukd::model::manifest::Manifest;
-use leukd::model::serving::Model;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
+use leukd_model::bundle::Bundle;
+use leukd_model::manifest::Manifest;
+use leukd_model::serving::Model;
 use leukd_train::dataset::{Cell, LABELS, Protocol, Side, Split};
 use leukd_train::evaluate::Evaluation;
 use leukd_train::fit::Checkpoint;

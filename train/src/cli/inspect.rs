@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use leukd::cell::preprocess::Preprocessing;
+use leukd_cell::preprocess::Preprocessing;
 use leukd_train::dataset::{
     ByClass, ContactSheet, LABELS, Overview, Quantiles, SheetRow, Side, SplitOverview, TwinGroup,
     packed_with,

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use leukd::model::serving::Model;
-use leukd::result::Timestamp;
+use leukd_journal::result::Timestamp;
+use leukd_model::serving::Model;
 use leukd_train::dataset::{Cell, LABELS, Side, Split};
 use leukd_train::evaluate::{
     About, Answer, AreaCut, Evaluation, Prediction, Seen, answers, others,

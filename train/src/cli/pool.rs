@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
 use leukd_train::evaluate::{AreaFigures, Estimate, OperatingPoint, SIDES, Thresholds};
 use leukd_train::pool::{Pooled, Run};
 use leukd_train::report::{counted, number, put, title_and_meaning, with_interval};

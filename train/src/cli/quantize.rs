@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use leukd::model::bundle::Bundle;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
+use leukd_model::bundle::Bundle;
 use leukd_train::dataset::Split;
 use leukd_train::export;
 use leukd_train::quantize::{

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use leukd::model::bundle::Bundle;
-use leukd::model::serving::Model;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
+use leukd_model::bundle::Bundle;
+use leukd_model::serving::Model;
 use leukd_train::export;
 use leukd_train::pool::Pooled;
 use leukd_train::report::NO_REFERENCE;

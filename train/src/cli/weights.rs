@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
-use leukd::cell::preprocess::Preprocessing;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_cell::preprocess::Preprocessing;
+use leukd_journal::result::RESEARCH_USE_ONLY;
 use leukd_train::fit::{Checkpoint, pixels};
 use leukd_train::init::{self, Comparison};
 use leukd_train::network::{Architecture, Network, Regularisation};

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use leukd::model::bundle::Bundle;
-use leukd::model::serving::Model;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
+use leukd_model::bundle::Bundle;
+use leukd_model::serving::Model;
 use leukd_train::dataset::{Broken, Protocol, Side, Split};
 use leukd_train::evaluate::through_engine;
 use leukd_train::export;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet};
-use leukd::cell::extensions::{LEFTOVERS, has_extension};
+use leukd_cell::extensions::{LEFTOVERS, has_extension};
 
 use super::read::{Found, Names};
 use super::split::Side;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use leukd::journal::{self, FILE, ReviewedCell, images};
-use leukd::result::Digest;
-use leukd::review::ReviewLabel;
+use leukd_journal::result::Digest;
+use leukd_journal::review::ReviewLabel;
+use leukd_journal::{self as journal, FILE, ReviewedCell, images};
 
 use super::read::Found;
 use super::{Broken, DatasetError};

@@ -26,9 +26,9 @@ mod validation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::{Format, Measures};
-use leukd::result::Digest;
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::{Format, Measures};
+use leukd_journal::result::Digest;
 
 pub use error::DatasetError;
 pub(crate) use folder::is_image;

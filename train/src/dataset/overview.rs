@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
 use serde::Serialize;
 
 use super::split::{Protocol, Side, Split, ValidationBy};

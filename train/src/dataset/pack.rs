@@ -9,9 +9,9 @@ use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::{Format, Measures};
-use leukd::result::Digest;
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::{Format, Measures};
+use leukd_journal::result::Digest;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use zip::write::SimpleFileOptions;

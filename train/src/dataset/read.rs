@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
-use leukd::cell::Measures;
-use leukd::cell::complete::{Completeness, completeness};
-use leukd::cell::decode::{Limits, decode};
-use leukd::cell::name::{CNMC_PATTERN, NamePattern};
-use leukd::cell::preprocess::Preprocessing;
-use leukd::result::Digest;
+use leukd_cell::Measures;
+use leukd_cell::complete::{Completeness, completeness};
+use leukd_cell::decode::{Limits, decode};
+use leukd_cell::name::{CNMC_PATTERN, NamePattern};
+use leukd_cell::preprocess::Preprocessing;
+use leukd_journal::result::Digest;
 use rayon::prelude::*;
 
 use super::split::Side;

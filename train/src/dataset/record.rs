@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use leukd::cell::Format;
-use leukd::result::Digest;
+use leukd_cell::Format;
+use leukd_journal::result::Digest;
 
 use super::split::{Side, Split};
 use super::table::Table;

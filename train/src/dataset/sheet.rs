@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, Rgb, RgbImage};
-use leukd::cell::decode::{Limits, decode};
-use leukd::cell::preprocess::Preprocessing;
+use leukd_cell::decode::{Limits, decode};
+use leukd_cell::preprocess::Preprocessing;
 use rayon::prelude::*;
 
 use super::{Cell, Dataset, LABELS};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use leukd::result::Digest;
+use leukd_journal::result::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Dataset, DatasetError, LABELS, listed};

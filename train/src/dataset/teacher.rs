@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use leukd::result::Digest;
+use leukd_journal::result::Digest;
 
 use super::table::Table;
 use super::{DatasetError, Split};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use leukd::model::manifest::{Calibration, Manifest};
-use leukd::result::ModelRef;
+use leukd_journal::result::ModelRef;
+use leukd_model::manifest::{Calibration, Manifest};
 use serde::{Deserialize, Serialize};
 
 use super::AreaCut;

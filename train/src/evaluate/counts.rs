@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use leukd::model::manifest::Calibration;
-use leukd::result::Decision;
+use leukd_journal::result::Decision;
+use leukd_model::manifest::Calibration;
 use serde::{Deserialize, Serialize};
 
 use super::Prediction;

@@ -1,10 +1,10 @@
 //! Cells through the engine that serves them, so that what is measured is what a user gets.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use leukd::model::reference::Sample;
-use leukd::model::serving::{Model, ModelError, Seen};
-use leukd::model::verdict::Verdict;
-use leukd::result::Decision;
+use leukd_journal::result::Decision;
+use leukd_model::reference::Sample;
+use leukd_model::serving::{Model, ModelError, Seen};
+use leukd_model::verdict::Verdict;
 use rayon::prelude::*;
 
 use super::Prediction;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use leukd::model::manifest::{Calibration, Metric};
-use leukd::result::{ModelRef, RESEARCH_USE_ONLY};
+use leukd_journal::result::{ModelRef, RESEARCH_USE_ONLY};
+use leukd_model::manifest::{Calibration, Metric};
 use serde::{Deserialize, Serialize};
 
 use super::about::{About, Seen};

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use leukd::cell::Measures;
-use leukd::cell::foreign::Foreign;
-use leukd::model::serving::Model;
-use leukd::model::verdict::Judgement;
+use leukd_cell::Measures;
+use leukd_cell::foreign::Foreign;
+use leukd_model::serving::Model;
+use leukd_model::verdict::Judgement;
 use rayon::prelude::*;
 
 use super::Doubted;

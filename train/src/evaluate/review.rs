@@ -1,7 +1,7 @@
 //! Which cells a person should look at, and what that spares.
 
-use leukd::model::manifest::Calibration;
-use leukd::result::Decision;
+use leukd_journal::result::Decision;
+use leukd_model::manifest::Calibration;
 use serde::{Deserialize, Serialize};
 
 use super::{Figures, Prediction, fit_temperature};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use leukd::model::verdict::LOW_CONFIDENCE;
-use leukd::result::Decision;
+use leukd_journal::result::Decision;
+use leukd_model::verdict::LOW_CONFIDENCE;
 use serde::{Deserialize, Serialize};
 
 use super::counts::Decisions;
@@ -20,7 +20,7 @@ pub struct ByTruth {
     pub hem: u64,
 }
 
-/// The daemon's decisions on one side, each that of [`Model::verdict`](leukd::model::serving::Model::verdict).
+/// The daemon's decisions on one side, each that of [`Model::verdict`](leukd_model::serving::Model::verdict).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Served {
     /// All, review and hem, for each true class.

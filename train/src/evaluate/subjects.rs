@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use leukd::fraction;
-use leukd::model::manifest::Calibration;
-use leukd::result::Decision;
+use leukd_journal::fraction;
+use leukd_journal::result::Decision;
+use leukd_model::manifest::Calibration;
 use serde::{Deserialize, Serialize};
 
 use super::Prediction;

@@ -1,10 +1,10 @@
 //! An ONNX graph, written node by node.
 
-use leukd::model::manifest::Precision;
-use leukd::model::onnx::attribute_proto::AttributeType;
-use leukd::model::onnx::tensor_proto::DataType;
-use leukd::model::onnx::tensor_shape_proto::{Dimension, dimension};
-use leukd::model::onnx::{
+use leukd_model::manifest::Precision;
+use leukd_model::onnx::attribute_proto::AttributeType;
+use leukd_model::onnx::tensor_proto::DataType;
+use leukd_model::onnx::tensor_shape_proto::{Dimension, dimension};
+use leukd_model::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
@@ -77,7 +77,7 @@ impl Builder {
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
             producer_name: env!("CARGO_PKG_NAME").to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-            doc_string: leukd::result::RESEARCH_USE_ONLY.to_owned(),
+            doc_string: leukd_journal::result::RESEARCH_USE_ONLY.to_owned(),
             graph: Some(GraphProto {
                 name: "efficientnet".to_owned(),
                 node: self.nodes,

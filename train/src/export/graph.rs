@@ -1,8 +1,8 @@
 //! The network as an ONNX graph: what [`Network::forward`] computes for one picture.
 
 use burn::nn::{BatchNorm, Linear};
-use leukd::model::manifest::Precision;
-use leukd::model::onnx::ModelProto;
+use leukd_model::manifest::Precision;
+use leukd_model::onnx::ModelProto;
 
 use super::builder::{Builder, float, integer, integers};
 use super::stored::values;

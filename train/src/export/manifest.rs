@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use leukd::cell::Fault;
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::synthetic;
-use leukd::model::manifest::{
+use leukd_cell::Fault;
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::synthetic;
+use leukd_journal::result::{ModelRef, RESEARCH_USE_ONLY};
+use leukd_model::manifest::{
     Calibration, Golden, MANIFEST_VERSION, Manifest, Output, Precision, Training,
 };
-use leukd::result::{ModelRef, RESEARCH_USE_ONLY};
 
 use super::{Naming, probabilities};
 use crate::card::{CALIBRATION, FIGURES, with_paragraph};

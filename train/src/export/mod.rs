@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::synthetic::{self, Kind};
-use leukd::model::bundle::{self, Bundle, BundleError};
-use leukd::model::manifest::{GOLDEN_TOLERANCE, Manifest, Precision};
-use leukd::model::serving::{Model, ModelError};
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::synthetic::{self, Kind};
+use leukd_model::bundle::{self, Bundle, BundleError};
+use leukd_model::manifest::{GOLDEN_TOLERANCE, Manifest, Precision};
+use leukd_model::serving::{Model, ModelError};
 
 pub use graph::graph;
 pub use manifest::{Facts, golden, manifest};

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use leukd::model::bundle::Bundle;
-use leukd::model::manifest::MANIFEST_VERSION;
-use leukd::model::reference::{FALSE_ALARMS, Reference, fit};
-use leukd::model::serving::Model;
+use leukd_model::bundle::Bundle;
+use leukd_model::manifest::MANIFEST_VERSION;
+use leukd_model::reference::{FALSE_ALARMS, Reference, fit};
+use leukd_model::serving::Model;
 
 use super::{ExportError, rewritten};
 use crate::card::{REFERENCE, with_paragraph};

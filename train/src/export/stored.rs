@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use leukd::model::manifest::Precision;
+use leukd_model::manifest::Precision;
 
 use crate::network::{ConvNorm, Network};
 use crate::storage::Stored;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use leukd::cell::preprocess::Preprocessing;
+use leukd_cell::preprocess::Preprocessing;
 
 use super::state::State;
 use crate::dataset::Split;

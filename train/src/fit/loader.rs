@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::standardise::Residual;
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::standardise::Residual;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

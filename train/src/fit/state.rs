@@ -1,6 +1,6 @@
 //! How far a run is.
 
-use leukd::cell::preprocess::Preprocessing;
+use leukd_cell::preprocess::Preprocessing;
 use serde::{Deserialize, Serialize};
 
 use super::plateau::{Monitor, Plateau};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use leukd::result::Digest;
+use leukd_journal::result::Digest;
 
 use super::error::InitError;
 use super::plan::{Planned, plan};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::store::burn_pack::{self, Bytes, Reader};
-use leukd::model::bundle::Bundle;
-use leukd::model::onnx::TensorProto;
-use leukd::model::onnx::tensor_proto::DataType;
+use leukd_model::bundle::Bundle;
+use leukd_model::onnx::TensorProto;
+use leukd_model::onnx::tensor_proto::DataType;
 
 use super::error::InitError;
 use super::fold::Origin;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use leukd::result::Digest;
+use leukd_journal::result::Digest;
 
 use super::error::InitError;
 use super::fold::Origin;

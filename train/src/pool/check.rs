@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use leukd::result::Digest;
+use leukd_journal::result::Digest;
 
 use super::{PoolError, Run};
 use crate::dataset::{Protocol, Side, Split};

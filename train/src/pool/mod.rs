@@ -16,8 +16,8 @@ mod run;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use leukd::model::manifest::Calibration;
-use leukd::result::{ModelRef, RESEARCH_USE_ONLY};
+use leukd_journal::result::{ModelRef, RESEARCH_USE_ONLY};
+use leukd_model::manifest::Calibration;
 use serde::{Deserialize, Serialize};
 
 pub use check::{MAY_DIFFER, difference};

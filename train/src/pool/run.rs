@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use leukd::model::bundle::Bundle;
-use leukd::result::Digest;
+use leukd_journal::result::Digest;
+use leukd_model::bundle::Bundle;
 use serde::Deserialize;
 
 use super::PoolError;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use leukd::cell::preprocess::InputTensor;
-use leukd::model::engine::EngineError;
-use leukd::model::manifest::Precision;
-use leukd::model::onnx::ModelProto;
+use leukd_cell::preprocess::InputTensor;
+use leukd_model::engine::EngineError;
+use leukd_model::manifest::Precision;
+use leukd_model::onnx::ModelProto;
 
 use super::graph::{Change, FloatNetwork};
 use super::{Settings, probe, ranges};

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use leukd::model::onnx::tensor_proto::DataType;
-use leukd::model::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
+use leukd_model::onnx::tensor_proto::DataType;
+use leukd_model::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 use super::ranges::Levels;
 use crate::storage::{Stored, float_tensor, integer, node, tensor};

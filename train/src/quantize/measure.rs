@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use leukd::cell::preprocess::InputTensor;
-use leukd::model::bundle::Bundle;
-use leukd::model::serving::Model;
+use leukd_cell::preprocess::InputTensor;
+use leukd_model::bundle::Bundle;
+use leukd_model::serving::Model;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

@@ -9,12 +9,12 @@ mod outcome;
 mod probe;
 mod ranges;
 
-use leukd::cell::preprocess::InputTensor;
-use leukd::model::bundle::{self, Bundle, BundleError};
-use leukd::model::engine::EngineError;
-use leukd::model::manifest::{MANIFEST_VERSION, Manifest, Precision, Quantization};
-use leukd::model::serving::{Model, ModelError, golden_outputs};
-use leukd::model::weights;
+use leukd_cell::preprocess::InputTensor;
+use leukd_model::bundle::{self, Bundle, BundleError};
+use leukd_model::engine::EngineError;
+use leukd_model::manifest::{MANIFEST_VERSION, Manifest, Precision, Quantization};
+use leukd_model::serving::{Model, ModelError, golden_outputs};
+use leukd_model::weights;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

@@ -3,9 +3,9 @@
 //! Beside each layer of the f32 network a changed copy is put that sees the same f32 input; both outputs and their
 //! difference are averaged inside the graph, so one run a cell measures every layer.
 
-use leukd::cell::preprocess::InputTensor;
-use leukd::model::engine::{EngineError, Observed, Observer};
-use leukd::model::onnx::NodeProto;
+use leukd_cell::preprocess::InputTensor;
+use leukd_model::engine::{EngineError, Observed, Observer};
+use leukd_model::onnx::NodeProto;
 
 use super::graph::{Change, FloatNetwork, Kind, Layer};
 use crate::storage::{float_tensor, node};

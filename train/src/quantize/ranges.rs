@@ -1,8 +1,8 @@
 //! Which range what flows into each layer has, and the 256 levels that cover it.
 
-use leukd::cell::preprocess::InputTensor;
-use leukd::model::engine::{EngineError, Observer};
-use leukd::model::onnx::ModelProto;
+use leukd_cell::preprocess::InputTensor;
+use leukd_model::engine::{EngineError, Observer};
+use leukd_model::onnx::ModelProto;
 
 /// Bins of a histogram between the least and the largest number: a percentile is right to a 4,096th of that.
 const BINS: usize = 4096;

@@ -4,8 +4,8 @@ mod check;
 mod layers;
 mod words;
 
-use leukd::cell::preprocess::{Filter, Layout, Preprocessing, Range};
-use leukd::cell::standardise::{Standardise, Targets};
+use leukd_cell::preprocess::{Filter, Layout, Preprocessing, Range};
+use leukd_cell::standardise::{Standardise, Targets};
 
 pub use check::RecipeError;
 pub use layers::{Origin, Setting};

@@ -1,8 +1,8 @@
 //! Cells to look at: a table of figures hides what a glance at the cells may show.
 
 use image::imageops::{FilterType, resize};
-use leukd::cell::synthetic::png;
-use leukd::model::manifest::Calibration;
+use leukd_cell::synthetic::png;
+use leukd_model::manifest::Calibration;
 
 use crate::dataset::{Cell, LABELS};
 use crate::evaluate::Prediction;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use burn::tensor::Device;
-use leukd::cell::synthetic::{self, Kind};
-use leukd::model::bundle::Bundle;
-use leukd::result::Digest;
+use leukd_cell::synthetic::{self, Kind};
+use leukd_journal::result::Digest;
+use leukd_model::bundle::Bundle;
 use leukd_train::fit::Batch;
 
 use crate::support::{NARROW, narrow, said, split};

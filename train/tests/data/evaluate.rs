@@ -3,11 +3,11 @@
 use crate::support;
 use std::collections::BTreeMap;
 
-use leukd::cell::synthetic::{self, Kind};
-use leukd::model::bundle::Bundle;
-use leukd::model::manifest::Calibration;
-use leukd::model::serving::Model;
-use leukd::result::{Decision, Digest, ModelRef};
+use leukd_cell::synthetic::{self, Kind};
+use leukd_journal::result::{Decision, Digest, ModelRef};
+use leukd_model::bundle::Bundle;
+use leukd_model::manifest::Calibration;
+use leukd_model::serving::Model;
 use leukd_train::dataset::{Cell, Protocol, Side};
 use leukd_train::evaluate::{
     About, AreaCut, EngineRunError, Evaluation, Figures, Prediction, Seen, fit_temperature,

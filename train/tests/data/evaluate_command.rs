@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use leukd::cell::synthetic::{self, Kind};
-use leukd::model::bundle::{self, Bundle};
-use leukd::model::serving::Model;
-use leukd::model::verdict::LOW_CONFIDENCE;
-use leukd::result::{Decision, RESEARCH_USE_ONLY};
+use leukd_cell::synthetic::{self, Kind};
+use leukd_journal::result::{Decision, RESEARCH_USE_ONLY};
+use leukd_model::bundle::{self, Bundle};
+use leukd_model::serving::Model;
+use leukd_model::verdict::LOW_CONFIDENCE;
 use leukd_train::dataset::{Side, Split};
 use leukd_train::evaluate::{CELLS, Evaluation, Seen};
 
@@ -52,7 +52,7 @@ fn sides(bundle: &Path, data: &Path) -> Vec<Evaluation> {
 }
 
 /// The embedded bundle as if it had been trained on a split by subject, of which it tells no more, and its manifest changed.
-fn changed(dir: &Path, change: impl FnOnce(&mut leukd::model::manifest::Manifest)) -> PathBuf {
+fn changed(dir: &Path, change: impl FnOnce(&mut leukd_model::manifest::Manifest)) -> PathBuf {
     let bundle = Bundle::read(Path::new(BUNDLE)).unwrap();
     let mut manifest = bundle.manifest().clone();
     "subject".clone_into(&mut manifest.training.protocol);

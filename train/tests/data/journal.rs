@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::synthetic::{self, Kind};
-use leukd::clock::Clock;
-use leukd::config::settings::KeepImages;
-use leukd::journal::images::Images;
-use leukd::journal::types::{Entry, FileStamp, Found};
-use leukd::journal::{Journal, Lookup, NewReview, Options};
-use leukd::result::{
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::synthetic::{self, Kind};
+use leukd_journal::clock::Clock;
+use leukd_journal::images::Images;
+use leukd_journal::images::KeepImages;
+use leukd_journal::result::{
     Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, ModelRef, Source,
     Timestamp, Timings,
 };
-use leukd::review::ReviewLabel;
+use leukd_journal::review::ReviewLabel;
+use leukd_journal::types::{Entry, FileStamp, Found};
+use leukd_journal::{Journal, Lookup, NewReview, Options};
 use leukd_train::dataset::Dataset;
 
 use crate::support::{NARROW, said};

@@ -1,6 +1,6 @@
 //! Recipes: the shipped ones, files over them, flags over both.
 
-use leukd::cell::standardise::{Standardise, Targets};
+use leukd_cell::standardise::{Standardise, Targets};
 use leukd_train::recipe::{OptimizerKind, Recipe, SHIPPED, Schedule, Setting};
 
 fn read(source: &str, settings: &[&str]) -> Result<Recipe, String> {

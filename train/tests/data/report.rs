@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use leukd::cell::synthetic::{self, Kind};
-use leukd::model::manifest::Calibration;
-use leukd::result::{Digest, ModelRef, RESEARCH_USE_ONLY};
+use leukd_cell::synthetic::{self, Kind};
+use leukd_journal::result::{Digest, ModelRef, RESEARCH_USE_ONLY};
+use leukd_model::manifest::Calibration;
 use leukd_train::dataset::Protocol;
 use leukd_train::dataset::Side;
 use leukd_train::evaluate::{About, AreaCut, Evaluation, Prediction, Seen};

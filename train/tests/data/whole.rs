@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::standardise::{Standardise, Targets};
-use leukd::cell::synthetic::{self, Kind};
-use leukd::model::bundle::Bundle;
-use leukd::model::serving::Model;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::standardise::{Standardise, Targets};
+use leukd_cell::synthetic::{self, Kind};
+use leukd_journal::result::RESEARCH_USE_ONLY;
+use leukd_model::bundle::Bundle;
+use leukd_model::serving::Model;
 use leukd_train::dataset::{Dataset, Split};
 use leukd_train::evaluate::CELLS;
 use leukd_train::fit::Checkpoint;

@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use leukd::cell::synthetic::{self, Kind};
-use leukd::model::bundle::{self, Bundle};
-use leukd::model::manifest::{Calibration, Precision};
-use leukd::model::serving::Model;
+use leukd_cell::synthetic::{self, Kind};
+use leukd_model::bundle::{self, Bundle};
+use leukd_model::manifest::{Calibration, Precision};
+use leukd_model::serving::Model;
 use leukd_train::dataset::Split;
 use leukd_train::evaluate::Prediction;
 use leukd_train::export::{Facts, Naming, golden, graph, manifest, probabilities, rounded};

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::synthetic::{self, Kind};
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::synthetic::{self, Kind};
 use leukd_train::fit::pixels;
 use leukd_train::network::{Architecture, Network, Regularisation};
 

@@ -3,10 +3,10 @@
 
 use std::process::Output;
 
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::synthetic::{self, Kind};
-use leukd::cell::{Format, Measures};
-use leukd::result::Digest;
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::synthetic::{self, Kind};
+use leukd_cell::{Format, Measures};
+use leukd_journal::result::Digest;
 use leukd_train::dataset::{Cell, Split};
 use leukd_train::recipe::{Recipe, Setting};
 

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use leukd_cell::foreground::is_foreground;
-use leukd_cell::name::{CNMC_PATTERN, MOST_ID_BYTES, NamePattern};
+use leukd_cell::name::{CNMC_PATTERN, MAX_ID, NamePattern};
 use leukd_cell::preprocess::{Filter, Layout, Preprocessing, Range};
 use leukd_cell::synthetic::{self, Kind};
 use leukd_cell::{
@@ -350,7 +350,7 @@ fn a_name_that_does_not_match_gives_empty_ids() {
 #[test]
 fn an_id_is_at_most_256_bytes() {
     let ids = NamePattern::new("(?<cell>.*)").unwrap().ids(&"é".repeat(300));
-    assert_eq!(ids.cell.len(), MOST_ID_BYTES);
+    assert_eq!(ids.cell.len(), MAX_ID);
 }
 
 #[test]

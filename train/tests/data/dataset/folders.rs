@@ -1,7 +1,7 @@
 //! Trees of folders.
 
-use leukd::cell::Format;
-use leukd::cell::synthetic::{self, Kind};
+use leukd_cell::Format;
+use leukd_cell::synthetic::{self, Kind};
 use leukd_train::dataset::{Dataset, DatasetError, Side};
 
 use crate::dataset::{four_subjects, picture, preprocessing, put, read, reason, write};

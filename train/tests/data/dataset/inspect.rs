@@ -26,7 +26,7 @@ fn json_counts_classes_subjects_sides_twins_and_broken_files() {
     put(&dir.path().join("fold_0"), "all", "11", 7, &picture(2));
     write(dir.path(), "fold_1/all/broken.bmp", b"BM");
     let told = json(dir.path(), &["--hold-out", "2,h2"]);
-    assert_eq!(told["notice"], leukd::result::RESEARCH_USE_ONLY);
+    assert_eq!(told["notice"], leukd_journal::result::RESEARCH_USE_ONLY);
     assert_eq!(told["cells"], 9);
     assert_eq!(told["classes"][0]["label"], "all");
     assert_eq!(

@@ -10,8 +10,8 @@ mod table;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use leukd::cell::preprocess::Preprocessing;
-use leukd::cell::synthetic::{self, Kind};
+use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::synthetic::{self, Kind};
 use leukd_train::dataset::{Broken, Cell, Dataset, SplitPlan, TestSubjects};
 
 /// A synthetic cell as a BMP of 450 × 450 pixels; its kind is arbitrary.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use leukd::cell::Format;
-use leukd::result::Digest;
+use leukd_cell::Format;
+use leukd_journal::result::Digest;
 use leukd_train::dataset::{
     Cell, Dataset, Protocol, Side, Split, SplitPlan, TestSubjects, ValidationBy,
 };

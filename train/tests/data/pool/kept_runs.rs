@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use leukd::model::bundle::Bundle;
+use leukd_model::bundle::Bundle;
 use leukd_train::evaluate::Estimate;
 use leukd_train::pool::Pooled;
 use leukd_train::ship::ship;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use leukd::cell::Measures;
-use leukd::model::bundle::Bundle;
-use leukd::model::manifest::Precision;
-use leukd::model::reference::{FeatureSpace, Reference};
-use leukd::model::testing;
+use leukd_cell::Measures;
+use leukd_model::bundle::Bundle;
+use leukd_model::manifest::Precision;
+use leukd_model::reference::{FeatureSpace, Reference};
+use leukd_model::testing;
 use leukd_train::dataset::Split;
 use leukd_train::evaluate::{ByTruth, Doubted, Evaluation, Served};
 

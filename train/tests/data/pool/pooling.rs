@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
 use leukd_train::dataset::{Cell, Split};
 use leukd_train::evaluate::{Evaluation, Figures, Prediction, Seen, fit_temperature, review_band};
 

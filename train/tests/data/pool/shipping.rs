@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use leukd::model::bundle::Bundle;
-use leukd::model::manifest::{Manifest, Precision};
-use leukd::model::testing;
-use leukd::result::RESEARCH_USE_ONLY;
+use leukd_journal::result::RESEARCH_USE_ONLY;
+use leukd_model::bundle::Bundle;
+use leukd_model::manifest::{Manifest, Precision};
+use leukd_model::testing;
 use leukd_train::dataset::Split;
 use leukd_train::evaluate::CELLS;
 
@@ -153,7 +153,7 @@ fn a_model_that_went_on_from_a_tested_one_carries_its_figures_and_says_so() {
     assert!(partial.status.success(), "{}", said(&partial));
     assert!(said(&partial).contains("No run tested 48 of the 72 cells"), "{}", said(&partial));
 
-    let digest = leukd::result::Digest::of(b"first").to_string();
+    let digest = leukd_journal::result::Digest::of(b"first").to_string();
     let bundle = |began: &str, also: &'static str| {
         let began = format!("leukd bundle weights of first.onnx (SHA-256 {began}…): 502 of 502");
         everything(dir.path(), |manifest| {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use leukd::cell::Format;
-use leukd::model::manifest::Calibration;
-use leukd::result::{Digest, ModelRef};
+use leukd_cell::Format;
+use leukd_journal::result::{Digest, ModelRef};
+use leukd_model::manifest::Calibration;
 use leukd_train::dataset::{Cell, LABELS, Side, Split};
 use leukd_train::evaluate::{About, AreaCut, CELLS, Evaluation, Prediction, SIDES, Seen};
 

@@ -30,7 +30,7 @@ fn weights_tells_what_a_b3_file_brings_and_runs_it() {
     let path = folder.path().join("b3.pth");
     write_pth(&path, &tensors);
     let picture = folder.path().join("cell.png");
-    leukd::cell::synthetic::cell(3, leukd::cell::synthetic::Kind::Blast).save(&picture).unwrap();
+    leukd_cell::synthetic::cell(3, leukd_cell::synthetic::Kind::Blast).save(&picture).unwrap();
     let small = image::open(&picture).unwrap().resize_exact(64, 64, image::imageops::Triangle);
     small.save(&picture).unwrap();
     let (path, picture) = (path.to_str().unwrap(), picture.to_str().unwrap());
@@ -51,7 +51,7 @@ fn weights_tells_what_a_b3_file_brings_and_runs_it() {
         "494 of 502 tensors, the head at random",
         "note: made for even padding",
         "applied  stem.kernel [40, 3, 3, 3] <- features.0.0.weight [40, 3, 3, 3]",
-        leukd::result::RESEARCH_USE_ONLY,
+        leukd_journal::result::RESEARCH_USE_ONLY,
     ] {
         assert!(out.contains(part), "{part} in {out}");
     }
@@ -75,5 +75,5 @@ fn weights_fails_where_init_would_and_says_why() {
 #[test]
 fn the_command_says_that_it_is_for_research_only() {
     let (good, out, _) = run(&["weights", "--help"]);
-    assert!(good && out.contains(leukd::result::RESEARCH_USE_ONLY), "{out}");
+    assert!(good && out.contains(leukd_journal::result::RESEARCH_USE_ONLY), "{out}");
 }

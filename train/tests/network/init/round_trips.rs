@@ -5,9 +5,9 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use leukd::cell::synthetic::{self, Kind as Cell};
-use leukd::model::bundle;
-use leukd::model::manifest::{Calibration, Precision};
+use leukd_cell::synthetic::{self, Kind as Cell};
+use leukd_model::bundle;
+use leukd_model::manifest::{Calibration, Precision};
 use leukd_train::dataset::Split;
 use leukd_train::evaluate::Prediction;
 use leukd_train::export::{Facts, Naming, golden, graph, manifest, rounded};

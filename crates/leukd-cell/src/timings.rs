@@ -1,0 +1,18 @@
+//! Duration of the stages from a file to a result.
+
+use serde::{Deserialize, Serialize};
+
+/// Duration of each stage, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From ready until a worker took it.
+    pub queue_us: u64,
+    /// Reading the file.
+    pub read_us: u64,
+    /// Bytes to pixels, with the completeness check and the quality measures.
+    pub decode_us: u64,
+    /// Pixels to the network's input.
+    pub preprocess_us: u64,
+    /// The network.
+    pub infer_us: u64,
+}

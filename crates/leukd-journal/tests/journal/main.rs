@@ -1,0 +1,21 @@
+//! What the journal promises, through its public face.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod audit;
+mod audit_edits;
+#[path = "../../../../tests/support/bounded.rs"]
+mod bounded;
+mod crash;
+mod damage;
+mod durability;
+mod fields;
+mod fixtures;
+mod follow;
+mod identity;
+mod kill;
+mod quality;
+mod queries;
+mod retention;
+mod reviews;
+mod specimens;
+mod stream;
