@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use tracing::{Instrument as _, Span};
 
-use super::examine::{ExamineError, examine, micros};
 use super::trial::Ended;
 use super::{Known, Pipeline, told};
 use crate::ingest::{Settled, Verdict, open_capture};
 use crate::journal::JournalError;
 use crate::journal::types::Entry;
+use crate::model::examine::{ExamineError, examine, micros};
 use crate::model::pool::{Lane, PoolError, Worker};
 use crate::result::{Capture, CaptureKind, Digest, Reason, Source, Timings};
 

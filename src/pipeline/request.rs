@@ -7,12 +7,12 @@ use image::RgbImage;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::examine::{ExamineError, examine_and, micros};
 use super::explain::{Explained, explain};
 use super::{Known, Pipeline, told};
 use crate::cell::Fault;
 use crate::journal::JournalError;
 use crate::journal::types::{Committed, Entry, Found};
+use crate::model::examine::{ExamineError, examine_and, micros};
 use crate::model::pool::{Lane, PoolError};
 use crate::model::serving::{ModelError, Seen};
 use crate::result::{Capture, CaptureKind, CellIds, Digest, Record, Source, Timings};

@@ -175,7 +175,7 @@ fn a_folder_that_may_not_be_read_costs_the_others_nothing() {
     let picture = synthetic::png(&synthetic::cell(4, Kind::Normal));
     let folder = folder_of(&[("s1/a.png", picture.clone()), ("s2/b.png", picture)]);
     let closed = folder.path().join("cells/s1");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read_dir(&closed).is_ok() {
         println!("skipped: this user may read every folder");
         return;

@@ -19,8 +19,8 @@ use leukd::metrics::METRICS;
 use leukd::model::bundle::Bundle;
 use leukd::model::testing;
 use leukd::result::{
-    Capture, CaptureKind, CapturePath, Decision, Digest, Distance, Figures, Finding, ModelRef,
-    Reason, Source, Timestamp, Timings,
+    Capture, CaptureKind, CapturePath, Decision, Digest, Distance, Figures, Finding, Label,
+    ModelRef, Reason, Source, Timestamp, Timings,
 };
 use leukd::review::ReviewLabel;
 
@@ -170,8 +170,8 @@ async fn the_weeks_are_what_the_stored_results_say_and_what_stands_out_is_told()
     for (place, sequence) in sequences[1..41].iter().enumerate() {
         let label = findings[place + 1].cells[0].label().unwrap();
         let (same, other) = match label {
-            "all" => (ReviewLabel::All, ReviewLabel::Hem),
-            _ => (ReviewLabel::Hem, ReviewLabel::All),
+            Label::All => (ReviewLabel::All, ReviewLabel::Hem),
+            Label::Hem => (ReviewLabel::Hem, ReviewLabel::All),
         };
         if place >= 20 {
             review(&journal, *sequence, other).await;

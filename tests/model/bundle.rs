@@ -16,7 +16,7 @@ use leukd::model::registry::{Admission, Registry, ReloadError};
 use leukd::model::serving::{Model, ModelError};
 use leukd::model::trust::Trust;
 use leukd::model::{testing, weights};
-use leukd::result::{Decision, Digest};
+use leukd::result::{Decision, Digest, Label};
 use prost::Message;
 
 fn loaded(bytes: &[u8]) -> Model {
@@ -352,11 +352,11 @@ fn the_decision_goes_by_threshold_and_band_and_the_label_by_likelihood() {
         assert_eq!(judgement.reasons.is_empty(), judgement.decision != Decision::Review);
         (judgement.label, judgement.decision)
     };
-    assert_eq!(judged(0.299), ("hem".to_owned(), Decision::Hem));
-    assert_eq!(judged(0.3), ("hem".to_owned(), Decision::All));
-    assert_eq!(judged(0.35), ("hem".to_owned(), Decision::Review));
-    assert_eq!(judged(0.45), ("hem".to_owned(), Decision::All));
-    assert_eq!(judged(0.5), ("all".to_owned(), Decision::All));
+    assert_eq!(judged(0.299), (Label::Hem, Decision::Hem));
+    assert_eq!(judged(0.3), (Label::Hem, Decision::All));
+    assert_eq!(judged(0.35), (Label::Hem, Decision::Review));
+    assert_eq!(judged(0.45), (Label::Hem, Decision::All));
+    assert_eq!(judged(0.5), (Label::All, Decision::All));
     let reasons = model.judge(&[0.6, 0.4]).reasons;
     assert_eq!(reasons[0].code, "low-confidence");
     assert!(reasons[0].message.contains("0.400"));

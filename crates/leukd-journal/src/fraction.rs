@@ -159,7 +159,8 @@ impl Standing {
 
 /// A count as a number to compute with: exact up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "counts of cells are far below 2^52")]
-pub(crate) const fn real(count: u64) -> f64 {
+#[must_use]
+pub const fn real(count: u64) -> f64 {
     count as f64
 }
 

@@ -107,6 +107,6 @@ fn examine_in<T>(
 }
 
 /// Whole microseconds from `from` to `to`.
-pub(super) fn micros(from: Instant, to: Instant) -> u64 {
+pub fn micros(from: Instant, to: Instant) -> u64 {
     u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
 }

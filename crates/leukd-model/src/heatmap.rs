@@ -11,6 +11,7 @@ use crate::head::NoHead;
 use crate::serving::{Model, Seen};
 use image::RgbImage;
 use leukd_cell::preprocess::Placement;
+use leukd_cell::words::Label;
 
 /// A map of one picture.
 #[derive(Debug, Clone, PartialEq)]

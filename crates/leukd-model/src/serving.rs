@@ -11,9 +11,10 @@ use crate::manifest::{GOLDEN_TOLERANCE, Golden, Manifest, ManifestError, Output}
 use crate::onnx::ModelProto;
 use crate::reference::{self, Space};
 use crate::trust::Provenance;
-use crate::verdict::{Judgement, ModelRef, Verdict};
+use crate::verdict::{Judgement, Verdict};
 use leukd_cell::figures::{Distance, Figures};
 use leukd_cell::preprocess::InputTensor;
+use leukd_cell::words::{Label, ModelRef};
 use leukd_cell::{Digest, Reason};
 use leukd_cell::{Fault, Limits, Measures, decode};
 

@@ -1,6 +1,6 @@
 //! A pattern, a line feed, and a file name.
 
-use leukd::cell::name::{CNMC_PATTERN, MOST_ID_BYTES, NamePattern};
+use leukd::cell::name::{CNMC_PATTERN, MAX_ID, NamePattern};
 
 /// Patterns and names that mean something.
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8]) -> String {
     };
     let ids = pattern.ids(name);
     for id in [&ids.specimen, &ids.slide, &ids.cell] {
-        assert!(id.len() <= MOST_ID_BYTES && name.contains(id.as_str()));
+        assert!(id.len() <= MAX_ID && name.contains(id.as_str()));
     }
     let given = [&ids.specimen, &ids.slide, &ids.cell].map(|id| !id.is_empty());
     format!("{given:?}")

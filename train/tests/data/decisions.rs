@@ -11,7 +11,7 @@ use leukd_cell::foreign::Foreign;
 use leukd_cell::synthetic::{self, Kind};
 use leukd_journal::result::Decision;
 use leukd_model::bundle::Bundle;
-use leukd_model::examine;
+use leukd_model::examine::examine;
 use leukd_model::manifest::Manifest;
 use leukd_model::reference::{FALSE_ALARMS, fit};
 use leukd_model::serving::Model;
