@@ -8,18 +8,19 @@ use super::error::CliError;
 use super::images::{Found, ImageFile, find, in_order, read_limited};
 use super::output::{Output, clean, remark};
 use super::settings::SettingsArgs;
-use super::{json, progress, show};
+use super::{json, overlay, progress, show};
 use crate::cell::Limits;
 use crate::cell::name::NamePattern;
 use crate::clock::{Clock, timestamp};
 use crate::grpc::{convert, proto};
+use crate::journal::types::Found as Captured;
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
+use crate::model::field::{CaptureRules, examine_capture_and};
 use crate::model::serving::{Model, Seen};
-use crate::pipeline::{Explained, examine_and};
+use crate::pipeline::{Explained, Known};
 use crate::result::{
-    Capture, CaptureKind, CapturePath, Decision, Digest, Finding, RESEARCH_USE_ONLY, Record,
-    Source, Timings,
+    Capture, CaptureKind, CapturePath, Digest, RESEARCH_USE_ONLY, Record, Source, Timings,
 };
 
 /// Classify image files without the daemon; nothing is stored
@@ -44,6 +45,10 @@ pub(super) struct ClassifyArgs {
     /// map over it, and NAME.heatmap.json, its numbers (HeatMap)
     #[arg(long, value_name = "DIR")]
     pub(super) heatmap: Option<PathBuf>,
+    /// Draw the outlines of each field of view's cells into this folder, under its path below DIR: NAME.overlay.png, each
+    /// cell with its number, decision and probability
+    #[arg(long, value_name = "DIR")]
+    pub(super) overlay: Option<PathBuf>,
     /// One JSON object a line (Result)
     #[arg(long)]
     pub(super) json: bool,
@@ -69,27 +74,52 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
         max_side: settings.image.max_side,
         max_memory: settings.image.max_memory.0,
     };
-    if let Some(folder) = &args.heatmap {
-        prepare(folder, &files, &model)?;
+    let rules = CaptureRules {
+        kind: settings.watch.kind,
+        micrometres_per_pixel: settings.watch.micrometres_per_pixel,
+    };
+    for folder in args.heatmap.iter().chain(&args.overlay) {
+        prepare(folder, &files)?;
+    }
+    if args.heatmap.is_some()
+        && let Err(unknown) = model.head()
+    {
+        return Err(CliError::Data(format!("of this model no map can be made: {unknown}")));
     }
     let bar = progress::bar(files.len() as u64);
     let out = Output::new();
-    let mut rejected = 0_usize;
-    let classify = |file: &ImageFile| {
-        let (result, map) = classify(file, &model, &limits, &names, args.heatmap.is_some());
-        let mapped = match (&args.heatmap, map) {
-            (Some(folder), Some(map)) => write_map(folder, file, &map),
-            _ => Ok(()),
-        };
-        (result, mapped)
+    let (mut rejected, mut empty) = (0_usize, 0_usize);
+    let with = With { model: &model, limits: &limits, rules: &rules, names: &names };
+    let classify = |file: &ImageFile| -> Result<Vec<proto::Result>, CliError> {
+        let (records, maps, bytes) = classify(file, &with, args.heatmap.is_some());
+        if let Some(folder) = &args.heatmap {
+            for (record, map) in records.iter().zip(&maps) {
+                map.as_ref().map_or(Ok(()), |map| write_map(folder, file, record, map))?;
+            }
+        }
+        if let Some(folder) = &args.overlay {
+            overlay::write(folder, file, &bytes, &limits, &records)?;
+        }
+        Ok(records.iter().map(|record| convert::result(record, "")).collect())
     };
-    in_order(&files, &classify, |(result, mapped)| {
-        mapped?;
+    in_order(&files, &classify, |results| {
+        let results = results?;
         bar.inc(1);
-        rejected += usize::from(result.decision() == proto::Decision::Rejected);
-        let line = if args.json { json::line(&result)? } else { show::result_line(&result, &out) };
-        bar.suspend(|| out.line(&line))
+        let is_rejected = |one: &proto::Result| one.decision() == proto::Decision::Rejected;
+        rejected += usize::from(results.iter().any(is_rejected));
+        empty += usize::from(results.is_empty());
+        results.iter().try_for_each(|result| {
+            let line =
+                if args.json { json::line(result)? } else { show::result_line(result, &out) };
+            bar.suspend(|| out.line(&line))
+        })
     })?;
+    if empty > 0 {
+        remark(&format!(
+            "leukd: no white cell in {}",
+            plural(empty, "field of view", "fields of view")
+        ));
+    }
     bar.finish_and_clear();
     let all = files.len();
     match (rejected, faults.as_slice()) {
@@ -113,24 +143,29 @@ fn plural(count: usize, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
-/// Makes the folder of heat maps, and refuses images whose maps would share a name.
-fn prepare(folder: &Path, files: &[ImageFile], model: &Model) -> Result<(), CliError> {
-    if let Err(unknown) = model.head() {
-        return Err(CliError::Data(format!("of this model no map can be made: {unknown}")));
-    }
+/// Makes a folder for pictures, and refuses images whose pictures would share a name.
+fn prepare(folder: &Path, files: &[ImageFile]) -> Result<(), CliError> {
     let mut names = std::collections::HashSet::new();
     if let Some(twice) = files.iter().find(|file| !names.insert(file.below())) {
-        let message = "another image has the same path below its folder, and their heat maps would \
-                       have too: give them in two runs, with two folders";
+        let message = "another image has the same path below its folder, and what is drawn of them \
+                       would have too: give them in two runs, with two folders";
         return Err(CliError::Usage(format!("{}: {message}", twice.path.display())));
     }
     fs_err::create_dir_all(folder).map_err(|error| CliError::Io(error.to_string()))
 }
 
 /// Writes one image's heat map, under its path below the folder that it was found in.
-fn write_map(folder: &Path, file: &ImageFile, explained: &Explained) -> Result<(), CliError> {
+fn write_map(
+    folder: &Path,
+    file: &ImageFile,
+    record: &Record,
+    explained: &Explained,
+) -> Result<(), CliError> {
     let place = folder.join(file.below());
-    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let mut name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if record.capture.kind == CaptureKind::Field {
+        name = format!("{name}.{}", record.finding.ordinal);
+    }
     let io = |error: std::io::Error| CliError::Io(error.to_string());
     fs_err::create_dir_all(place.parent().unwrap_or(folder)).map_err(io)?;
     let numbers = json::line(&convert::heat_map(explained))?;
@@ -141,24 +176,31 @@ fn write_map(folder: &Path, file: &ImageFile, explained: &Explained) -> Result<(
     write("png", explained.overlay.as_deref().unwrap_or_default())
 }
 
-/// The result of `file`, as the daemon would give it but without a sequence, and its heat map if
-/// `mapped`.
+/// What every image is classified with.
+struct With<'a> {
+    model: &'a Model,
+    limits: &'a Limits,
+    rules: &'a CaptureRules,
+    names: &'a NamePattern,
+}
+
+/// The results of `file`, as the daemon would give them but without a sequence, their heat maps if
+/// `is_mapped`, and its bytes.
 fn classify(
     file: &ImageFile,
-    model: &Model,
-    limits: &Limits,
-    names: &NamePattern,
-    mapped: bool,
-) -> (proto::Result, Option<Explained>) {
+    with: &With<'_>,
+    is_mapped: bool,
+) -> (Vec<Record>, Vec<Option<Explained>>, Vec<u8>) {
+    let With { model, limits, rules, names } = *with;
     let name = file.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let ids = names.ids(&name);
     let read = read_limited(&file.path, limits.max_bytes);
     let examined = read.as_ref().map_err(Clone::clone).and_then(|bytes| {
         let map = |picture: &RgbImage, seen: &Seen| {
             // The head was looked at before the first file.
-            mapped.then(|| Explained::of(model, picture, seen, true).ok()).flatten()
+            is_mapped.then(|| Explained::of(model, picture, seen, true).ok()).flatten()
         };
-        examine_and(bytes, model, limits, map).map_err(|error| error.reason())
+        examine_capture_and(bytes, model, limits, rules, map).map_err(|error| error.reason())
     });
     let bytes = read.as_deref().unwrap_or_default();
     let source = Source::Folder(CapturePath {
@@ -167,49 +209,26 @@ fn classify(
     });
     let modified = fs_err::metadata(&file.path).and_then(|metadata| metadata.modified());
     let now = Clock::system().wall();
-    let capture = Capture {
-        digest: read.is_ok().then(|| Digest::of(bytes)),
-        size_bytes: bytes.len() as u64,
-        source,
-        captured_at: modified.map_or(now, timestamp),
-        kind: CaptureKind::Cell,
-    };
-    let blank = Finding {
-        result_id: uuid::Uuid::now_v7().to_string(),
-        ordinal: 0,
-        region: None,
-        outline: None,
+    let known = Known {
+        result_id: uuid::Uuid::now_v7(),
+        capture: Capture {
+            digest: read.is_ok().then(|| Digest::of(bytes)),
+            size_bytes: bytes.len() as u64,
+            source,
+            captured_at: modified.map_or(now, timestamp),
+            kind: CaptureKind::Cell,
+        },
         ids,
-        p_all: None,
-        decision: Decision::Rejected,
-        reasons: Vec::new(),
-        quality_flags: Vec::new(),
-        quality: None,
-        model: None,
-        classified_at: now,
-        timings: Timings::default(),
     };
-    let (finding, map) = match examined {
-        Ok((examined, map)) => {
-            let finding = Finding {
-                p_all: Some(examined.p_all),
-                decision: examined.judgement.decision,
-                reasons: examined.judgement.reasons,
-                quality_flags: examined.quality_flags,
-                quality: Some(examined.quality),
-                model: Some(model.reference()),
-                timings: examined.timings,
-                ..blank
-            };
-            (finding, map)
-        }
-        Err(reason) => (Finding { reasons: vec![reason], ..blank }, None),
+    let timings = Timings::default();
+    let (found, maps) = match examined {
+        Ok((examined, maps)) => (known.examined(examined, &model.reference(), timings, now), maps),
+        Err(reason) => (known.rejected(vec![reason], None, timings, now), vec![None]),
     };
-    (
-        convert::result(
-            &Record { sequence: 0, supersedes: None, field: None, capture, finding },
-            "",
-        ),
-        map,
-    )
+    let Captured { capture, cells, .. } = found;
+    let record = |finding| {
+        let capture = capture.clone();
+        Record { sequence: 0, supersedes: None, field: None, capture, finding }
+    };
+    (cells.into_iter().map(record).collect(), maps, read.unwrap_or_default())
 }

@@ -116,6 +116,12 @@ async fn list(
             print(&response.results[..count], args, out)?;
         }
         left -= count as u64;
+        if left == 0 && !last {
+            remark(&format!(
+                "leukd: these are the first {}; more follow: --limit 0 shows all of them",
+                args.limit
+            ));
+        }
         if left == 0 || last {
             return Ok(());
         }

@@ -10,6 +10,7 @@ use tokio::signal::unix::{self, SignalKind};
 
 use super::error::CliError;
 use super::settings::SettingsArgs;
+use super::start_error::{cannot_start, placed};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::{ConfigError, Origin, Problem};
@@ -95,34 +96,6 @@ async fn listen_for_metrics(listen: std::net::SocketAddr) -> Result<TcpListener,
              write enabled = false under [metrics]"
         ))
     })
-}
-
-/// Why a daemon does not start, as the command's error.
-pub(super) fn cannot_start(error: StartError) -> CliError {
-    let text = error.to_string();
-    match error {
-        StartError::Journal(JournalError::Locked { .. }) => CliError::Unavailable(text),
-        StartError::Journal(JournalError::Damaged { .. } | JournalError::Newer { .. }) => {
-            CliError::Data(text)
-        }
-        StartError::Journal(_) | StartError::System(_) => CliError::Io(text),
-        StartError::Setting { key, message } => {
-            let (origin, key) = (Origin::Default, Some(key.to_owned()));
-            CliError::Config(ConfigError { problems: vec![Problem { origin, key, message }] })
-        }
-    }
-}
-
-/// An error in a setting that only the start could find, with its file and line.
-pub(super) fn placed(error: CliError, origins: &BTreeMap<String, Origin>) -> CliError {
-    let CliError::Config(mut found) = error else { return error };
-    for problem in &mut found.problems {
-        let known = problem.key.as_ref().and_then(|key| origins.get(key));
-        if let (Origin::Default, Some(known)) = (&problem.origin, known) {
-            problem.origin = known.clone();
-        }
-    }
-    CliError::Config(found)
 }
 
 /// The future's answer, or a wait for ever without one.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::output::{Output, clean, remark};
-use super::serve;
+use super::start_error;
 use crate::config::settings::{Engine, Settings, Watch, WatchMode};
 use crate::config::{ConfigError, Flag, Loaded, Origin, Problem, Sources, load};
 use crate::ingest::IngestSettings;
@@ -132,7 +132,7 @@ pub(super) struct CheckArgs {
 pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     let loaded = args.settings.load()?;
     let keys = crate::daemon::examine(&loaded.settings)
-        .map_err(|error| serve::placed(serve::cannot_start(error), &loaded.origins))?;
+        .map_err(|error| start_error::placed(start_error::cannot_start(error), &loaded.origins))?;
     let somebody_else = checked_by_another(&loaded.settings.journal.directory);
     for warning in loaded.examine()?.into_iter().chain(keys).chain(somebody_else) {
         remark(&format!("leukd: warning: {}", clean(&warning)));

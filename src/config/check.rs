@@ -14,6 +14,7 @@ use super::settings::{
 };
 use super::units::{Bytes, Span};
 use crate::cell::name::NamePattern;
+use crate::model::manifest::SCALES;
 
 /// Mistakes, each with its setting's name.
 #[derive(Debug, Default)]
@@ -135,6 +136,13 @@ fn watch(findings: &mut Findings, watch: &Watch) {
                 findings.problem(key, format!("{glob:?} is no glob: {}", error.kind()));
             }
         }
+    }
+    if let Some(scale) = watch.micrometres_per_pixel
+        && !SCALES.contains(&scale)
+    {
+        let (low, high) = (SCALES.start(), SCALES.end());
+        let message = format!("{scale} is no scale of a light microscope: {low} to {high}");
+        findings.problem("watch.micrometres_per_pixel", message);
     }
     if let Err(message) = NamePattern::new(&watch.name_pattern) {
         findings.problem("watch.name_pattern", message);

@@ -30,7 +30,7 @@ use crate::journal::{Journal, JournalError, Marked, Options, audit};
 use crate::measure::{Calls, Counter, Pulse};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
-use crate::pipeline::{self, Pipeline, Trial};
+use crate::pipeline::{self, CaptureRules, Pipeline, Trial};
 use crate::result::CapturePath;
 use crate::service::{self, Service};
 use crate::summary::Marker;
@@ -233,6 +233,10 @@ impl Daemon {
                 max_bytes: settings.image.max_file.0,
                 max_side: settings.image.max_side,
                 max_memory: settings.image.max_memory.0,
+            },
+            rules: CaptureRules {
+                kind: settings.watch.kind,
+                micrometres_per_pixel: settings.watch.micrometres_per_pixel,
             },
             max_request_bytes: settings.rpc.max_image_bytes.0,
             names,

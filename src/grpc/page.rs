@@ -70,9 +70,47 @@ impl Listing {
     }
 }
 
+/// Size of an answer's list: below gRPC's default limit of 4 MiB on a received message, with room for
+/// the rest of the answer.
+pub(super) const MAX_PAGE_BYTES: usize = 3584 * 1024;
+
+/// The first of `items` that fit one answer, at least one; and the sequence of the last of them where
+/// not all do.
+pub(super) fn fitting<M: prost::Message>(
+    items: Vec<M>,
+    sequence: impl Fn(&M) -> u64,
+) -> (Vec<M>, Option<u64>) {
+    let mut size = 0;
+    let fits = |item: &M| {
+        size += item.encoded_len() + 8;
+        size <= MAX_PAGE_BYTES
+    };
+    let count = items.iter().map(fits).take_while(|fits| *fits).count().max(1);
+    let last = (count < items.len()).then(|| sequence(&items[count - 1]));
+    (items.into_iter().take(count).collect(), last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_ends_before_a_message_is_too_long() {
+        let review = |sequence| proto::Review {
+            sequence,
+            note: "x".repeat(1024 * 1024),
+            ..proto::Review::default()
+        };
+        let pages = |count| {
+            let (page, last) = fitting((1..=count).map(review).collect(), |one| one.sequence);
+            (page.len(), last)
+        };
+        assert_eq!(pages(5), (3, Some(3)));
+        assert_eq!(pages(3), (3, None));
+        let long = proto::Review { note: "x".repeat(5 << 20), ..review(7) };
+        let (page, last) = fitting(vec![long, review(8)], |one| one.sequence);
+        assert_eq!((page.len(), last), (1, Some(7)), "one at least, or no client would get on");
+    }
 
     #[test]
     fn a_token_goes_on_in_its_own_listing_only() {

@@ -104,9 +104,12 @@ impl Results for ResultsService {
         };
         let page = self.0.results(query).await.map_err(|error| status::service(&error))?;
         let own = |(record, standing)| convert::standing_result(record, standing, epoch);
+        let results = page.results.into_iter().map(own).collect();
+        let (results, last) = page::fitting(results, |result: &proto::Result| result.sequence);
+        let next = last.or(page.next);
         Ok(Response::new(proto::ListResultsResponse {
-            results: page.results.into_iter().map(own).collect(),
-            next_page_token: page.next.map(|after| listing.token(after)).unwrap_or_default(),
+            results,
+            next_page_token: next.map(|after| listing.token(after)).unwrap_or_default(),
         }))
     }
 

@@ -50,9 +50,12 @@ impl Reviews for ReviewsService {
             reviewer: text(request.reviewer),
         };
         let page = self.0.reviews(query).await.map_err(|error| status::service(&error))?;
+        let reviews = page.reviews.iter().map(|review| convert::review(review, epoch)).collect();
+        let (reviews, last) = page::fitting(reviews, |review: &proto::Review| review.sequence);
+        let next = last.or(page.next);
         Ok(Response::new(proto::ListReviewsResponse {
-            reviews: page.reviews.iter().map(|review| convert::review(review, epoch)).collect(),
-            next_page_token: page.next.map(|after| listing.token(after)).unwrap_or_default(),
+            reviews,
+            next_page_token: next.map(|after| listing.token(after)).unwrap_or_default(),
         }))
     }
 }

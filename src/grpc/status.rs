@@ -20,7 +20,7 @@
 //! | a request stands still while it arrives | DEADLINE_EXCEEDED | RetryInfo, ErrorInfo `STALLED` |
 //! | no such method | UNIMPLEMENTED | ErrorInfo |
 //! | a log that is not leukd's own | FAILED_PRECONDITION | ErrorInfo `FOREIGN_LOG` |
-//! | no heat map of this result | FAILED_PRECONDITION | ErrorInfo `REJECTED`, `OTHER_MODEL`, `NO_IMAGE`, `OTHER_BYTES`, `NO_HEAD` |
+//! | no heat map of this result | FAILED_PRECONDITION | ErrorInfo `REJECTED`, `OTHER_MODEL`, `NO_IMAGE`, `OTHER_BYTES`, `OTHER_CELL`, `NO_HEAD` |
 //! | a review of a result that was superseded | FAILED_PRECONDITION | ErrorInfo `SUPERSEDED` with the result that took its place |
 //! | a review's id with another content | ALREADY_EXISTS | ErrorInfo `REVIEW_ID_TAKEN` |
 //! | a defect | INTERNAL | ErrorInfo; the log has the rest |
@@ -226,6 +226,7 @@ fn explain(error: &ExplainError) -> Status {
         ExplainError::OtherModel { .. } => unmet("OTHER_MODEL"),
         ExplainError::NotKept(_) | ExplainError::Gone(_) => unmet("NO_IMAGE"),
         ExplainError::OtherBytes(_) => unmet("OTHER_BYTES"),
+        ExplainError::OtherCell(_) => unmet("OTHER_CELL"),
         ExplainError::NoHead(_) => unmet("NO_HEAD"),
         ExplainError::Image(fault) => image(fault),
         ExplainError::NoModel => no_model(),

@@ -7,6 +7,7 @@ use image::RgbImage;
 
 use super::Pipeline;
 use crate::cell::{Fault, Limits, decode, overlay, synthetic};
+use crate::model::field::cell_picture;
 use crate::model::head::NoHead;
 use crate::model::heatmap::HeatMap;
 use crate::model::pool::{Lane, PoolError};
@@ -62,6 +63,12 @@ pub enum ExplainError {
     /// The bytes are no usable picture.
     #[error("{0}")]
     Image(#[from] Fault),
+    /// The segmentation of today finds no such cell in the field of view.
+    #[error(
+        "result {0} is of a cell that this leukd outlines otherwise: the settings of the folder or leukd \
+         itself have changed since"
+    )]
+    OtherCell(u64),
     /// No model is in service.
     #[error("no model is in service; GetStatus tells why")]
     NoModel,
@@ -102,13 +109,20 @@ impl Pipeline {
             Some(image) => (image, "the image".to_owned()),
             None => self.bytes_of(&record).await?,
         };
-        let (journal, limits) = (parts.journal.clone(), parts.limits);
+        let (journal, limits, rules) = (parts.journal.clone(), parts.limits, parts.rules);
         let explain = move |_: &_| {
             if Some(Digest::of(&bytes)) != record.capture.digest {
                 return Err(ExplainError::OtherBytes(name));
             }
             let _turn = journal.marks().share();
-            explain(&bytes, &model, &limits, with_overlay)
+            let Some(region) = record.finding.region else {
+                return explain(&bytes, &model, &limits, with_overlay);
+            };
+            let picture = decode(&bytes, &limits)?;
+            let ordinal = record.finding.ordinal;
+            let cell = cell_picture(&picture, &model, &rules, ordinal, region)
+                .ok_or(ExplainError::OtherCell(sequence))?;
+            explain_picture(&cell, &model, with_overlay)
         };
         parts.pool.run(Lane::Interactive, explain).await?
     }
@@ -168,10 +182,17 @@ pub fn explain(
     limits: &Limits,
     with_overlay: bool,
 ) -> Result<Explained, ExplainError> {
-    let picture = decode(bytes, limits)?;
-    let input = model.manifest().preprocessing.tensor(&picture)?;
+    explain_picture(&decode(bytes, limits)?, model, with_overlay)
+}
+
+fn explain_picture(
+    picture: &RgbImage,
+    model: &Model,
+    with_overlay: bool,
+) -> Result<Explained, ExplainError> {
+    let input = model.manifest().preprocessing.tensor(picture)?;
     let seen = model.look(&input)?;
-    Ok(Explained::of(model, &picture, &seen, with_overlay)?)
+    Ok(Explained::of(model, picture, &seen, with_overlay)?)
 }
 
 impl Explained {

@@ -12,7 +12,8 @@ use super::{Known, Pipeline, told};
 use crate::ingest::{Settled, Verdict, open_capture};
 use crate::journal::JournalError;
 use crate::journal::types::Entry;
-use crate::model::examine::{ExamineError, examine, micros};
+use crate::model::examine::{ExamineError, micros};
+use crate::model::field::examine_capture;
 use crate::model::pool::{Lane, PoolError, Worker};
 use crate::result::{Capture, CaptureKind, Digest, Reason, Source, Timings};
 
@@ -260,13 +261,13 @@ impl Pipeline {
                 None
             }
         };
-        let examined =
-            tracing::debug_span!("examine").in_scope(|| examine(&bytes, &model, &parts.limits));
+        let examined = tracing::debug_span!("examine")
+            .in_scope(|| examine_capture(&bytes, &model, &parts.limits, &parts.rules));
         match examined {
             Ok(examined) => {
                 parts.images.classified(&sha256, &bytes);
                 let found =
-                    known.classified(examined, model.reference(), timings, parts.clock.wall());
+                    known.examined(examined, &model.reference(), timings, parts.clock.wall());
                 told(&found);
                 Outcome::Store(Box::new(Entry::Capture { stamp: settled.stamp, found }))
             }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 pub use crate::model::examine::{ExamineError, Examined, examine, examine_and};
+pub use crate::model::field::{CaptureRules, ExaminedCapture, examine_capture};
 pub use again::Again;
 pub use explain::{ExplainError, Explained, explain};
 pub use request::{Classified, RequestError, RequestImage};
@@ -21,6 +22,7 @@ pub use trial::{TRIAL, Trial};
 
 use crate::cell::Limits;
 use crate::cell::name::NamePattern;
+use crate::cell::segment;
 use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
 use crate::journal::images::Images;
@@ -29,7 +31,8 @@ use crate::journal::{Journal, JournalError};
 use crate::model::pool::Pool;
 use crate::model::registry::Registry;
 use crate::result::{
-    Capture, CellIds, Decision, Finding, ModelRef, Reason, Record, Source, Timestamp, Timings,
+    Capture, CaptureKind, CellIds, Decision, Finding, ModelRef, Reason, Record, Source, Timestamp,
+    Timings,
 };
 
 /// What a pipeline is made of.
@@ -43,6 +46,8 @@ pub struct Parts {
     pub journal: Journal,
     /// What may be decoded.
     pub limits: Limits,
+    /// What captures of folders show.
+    pub rules: CaptureRules,
     /// The largest image that a request may carry, in bytes.
     pub max_request_bytes: u64,
     /// File names → ids.
@@ -150,11 +155,11 @@ impl Pipeline {
 }
 
 /// What is known of a capture before it is examined.
-struct Known {
-    /// The result's, should there be one.
-    result_id: uuid::Uuid,
-    capture: Capture,
-    ids: CellIds,
+pub(crate) struct Known {
+    /// The first result's, should there be one.
+    pub(crate) result_id: uuid::Uuid,
+    pub(crate) capture: Capture,
+    pub(crate) ids: CellIds,
 }
 
 impl Known {
@@ -165,24 +170,46 @@ impl Known {
         timings: Timings,
         now: Timestamp,
     ) -> Found {
-        let finding = Finding {
-            p_all: Some(examined.p_all),
-            decision: examined.judgement.decision,
-            reasons: examined.judgement.reasons,
-            quality_flags: examined.quality_flags,
-            quality: Some(examined.quality),
-            model: Some(model),
-            timings: Timings {
-                queue_us: timings.queue_us,
-                read_us: timings.read_us,
-                ..examined.timings
-            },
-            ..blank(self.result_id, self.ids, timings, now)
-        };
-        Found::one(self.capture, finding)
+        let timings =
+            Timings { queue_us: timings.queue_us, read_us: timings.read_us, ..examined.timings };
+        let blank = blank(self.result_id, self.ids, timings, now);
+        Found::one(self.capture, judged(blank, examined, model))
     }
 
-    fn rejected(
+    /// The same for a capture with any number of cells.
+    pub(crate) fn examined(
+        mut self,
+        examined: ExaminedCapture,
+        model: &ModelRef,
+        before: Timings,
+        now: Timestamp,
+    ) -> Found {
+        let timings: Vec<_> =
+            (0..examined.cells.len()).map(|place| examined.timings(place, before)).collect();
+        let took_us = timings.iter().map(Timings::total_us).sum();
+        let is_field = examined.field.is_some();
+        if is_field {
+            self.capture.kind = CaptureKind::Field;
+        }
+        let cells = (0..).zip(examined.cells).zip(timings).map(|((ordinal, cell), timings)| {
+            // The first has the id of the capture's log lines.
+            let id = if ordinal == 0 { self.result_id } else { uuid::Uuid::now_v7() };
+            let mut ids = self.ids.clone();
+            if is_field {
+                ids.cell = ordinal.to_string();
+            }
+            let mut blank = blank(id, ids, timings, now);
+            blank.ordinal = ordinal;
+            if let Some(place) = &cell.place {
+                blank.region = Some(place.region);
+                blank.outline = Some(place.outline.iter().map(corner).collect());
+            }
+            judged(blank, cell.examined, model.clone())
+        });
+        Found { cells: cells.collect(), capture: self.capture, took_us }
+    }
+
+    pub(crate) fn rejected(
         self,
         reasons: Vec<Reason>,
         model: Option<ModelRef>,
@@ -191,6 +218,25 @@ impl Known {
     ) -> Found {
         let finding = Finding { reasons, model, ..blank(self.result_id, self.ids, timings, now) };
         Found::one(self.capture, finding)
+    }
+}
+
+/// A corner of an outline in whole pixels.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the picture")]
+fn corner(point: &segment::Point) -> [u32; 2] {
+    [point.x, point.y].map(|at| at.round().max(0.0) as u32)
+}
+
+/// What the model says, in place of a rejection.
+fn judged(blank: Finding, examined: Examined, model: ModelRef) -> Finding {
+    Finding {
+        p_all: Some(examined.p_all),
+        decision: examined.judgement.decision,
+        reasons: examined.judgement.reasons,
+        quality_flags: examined.quality_flags,
+        quality: Some(examined.quality),
+        model: Some(model),
+        ..blank
     }
 }
 
@@ -215,11 +261,12 @@ fn blank(result_id: uuid::Uuid, ids: CellIds, timings: Timings, now: Timestamp) 
 
 /// Logs what the model said.
 fn told(found: &Found) {
-    let Some(finding) = found.cells.first() else { return };
+    let Some(first) = found.cells.first() else { return };
     tracing::debug!(
-        decision = %finding.decision,
-        infer_us = finding.timings.infer_us,
-        model = finding.model.as_ref().map_or("", |model| &model.id),
+        decision = %first.decision,
+        cells = found.cells.len(),
+        infer_us = found.cells.iter().map(|cell| cell.timings.infer_us).sum::<u64>(),
+        model = first.model.as_ref().map_or("", |model| &model.id),
         "classified"
     );
 }

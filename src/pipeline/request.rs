@@ -13,6 +13,7 @@ use crate::cell::Fault;
 use crate::journal::JournalError;
 use crate::journal::types::{Committed, Entry, Found};
 use crate::model::examine::{ExamineError, examine_and, micros};
+use crate::model::field::doubt_of_cell;
 use crate::model::pool::{Lane, PoolError};
 use crate::model::serving::{ModelError, Seen};
 use crate::result::{Capture, CaptureKind, CellIds, Digest, Record, Source, Timings};
@@ -179,15 +180,17 @@ impl Pipeline {
                     return Ok(Outcome::Known(Committed::Known(stored), map));
                 }
                 let _turn = journal.marks().share();
-                let map = |picture: &RgbImage, seen: &Seen| {
-                    image.heat_map.then(|| Explained::of(&model, picture, seen, false).ok())
+                let also = |picture: &RgbImage, seen: &Seen| {
+                    let explained = || Explained::of(&model, picture, seen, false).ok();
+                    (image.heat_map.then(explained).flatten(), doubt_of_cell(picture))
                 };
-                let (examined, map) = tracing::debug_span!("examine")
-                    .in_scope(|| examine_and(&image.bytes, &model, &limits, map))
+                let (mut examined, (map, doubt)) = tracing::debug_span!("examine")
+                    .in_scope(|| examine_and(&image.bytes, &model, &limits, also))
                     .map_err(|error| match error {
                         ExamineError::Image(fault) => RequestError::Image(fault),
                         ExamineError::Model(error) => RequestError::Model(error),
                     })?;
+                examined.judgement = examined.judgement.doubted(doubt.into_iter().collect());
                 images.0.images.classified(&sha256, &image.bytes);
                 let known = Known {
                     result_id,
@@ -207,7 +210,7 @@ impl Pipeline {
                 let timings = Timings { queue_us, ..Timings::default() };
                 let found = known.classified(examined, reference, timings, clock.wall());
                 told(&found);
-                Ok(Outcome::New(Box::new(found), map.flatten()))
+                Ok(Outcome::New(Box::new(found), map))
             })
             .await??;
         let (committed, heat_map) = match outcome {

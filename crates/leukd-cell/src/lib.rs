@@ -1,5 +1,6 @@
 //! Bytes → pixels → measures → the network's input. Pure functions, shared by the daemon and the trainer.
 
+pub mod caption;
 pub mod complete;
 pub mod decode;
 pub mod digest;
@@ -15,6 +16,7 @@ pub mod overlay;
 pub mod preprocess;
 pub mod quality;
 pub mod scratch;
+pub mod segment;
 pub mod standardise;
 pub mod synthetic;
 pub mod timings;

@@ -16,3 +16,11 @@ pub struct Timings {
     /// The network.
     pub infer_us: u64,
 }
+
+impl Timings {
+    /// All stages together, in microseconds.
+    #[must_use]
+    pub const fn total_us(&self) -> u64 {
+        self.queue_us + self.read_us + self.decode_us + self.preprocess_us + self.infer_us
+    }
+}

@@ -134,6 +134,20 @@ words! {
     }
 }
 
+words! {
+    /// What captures show.
+    #[derive(Default)]
+    pub enum KindRule: "kind of capture" {
+        /// Decided by the picture.
+        #[default]
+        Auto = "auto",
+        /// One segmented cell on black each.
+        Cell = "cell",
+        /// Fields of view.
+        Field = "field",
+    }
+}
+
 /// Why a result is what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {

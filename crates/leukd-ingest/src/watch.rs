@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use leukd_cell::extensions::{LEFTOVERS, extensions};
+use leukd_cell::words::KindRule;
 use leukd_journal::units::Span;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,12 @@ pub struct Watch {
     pub broken_after: Span,
     /// The folder must be a mount point of its own; degraded while it is not.
     pub require_mount: bool,
+    /// What captures show: `auto` (decided by the picture), `cell` (one segmented cell on black each)
+    /// or `field` (fields of view, in which leukd finds the white cells).
+    pub kind: KindRule,
+    /// The scale of fields of view: micrometres that one pixel spans, 0.005 to 5. Absent: estimated
+    /// from the red cells, and every cell is left to a person.
+    pub micrometres_per_pixel: Option<f64>,
     /// A regular expression over the file name with the named groups `specimen`, `slide`, `cell`.
     pub name_pattern: String,
 }
@@ -63,6 +70,8 @@ impl Default for Watch {
             poll_interval: Span::from_secs(2),
             broken_after: Span::from_secs(60),
             require_mount: false,
+            kind: KindRule::default(),
+            micrometres_per_pixel: None,
             name_pattern: leukd_cell::name::CNMC_PATTERN.to_owned(),
         }
     }

@@ -86,6 +86,15 @@ pub enum JournalError {
     /// The writer has stopped, so that nothing can be stored any more.
     #[error("the journal is closed: restart leukd if it is not stopping")]
     Closed,
+    /// Another program holds the file locked.
+    #[error(
+        "another program holds {} locked, perhaps an SQLite tool or a backup: end it; leukd tries again",
+        .file.display()
+    )]
+    Held {
+        /// The journal's file.
+        file: PathBuf,
+    },
     /// The operating system or SQLite failed.
     #[error("{}: {what}: check the disk and the permissions, then try again", .file.display())]
     Storage {
@@ -108,6 +117,7 @@ impl JournalError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Damaged { file, what }
             }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Held { file },
             _ if is_odd_row(error) => Self::Damaged { file, what },
             _ => Self::Storage { file, what },
         }
@@ -121,7 +131,10 @@ impl JournalError {
     /// True when trying the same again later can help without anybody doing anything else.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::DiskFloor { .. } | Self::Busy { .. } | Self::Storage { .. })
+        matches!(
+            self,
+            Self::DiskFloor { .. } | Self::Busy { .. } | Self::Held { .. } | Self::Storage { .. }
+        )
     }
 }
 

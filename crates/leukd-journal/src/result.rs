@@ -6,6 +6,7 @@ use std::path::PathBuf;
 pub use leukd_cell::digest::{Digest, NotADigest};
 pub use leukd_cell::figures::{Distance, Figures};
 pub use leukd_cell::name::CellIds;
+pub use leukd_cell::segment::{CaptureKind, Region};
 pub use leukd_cell::timings::Timings;
 pub use leukd_cell::words::{Decision, Label, ModelRef, Reason};
 use serde::{Deserialize, Serialize};
@@ -76,17 +77,6 @@ pub struct ClassProbability {
     pub probability: f64,
 }
 
-/// The content of a capture's picture.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CaptureKind {
-    /// One segmented cell.
-    #[default]
-    Cell,
-    /// A field of view, with any number of cells.
-    Field,
-}
-
 /// An image as it came: what is true of all its cells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
@@ -111,19 +101,6 @@ impl Capture {
             Source::Rpc { .. } => None,
         }
     }
-}
-
-/// A rectangle in the capture's pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Region {
-    /// Left edge.
-    pub x: u32,
-    /// Upper edge.
-    pub y: u32,
-    /// Width, at least 1.
-    pub width: u32,
-    /// Height, at least 1.
-    pub height: u32,
 }
 
 /// The decision on one cell, which the journal has not numbered yet.

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_review_agrees_with_what_was_suggested_and_with_nothing_else() {
+    fn a_review_confirms_what_was_suggested_and_nothing_else() {
         for (decision, label, confirms) in [
             (Decision::All, Some("all"), ReviewLabel::All),
             (Decision::Hem, Some("hem"), ReviewLabel::Hem),

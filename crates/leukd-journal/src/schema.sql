@@ -119,7 +119,7 @@ CREATE TABLE reviews (
   specimen        TEXT    NOT NULL,
   reviewer        TEXT    NOT NULL,
   label           TEXT    NOT NULL CHECK (label IN ('all', 'hem', 'other')),
-  agrees          INTEGER NOT NULL CHECK (agrees IN (0, 1)),  -- 1: that is what leukd suggested
+  confirms          INTEGER NOT NULL CHECK (confirms IN (0, 1)),  -- 1: that is what leukd suggested
   reviewed_ms     INTEGER NOT NULL
 ) STRICT;
 
@@ -159,7 +159,7 @@ CREATE VIEW reviews_readable AS
 SELECT v.sequence, v.review_id, v.result_sequence, v.result_id,
        payload ->> '$.of.path.folder' || '/' || (payload ->> '$.of.path.path') AS origin, v.specimen,
        payload ->> '$.of.ids.slide' AS slide, payload ->> '$.of.ids.cell' AS cell, payload ->> '$.of.decision' AS decision,
-       payload ->> '$.of.p_all' AS p_all, v.label, v.agrees, v.reviewer, payload ->> '$.note' AS note,
+       payload ->> '$.of.p_all' AS p_all, v.label, v.confirms, v.reviewer, payload ->> '$.note' AS note,
        payload ->> '$.client' AS client,
        strftime('%Y-%m-%dT%H:%M:%fZ', v.reviewed_ms / 1000.0, 'unixepoch') AS reviewed_at
 FROM reviews v JOIN events USING (sequence);

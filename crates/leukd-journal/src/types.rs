@@ -80,12 +80,7 @@ impl Found {
     /// A capture of one cell, or a rejection.
     #[must_use]
     pub fn one(capture: Capture, cell: Finding) -> Self {
-        let timings = cell.timings;
-        let took_us = timings.queue_us
-            + timings.read_us
-            + timings.decode_us
-            + timings.preprocess_us
-            + timings.infer_us;
+        let took_us = cell.timings.total_us();
         Self { capture, cells: vec![cell], took_us }
     }
 

@@ -68,18 +68,24 @@ pub fn examine_and<T>(
     limits: &Limits,
     also: impl FnOnce(&RgbImage, &Seen) -> T,
 ) -> Result<(Examined, T), ExamineError> {
-    Scratch::with(|scratch| examine_in(scratch, bytes, model, limits, also))
+    Scratch::with(|scratch| {
+        let started = Instant::now();
+        let picture = decode_with(scratch, bytes, limits)?;
+        let decode_us = micros(started, Instant::now());
+        let (mut examined, also) = judge(scratch, picture, model, also)?;
+        examined.timings.decode_us += decode_us;
+        Ok((examined, also))
+    })
 }
 
-fn examine_in<T>(
+/// The judgement of the one cell in `picture`, and what `also` makes of it.
+pub(crate) fn judge<T>(
     scratch: &mut Scratch,
-    bytes: &[u8],
+    picture: RgbImage,
     model: &Model,
-    limits: &Limits,
     also: impl FnOnce(&RgbImage, &Seen) -> T,
 ) -> Result<(Examined, T), ExamineError> {
     let started = Instant::now();
-    let picture = decode_with(scratch, bytes, limits)?;
     let measures = Measures::of(&picture);
     let (width, height) = picture.dimensions();
     let flags = quality::flags(measures.as_ref(), u64::from(width) * u64::from(height));

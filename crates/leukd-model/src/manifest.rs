@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::manifest_error::ManifestError;
+
 use crate::reference::Reference;
 use leukd_cell::Decision;
 use leukd_cell::preprocess::Preprocessing;
@@ -24,6 +26,10 @@ pub struct Manifest {
     pub labels: Vec<String>,
     /// The preprocessing that it was trained with, and is served with.
     pub preprocessing: Preprocessing,
+    /// The scale of the pictures that it was trained on; absent: nobody knows, and the cells of a
+    /// field of view are left to a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// What the network's output tensor, shape `[1, labels]`, means.
     pub output: Output,
     /// How sure the network may sound, and where decisions change.
@@ -116,6 +122,19 @@ pub struct Quantization {
     pub cells: u64,
 }
 
+/// Possible scales of a light microscope's pictures, in micrometres a pixel.
+pub const SCALES: std::ops::RangeInclusive<f64> = 0.005..=5.0;
+
+/// The scale of the pictures that a model was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Micrometres that one pixel of a training picture spans, 0.005 to 5.
+    pub micrometres_per_pixel: f64,
+    /// How that is known, in words: a stage micrometer, the objective and the camera.
+    pub source: String,
+}
+
 /// What a model was trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,23 +206,6 @@ pub const MOST_METRICS: usize = 1024;
 /// See [`MOST_METRICS`].
 pub const MOST_CARD: usize = 64 << 10;
 
-/// What is wrong with a manifest.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{problem}", if field.is_empty() { String::new() } else { format!("`{field}`: ") })]
-pub struct ManifestError {
-    /// The field's path, for example `calibration.temperature`; empty for the whole.
-    pub field: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
-impl ManifestError {
-    /// An error of one field.
-    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { field: field.into(), problem: problem.into() }
-    }
-}
-
 impl Manifest {
     /// Whether every field says something possible.
     ///
@@ -227,6 +229,13 @@ impl Manifest {
             return wrong("labels", problem);
         }
         self.check_preprocessing()?;
+        if let Some(scale) = &self.scale
+            && !SCALES.contains(&scale.micrometres_per_pixel)
+        {
+            let (low, high) = (SCALES.start(), SCALES.end());
+            let problem = format!("{} is not {low} to {high}", scale.micrometres_per_pixel);
+            return wrong("scale.micrometres_per_pixel", problem);
+        }
         self.calibration.check()?;
         if let Some(quantization) = &self.quantization {
             quantization.check()?;

@@ -78,6 +78,7 @@ pub fn tiny_manifest(id: &str, precision: Precision) -> Manifest {
             range: Range::Bytes,
             layout: Layout::Nchw,
         },
+        scale: None,
         output: Output::Logits,
         calibration: Calibration { temperature: 1.0, threshold: 0.5, review: (0.4, 0.6) },
         precision,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobSet};
 use leukd_cell::extensions::{LEFTOVERS, has_extension};
 
-use super::read::{Found, Names};
+use super::found::{Found, Names};
 use super::split::Side;
 use super::{Broken, DatasetError, LABELS};
 

@@ -7,7 +7,7 @@ use leukd_journal::result::Digest;
 use leukd_journal::review::ReviewLabel;
 use leukd_journal::{self as journal, FILE, ReviewedCell, images};
 
-use super::read::Found;
+use super::found::Found;
 use super::{Broken, DatasetError};
 
 /// Whether a folder is leukd's state.

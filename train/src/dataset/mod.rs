@@ -10,7 +10,9 @@
 
 mod error;
 mod folder;
+
 mod folds;
+mod found;
 mod journal;
 mod overview;
 mod pack;

@@ -8,46 +8,12 @@ use image::RgbImage;
 use leukd_cell::Measures;
 use leukd_cell::complete::{Completeness, completeness};
 use leukd_cell::decode::{Limits, decode};
-use leukd_cell::name::{CNMC_PATTERN, NamePattern};
 use leukd_cell::preprocess::Preprocessing;
 use leukd_journal::result::Digest;
 use rayon::prelude::*;
 
-use super::split::Side;
+use super::found::{Found, Names};
 use super::{Broken, Cell, Dataset, DatasetError, LABELS, Progress, folder, journal, pack, table};
-
-/// An image file and what its place says of it.
-pub(super) struct Found {
-    pub(super) path: PathBuf,
-    pub(super) label: usize,
-    /// Empty where nothing says so.
-    pub(super) subject: String,
-    pub(super) fold: Option<String>,
-    pub(super) side: Option<Side>,
-    /// The bytes that somebody reviewed; those of the file must be the same, and the label is that person's, whatever the
-    /// file's name says.
-    pub(super) reviewed: Option<Digest>,
-    /// The CSV, and the line in it.
-    pub(super) line: Option<(PathBuf, u64)>,
-}
-
-/// C-NMC's file names.
-pub(super) struct Names(NamePattern);
-
-impl Names {
-    /// The subject that a file's name tells.
-    pub(super) fn subject(&self, name: &str) -> Option<String> {
-        Some(self.0.ids(name).specimen).filter(|subject| !subject.is_empty())
-    }
-
-    /// The class that a file's name tells.
-    fn label(&self, name: &str) -> Option<usize> {
-        self.subject(name)?;
-        let stem = Path::new(name).file_stem()?.to_str()?;
-        let last = stem.rsplit('_').next()?;
-        LABELS.iter().position(|label| *label == last)
-    }
-}
 
 /// As [`Dataset::read_with`].
 pub(super) fn read(
@@ -58,7 +24,7 @@ pub(super) fn read(
     if pack::is_pack(source) {
         return pack::read(source, preprocessing);
     }
-    let names = Names(NamePattern::new(CNMC_PATTERN).map_err(DatasetError::Pattern)?);
+    let names = Names::new()?;
     let (found, mut broken) = if source.is_file() {
         table::find(source, &names)?
     } else if journal::is_state(source) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord};
 
-use super::read::{Found, Names};
+use super::found::{Found, Names};
 use super::{Broken, DatasetError, LABELS};
 
 /// A CSV, row by row.

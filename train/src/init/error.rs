@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::apply::Comparison;
+use super::comparison::Comparison;
 use crate::fit::CheckpointError;
 
 /// Why a file gives no starting weights. Each message names the file and says what to do.

@@ -48,18 +48,20 @@
 //! | weights alone, any other variance | none |
 
 mod apply;
+mod comparison;
 mod error;
 mod fold;
 mod keras;
 mod own;
 mod plan;
+mod read;
 mod tensors;
 mod torch;
 
-pub use apply::{
-    Comparison, Match, Mismatch, Missing, NAMED_DIGITS, Unexpected, apply, compare, start,
-};
+pub use apply::{apply, compare, start};
+pub use comparison::{Comparison, Match, Mismatch, Missing, NAMED_DIGITS, Unexpected};
 pub use error::InitError;
 pub use fold::Origin;
 pub use plan::{Layout, Planned, plan};
-pub use tensors::{Format, LeftOut, Stored, Tensors, read};
+pub use read::read;
+pub use tensors::{Format, LeftOut, Stored, Tensors};

@@ -162,3 +162,16 @@ async fn any_sqlite_tool_reads_words_and_times() {
         .unwrap();
     assert_eq!(row, ("done".to_owned(), "2026-01-01T00:00:00.123Z".to_owned()));
 }
+
+#[tokio::test]
+async fn a_journal_that_another_program_holds_says_so_and_goes_on_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let other = rusqlite::Connection::open(directory.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let held = journal.commit(capture("a.bmp", 1, "a", All)).await.unwrap_err();
+    assert!(held.is_transient(), "{held:?}");
+    assert!(held.to_string().contains("another program holds"), "{held}");
+    other.execute_batch("ROLLBACK").unwrap();
+    stored(&journal, capture("a.bmp", 1, "a", All)).await;
+}

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use fit::{FALSE_ALARMS, FitError, Sample, fit};
 pub use space::{FeatureSpace, Space};
 
-use super::manifest::ManifestError;
+use super::manifest_error::ManifestError;
 use leukd_cell::Measures;
 use leukd_cell::Reason;
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::ManifestError;
+use crate::manifest_error::ManifestError;
 
 /// The most features, and the most directions, of a space.
 const MOST_FEATURES: usize = 65_536;
