@@ -1,6 +1,5 @@
 //! `leukd serve`: the daemon.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,10 +12,8 @@ use super::settings::SettingsArgs;
 use super::start_error::{cannot_start, placed};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
-use crate::config::{ConfigError, Origin, Problem};
-use crate::daemon::{self, Running, StartError};
+use crate::daemon::{self, Running};
 use crate::grpc::transport::{ListenError, Listeners};
-use crate::journal::JournalError;
 use crate::systemd::Notifier;
 use crate::telemetry;
 

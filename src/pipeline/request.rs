@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::explain::{Explained, explain};
 use super::{Known, Pipeline, told};
 use crate::cell::Fault;
+use crate::cell::words::KindRule;
 use crate::journal::JournalError;
 use crate::journal::types::{Committed, Entry, Found};
 use crate::model::examine::{ExamineError, examine_and, micros};
@@ -160,6 +161,7 @@ impl Pipeline {
         let arrived = parts.clock.wall();
         let queued = Instant::now();
         let (journal, limits, clock) = (parts.journal.clone(), parts.limits, parts.clock.clone());
+        let rules = parts.rules;
         let span = Span::current();
         let images = self.clone();
         let outcome = parts
@@ -182,7 +184,8 @@ impl Pipeline {
                 let _turn = journal.marks().share();
                 let also = |picture: &RgbImage, seen: &Seen| {
                     let explained = || Explained::of(&model, picture, seen, false).ok();
-                    (image.heat_map.then(explained).flatten(), doubt_of_cell(picture))
+                    let doubt = (rules.kind != KindRule::Cell).then(|| doubt_of_cell(picture));
+                    (image.heat_map.then(explained).flatten(), doubt.flatten())
                 };
                 let (mut examined, (map, doubt)) = tracing::debug_span!("examine")
                     .in_scope(|| examine_and(&image.bytes, &model, &limits, also))

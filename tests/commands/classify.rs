@@ -197,3 +197,28 @@ fn heat_maps_keep_the_folders_of_their_images() {
         assert!(folder.path().join("maps").join(map).is_file(), "{map}");
     }
 }
+
+#[test]
+fn a_field_of_view_gives_a_line_for_each_cell_and_a_picture_with_outlines() {
+    use leukd::cell::synthetic::smear::{Recipe, draw};
+    let smear = draw(&Recipe { seed: 3, white_cells: 3, ..Recipe::default() });
+    let folder = folder_of(&[
+        ("s/field.png", synthetic::png(&smear.picture)),
+        ("cell.png", synthetic::png(&synthetic::cell(6, Kind::Blast))),
+    ]);
+    let (code, answers) = classify(folder.path(), &["cells"]);
+    let paths: Vec<_> = answers.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(
+        (code, paths),
+        (Some(0), vec!["cell.png", "s/field.png", "s/field.png", "s/field.png"])
+    );
+    let arguments = ["classify", "--model", "tiny.onnx", "--overlay", "drawn", "cells"];
+    let output = leukd(folder.path()).args(arguments).in_time().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let overlay = fs::read(folder.path().join("drawn/s/field.png.overlay.png")).unwrap();
+    let drawn = image::load_from_memory(&overlay).unwrap().to_rgb8();
+    assert_eq!(drawn.dimensions(), smear.picture.dimensions());
+    let changed = drawn.pixels().zip(smear.picture.pixels()).filter(|(one, other)| one != other);
+    assert!(changed.count() > 300, "outlines and captions are seen");
+    assert!(!folder.path().join("drawn/cell.png.overlay.png").exists());
+}

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leukd::cell::synthetic::{self, Kind};
+use leukd::cell::words::KindRule;
 use leukd::clock::Clock;
 use leukd::config::settings::Settings;
 use leukd::config::units::{Bytes, Span};
@@ -74,6 +75,8 @@ impl Folders {
     pub fn settings(&self) -> Settings {
         let mut settings = Settings::default();
         settings.watch.folders = vec![self.export.clone()];
+        // The pictures here are patches that a tiny network tells apart, and no fields of view.
+        settings.watch.kind = KindRule::Cell;
         settings.watch.settle_looks = 2;
         settings.watch.settle_interval = Span::from_millis(30);
         settings.watch.rescan_interval = Span::from_millis(500);

@@ -58,6 +58,7 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
         id: facts.naming.id.to_owned(),
         labels: LABELS.map(str::to_owned).to_vec(),
         preprocessing: state.recipe.preprocessing(),
+        scale: None,
         output: Output::Logits,
         calibration: facts.calibration,
         precision: facts.precision,

@@ -7,7 +7,7 @@ use super::comparison::{Comparison, Match, Mismatch, Missing, Unexpected};
 use super::error::InitError;
 use super::plan::{Planned, plan};
 use super::read::read;
-use super::tensors::{Stored, Tensors};
+use super::tensors::{Format, Stored, Tensors};
 use crate::network::Network;
 
 /// Holds what [`plan`](super::plan()) asks for against what the file has. Changes nothing.
