@@ -72,7 +72,12 @@ impl Classifier for ClassifierService {
             *failed |= item.is_err();
             std::future::ready((!before).then_some(item))
         });
-        Ok(Response::new(Box::pin(items)))
+        // A client that takes no answers holds workers' results: it is let go as a subscriber is.
+        let feed = self.0.hand_on(items, AHEAD).map(|item| match item {
+            Ok(item) => item,
+            Err(end) => Err(status::end(&end, "send again what has no answer yet")),
+        });
+        Ok(Response::new(Box::pin(feed)))
     }
 }
 

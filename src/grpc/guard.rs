@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response, header};
@@ -15,8 +16,9 @@ use tower::{Layer, Service};
 use super::meter::{Counted, Framed, SharedMeter};
 use super::methods::{self, Method};
 use super::status;
+use super::transport::{Line, MAX_LONG_STREAMS};
 use crate::access::clients::{Kind, Place};
-use crate::access::gate::{Credential, Denied, Gate, Granted, Peer};
+use crate::access::gate::{Credential, Denied, Gate, Granted};
 
 /// Interval of the check of a right that expires: the wall clock may jump.
 const JUDGE_AGAIN: Duration = Duration::from_secs(30);
@@ -88,7 +90,7 @@ where
             Ok(pass) => pass,
             Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
         };
-        let Pass { method, place: Taken { place, peer }, credential } = pass;
+        let Pass { method, place: Taken { place, peer }, credential, long } = pass;
         let meter = SharedMeter::new(place, method.streams);
         let counted = meter.clone();
         let answer = self.inner.call(request.map(|body| Body::new(Counted::new(body, counted))));
@@ -97,7 +99,8 @@ where
             let response = answer.await?;
             Ok(response.map(|body| match lease {
                 Some(lease) => {
-                    Body::new(Leased { body, meter, lease: Box::pin(lease), ended: false })
+                    let lease = Box::pin(lease);
+                    Body::new(Leased { body, meter, lease, ended: false, _long: long })
                 }
                 None => Body::new(Held { body, _meter: meter }),
             }))
@@ -110,6 +113,8 @@ struct Pass {
     method: &'static Method,
     credential: Credential,
     place: Taken,
+    /// A long stream's place on its connection.
+    long: Option<OwnedSemaphorePermit>,
 }
 
 struct Taken {
@@ -119,8 +124,9 @@ struct Taken {
 
 fn admit(gate: &Gate, request: &mut Request<Body>) -> Result<Pass, Status> {
     let method = methods::find(request.uri().path()).ok_or_else(status::no_method)?;
-    let peer = request.extensions().get::<Peer>().cloned();
-    let peer = peer.ok_or_else(|| status::internal(&"a call came over no connection"))?;
+    let line = request.extensions().get::<Line>().cloned();
+    let Line { peer, long_streams } =
+        line.ok_or_else(|| status::internal(&"a call came over no connection"))?;
     let shown = request.headers().get_all(header::AUTHORIZATION);
     let judged = gate
         .credential(&peer, shown.iter().map(|value| value.to_str().ok()))
@@ -131,10 +137,12 @@ fn admit(gate: &Gate, request: &mut Request<Body>) -> Result<Pass, Status> {
     let kind = if method.streams { Kind::Stream } else { Kind::Request };
     let place =
         gate.clients.begin(&client, kind).map_err(|exceeded| status::exceeded(&exceeded))?;
+    let long = method.streams.then(|| long_streams.try_acquire_owned()).transpose();
+    let long = long.map_err(|_| status::too_many_on_connection(MAX_LONG_STREAMS))?;
     request.extensions_mut().insert(Caller { identity, peer: peer.address() });
     // No service needs the secret, and none can log it.
     request.headers_mut().remove(header::AUTHORIZATION);
-    Ok(Pass { method, credential, place: Taken { place, peer: peer.place() } })
+    Ok(Pass { method, credential, place: Taken { place, peer: peer.place() }, long })
 }
 
 fn turn_away(gate: &Gate, place: &str, method: &Method, denied: &Denied) -> Status {
@@ -212,6 +220,7 @@ struct Leased<F> {
     meter: SharedMeter,
     lease: Pin<Box<F>>,
     ended: bool,
+    _long: Option<OwnedSemaphorePermit>,
 }
 
 impl<F: Future<Output = Status>> HttpBody for Leased<F> {

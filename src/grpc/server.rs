@@ -20,7 +20,7 @@ use super::proto::results_server::ResultsServer;
 use super::proto::reviews_server::ReviewsServer;
 use super::results::ResultsService;
 use super::reviews::ReviewsService;
-use super::transport::{Incoming, Listeners, ServerKeys};
+use super::transport::{Incoming, Listeners, MAX_CALLS, ServerKeys};
 use crate::access::gate::Gate;
 use crate::access::kept::Kept;
 use crate::service::Service;
@@ -36,9 +36,6 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Interval of keepalive pings on an idle connection.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-
-/// The most calls at once on one connection.
-const STREAMS_PER_CONNECTION: u32 = 128;
 
 /// The most calls of one connection that are being taken in or answered at once; open streams do not count. It
 /// bounds the memory of images that are still arriving.
@@ -155,7 +152,7 @@ pub async fn serve(
     Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
+        .max_concurrent_streams(Some(MAX_CALLS))
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
         .initial_stream_window_size(Some(WINDOW))
         .initial_connection_window_size(Some(2 * WINDOW))

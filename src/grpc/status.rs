@@ -16,6 +16,7 @@
 //! | reload under way | ABORTED | RetryInfo |
 //! | no credential, or one that is unknown, malformed or expired | UNAUTHENTICATED | ErrorInfo |
 //! | a scope is missing | PERMISSION_DENIED | ErrorInfo `MISSING_SCOPE` with the scope and the caller |
+//! | too many streams on one connection | RESOURCE_EXHAUSTED | ErrorInfo `TOO_MANY_ON_CONNECTION` |
 //! | a client has too much under way | RESOURCE_EXHAUSTED | RetryInfo, ErrorInfo |
 //! | a request stands still while it arrives | DEADLINE_EXCEEDED | RetryInfo, ErrorInfo `STALLED` |
 //! | no such method | UNIMPLEMENTED | ErrorInfo |
@@ -120,11 +121,11 @@ pub(super) fn service(error: &ServiceError) -> Status {
     }
 }
 
-/// The status that ends a stream.
-pub(super) fn end(end: &End) -> Status {
+/// The status that ends a stream; `advice` is for a reader that took nothing.
+pub(super) fn end(end: &End, advice: &str) -> Status {
     match end {
         End::Stopping => stopping(),
-        End::Slow(after) => slow_reader(*after),
+        End::Slow(after) => slow_reader(*after, advice),
         End::Journal(error) => journal(error),
     }
 }
@@ -143,12 +144,10 @@ pub(super) fn no_model() -> Status {
     retry(Code::Unavailable, "no model is in service; GetStatus tells why", "NO_MODEL")
 }
 
-/// A subscriber did not read.
-fn slow_reader(after: Duration) -> Status {
-    let message = format!(
-        "you took nothing for {} s, so this subscription ends; resume from your cursor",
-        after.as_secs()
-    );
+/// A reader of a stream took nothing.
+fn slow_reader(after: Duration, advice: &str) -> Status {
+    let after = after.as_secs_f64();
+    let message = format!("you took nothing for {after} s, so this stream ends; {advice}");
     retry(Code::ResourceExhausted, message, "SLOW_READER")
 }
 
@@ -172,6 +171,15 @@ pub(super) fn exceeded(exceeded: &Exceeded) -> Status {
         Exceeded::Bytes(_) => "TOO_MANY_BYTES",
     };
     retry(Code::ResourceExhausted, exceeded.to_string(), reason)
+}
+
+/// No room for one more stream on this connection.
+pub(super) fn too_many_on_connection(limit: usize) -> Status {
+    let message = format!(
+        "{limit} streams are open on this connection, as many as one may carry beside short calls: \
+         open another connection"
+    );
+    with(Code::ResourceExhausted, message, info("TOO_MANY_ON_CONNECTION", &[]))
 }
 
 /// A request stopped in the middle.

@@ -21,7 +21,9 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = Pin::new(&mut self.0).poll_next(context);
-        next.map(|next| next.map(|next| next.map_err(|end| status::end(&end))))
+        next.map(|next| {
+            next.map(|next| next.map_err(|end| status::end(&end, "resume from your cursor")))
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt as _};
 
 use super::{Service, ServiceError};
 use crate::journal::filter::Filter;
@@ -59,7 +59,7 @@ pub struct Feed<T> {
     end: watch::Receiver<Option<End>>,
     has_ended: bool,
     /// Waiting events take memory until the reader reads or leaves.
-    _place: Arc<OwnedSemaphorePermit>,
+    _place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl<T> Stream for Feed<T> {
@@ -130,71 +130,107 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Hands the items of a stream on to one reader, `ahead` of them before it takes the first. It
+    /// ends as a subscription does where the reader takes nothing for `rpc.slow_after`.
+    pub fn hand_on<T: Send + 'static>(
+        self: &Arc<Self>,
+        items: impl Stream<Item = T> + Send + 'static,
+        ahead: usize,
+    ) -> Feed<T> {
+        let (outlet, feed) = outlet(Arc::clone(self), ahead, None);
+        tokio::spawn(outlet.run(async move |outlet: &mut Outlet<T>| {
+            let mut items = std::pin::pin!(items);
+            loop {
+                let item = tokio::select! {
+                    biased;
+                    item = items.next() => item,
+                    () = outlet.events.closed() => return Stop::Gone,
+                };
+                let Some(item) = item else { return Stop::Gone };
+                if let Err(stop) = outlet.send(item).await {
+                    return stop;
+                }
+            }
+        }));
+        feed
+    }
+}
+
 impl Subscriber {
     /// Starts the task that encodes every step for the reader; `first` goes before all of them, and
     /// a step without an encoding is skipped.
     pub fn feed<T: Send + 'static>(
         self,
         first: T,
-        encode: impl FnMut(Step) -> Option<T> + Send + 'static,
+        mut encode: impl FnMut(Step) -> Option<T> + Send + 'static,
     ) -> Feed<T> {
-        let Self { subscription, service, place, .. } = self;
-        let (events, queue) = mpsc::channel(service.limits.subscriber_buffer.max(1));
-        let (end, ended) = watch::channel(None);
-        let own = Arc::clone(&place);
-        tokio::spawn(async move {
-            let mut task = Task { subscription, service, events, encode };
-            // Before the sender is dropped, so that the end of the queue shows the reason too.
-            end.send_replace(task.run(first).await);
-            drop((task, own));
-        });
-        Feed { queue, end: ended, has_ended: false, _place: place }
+        let Self { mut subscription, service, place, .. } = self;
+        let stop = service.stop.clone();
+        let buffer = service.limits.subscriber_buffer;
+        let (outlet, feed) = outlet(service, buffer, Some(place));
+        tokio::spawn(outlet.run(async move |outlet: &mut Outlet<T>| {
+            let send_all = async {
+                outlet.send(first).await?;
+                loop {
+                    let step = tokio::select! {
+                        // In this order: a reader that left is noticed while nothing is to be given.
+                        biased;
+                        step = subscription.next() => step,
+                        () = outlet.events.closed() => return Err::<Infallible, _>(Stop::Gone),
+                    };
+                    let step = step.map_err(|error| Stop::With(End::Journal(error)))?;
+                    if let Some(event) = encode(step) {
+                        outlet.send(event).await?;
+                    }
+                }
+            };
+            tokio::select! {
+                stopped = send_all => match stopped {
+                    Ok(never) => match never {},
+                    Err(stopped) => stopped,
+                },
+                () = stop.cancelled() => Stop::With(End::Stopping),
+            }
+        }));
+        feed
     }
 }
 
-struct Task<T, E> {
-    subscription: Subscription,
-    service: Arc<Service>,
+/// The sending end of a feed.
+struct Outlet<T> {
     events: mpsc::Sender<T>,
-    encode: E,
+    end: watch::Sender<Option<End>>,
+    service: Arc<Service>,
+    place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
-/// The reader is gone, or must go.
+/// The reader is gone, has everything, or must go.
 enum Stop {
     Gone,
     With(End),
 }
 
-impl<T: Send, E: FnMut(Step) -> Option<T> + Send> Task<T, E> {
-    async fn run(&mut self, first: T) -> Option<End> {
-        let stop = self.service.stop.clone();
-        let stopped = tokio::select! {
-            stopped = self.send_all(first) => match stopped {
-                Ok(never) => match never {},
-                Err(stopped) => stopped,
-            },
-            () = stop.cancelled() => Stop::With(End::Stopping),
-        };
-        match stopped {
+fn outlet<T>(
+    service: Arc<Service>,
+    buffer: usize,
+    place: Option<Arc<OwnedSemaphorePermit>>,
+) -> (Outlet<T>, Feed<T>) {
+    let (events, queue) = mpsc::channel(buffer.max(1));
+    let (end, ended) = watch::channel(None);
+    let feed = Feed { queue, end: ended, has_ended: false, _place: place.clone() };
+    (Outlet { events, end, service, place }, feed)
+}
+
+impl<T: Send> Outlet<T> {
+    async fn run(mut self, feed: impl AsyncFnOnce(&mut Self) -> Stop) {
+        let end = match feed(&mut self).await {
             Stop::Gone => None,
             Stop::With(end) => Some(end),
-        }
-    }
-
-    async fn send_all(&mut self, first: T) -> Result<Infallible, Stop> {
-        self.send(first).await?;
-        loop {
-            let step = tokio::select! {
-                // In this order: a reader that left is noticed while there is nothing to give.
-                biased;
-                step = self.subscription.next() => step,
-                () = self.events.closed() => return Err(Stop::Gone),
-            };
-            let step = step.map_err(|error| Stop::With(End::Journal(error)))?;
-            if let Some(event) = (self.encode)(step) {
-                self.send(event).await?;
-            }
-        }
+        };
+        // Before the sender is dropped, so that the end of the queue shows the reason too.
+        self.end.send_replace(end);
+        drop(self.place);
     }
 
     /// Puts an event into the reader's queue, and gives up on one that takes nothing.

@@ -7,6 +7,7 @@ use crate::support::refusal::{assert_field, assert_retry, info, item, reason};
 use crate::support::{
     ALL, Folders, HEM, Harness, REVIEW, assert_gapless, cell_of, in_time, path_of, until,
 };
+use leukd::config::units::Span;
 use leukd::grpc::proto::classify_stream_response::Outcome;
 use leukd::grpc::proto::get_result_request::By;
 use leukd::grpc::proto::{self, Decision, Filter};
@@ -622,4 +623,33 @@ async fn a_request_is_answered_soon_while_a_thousand_captures_wait() {
     let results = harness.wait_results(count).await;
     assert_gapless(&results);
     assert!(results.iter().all(|result| result.decision() != Decision::Rejected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_client_takes_no_answers_ends_as_a_subscription_does() {
+    let harness = Harness::start_with(|settings| {
+        settings.rpc.slow_after = Span::from_millis(300);
+    })
+    .await;
+    let narrow = harness.narrow_channel(1024).await;
+    let mut client = proto::classifier_client::ClassifierClient::new(narrow);
+    let images = (0..200)
+        .map(|seed| proto::ClassifyRequest { image: cell_of(ALL, seed), ..Default::default() });
+    let mut answers =
+        client.classify_stream(tokio_stream::iter(images)).await.unwrap().into_inner();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let mut answered = 0;
+    let end = loop {
+        match in_time("the end", answers.message()).await {
+            Ok(Some(_)) => answered += 1,
+            Ok(None) => panic!("all {answered} were answered"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((end.code(), reason(&end).as_str()), (Code::ResourceExhausted, "SLOW_READER"));
+    assert!(answered < 200, "this client was never slow");
+    // What was answered is stored, and a retry of the rest counts none of them twice.
+    let all: Vec<_> = (0..200).map(|seed| cell_of(ALL, seed)).collect();
+    assert_eq!(harness.classify_all(all).await.len(), 200);
+    assert_eq!(harness.all_results().await.len(), 200);
 }

@@ -527,3 +527,28 @@ async fn a_stop_ends_subscriptions_with_unavailable() {
     assert_eq!(reason(&end), "STOPPING");
     assert_retry(&end);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_streams_on_one_connection_leave_room_for_short_calls() {
+    let harness = Harness::start().await;
+    let mut open = Vec::new();
+    let refused = loop {
+        let request = proto::SubscribeRequest { start: Some(EARLIEST), filter: None };
+        let mut client = harness.results();
+        match in_time("a stream or a refusal", client.subscribe(request)).await {
+            Ok(stream) => open.push(stream),
+            Err(status) => break status,
+        }
+        assert!(open.len() < 128, "the next call would wait without a word");
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&refused), "TOO_MANY_ON_CONNECTION");
+    assert_eq!(open.len(), 112);
+    in_time("a short call", harness.status()).await;
+    open.pop();
+    let request = proto::SubscribeRequest { start: Some(EARLIEST), filter: None };
+    until("the place that became free", async || {
+        harness.results().subscribe(request.clone()).await.ok()
+    })
+    .await;
+}

@@ -86,6 +86,16 @@ pub enum JournalError {
     /// The writer has stopped, so that nothing can be stored any more.
     #[error("the journal is closed: restart leukd if it is not stopping")]
     Closed,
+    /// The name no longer leads to the file that is open.
+    #[error(
+        "{} is not the file that leukd has open: it was moved, replaced or restored while leukd ran. \
+         Nothing is stored meanwhile. Put the file back, or restart leukd to use what lies there now",
+        .file.display()
+    )]
+    Moved {
+        /// The journal's file.
+        file: PathBuf,
+    },
     /// Another program holds the file locked.
     #[error(
         "another program holds {} locked, perhaps an SQLite tool or a backup: end it; leukd tries again",
@@ -133,7 +143,11 @@ impl JournalError {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::DiskFloor { .. } | Self::Busy { .. } | Self::Held { .. } | Self::Storage { .. }
+            Self::DiskFloor { .. }
+                | Self::Busy { .. }
+                | Self::Moved { .. }
+                | Self::Held { .. }
+                | Self::Storage { .. }
         )
     }
 }

@@ -65,6 +65,7 @@ pub mod clock;
 mod counts;
 pub mod crash;
 mod error;
+mod file_id;
 pub mod filter;
 pub mod fraction;
 mod handle;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::error::JournalError;
+use super::file_id::FileId;
 use super::schema;
 
 /// How many reads may touch the disk at once.
@@ -19,6 +20,7 @@ const WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Readers {
     file: PathBuf,
+    file_id: FileId,
     state: Mutex<State>,
     returned: Condvar,
 }
@@ -30,8 +32,8 @@ struct State {
 }
 
 impl Readers {
-    pub(super) fn new(file: PathBuf) -> Self {
-        Self { file, state: Mutex::default(), returned: Condvar::new() }
+    pub(super) fn new(file: PathBuf, file_id: FileId) -> Self {
+        Self { file, file_id, state: Mutex::default(), returned: Condvar::new() }
     }
 
     /// A connection for one read.
@@ -47,7 +49,8 @@ impl Readers {
         }
         let connection = match state.idle.pop() {
             Some(connection) => connection,
-            None => schema::open_reader(&self.file)?,
+            // Of the file that the writer has, or of none.
+            None => self.file_id.check().and_then(|()| schema::open_reader(&self.file))?,
         };
         state.lent += 1;
         Ok(Lent { connection: Some(connection), readers: self })

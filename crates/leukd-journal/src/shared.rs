@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::audit::AuditHead;
 use super::error::JournalError;
+use super::file_id::FileId;
 use super::measured::Measured;
 use super::retention_clock::ClockDoubt;
 use super::tail::Tail;
@@ -19,6 +20,8 @@ pub(super) struct Shared {
     pub(super) file: PathBuf,
     pub(super) directory: PathBuf,
     pub(super) epoch: String,
+    /// The open file.
+    pub(super) file_id: FileId,
     pub(super) disk_floor: u64,
     pub(super) tail: RwLock<Tail>,
     pub(super) newest: watch::Sender<u64>,

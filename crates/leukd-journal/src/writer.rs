@@ -129,6 +129,7 @@ impl Writer {
 
     /// What must hold before a transaction begins.
     fn ready(&mut self) -> Result<(), JournalError> {
+        self.shared.file_id.check()?;
         if self.is_unsure {
             self.learn()?;
         }
@@ -192,6 +193,8 @@ impl Writer {
         };
         match work() {
             Ok(()) => {
+                // Nobody is told of what went into a file that no name leads to any more.
+                self.shared.file_id.check().inspect_err(|_| self.is_unsure = true)?;
                 self.next = next;
                 self.backlog.written(true);
                 self.advance(chain);
@@ -233,6 +236,7 @@ impl Writer {
         self.shared.measured.transacted(done.is_ok(), began.elapsed());
         match done {
             Ok((answer, event)) => {
+                self.shared.file_id.check().inspect_err(|_| self.is_unsure = true)?;
                 if let Some(event) = event {
                     self.next = next + 1;
                     self.advance(chain);
@@ -267,6 +271,7 @@ impl Writer {
     }
 
     fn write_backlog(&mut self) -> Result<AuditHead, JournalError> {
+        self.shared.file_id.check()?;
         if self.is_unsure {
             self.learn()?;
         }

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
@@ -27,11 +29,27 @@ pub(super) enum Carrier {
     Unix(UnixStream),
 }
 
+/// The most calls at once on one connection.
+pub(in crate::grpc) const MAX_CALLS: u32 = 128;
+
+/// The most long streams among them: a client's library lets further calls wait without a word, so
+/// short ones keep room.
+pub(in crate::grpc) const MAX_LONG_STREAMS: usize = 112;
+
+/// One connection, as its calls see it.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The client's end.
+    pub(in crate::grpc) peer: Peer,
+    /// One permit a long stream.
+    pub(in crate::grpc) long_streams: Arc<Semaphore>,
+}
+
 /// A connection that may carry calls.
 #[derive(Debug)]
 pub struct Connection {
     carrier: Carrier,
-    peer: Peer,
+    line: Line,
     /// Until the preface is here: how many bytes of it are, and when there is no more waiting.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     _ticket: Ticket,
@@ -40,15 +58,16 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(carrier: Carrier, peer: Peer, ticket: Ticket) -> Self {
         let preface = Some((0, Box::pin(sleep(PREFACE))));
-        Self { carrier, peer, preface, _ticket: ticket }
+        let long_streams = Arc::new(Semaphore::new(MAX_LONG_STREAMS));
+        Self { carrier, line: Line { peer, long_streams }, preface, _ticket: ticket }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Peer;
+    type ConnectInfo = Line;
 
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    fn connect_info(&self) -> Line {
+        self.line.clone()
     }
 }
 

@@ -13,7 +13,8 @@ mod incoming;
 mod listen;
 mod tls;
 
-pub use connection::Connection;
+pub use connection::{Connection, Line};
+pub(super) use connection::{MAX_CALLS, MAX_LONG_STREAMS};
 pub use incoming::Incoming;
 pub use listen::{ListenError, Listeners, UnixSocket};
 pub use tls::{ServerKeys, TlsFiles};

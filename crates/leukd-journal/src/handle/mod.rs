@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::audit::{AuditEvent, AuditHead, Backlog};
 use super::crash::Marks;
 use super::error::{JournalError, ReviewError};
+use super::file_id::FileId;
 use super::kinds::{self, Event};
 use super::lock::DirectoryLock;
 use super::measured::Measured;
@@ -95,6 +96,7 @@ impl Journal {
         let lock = DirectoryLock::take(directory)?;
         let file = directory.join(FILE);
         let (mut connection, mut meta) = schema::open_writer(&file, clock.wall())?;
+        let file_id = FileId::new(&file)?;
         // An older file than the one that was written last: numbers that clients know would be
         // given again.
         if let Some(last) = &lock.last
@@ -115,6 +117,7 @@ impl Journal {
 
         let shared = Arc::new(Shared {
             file: file.clone(),
+            file_id: file_id.clone(),
             directory: directory.to_owned(),
             epoch: meta.epoch,
             disk_floor,
@@ -148,7 +151,7 @@ impl Journal {
             .map_err(|error| JournalError::io(&file, &error))?;
         Ok(Self {
             inner: Arc::new(Inner {
-                readers: Readers::new(file),
+                readers: Readers::new(file, file_id),
                 writer: WriterThread { queue: Some(queue), thread: Some(thread) },
                 shared,
                 marks,

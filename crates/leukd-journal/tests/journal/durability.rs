@@ -175,3 +175,26 @@ async fn a_journal_that_another_program_holds_says_so_and_goes_on_afterwards() {
     other.execute_batch("ROLLBACK").unwrap();
     stored(&journal, capture("a.bmp", 1, "a", All)).await;
 }
+
+#[tokio::test]
+async fn nothing_is_acknowledged_while_the_name_leads_to_another_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, aside) = (directory.path().join(FILE), directory.path().join("aside"));
+    let journal = open(directory.path());
+    stored(&journal, capture("a.bmp", 1, "a", All)).await;
+    std::fs::rename(&file, &aside).unwrap();
+    for restored in [false, true] {
+        if restored {
+            // A backup that somebody restored over it.
+            std::fs::copy(&aside, &file).unwrap();
+        }
+        let moved = journal.commit(capture("b.bmp", 1, "b", All)).await.unwrap_err();
+        assert_eq!(moved, JournalError::Moved { file: file.clone() });
+        assert!(
+            moved.is_transient() && moved.to_string().contains("not the file that leukd has open")
+        );
+        assert_eq!(*journal.watch().borrow(), 1, "nobody hears of it");
+    }
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(stored(&journal, capture("b.bmp", 1, "b", All)).await.sequence, 2);
+}
