@@ -40,14 +40,11 @@ const LETTERS: [(char, [u8; ROWS]); 26] = [
 pub fn outline(picture: &mut RgbImage, corners: &[[u32; 2]], colour: [u8; 3], thickness: u32) {
     for (at, from) in corners.iter().enumerate() {
         let to = corners[(at + 1) % corners.len()];
-        let (dx, dy) =
-            (f64::from(to[0]) - f64::from(from[0]), f64::from(to[1]) - f64::from(from[1]));
-        let steps = dx.abs().max(dy.abs()).ceil().max(1.0);
-        for step in 0..=steps as u32 {
-            let share = f64::from(step) / steps;
-            let x = dx.mul_add(share, f64::from(from[0]));
-            let y = dy.mul_add(share, f64::from(from[1]));
-            dot(picture, x as i64, y as i64, thickness, colour);
+        let [x, y] = from.map(i64::from);
+        let (dx, dy) = (i64::from(to[0]) - x, i64::from(to[1]) - y);
+        let steps = dx.abs().max(dy.abs()).max(1);
+        for step in 0..=steps {
+            dot(picture, x + dx * step / steps, y + dy * step / steps, thickness, colour);
         }
     }
 }
