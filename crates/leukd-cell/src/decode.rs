@@ -1,17 +1,18 @@
 //! Bytes → pixels, under limits that are checked before anything is allocated by a header's word.
 
-mod bmp;
+pub(super) mod bmp;
 mod depth;
 mod guard;
-mod jpeg;
-mod png;
-mod tiff;
+pub(super) mod jpeg;
+pub(super) mod png;
+pub(super) mod tiff;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
-use super::complete::{Format, Outline, truncated};
+use super::complete::{Outline, truncated};
 use super::fault::{Fault, FaultKind};
+use super::format::Format;
 use super::scratch::Scratch;
 
 /// What one picture may take.
@@ -81,12 +82,7 @@ fn read(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<RgbImage, 
     if let Some(fault) = outline.fault {
         return Err(fault);
     }
-    match outline.format {
-        Format::Bmp => bmp::read(bytes, limits, spare),
-        Format::Png => png::read(bytes, limits),
-        Format::Tiff => tiff::read(bytes, limits),
-        Format::Jpeg => jpeg::read(bytes, limits),
-    }
+    (outline.format.facts().decoder)(bytes, limits, spare)
 }
 
 fn check_sides((width, height): (u32, u32), limits: &Limits) -> Result<(), Fault> {

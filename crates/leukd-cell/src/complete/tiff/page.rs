@@ -1,8 +1,14 @@
 //! What a directory says of its picture, with the defaults of TIFF 6.0 and of libtiff.
 
 use super::directory::{Directory, Entry, File};
-use super::{damaged, orientation_of, short};
+use super::{PHOTOMETRIC, damaged, depth, orientation_of, short};
 use crate::fault::{Fault, FaultKind};
+
+/// Tags whose values decide a pixel.
+const NEEDED: [u16; 20] = [
+    256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 281, 320, 324, 325, 338, 339, 347, 529, 530,
+    532,
+];
 
 /// How samples are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +61,16 @@ pub(crate) struct Page<'a> {
     pub(crate) subsampling: (usize, usize),
     pub(crate) luma: Vec<f32>,
     pub(crate) reference: Vec<f32>,
-    /// `MaxSampleValue`, where it is given for 16-bit samples.
+    /// The brightest 16-bit sample by the file's own word.
     pub(crate) brightest: Option<u16>,
+    /// The same of opacity.
+    pub(crate) brightest_opacity: Option<u16>,
     pub(crate) orientation: u8,
 }
 
 impl<'a> Page<'a> {
     pub(super) fn new(directory: &Directory<'a>) -> Result<Self, Fault> {
+        directory.check_values(&NEEDED)?;
         let number = |tag, default| directory.value(tag).unwrap_or(default);
         let size = |tag| {
             let value = directory.value(tag)?;
@@ -81,6 +90,16 @@ impl<'a> Page<'a> {
         };
         if samples < colours || samples > 64 {
             return Err(damaged(format!("it says that a pixel has {samples} samples")));
+        }
+        let is_grey = matches!(photometric, Photometric::BlackIsZero | Photometric::WhiteIsZero);
+        if is_grey && samples > 2 && !matches!(number(338, 0), 1 | 2) {
+            return Err(Fault::new(
+                FaultKind::Unsupported,
+                format!(
+                    "this TIFF has {samples} samples a pixel and calls them grey: merge its channels \
+                     to RGB on export"
+                ),
+            ));
         }
         let is_deep_enough = match photometric {
             Photometric::Palette => bits <= 8,
@@ -157,10 +176,8 @@ impl<'a> Page<'a> {
             subsampling,
             luma: directory.fractions(529),
             reference: directory.fractions(532),
-            brightest: directory
-                .value(281)
-                .filter(|_| bits == 16)
-                .and_then(|value| u16::try_from(value).ok()),
+            brightest: depth::brightest(directory, 0).filter(|_| bits == 16),
+            brightest_opacity: depth::brightest(directory, colours).filter(|_| bits == 16),
             orientation: orientation_of(directory),
         })
     }
@@ -307,8 +324,6 @@ fn photometric(directory: &Directory<'_>, samples: usize) -> Result<Photometric,
         }
     })
 }
-
-use super::PHOTOMETRIC;
 
 /// 16-bit levels become the upper 8, and levels that have 8 bits by mistake stay, as in libtiff.
 fn palette(

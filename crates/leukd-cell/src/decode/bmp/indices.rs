@@ -4,8 +4,9 @@ use image::RgbImage;
 
 use super::super::truncated_bmp;
 use crate::complete::bmp::{Header, Rows};
-use crate::complete::{Format, corrupt};
+use crate::complete::corrupt;
 use crate::fault::Fault;
+use crate::format::Format;
 
 pub(super) fn read(header: &Header, bytes: &[u8]) -> Result<RgbImage, Fault> {
     let (at, each, count) = header.palette;
@@ -88,6 +89,9 @@ fn runs(header: &Header, data: &[u8]) -> Result<Vec<u8>, Fault> {
             }
             (count, _) => (usize::from(count), std::slice::from_ref(&data[at - 1])),
         };
+        // Some encoders count the two pixels of the last byte where an odd row has only one left.
+        let is_odd_end = half && x < width && x + count == width + 1 && from.len() == 1;
+        let count = if is_odd_end { count - 1 } else { count };
         let row = &mut indices[y * width..(y + 1) * width];
         let Some(places) = row.get_mut(x..x + count) else {
             return Err(corrupt(Format::Bmp, format!("a run leads out of row {y}")));

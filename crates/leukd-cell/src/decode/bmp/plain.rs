@@ -15,8 +15,9 @@ pub(in super::super) struct Rows<'a> {
     height: u32,
     is_top_down: bool,
     bytes_a_pixel: usize,
-    /// Bytes from one row to the next.
+    /// Bytes from one row to the next, and those of them that are pixels.
     stride: usize,
+    used: usize,
     bytes: &'a [u8],
 }
 
@@ -29,14 +30,16 @@ impl<'a> Rows<'a> {
             (32, Stored::Masks) if header.masks == MASKS => 4,
             _ => return None,
         };
-        let stride = (header.width as usize * bytes_a_pixel).next_multiple_of(4);
-        let end = header.pixels_at.checked_add(stride.checked_mul(header.height as usize)?)?;
+        let (stride, used) = header.row_bytes();
+        let before_last = stride.checked_mul((header.height as usize).checked_sub(1)?)?;
+        let end = header.pixels_at.checked_add(before_last)?.checked_add(used)?;
         Some(Self {
             width: header.width,
             height: header.height,
             is_top_down: header.is_top_down,
             bytes_a_pixel,
             stride,
+            used,
             bytes: bytes.get(header.pixels_at..end)?,
         })
     }
@@ -46,8 +49,8 @@ impl<'a> Rows<'a> {
         let across = self.width as usize * 3;
         // Not cleared: every place is written.
         samples.resize(across * self.height as usize, 0);
-        let used = self.width as usize * self.bytes_a_pixel;
-        let rows = self.bytes.chunks_exact(self.stride).map(|row| &row[..used]);
+        // The last row may lack its padding.
+        let rows = self.bytes.chunks(self.stride).map(|row| &row[..self.used]);
         let lines = samples.chunks_exact_mut(across);
         let convert = if self.bytes_a_pixel == 3 { from_three } else { from_four };
         if self.is_top_down {

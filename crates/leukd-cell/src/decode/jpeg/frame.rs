@@ -2,6 +2,7 @@
 
 use super::super::Limits;
 use super::{cut, damaged, idct, unsupported};
+use crate::complete::jpeg::check_frame;
 use crate::fault::{Fault, FaultKind};
 
 /// A block of 8 × 8 coefficients in natural order.
@@ -50,32 +51,12 @@ pub(super) struct Component {
 impl Frame {
     /// Reads a frame header's content, `marker` being its SOF.
     pub(super) fn new(marker: u8, content: &[u8], limits: &Limits) -> Result<Self, Fault> {
-        let kind = match marker {
-            0xc0..=0xc2 => None,
-            0xc3 => Some("is losslessly coded"),
-            0xc9..=0xcb | 0xcd..=0xcf => Some("is arithmetically coded"),
-            _ => Some("is hierarchically coded"),
-        };
-        if let Some(kind) = kind {
-            return Err(unsupported(format!(
-                "this JPEG {kind}: save it as a baseline or progressive JPEG, or as PNG"
-            )));
-        }
         let &[bits, h1, h0, w1, w0, count, ref parts @ ..] = content else {
             return Err(damaged("its frame header is too short"));
         };
-        if bits != 8 {
-            return Err(unsupported(format!(
-                "this JPEG has {bits} bits a sample: save it with 8 bits, or as a 16-bit PNG or TIFF"
-            )));
-        }
+        check_frame(marker, [bits, h1, h0, w1, w0])?;
         let height = usize::from(u16::from_be_bytes([h1, h0]));
         let width = usize::from(u16::from_be_bytes([w1, w0]));
-        if height == 0 {
-            return Err(unsupported(
-                "this JPEG gives its height behind its data (DNL): save it again as JPEG or PNG",
-            ));
-        }
         super::super::check_sides((width as u32, height as u32), limits)?;
         let parts = parts.as_chunks::<3>().0;
         if parts.len() != usize::from(count) || !matches!(count, 1..=4) {

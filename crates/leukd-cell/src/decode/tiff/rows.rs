@@ -8,10 +8,10 @@ use flate2::read::ZlibDecoder;
 use super::super::Limits;
 use super::super::jpeg::{self, Colours, Raster};
 use super::packed::{PackBits, lzw};
-use crate::complete::Format;
 use crate::complete::tiff::{Compression, Page, Photometric};
 use crate::complete::{corrupt, truncated};
 use crate::fault::{Fault, FaultKind};
+use crate::format::Format;
 
 /// Where the rows come from.
 pub(super) struct Rows<'a, 'page> {
