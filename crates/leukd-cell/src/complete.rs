@@ -1,8 +1,8 @@
 //! Completeness of a file, found without decoding it.
 //!
-//! A microscope's file grows slowly, or is allocated with zeros and filled later: its size on disk says
-//! nothing. Each format says where it ends: BMP by its rows, PNG by `IEND`, JPEG by `EOI`, TIFF by
-//! its offsets.
+//! A microscope's file grows slowly, or is allocated with zeros and filled later: its size on disk
+//! says nothing. Each format says where it ends: BMP by its rows, PNG by `IEND`, JPEG by `EOI`,
+//! TIFF by its offsets.
 
 pub(super) mod bmp;
 pub(super) mod jpeg;

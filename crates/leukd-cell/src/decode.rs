@@ -32,8 +32,8 @@ impl Default for Limits {
     }
 }
 
-/// The pixels of a BMP, PNG, TIFF or JPEG file, 8 bits each of red, green and blue: those that Pillow,
-/// libtiff and libjpeg-turbo read, or a fault (`docs/guide/formats.md`).
+/// The pixels of a BMP, PNG, TIFF or JPEG file, 8 bits each of red, green and blue: those that
+/// Pillow, libtiff and libjpeg-turbo read, or a fault (`docs/guide/formats.md`).
 ///
 /// Greys become equal red, green and blue. 16-bit samples become the nearest of 256 levels
 /// (`(v + 128) / 257`). Transparent pixels are laid over black, the background of a segmented cell.
@@ -67,15 +67,16 @@ fn decode_into(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<Rgb
         return Err(Fault::new(FaultKind::TooLarge, message));
     }
     guard::guarded(|| read(bytes, limits, spare)).unwrap_or_else(|| {
-        let message = "the picture cannot be decoded: leukd's reader failed on it. Save it as another \
-                       format, and report the file";
+        let message = "the picture cannot be decoded: leukd's reader failed on it. Save it as \
+                       another format, and report the file";
         Err(Fault::new(FaultKind::Corrupt, message))
     })
 }
 
 fn read(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<RgbImage, Fault> {
     let outline = Outline::of(bytes)?;
-    // What the header promises is judged first: no waiting makes a picture of 20,000 × 20,000 smaller.
+    // What the header promises is judged first: no waiting makes a picture of 20,000 × 20,000
+    // smaller.
     if let Some(dimensions) = outline.dimensions {
         check_sides(dimensions, limits)?;
     }
@@ -105,7 +106,8 @@ fn check_memory((width, height): (u32, u32), needed: u64, limits: &Limits) -> Re
         return Ok(());
     }
     let message = format!(
-        "the picture of {width}×{height} pixels needs {needed} bytes of memory; at most {} are allowed",
+        "the picture of {width}×{height} pixels needs {needed} bytes of memory; at most {} are \
+         allowed",
         limits.max_memory
     );
     Err(Fault::new(FaultKind::TooLarge, message))

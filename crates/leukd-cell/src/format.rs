@@ -1,4 +1,5 @@
-//! Formats that leukd reads. Every list of their names, extensions and signatures derives from [`FORMATS`].
+//! Formats that leukd reads. Every list of their names, extensions and signatures derives from
+//! [`FORMATS`].
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Bytes → pixels → measures → the network's input. Pure functions, shared by the daemon and the trainer.
+//! Bytes → pixels → measures → the network's input. Pure functions, shared by the daemon and the
+//! trainer.
 
 pub mod complete;
 pub mod decode;

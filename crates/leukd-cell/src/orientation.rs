@@ -1,5 +1,5 @@
-//! Orientation in the data that programs put beside a picture: Exif, XMP and PNG's texts, found where
-//! Pillow's `exif_transpose` finds it. 1 to 8 as in Exif; another number turns nothing.
+//! Orientation in the data that programs put beside a picture: Exif, XMP and PNG's texts, found
+//! where Pillow's `exif_transpose` finds it. 1 to 8 as in Exif; another number turns nothing.
 
 use std::io::Read as _;
 
@@ -24,7 +24,8 @@ pub(crate) fn of_xmp(xmp: &[u8]) -> Option<u8> {
     }
 }
 
-/// The orientation of a PNG: of its Exif data, else of those that ImageMagick writes as a text, else of XMP.
+/// The orientation of a PNG: of its Exif data, else of those that ImageMagick writes as a text,
+/// else of XMP.
 pub(crate) fn of_png(bytes: &[u8]) -> Option<u8> {
     let exif = png::chunk(bytes, b"eXIf").map(<[u8]>::to_vec);
     let exif = exif.or_else(|| raw_profile(&text(bytes, b"Raw profile type exif")?));

@@ -50,8 +50,8 @@ pub(super) fn refusal(bytes: &[u8]) -> Option<Fault> {
     let has = |(at, mark): &Mark| bytes.get(*at..).is_some_and(|rest| rest.starts_with(mark));
     let (name, _) = OTHERS.iter().find(|(_, marks)| marks.iter().all(has))?;
     let message = format!(
-        "this file is {name}, which leukd does not read: export the picture as PNG, or as TIFF with \
-         8 bits a sample"
+        "this file is {name}, which leukd does not read: export the picture as PNG, or as TIFF \
+         with 8 bits a sample"
     );
     Some(Fault::new(FaultKind::Unsupported, message))
 }

@@ -1,9 +1,9 @@
 //! BMP: the headers, and the pixel rows that they promise.
 //!
-//! Layout: Microsoft's BITMAPFILEHEADER (14 bytes) and BITMAPINFOHEADER or its longer kin (40 to 124
-//! bytes), or OS/2's. C-NMC has two kinds: 54 bytes up to the pixels in its training phase, 138 in its
-//! preliminary one. The file's size and the number of planes are not needed, and some writers get them
-//! wrong: they are not looked at.
+//! Layout: Microsoft's BITMAPFILEHEADER (14 bytes) and BITMAPINFOHEADER or its longer kin (40 to
+//! 124 bytes), or OS/2's. C-NMC has two kinds: 54 bytes up to the pixels in its training phase, 138
+//! in its preliminary one. The file's size and the number of planes are not needed, and some
+//! writers get them wrong: they are not looked at.
 
 use super::{Walked, corrupt, take, truncated};
 use crate::fault::{Fault, FaultKind};
@@ -61,8 +61,8 @@ pub(crate) fn find_end(bytes: &[u8], dimensions: &mut Option<(u32, u32)>) -> Wal
             None => Err(truncated(Format::Bmp, "it ends before its pixels")),
         };
     }
-    // The product fits: 2^32 columns · 2^16 bits · 2^32 rows < 2^128. Behind the last row some writers
-    // leave out the bytes that fill it up.
+    // The product fits: 2^32 columns · 2^16 bits · 2^32 rows < 2^128. Behind the last row some
+    // writers leave out the bytes that fill it up.
     let (row, used) = header.row_bytes();
     let before_last = row as u128 * u128::from(header.height.saturating_sub(1));
     let end = header.pixels_at as u128 + before_last + used as u128;

@@ -43,13 +43,14 @@ pub(crate) fn find_end(bytes: &[u8], dimensions: &mut Option<(u32, u32)>) -> Wal
     }
 }
 
-/// SOF0 to SOF15, without the tables (DHT, DAC) and the extension (JPG) that stand between them; SOF55.
+/// SOF0 to SOF15, without the tables (DHT, DAC) and the extension (JPG) that stand between them;
+/// SOF55.
 pub(crate) const fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf | SOF55) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
-/// Refuses a frame of a kind that leukd does not read, by its SOF marker and the first bytes of its header.
-/// Its tables and scans would seem damaged.
+/// Refuses a frame of a kind that leukd does not read, by its SOF marker and the first bytes of its
+/// header. Its tables and scans would seem damaged.
 pub(crate) fn check_frame(marker: u8, [bits, h1, h0, ..]: [u8; 5]) -> Result<(), Fault> {
     let kind = match marker {
         0xc3 => "is losslessly coded",
@@ -90,9 +91,9 @@ pub(crate) fn check_kind(bytes: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The next marker's code and the byte behind it. Entropy-coded data is passed over, and so are bytes
-/// that belong to no segment, as in libjpeg: 0xff 0x00 is a byte of data, and any number of 0xff may
-/// stand before a marker.
+/// The next marker's code and the byte behind it. Entropy-coded data is passed over, and so are
+/// bytes that belong to no segment, as in libjpeg: 0xff 0x00 is a byte of data, and any number of
+/// 0xff may stand before a marker.
 pub(crate) fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)?;

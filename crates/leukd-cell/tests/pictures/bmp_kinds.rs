@@ -5,7 +5,8 @@ use leukd_cell::synthetic;
 
 use crate::drawn::{over, read, runs};
 
-/// A BMP of one row with a header of `header` bytes. Masks lie inside it or, with 40 bytes, behind it.
+/// A BMP of one row with a header of `header` bytes. Masks lie inside it or, with 40 bytes, behind
+/// it.
 fn bmp(header: u32, bits: u16, compression: u32, masks: &[u32], row: &[u8]) -> Vec<u8> {
     let behind = if header == 40 { masks.len() * 4 } else { 0 };
     let pixels_at = 14 + header + u32::try_from(behind).unwrap();

@@ -1,4 +1,5 @@
-//! Kinds of JPEG: what they are is said truly, and their orientation is found where Pillow finds it.
+//! Kinds of JPEG: what they are is said truly, and their orientation is found where Pillow finds
+//! it.
 
 use crate::drawn::{jpeg, read, small};
 
@@ -68,6 +69,30 @@ fn a_damaged_jpeg_is_to_be_exported_again() {
 }
 
 #[test]
+fn a_jpeg_with_values_beyond_a_pictures_is_damaged() {
+    let mut bytes = jpeg(&small());
+    // The first step of the first table: the means of blocks become 85 times as large.
+    // libjpeg-turbo's 16 bits then overflow in a way of their own.
+    let table = bytes.windows(2).position(|pair| pair == [0xff, 0xdb]).unwrap();
+    bytes[table + 5] = 255;
+    let fault = read(&bytes).unwrap_err();
+    assert_eq!(fault.code(), "corrupt");
+    assert!(fault.message().contains("larger than any picture's"), "{fault}");
+}
+
+#[test]
+fn segments_of_a_jpeg_have_the_length_that_libjpeg_asks_for() {
+    let whole = jpeg(&small());
+    for marker in [0xc0, 0xda] {
+        let at = whole.windows(2).position(|pair| pair == [0xff, marker]).unwrap();
+        let mut bytes = whole.clone();
+        bytes[at + 3] += 1;
+        bytes.insert(at + 2 + usize::from(whole[at + 3]), 0);
+        assert_eq!(read(&bytes).unwrap_err().code(), "corrupt", "{marker:x}");
+    }
+}
+
+#[test]
 fn a_jpeg_is_turned_as_its_xmp_says() {
     let whole = jpeg(&small());
     let xmp = |turn: u8| {
@@ -84,7 +109,8 @@ fn a_jpeg_is_turned_as_its_xmp_says() {
     let with = |segments: &[Vec<u8>]| [&whole[..2], &segments.concat(), &whole[2..]].concat();
     assert_eq!(read(&with(&[xmp(6)])).unwrap(), upright);
     assert_eq!(read(&with(&[xmp(3), xmp(6)])).unwrap(), upright);
-    // Exif data that name an orientation come first, whatever they say; as plain bytes they turn nothing.
+    // Exif data that name an orientation come first, whatever they say; as plain bytes they turn
+    // nothing.
     assert_eq!(read(&with(&[xmp(6), exif(3, 1)])).unwrap(), plain);
     assert_eq!(read(&with(&[xmp(6), exif(1, 6)])).unwrap(), plain);
     // Data without it do not.

@@ -1,5 +1,5 @@
-//! Kinds of files from the field: read with their right pixels, or refused in words. `reference/` holds
-//! the whole matrix; these need no Python.
+//! Kinds of files from the field: read with their right pixels, or refused in words. `reference/`
+//! holds the whole matrix; these need no Python.
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb, RgbImage};
 use leukd_cell::{FaultKind, synthetic};
@@ -55,8 +55,8 @@ fn a_jpeg_is_turned_as_its_exif_data_says() {
     let turned = [&whole[..2], exif, &whole[2..]].concat();
     let upright = image::imageops::rotate90(&read(&whole).unwrap());
     assert_eq!(read(&turned).unwrap(), upright);
-    // What else is wrong in the Exif data does not matter: a tag whose values lie nowhere, and no pointer
-    // to a next directory.
+    // What else is wrong in the Exif data does not matter: a tag whose values lie nowhere, and no
+    // pointer to a next directory.
     let broken = b"\xff\xe1\0\x2aExif\0\0II*\0\x08\0\0\0\x02\0\x0f\x01\x02\0\x40\0\0\0\xf0\xff\0\0\
                    \x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
     assert_eq!(read(&[&whole[..2], broken, &whole[2..]].concat()).unwrap(), upright);

@@ -66,8 +66,8 @@ fn no_prefix_that_lacks_a_pixel_is_complete() {
     for (format, bytes) in every_format(&small()) {
         let whole = decode(&bytes, &Limits::default()).unwrap();
         for length in 0..bytes.len() {
-            // Behind a BMP's pixels stands what fills up its last row, and behind a TIFF's the pointer to a next
-            // directory.
+            // Behind a BMP's pixels stands what fills up its last row, and behind a TIFF's the
+            // pointer to a next directory.
             let is_rest = matches!(format, Format::Bmp | Format::Tiff) && length + 4 >= bytes.len();
             let picture = decode(&bytes[..length], &Limits::default());
             if is_rest && picture.as_ref() == Ok(&whole) {

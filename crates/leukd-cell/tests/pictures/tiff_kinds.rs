@@ -150,6 +150,35 @@ fn grey_pages_are_to_be_merged_and_others_to_be_split() {
     assert_eq!(read(&one(b"ImageJ=1.54\nimages=1\n\0")).unwrap(), rgb);
 }
 
+#[test]
+fn a_needed_tag_of_a_tiff_is_a_number() {
+    let picture = small();
+    let whole = tiff(&[page(&picture, &[(284, 1), (274, 6)])]);
+    let typed = |tag: u16, kind: u8| {
+        let mut bytes = whole.clone();
+        let at = bytes.windows(4).rposition(|entry| entry == [tag.to_le_bytes(), [4, 0]].concat());
+        bytes[at.unwrap() + 2] = kind;
+        read(&bytes)
+    };
+    for kind in [2, 7, 11, 99] {
+        let fault = typed(284, kind).unwrap_err();
+        assert_eq!(fault.code(), "corrupt");
+        assert!(fault.message().contains("tag 284 has type"), "{fault}");
+        // An orientation that is no number turns nothing.
+        assert_eq!(typed(274, kind).unwrap(), picture);
+    }
+    assert_eq!(typed(284, 3).unwrap(), image::imageops::rotate90(&picture));
+}
+
+#[test]
+fn a_tiff_says_what_its_samples_mean() {
+    let (mut tags, strip) = page(&small(), &[]);
+    tags.retain(|(tag, _)| *tag != 262);
+    let fault = read(&tiff(&[(tags, strip)])).unwrap_err();
+    assert_eq!(fault.code(), "unsupported");
+    assert!(fault.message().contains("does not say what its samples mean"), "{fault}");
+}
+
 /// The page of a JPEG as a strip.
 fn jpeg_page(strip: Vec<u8>, photometric: u32) -> Page {
     let size = u32::try_from(strip.len()).unwrap();
@@ -171,8 +200,8 @@ fn a_jpeg_strip_needs_no_end_marker() {
 
 #[test]
 fn a_subsampled_jpeg_called_rgb_is_refused() {
-    // An even grey whose chroma has half the columns and rows: each group is four blocks of luma and two of
-    // chroma that say nothing but their end.
+    // An even grey whose chroma has half the columns and rows: each group is four blocks of luma
+    // and two of chroma that say nothing but their end.
     const GROUP: [u8; 4] = [0x28, 0xa2, 0x8a, 0];
     let even = RgbImage::from_pixel(48, 40, image::Rgb([128; 3]));
     let mut strip = jpeg(&even);

@@ -177,6 +177,10 @@ def damaged(add, picture):
     dice = np.random.default_rng(5)
     for progressive, restart in ((False, 0), (True, 0), (False, 1)):
         whole = jpeg(picture, progressive=progressive, restart_marker_rows=restart)
+        tables = range(whole.index(b"\xff\xdb") + 5, whole.index(b"\xff\xdb") + 69)
+        for at in tables[::4]:
+            # Steps so large that values overflow: libjpeg-turbo's wrap in 16 bits.
+            add("one step wrong", whole[:at] + b"\xfe" + whole[at + 1 :], "either")
         for at in dice.integers(2, len(whole) - 2, 120):
             data = bytearray(whole)
             data[at] ^= 1 << int(dice.integers(0, 8))

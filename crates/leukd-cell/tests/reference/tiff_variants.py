@@ -239,6 +239,13 @@ def lies(add, picture):
         data = page(picture, RGB)
         data[259] = (SHORT, [compression])
         add("kinds that are refused", tiff([data]), demand="refuse")
+    for tag, kind in itertools.product((256, 258, 262, 277), (2, 7, 11)):
+        mistyped = page(picture, RGB)
+        mistyped[tag] = (kind, mistyped[tag][1])
+        add("kinds that are refused", tiff([mistyped]), demand="refuse")
+    silent = page(picture, RGB)
+    del silent[262]
+    add("kinds that are refused", tiff([silent]), demand="refuse")
     for tag, value in ((258, [32] * 3), (258, [12] * 3), (258, [8, 8, 16]), (339, [2] * 3), (339, [3] * 3), (262, [8]),
                        (262, [32803]), (262, [9999]), (277, [2]), (277, [0]), (256, [0]), (257, [0]), (256, [100000])):
         data = page(picture, RGB)

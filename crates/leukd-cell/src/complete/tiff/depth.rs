@@ -5,10 +5,11 @@ use super::directory::Directory;
 
 const MAX_SAMPLE_VALUE: u16 = 281;
 
-/// The brightest 16-bit level of `sample`: by `MaxSampleValue`, which may have one value for all samples,
-/// else by OME-XML's `SignificantBits`, else by ImageJ's `max`.
+/// The brightest 16-bit level of `sample`: by `MaxSampleValue`, which may have one value for all
+/// samples, else by OME-XML's `SignificantBits`, else by ImageJ's `max`.
 ///
-/// 65,535 says nothing that the depth does not say. libtiff, Bio-Formats and ImageJ write it unasked.
+/// 65,535 says nothing that the depth does not say. libtiff, Bio-Formats and ImageJ write it
+/// unasked.
 pub(super) fn brightest(directory: &Directory<'_>, sample: usize) -> Option<u16> {
     let values = directory.values(MAX_SAMPLE_VALUE);
     let stated = values.get(sample).or_else(|| values.first());
@@ -31,8 +32,8 @@ fn significant(description: &[u8]) -> Option<u16> {
     (8..16).contains(&bits).then(|| (1 << bits) - 1)
 }
 
-/// The brightest level that ImageJ shows, where it shows all from 0 on. Most ranges are a person's choice
-/// and say nothing of the samples: one that is all of some bits does.
+/// The brightest level that ImageJ shows, where it shows all from 0 on. Most ranges are a person's
+/// choice and say nothing of the samples: one that is all of some bits does.
 fn displayed(description: &[u8]) -> Option<u16> {
     let mut lines = description.split(|byte| matches!(byte, b'\n' | 0));
     lines.next()?.strip_prefix(b"ImageJ=")?;

@@ -13,7 +13,7 @@ pub(super) struct File<'a> {
     is_wide: bool,
 }
 
-/// One directory. Entries whose type is unknown are left out, as section 2 asks of readers.
+/// One directory. Entries whose type is unknown have no values, as section 2 asks of readers.
 #[derive(Debug)]
 pub(super) struct Directory<'a> {
     pub(super) file: File<'a>,
@@ -38,6 +38,9 @@ const IMAGE_WIDTH: u16 = 256;
 const IMAGE_LENGTH: u16 = 257;
 const FLOAT: u16 = 11;
 const RATIONAL: u16 = 5;
+/// Types that libtiff takes for a whole number: bytes, shorts, longs and BigTIFF's, signed ones
+/// too.
+const WHOLE_NUMBERS: [u16; 8] = [1, 3, 4, 6, 8, 9, 16, 17];
 
 impl<'a> File<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
@@ -102,14 +105,14 @@ impl<'a> File<'a> {
             match self.entry(at + counter + index * entry, word) {
                 Some(Ok(entry)) => entries.push(entry),
                 Some(Err(tag)) => outside.push(tag),
-                None => {}
+                None => return Err(cut()),
             }
         }
         Ok(Directory { file: *self, entries, outside, next })
     }
 
-    /// The first directory, as far as it can be read: of Exif data one entry is wanted, and what is wrong
-    /// with another one changes nothing in it.
+    /// The first directory, as far as it can be read: of Exif data one entry is wanted, and what is
+    /// wrong with another one changes nothing in it.
     pub(super) fn readable_entries(&self) -> Option<Directory<'a>> {
         let at = usize::try_from(self.first_directory().ok()?).ok()?;
         let count = usize::from(self.u16(at)?);
@@ -128,7 +131,7 @@ impl<'a> File<'a> {
             3 | 8 => 2,
             4 | 9 | FLOAT | 13 => 4,
             RATIONAL | 10 | 12 | 16..=18 => 8,
-            _ => return None,
+            _ => return Some(Ok((tag, Entry { width: 1, count: 0, at, kind }))),
         };
         let inside = || {
             let count = usize::try_from(self.word(at + 4)?).ok()?;
@@ -150,7 +153,7 @@ impl<'a> File<'a> {
         }
         let at = entry.at + index * entry.width;
         match (entry.width, entry.kind) {
-            (_, FLOAT | RATIONAL | 10 | 12) => None,
+            (_, FLOAT | RATIONAL | 2 | 7 | 10 | 12) => None,
             (1, _) => self.bytes.get(at).map(|byte| u64::from(*byte)),
             (2, _) => self.u16(at).map(u64::from),
             (4, _) => self.u32(at).map(u64::from),
@@ -160,11 +163,24 @@ impl<'a> File<'a> {
 }
 
 impl<'a> Directory<'a> {
-    /// Refuses a directory that lacks the values of one of `tags`; those of others are not needed, as in
-    /// libtiff.
+    /// Refuses a directory that lacks the values of one of `tags`; those of others are not needed,
+    /// as in libtiff.
     pub(super) fn check_values(&self, tags: &[u16]) -> Result<(), Fault> {
-        match self.outside.iter().find(|tag| tags.contains(tag)) {
-            Some(tag) => Err(short(format!("the values of tag {tag}"))),
+        if let Some(tag) = self.outside.iter().find(|tag| tags.contains(tag)) {
+            return Err(short(format!("the values of tag {tag}")));
+        }
+        Ok(())
+    }
+
+    /// Refuses a directory in which one of `tags` is not of whole numbers.
+    pub(super) fn check_types(&self, tags: &[u16]) -> Result<(), Fault> {
+        let is_wrong = |(tag, entry): &&(u16, Entry)| {
+            tags.contains(tag) && !WHOLE_NUMBERS.contains(&entry.kind)
+        };
+        match self.entries.iter().find(is_wrong) {
+            Some((tag, entry)) => {
+                Err(damaged(format!("tag {tag} has type {}, which is not for numbers", entry.kind)))
+            }
             None => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! TIFF: which of its pages is the picture, and whether all of it lies inside the file (Adobe TIFF
-//! 6.0; BigTIFF, Aware Systems' description). Writers put the directory last, or rewrite the header's
-//! offset at the very end: until then the chain leads nowhere.
+//! 6.0; BigTIFF, Aware Systems' description). Writers put the directory last, or rewrite the
+//! header's offset at the very end: until then the chain leads nowhere.
 
 mod depth;
 mod directory;
@@ -45,8 +45,8 @@ pub(crate) fn page(bytes: &[u8]) -> Result<Page<'_>, Fault> {
     Page::new(&picture(bytes)?)
 }
 
-/// The directory of the only full page. A later directory that leads nowhere ends the chain: no pixel
-/// of the picture hangs on it.
+/// The directory of the only full page. A later directory that leads nowhere ends the chain: no
+/// pixel of the picture hangs on it.
 fn picture(bytes: &[u8]) -> Result<Directory<'_>, Fault> {
     let file = File::new(bytes)?;
     let mut full = Vec::new();

@@ -4,10 +4,10 @@ use super::directory::{Directory, Entry, File};
 use super::{PHOTOMETRIC, damaged, depth, orientation_of, short};
 use crate::fault::{Fault, FaultKind};
 
-/// Tags whose values decide a pixel.
-const NEEDED: [u16; 20] = [
-    256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 281, 320, 324, 325, 338, 339, 347, 529, 530,
-    532,
+/// Tags whose values decide a pixel; the last three are not whole numbers.
+const NEEDED: [u16; 25] = [
+    256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 281, 284, 317, 320, 322, 323, 324, 325, 332,
+    338, 339, 530, 347, 529, 532,
 ];
 
 /// How samples are stored.
@@ -71,6 +71,7 @@ pub(crate) struct Page<'a> {
 impl<'a> Page<'a> {
     pub(super) fn new(directory: &Directory<'a>) -> Result<Self, Fault> {
         directory.check_values(&NEEDED)?;
+        directory.check_types(&NEEDED[..NEEDED.len() - 3])?;
         let number = |tag, default| directory.value(tag).unwrap_or(default);
         let size = |tag| {
             let value = directory.value(tag)?;
@@ -82,7 +83,7 @@ impl<'a> Page<'a> {
         let samples = usize::try_from(number(277, 1)).unwrap_or(usize::MAX);
         let bits = bits(directory)?;
         let compression = compression(number(259, 1))?;
-        let photometric = photometric(directory, samples)?;
+        let photometric = photometric(directory)?;
         let colours = match photometric {
             Photometric::Rgb | Photometric::YCbCr => 3,
             Photometric::Cmyk => 4,
@@ -96,8 +97,8 @@ impl<'a> Page<'a> {
             return Err(Fault::new(
                 FaultKind::Unsupported,
                 format!(
-                    "this TIFF has {samples} samples a pixel and calls them grey: merge its channels \
-                     to RGB on export"
+                    "this TIFF has {samples} samples a pixel and calls them grey: merge its \
+                     channels to RGB on export"
                 ),
             ));
         }
@@ -301,11 +302,10 @@ fn compression(number: u64) -> Result<Compression, Fault> {
     Err(unsupported(format!("is compressed with {name}")))
 }
 
-fn photometric(directory: &Directory<'_>, samples: usize) -> Result<Photometric, Fault> {
+fn photometric(directory: &Directory<'_>) -> Result<Photometric, Fault> {
     Ok(match directory.value(PHOTOMETRIC) {
-        // As libtiff guesses.
-        None if samples >= 3 => Photometric::Rgb,
-        None => Photometric::BlackIsZero,
+        // Readers guess, each otherwise.
+        None => return Err(unsupported("does not say what its samples mean")),
         Some(0) => Photometric::WhiteIsZero,
         Some(1) => Photometric::BlackIsZero,
         Some(2) => Photometric::Rgb,
@@ -346,7 +346,8 @@ fn palette(
 
 fn unsupported(what: impl std::fmt::Display) -> Fault {
     let message = format!(
-        "this TIFF {what}: save it uncompressed or with LZW, as RGB or grey with 8 or 16 bits a sample"
+        "this TIFF {what}: save it uncompressed or with LZW, as RGB or grey with 8 or 16 bits a \
+         sample"
     );
     Fault::new(FaultKind::Unsupported, message)
 }

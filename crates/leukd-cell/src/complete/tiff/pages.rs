@@ -17,8 +17,8 @@ pub(super) fn several(full: &[Directory<'_>]) -> Option<Fault> {
     }
     let message = if full.iter().all(is_grey) && full.windows(2).all(are_alike) && count <= 4 {
         format!(
-            "this TIFF holds {count} grey pictures of one size, as a microscope's channels are: merge the \
-             channels to RGB on export, or export each plane to a file of its own"
+            "this TIFF holds {count} grey pictures of one size, as a microscope's channels are: \
+             merge the channels to RGB on export, or export each plane to a file of its own"
         )
     } else {
         format!(

@@ -43,11 +43,11 @@ pub(super) fn read(header: &Header, bytes: &[u8]) -> Result<RgbImage, Fault> {
     Ok(super::super::picture(width, height, samples))
 }
 
-/// The indices of RLE8 or RLE4, row after row as they are stored. Pixels that a code passes over keep
-/// index 0, as in Pillow.
+/// The indices of RLE8 or RLE4, row after row as they are stored. Pixels that a code passes over
+/// keep index 0, as in Pillow.
 ///
-/// A picture whose pixels are all there needs no end code, and one whose end code comes too early is
-/// not whole.
+/// A picture whose pixels are all there needs no end code, and one whose end code comes too early
+/// is not whole.
 fn runs(header: &Header, data: &[u8]) -> Result<Vec<u8>, Fault> {
     let (width, height) = (header.width as usize, header.height as usize);
     let mut indices = vec![0; width * height];

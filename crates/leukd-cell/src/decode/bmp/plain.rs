@@ -1,14 +1,16 @@
-//! Plain rows → pixels. Most microscopes export such files, and a decoder that reads pixel by pixel would take longer
-//! over one than everything else before the network.
+//! Plain rows → pixels. Most microscopes export such files, and a decoder that reads pixel by pixel
+//! would take longer over one than everything else before the network.
 
 use image::RgbImage;
 
 use crate::complete::bmp::{Header, Rows as Stored};
 
-/// Red, green, blue and no opacity of a 32-bit pixel whose bytes are blue, green, red and one that means nothing.
+/// Red, green, blue and no opacity of a 32-bit pixel whose bytes are blue, green, red and one that
+/// means nothing.
 const MASKS: [u32; 4] = [0x00ff_0000, 0x0000_ff00, 0x0000_00ff, 0];
 
-/// The pixels as they lie in a file: rows of blue, green, red (and a byte that means nothing), padded to four bytes.
+/// The pixels as they lie in a file: rows of blue, green, red (and a byte that means nothing),
+/// padded to four bytes.
 #[derive(Debug)]
 pub(in super::super) struct Rows<'a> {
     width: u32,
@@ -64,8 +66,8 @@ impl<'a> Rows<'a> {
 
 /// Blue, green, red → red, green, blue.
 ///
-/// In blocks of 16 pixels whose samples are all computed alike, from their neighbours two places before and behind, so
-/// that any processor's vectors serve.
+/// In blocks of 16 pixels whose samples are all computed alike, from their neighbours two places
+/// before and behind, so that any processor's vectors serve.
 fn from_three(row: &[u8], line: &mut [u8]) {
     const BLOCK: usize = 48;
     const fn every_third(from: usize) -> [u8; BLOCK] {

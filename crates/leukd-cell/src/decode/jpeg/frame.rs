@@ -58,8 +58,8 @@ impl Frame {
         let height = usize::from(u16::from_be_bytes([h1, h0]));
         let width = usize::from(u16::from_be_bytes([w1, w0]));
         super::super::check_sides((width as u32, height as u32), limits)?;
-        let parts = parts.as_chunks::<3>().0;
-        if parts.len() != usize::from(count) || !matches!(count, 1..=4) {
+        let (parts, rest) = parts.as_chunks::<3>();
+        if parts.len() != usize::from(count) || !rest.is_empty() || !matches!(count, 1..=4) {
             return Err(damaged("its frame header has a wrong number of components"));
         }
         let factors = |part: &[u8; 3]| (usize::from(part[1] >> 4), usize::from(part[1] & 15));
@@ -76,8 +76,8 @@ impl Frame {
             let (h, v) = factors(part);
             if across % h != 0 || down % v != 0 {
                 return Err(unsupported(format!(
-                    "this JPEG samples a channel {h}×{v} where another has {across}×{down}: save it \
-                     with 4:4:4, 4:2:2 or 4:2:0 sampling"
+                    "this JPEG samples a channel {h}×{v} where another has {across}×{down}: save \
+                     it with 4:4:4, 4:2:2 or 4:2:0 sampling"
                 )));
             }
             if frame.components.iter().any(|other| other.id == part[0]) {
@@ -147,7 +147,8 @@ impl Frame {
 }
 
 impl Component {
-    /// Notes that a scan sends the coefficients `first..=last` down to bit `low`, from bit `high` on.
+    /// Notes that a scan sends the coefficients `first..=last` down to bit `low`, from bit `high`
+    /// on.
     pub(super) fn note(
         &mut self,
         (first, last): (usize, usize),
@@ -171,19 +172,24 @@ impl Component {
     }
 
     /// Transforms `block` into the samples at its place.
-    pub(super) fn put(&mut self, block: &Block, row: usize, column: usize) {
-        let Some(steps) = &self.steps else { return };
+    pub(super) fn put(&mut self, block: &Block, row: usize, column: usize) -> Result<(), Fault> {
+        let Some(steps) = &self.steps else { return Ok(()) };
         let across = self.stride * 8;
         let first = row * 8 * across + column * 8;
-        idct::transform(block, steps, &mut self.samples[first..], across);
+        if idct::transform(block, steps, &mut self.samples[first..], across) {
+            Ok(())
+        } else {
+            Err(damaged("a block's values are larger than any picture's"))
+        }
     }
 
     /// Transforms all blocks of a progressive frame.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self) -> Result<(), Fault> {
         let blocks = std::mem::take(&mut self.coefficients);
-        for (index, block) in blocks.iter().enumerate() {
-            self.put(block, index / self.stride, index % self.stride);
-        }
+        let mut blocks = blocks.iter().enumerate();
+        blocks.try_for_each(|(index, block)| {
+            self.put(block, index / self.stride, index % self.stride)
+        })
     }
 }
 

@@ -1,12 +1,13 @@
-//! JPEG (ITU-T T.81): baseline, extended sequential and progressive, 8 bits a sample, Huffman-coded.
+//! JPEG (ITU-T T.81): baseline, extended sequential and progressive, 8 bits a sample,
+//! Huffman-coded.
 //!
 //! The samples equal those of libjpeg-turbo with its defaults: the accurate integer transform and
 //! smooth up-sampling of the chroma, in the same integer arithmetic.
 //!
 //! Why not a library: none that is written in Rust says that a scan ended before its last block.
 //! zune-jpeg loses colours when a sequential file has several scans, panics on some of them, and
-//! darkens chroma that is finer than luma. A check in front of it would have to decode every Huffman
-//! code, which is most of a decoder.
+//! darkens chroma that is finer than luma. A check in front of it would have to decode every
+//! Huffman code, which is most of a decoder.
 
 mod bits;
 mod colour;
@@ -104,7 +105,8 @@ fn transform_of(colours: Colours, frame: &Frame, segments: &Segments) -> Result<
     match (colours, ids.len()) {
         // libtiff refuses it: red, green and blue have one size each.
         (Colours::Stored, 3) if frame.is_subsampled() => Err(unsupported(
-            "its JPEG is called RGB and sampled like luma and chroma: save it uncompressed or with LZW",
+            "its JPEG is called RGB and sampled like luma and chroma: save it uncompressed or with \
+             LZW",
         )),
         (_, 1) | (Colours::Stored, 3 | 4) => Ok(Transform::None),
         (Colours::YCbCr, 3) => Ok(Transform::YCbCr),

@@ -35,8 +35,8 @@ pub(super) struct Segments {
     pub(super) restart_interval: usize,
     pub(super) is_jfif: bool,
     pub(super) adobe: Option<Adobe>,
-    /// The orientation in the first Exif data, if they name one, and in the last XMP. As in Pillow, those
-    /// behind the first scan do not count.
+    /// The orientation in the first Exif data, if they name one, and in the last XMP. As in Pillow,
+    /// those behind the first scan do not count.
     pub(super) exif: Option<Option<u8>>,
     pub(super) xmp: Option<u8>,
     has_scan: bool,
@@ -57,7 +57,8 @@ impl Segments {
         Ok(())
     }
 
-    /// Reads a stream up to its EOI, all scans included; without `needs_end` up to its last complete scan.
+    /// Reads a stream up to its EOI, all scans included; without `needs_end` up to its last
+    /// complete scan.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
@@ -114,8 +115,8 @@ impl Segments {
             0xc4 => self.huffman(content),
             0xdb => self.quantisation(content),
             0xdd => {
-                let &[high, low, ..] = content else {
-                    return Err(damaged("its restart interval is too short"));
+                let &[high, low] = content else {
+                    return Err(damaged("its restart interval has not two bytes"));
                 };
                 self.restart_interval = u16::from_be_bytes([high, low]).into();
                 Ok(())

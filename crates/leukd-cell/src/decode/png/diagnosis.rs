@@ -48,8 +48,8 @@ pub(super) fn of(bytes: &[u8]) -> Fault {
         }
         if !CRITICAL.contains(&&kind) {
             let message = format!(
-                "this PNG holds a chunk {name} that leukd does not know and a reader must: export it as \
-                 plain PNG"
+                "this PNG holds a chunk {name} that leukd does not know and a reader must: export \
+                 it as plain PNG"
             );
             return Fault::new(FaultKind::Unsupported, message);
         }

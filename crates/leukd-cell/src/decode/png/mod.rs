@@ -70,9 +70,9 @@ fn rgb(channels: usize, samples: &[u16], levels: Levels, opacities: Levels) -> V
 
 /// Red, green and blue of big-endian 16-bit samples.
 ///
-/// The standard has a camera's 12 bits scaled to 16 and named in `sBIT`. Some programs name them and
-/// leave them unscaled: then no sample is above 4,095, and not all are multiples of 16, as they would
-/// be in a dark picture that was scaled.
+/// The standard has a camera's 12 bits scaled to 16 and named in `sBIT`. Some programs name them
+/// and leave them unscaled: then no sample is above 4,095, and not all are multiples of 16, as they
+/// would be in a dark picture that was scaled.
 fn deep(channels: usize, bytes: &[u8], significant: Option<u8>) -> Result<Vec<u8>, Fault> {
     let samples = bytes.as_chunks::<2>().0.iter().map(|bytes| u16::from_be_bytes(*bytes));
     let samples: Vec<u16> = samples.collect();

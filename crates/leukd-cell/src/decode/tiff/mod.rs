@@ -1,8 +1,9 @@
 //! TIFF: strips and tiles → pixels, row by row.
 //!
-//! Why not the `tiff` crate: of what microscopes write it multiplies associated opacity twice, reads
-//! extra samples as garbage, panics on separate planes in clipped tiles, takes no notice of FillOrder
-//! and knows no palette. The container is simple; codes are left to weezl, flate2 and leukd's JPEG.
+//! Why not the `tiff` crate: of what microscopes write it multiplies associated opacity twice,
+//! reads extra samples as garbage, panics on separate planes in clipped tiles, takes no notice of
+//! FillOrder and knows no palette. The container is simple; codes are left to weezl, flate2 and
+//! leukd's JPEG.
 
 mod colour;
 mod packed;
@@ -22,7 +23,8 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits, _: &mut Vec<u8>) -> Result<Rgb
     let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
     let sides = (side(page.width), side(page.height));
     check_sides(sides, limits)?;
-    // What is decoded at once of each plane (LZW: a whole tile), a row's samples at 16 bits, and the picture.
+    // What is decoded at once of each plane (LZW: a whole tile), a row's samples at 16 bits, and
+    // the picture.
     let planes = if page.is_planar { page.samples as u64 } else { 1 };
     let is_lzw = page.compression == Compression::Lzw;
     let stored = if is_lzw { page.needed(0) } else { page.row_bytes() } as u64;

@@ -168,8 +168,8 @@ fn stream<'a>(page: &Page<'a>, plane: usize, index: usize) -> Result<Box<dyn Rea
         Compression::PackBits => Box::new(PackBits::new(data)),
         Compression::Lzw => {
             if matches!(data.get_ref()[..], [0, second, ..] if second & 1 == 1) {
-                let message = "this TIFF is compressed with LZW in its form from before 1988: save it \
-                               uncompressed or with today's LZW";
+                let message = "this TIFF is compressed with LZW in its form from before 1988: save \
+                               it uncompressed or with today's LZW";
                 return Err(Fault::new(FaultKind::Unsupported, message));
             }
             Box::new(Cursor::new(lzw(data.get_ref(), page.needed(index))))
