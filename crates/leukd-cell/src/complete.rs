@@ -1,8 +1,8 @@
-//! Whether bytes decode to their end, told without decoding them.
+//! Completeness of a file, found without decoding it.
 //!
-//! A microscope's file grows slowly, or is allocated with zeros and filled later: its size on disk says
-//! nothing. Each format says where it ends: BMP by its rows, PNG by `IEND`, JPEG by `EOI`, TIFF by
-//! its offsets.
+//! A microscope's file grows slowly, or is allocated with zeros and filled later: its size on disk
+//! says nothing. Each format says where it ends: BMP by its rows, PNG by `IEND`, JPEG by `EOI`,
+//! TIFF by its offsets.
 
 pub(super) mod bmp;
 pub(super) mod jpeg;
@@ -12,30 +12,8 @@ pub(super) mod tiff;
 use std::fmt;
 
 use super::fault::{Fault, FaultKind};
-
-/// The formats that leukd reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// Windows bitmap.
-    Bmp,
-    /// Portable Network Graphics.
-    Png,
-    /// Tagged Image File Format, BigTIFF too.
-    Tiff,
-    /// JPEG, in JFIF, Exif or bare.
-    Jpeg,
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Bmp => "BMP",
-            Self::Png => "PNG",
-            Self::Tiff => "TIFF",
-            Self::Jpeg => "JPEG",
-        })
-    }
-}
+use super::format::{Format, format_names};
+use super::other_formats;
 
 /// How far a file has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,51 +50,40 @@ pub(super) struct Outline {
 impl Outline {
     /// Walks `bytes`; a fault when they begin like no picture.
     pub(super) fn of(bytes: &[u8]) -> Result<Self, Fault> {
-        const STARTS: [(&[u8], Format); 7] = [
-            (b"BM", Format::Bmp),
-            (png::SIGNATURE, Format::Png),
-            (b"\xff\xd8\xff", Format::Jpeg),
-            (b"II*\0", Format::Tiff),
-            (b"MM\0*", Format::Tiff),
-            (b"II+\0", Format::Tiff),
-            (b"MM\0+", Format::Tiff),
-        ];
         if bytes.is_empty() {
             return Err(Fault::new(FaultKind::Empty, "the file has no bytes"));
         }
-        if let Some((_, format)) = STARTS.iter().find(|(start, _)| bytes.starts_with(start)) {
+        if let Some(format) = Format::of_start(bytes) {
             let mut dimensions = None;
-            let walk = match format {
-                Format::Bmp => bmp::walk,
-                Format::Png => png::walk,
-                Format::Jpeg => jpeg::walk,
-                Format::Tiff => tiff::walk,
-            };
-            let fault = walk(bytes, &mut dimensions).err();
-            return Ok(Self { format: *format, dimensions, fault });
+            let fault = (format.facts().find_end)(bytes, &mut dimensions).err();
+            return Ok(Self { format, dimensions, fault });
         }
-        if let Some((_, format)) = STARTS.iter().find(|(start, _)| start.starts_with(bytes)) {
-            let fault = truncated(*format, "it ends inside its signature");
-            return Ok(Self { format: *format, dimensions: None, fault: Some(fault) });
+        if let Some(format) = Format::of_cut_start(bytes) {
+            let fault = truncated(format, "it ends inside its signature");
+            return Ok(Self { format, dimensions: None, fault: Some(fault) });
+        }
+        if let Some(fault) = other_formats::refusal(bytes) {
+            return Err(fault);
         }
         let message = if bytes.iter().all(|byte| *byte == 0) {
             "the file holds nothing but zeros: it may have been allocated and not written yet"
+                .to_owned()
         } else {
-            "the file begins like no BMP, PNG, TIFF or JPEG"
+            format!("the file begins like no {}", format_names())
         };
         Err(Fault::new(FaultKind::NotAnImage, message))
     }
 }
 
 /// A walk reads the structure, leaves the dimensions on its way and ends with the first fault.
-type Walked = Result<(), Fault>;
+pub(super) type Walked = Result<(), Fault>;
 
 pub(super) fn truncated(format: Format, what: impl fmt::Display) -> Fault {
     Fault::new(FaultKind::Truncated, format!("the {format} is not complete: {what}"))
 }
 
 pub(super) fn corrupt(format: Format, what: impl fmt::Display) -> Fault {
-    Fault::new(FaultKind::Corrupt, format!("the {format} is damaged: {what}"))
+    Fault::new(FaultKind::Corrupt, format!("the {format} is damaged: {what}. Export it again"))
 }
 
 /// `N` bytes at `at`, where the file has them.

@@ -1,17 +1,18 @@
 //! Bytes → pixels, under limits that are checked before anything is allocated by a header's word.
 
-mod bmp;
+pub(super) mod bmp;
 mod depth;
 mod guard;
-mod jpeg;
-mod png;
-mod tiff;
+pub(super) mod jpeg;
+pub(super) mod png;
+pub(super) mod tiff;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
-use super::complete::{Format, Outline, truncated};
+use super::complete::{Outline, truncated};
 use super::fault::{Fault, FaultKind};
+use super::format::Format;
 use super::scratch::Scratch;
 
 /// What one picture may take.
@@ -31,8 +32,8 @@ impl Default for Limits {
     }
 }
 
-/// The pixels of a BMP, PNG, TIFF or JPEG file, 8 bits each of red, green and blue: those that Pillow,
-/// libtiff and libjpeg-turbo read, or a fault (`docs/guide/formats.md`).
+/// The pixels of a BMP, PNG, TIFF or JPEG file, 8 bits each of red, green and blue: those that
+/// Pillow, libtiff and libjpeg-turbo read, or a fault (`docs/guide/formats.md`).
 ///
 /// Greys become equal red, green and blue. 16-bit samples become the nearest of 256 levels
 /// (`(v + 128) / 257`). Transparent pixels are laid over black, the background of a segmented cell.
@@ -66,27 +67,23 @@ fn decode_into(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<Rgb
         return Err(Fault::new(FaultKind::TooLarge, message));
     }
     guard::guarded(|| read(bytes, limits, spare)).unwrap_or_else(|| {
-        let message = "the picture cannot be decoded: leukd's reader failed on it. Save it as another \
-                       format, and report the file";
+        let message = "the picture cannot be decoded: leukd's reader failed on it. Save it as \
+                       another format, and report the file";
         Err(Fault::new(FaultKind::Corrupt, message))
     })
 }
 
 fn read(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<RgbImage, Fault> {
     let outline = Outline::of(bytes)?;
-    // What the header promises is judged first: no waiting makes a picture of 20,000 × 20,000 smaller.
+    // What the header promises is judged first: no waiting makes a picture of 20,000 × 20,000
+    // smaller.
     if let Some(dimensions) = outline.dimensions {
         check_sides(dimensions, limits)?;
     }
     if let Some(fault) = outline.fault {
         return Err(fault);
     }
-    match outline.format {
-        Format::Bmp => bmp::read(bytes, limits, spare),
-        Format::Png => png::read(bytes, limits),
-        Format::Tiff => tiff::read(bytes, limits),
-        Format::Jpeg => jpeg::read(bytes, limits),
-    }
+    (outline.format.facts().decoder)(bytes, limits, spare)
 }
 
 fn check_sides((width, height): (u32, u32), limits: &Limits) -> Result<(), Fault> {
@@ -109,7 +106,8 @@ fn check_memory((width, height): (u32, u32), needed: u64, limits: &Limits) -> Re
         return Ok(());
     }
     let message = format!(
-        "the picture of {width}×{height} pixels needs {needed} bytes of memory; at most {} are allowed",
+        "the picture of {width}×{height} pixels needs {needed} bytes of memory; at most {} are \
+         allowed",
         limits.max_memory
     );
     Err(Fault::new(FaultKind::TooLarge, message))

@@ -1,4 +1,5 @@
-//! Bytes → pixels → measures → the network's input. Pure functions, shared by the daemon and the trainer.
+//! Bytes → pixels → measures → the network's input. Pure functions, shared by the daemon and the
+//! trainer.
 
 pub mod caption;
 pub mod complete;
@@ -9,9 +10,12 @@ pub mod fault;
 pub mod figures;
 pub mod foreground;
 pub mod foreign;
+pub mod format;
 mod interior;
 pub mod measures;
 pub mod name;
+mod orientation;
+mod other_formats;
 pub mod overlay;
 pub mod preprocess;
 pub mod quality;
@@ -22,10 +26,11 @@ pub mod synthetic;
 pub mod timings;
 pub mod words;
 
-pub use complete::{Completeness, Format, completeness};
+pub use complete::{Completeness, completeness};
 pub use decode::{Limits, decode, decode_with};
 pub use digest::Digest;
 pub use fault::{Fault, FaultKind};
+pub use format::{FORMATS, Format, format_names};
 pub use measures::Measures;
 pub use name::CellIds;
 pub use scratch::Scratch;

@@ -1,15 +1,16 @@
 //! PNG: chunk after chunk up to `IEND` (W3C PNG specification, section 5).
 
-use super::{Format, Walked, corrupt, take, truncated};
+use super::{Walked, corrupt, take, truncated};
+use crate::format::Format;
 
-pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Length, type and checksum around each chunk's data.
 const LENGTH: usize = 4;
 const TYPE: usize = 4;
-const CHECKSUM: usize = 4;
+pub(crate) const CHECKSUM: usize = 4;
 
-pub(super) fn walk(bytes: &[u8], dimensions: &mut Option<(u32, u32)>) -> Walked {
+pub(crate) fn find_end(bytes: &[u8], dimensions: &mut Option<(u32, u32)>) -> Walked {
     let short = || truncated(Format::Png, "it ends before its IEND chunk");
     let mut at = SIGNATURE.len();
     let mut first = true;
@@ -45,40 +46,30 @@ pub(super) fn walk(bytes: &[u8], dimensions: &mut Option<(u32, u32)>) -> Walked 
     }
 }
 
-/// The data of the first `eXIf` chunk, which may stand behind the pixels too.
-pub(crate) fn exif(bytes: &[u8]) -> Option<&[u8]> {
+/// The type and the data of each chunk before `IEND`, as far as they are whole.
+pub(crate) fn chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; TYPE], &[u8])> {
     let mut at = SIGNATURE.len();
-    loop {
+    std::iter::from_fn(move || {
         let length = usize::try_from(u32::from_be_bytes(take(bytes, at)?)).ok()?;
         let kind: [u8; TYPE] = take(bytes, at + LENGTH)?;
         let data = at + LENGTH + TYPE;
         let end = data.checked_add(length)?;
-        match &kind {
-            b"eXIf" => return bytes.get(data..end),
-            b"IEND" => return None,
-            _ => at = end.checked_add(CHECKSUM)?,
-        }
-    }
+        at = end.checked_add(CHECKSUM)?;
+        (&kind != b"IEND").then_some((kind, bytes.get(data..end)?))
+    })
+}
+
+/// The data of the first chunk of this type.
+pub(crate) fn chunk<'a>(bytes: &'a [u8], wanted: &[u8; TYPE]) -> Option<&'a [u8]> {
+    chunks(bytes).find(|(kind, _)| kind == wanted).map(|(_, data)| data)
 }
 
 /// The largest number of bits that `sBIT` gives a colour.
 pub(crate) fn significant_bits(bytes: &[u8]) -> Option<u8> {
-    let mut at = SIGNATURE.len();
-    let mut colour_type = 0;
-    loop {
-        let length = usize::try_from(u32::from_be_bytes(take(bytes, at)?)).ok()?;
-        let kind: [u8; TYPE] = take(bytes, at + LENGTH)?;
-        let data = at + LENGTH + TYPE;
-        match &kind {
-            b"IHDR" => [colour_type] = take(bytes, data + 9)?,
-            b"sBIT" => {
-                // Opacity comes last, and has bits of its own.
-                let colours = length - usize::from(colour_type & 4 != 0 && length > 0);
-                return bytes.get(data..data + colours)?.iter().copied().max();
-            }
-            b"IDAT" | b"IEND" => return None,
-            _ => {}
-        }
-        at = data.checked_add(length)?.checked_add(CHECKSUM)?;
-    }
+    let &[.., colour_type, _, _, _] = chunk(bytes, b"IHDR")? else { return None };
+    let mut before_pixels = chunks(bytes).take_while(|(kind, _)| kind != b"IDAT");
+    let (_, bits) = before_pixels.find(|(kind, _)| kind == b"sBIT")?;
+    // Opacity comes last, and has bits of its own.
+    let colours = bits.len() - usize::from(colour_type & 4 != 0 && !bits.is_empty());
+    bits[..colours].iter().copied().max()
 }

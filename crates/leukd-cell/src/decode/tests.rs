@@ -4,7 +4,8 @@ use super::*;
 use crate::complete::bmp::Header;
 use crate::synthetic;
 
-/// Info headers with what may follow the first 40 bytes, and the pixels of `depth` bits behind a gap.
+/// Info headers with what may follow the first 40 bytes, and the pixels of `depth` bits behind a
+/// gap.
 #[derive(Debug, Clone)]
 struct Variant {
     width: u16,

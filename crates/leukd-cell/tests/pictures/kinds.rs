@@ -1,64 +1,10 @@
-//! Kinds of files from the field: read with their right pixels, or refused in words. `reference/` holds
-//! the whole matrix; these need no Python.
+//! Kinds of files from the field: read with their right pixels, or refused in words. `reference/`
+//! holds the whole matrix; these need no Python.
 
-use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb, RgbImage};
-use leukd_cell::synthetic::{self, Kind};
-use leukd_cell::{Fault, FaultKind, Limits, decode};
+use leukd_cell::{FaultKind, synthetic};
 
-fn small() -> RgbImage {
-    image::imageops::thumbnail(&synthetic::cell(3, Kind::Normal), 48, 40)
-}
-
-fn read(bytes: &[u8]) -> Result<RgbImage, Fault> {
-    decode(bytes, &Limits::default())
-}
-
-/// A page of a TIFF: tags of one SHORT or LONG each, and the bytes of its one strip.
-type Page = (Vec<(u16, u32)>, Vec<u8>);
-
-/// A little-endian TIFF of `pages`.
-fn tiff(pages: &[Page]) -> Vec<u8> {
-    let mut file = b"II*\0\0\0\0\0".to_vec();
-    let mut pointer = 4;
-    for (tags, strip) in pages {
-        let strip_at = u32::try_from(file.len()).unwrap();
-        file.extend(strip);
-        file.resize(file.len().next_multiple_of(2), 0);
-        let mut tags = tags.clone();
-        tags.push((273, strip_at));
-        tags.sort_unstable();
-        let directory = u32::try_from(file.len()).unwrap();
-        file[pointer..pointer + 4].copy_from_slice(&directory.to_le_bytes());
-        file.extend(u16::try_from(tags.len()).unwrap().to_le_bytes());
-        for (tag, value) in tags {
-            file.extend(tag.to_le_bytes());
-            file.extend([4, 0, 1, 0, 0, 0]);
-            file.extend(value.to_le_bytes());
-        }
-        pointer = file.len();
-        file.extend([0; 4]);
-    }
-    file
-}
-
-fn page(picture: &RgbImage, more: &[(u16, u32)]) -> (Vec<(u16, u32)>, Vec<u8>) {
-    let (width, height) = picture.dimensions();
-    let size = u32::try_from(picture.as_raw().len()).unwrap();
-    let mut tags =
-        vec![(256, width), (257, height), (258, 8), (259, 1), (262, 2), (277, 3), (279, size)];
-    for change in more {
-        tags.retain(|(tag, _)| *tag != change.0);
-        tags.push(*change);
-    }
-    (tags, picture.as_raw().clone())
-}
-
-fn jpeg(picture: &RgbImage) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(picture).unwrap();
-    bytes
-}
+use crate::drawn::{chunk, jpeg, page, read, runs, small, tiff};
 
 #[test]
 fn a_cut_jpeg_with_an_end_marker_is_truncated() {
@@ -109,8 +55,8 @@ fn a_jpeg_is_turned_as_its_exif_data_says() {
     let turned = [&whole[..2], exif, &whole[2..]].concat();
     let upright = image::imageops::rotate90(&read(&whole).unwrap());
     assert_eq!(read(&turned).unwrap(), upright);
-    // What else is wrong in the Exif data does not matter: a tag whose values lie nowhere, and no pointer
-    // to a next directory.
+    // What else is wrong in the Exif data does not matter: a tag whose values lie nowhere, and no
+    // pointer to a next directory.
     let broken = b"\xff\xe1\0\x2aExif\0\0II*\0\x08\0\0\0\x02\0\x0f\x01\x02\0\x40\0\0\0\xf0\xff\0\0\
                    \x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
     assert_eq!(read(&[&whole[..2], broken, &whole[2..]].concat()).unwrap(), upright);
@@ -124,17 +70,7 @@ fn a_png_is_turned_by_exif_data_before_and_behind_its_pixels() {
     let picture = small();
     let whole = synthetic::png(&picture);
     let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
-    let mut chunk = u32::try_from(tiff.len()).unwrap().to_be_bytes().to_vec();
-    chunk.extend(b"eXIf");
-    chunk.extend(tiff);
-    let mut sum = u32::MAX;
-    for byte in &chunk[4..] {
-        sum ^= u32::from(*byte);
-        for _ in 0..8 {
-            sum = (sum >> 1) ^ if sum & 1 == 1 { 0xedb8_8320 } else { 0 };
-        }
-    }
-    chunk.extend((!sum).to_be_bytes());
+    let chunk = chunk(b"eXIf", tiff);
     let upright = image::imageops::rotate90(&picture);
     for place in [33, whole.len() - 12] {
         let turned = [&whole[..place], &chunk, &whole[place..]].concat();
@@ -211,21 +147,6 @@ fn twelve_bits_in_sixteen_are_read_where_the_file_names_them() {
         assert_eq!(fault.code(), "unsupported");
         assert!(fault.message().contains("12 bits stored in 16"), "{fault}");
     }
-}
-
-/// Two rows of four pixels in runs of index 1 (white) and 0.
-fn runs(codes: &[u8]) -> Vec<u8> {
-    let mut file = b"BM".to_vec();
-    for field in [0_u32, 0, 62, 40, 4, 2] {
-        file.extend(field.to_le_bytes());
-    }
-    file.extend([1, 0, 8, 0]);
-    for field in [1_u32, 0, 0, 0, 2, 0] {
-        file.extend(field.to_le_bytes());
-    }
-    file.extend([0, 0, 0, 0, 255, 255, 255, 0]);
-    file.extend(codes);
-    file
 }
 
 #[test]

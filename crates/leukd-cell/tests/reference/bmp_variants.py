@@ -13,7 +13,7 @@ def pillow(data):
     return lambda: np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def head(width, height, depth, compression=0, size=40, masks=(), colours=0, palette=b"", offset=None,
+def head(width, height, depth, compression=0, size=40, masks=(), palette=b"", colours=0, offset=None,
          planes=1, file_size=None, rows=b"", os2=False):
     if os2:
         info = struct.pack("<IHHHH", 12, width, height, planes, depth)
@@ -61,7 +61,12 @@ def runs(indices, depth, style, end=True):
             while at + run < len(row) and run < 255 and row[at + run] == row[at]:
                 run += 1
             literal = min(len(row) - at, 255, 37)
-            if style == "literal" and literal > 2 and run < 4:
+            if style == "spare half" and run > 1 and run % 2 and at + run == len(row):
+                # The last byte holds two pixels where the row has one left.
+                byte = int(row[at])
+                data += bytes([run + 1, byte << 4 | byte])
+                at += run
+            elif style == "literal" and literal > 2 and run < 4:
                 part = [int(index) for index in row[at : at + literal]]
                 data += bytes([0, literal])
                 if depth == 4:
@@ -101,6 +106,16 @@ def write(book, cell):
             for size in (56, 108, 124):
                 masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
                 book.add("BMP opacity", "bmp", head(width, tall, 32, 3, size, masks, rows=opaque), over)
+                book.add("BMP opacity", "bmp", head(width, tall, 32, 6, size, masks, rows=opaque), over)
+                # Pillow takes masks that are all zero for these.
+                book.add("BMP opacity", "bmp", head(width, tall, 32, 3, size, (0,) * 4, rows=opaque), over)
+            book.add("BMP opacity", "bmp", head(width, tall, 32, 6, 40, masks, rows=opaque), over)
+            behind = head(width, tall, 32, 6, 52, masks[:3], struct.pack("<I", masks[3]), rows=opaque)
+            book.add("BMP opacity", "bmp", behind, over)
+            book.add("BMP opacity", "bmp", head(width, tall, 32, 6, 52, masks[:3], rows=opaque), picture)
+            for size in (40, 52, 56, 108, 124):
+                data = head(width, tall, 24, 3, size, masks[:3], rows=rows24)
+                book.add("BMP 24 bit, masks", "bmp", data, picture)
             for bits, masks in ((15, (0x7C00, 0x3E0, 0x1F)), (16, (0xF800, 0x7E0, 0x1F))):
                 r, g, b = (picture[..., channel].astype(np.uint16) for channel in range(3))
                 deep = (r >> 3) << 10 | (g >> 3) << 5 | b >> 3 if bits == 15 else (r >> 3) << 11 | (g >> 2) << 5 | b >> 3
@@ -108,6 +123,10 @@ def write(book, cell):
                 data = head(width, tall, 16, 3, masks=masks, rows=rows)
                 book.add("BMP 16 bit", "bmp", data, pillow(data))
                 data = head(width, tall, 16, 3, 56, masks + (0,), rows=rows)
+                book.add("BMP 16 bit", "bmp", data, pillow(data))
+                flagged = deep | (deep % 3 == 0) << 15 if bits == 15 else deep
+                rows = stored([row.astype("<u2").tobytes() for row in flagged], top_down)
+                data = head(width, tall, 16, 3, 56, masks + (0x8000 * (bits == 15),), rows=rows)
                 book.add("BMP 16 bit", "bmp", data, pillow(data))
                 if bits == 15:
                     data = head(width, tall, 16, rows=rows)
@@ -139,7 +158,7 @@ def run_variants(book, picture):
         indices, palette = indexed(picture, 1 << depth)
         expected = palette[indices]
         entries = b"".join(bytes(entry[::-1]) + b"\0" for entry in palette)
-        for style in ("runs", "literal"):
+        for style in ("runs", "literal") + ("spare half",) * (depth == 4):
             whole = runs(indices, depth, style)
             make = lambda rows: head(width, height, depth, compression, palette=entries, rows=rows)
             book.add("BMP runs", "bmp", make(whole), expected)
@@ -170,10 +189,14 @@ def lies(book, picture):
         book.add("BMP pixels inside the header", "bmp", data, demand="refuse")
     gap = good[:10] + struct.pack("<I", 61) + good[14:54] + b"\xaa" * 7 + rows
     book.add("BMP gap before the pixels", "bmp", gap, picture)
-    for cut in {1, len(rows) // 2, len(rows)}:
+    padding = -width * 3 % 4
+    if padding:
+        book.add("BMP without the last row's padding", "bmp", good[:-padding], picture)
+        book.add("BMP without the last row's padding", "bmp", good[:-1], picture)
+    for cut in {padding + 1, len(rows) // 2, len(rows)} - set(range(padding + 1)):
         book.add("BMP cut", "bmp", good[:-cut], demand="refuse")
     for end in (1, 2, 13, 20, 30, 53):
         book.add("BMP cut", "bmp", good[:end], demand="refuse")
-    for compression, depth in ((4, 24), (5, 24), (1, 24), (2, 8), (3, 24), (9, 8), (0, 17), (0, 64)):
+    for compression, depth in ((4, 24), (5, 24), (1, 24), (2, 8), (9, 8), (0, 17), (0, 64)):
         data = head(width, height, depth, compression, rows=rows * 8)
         book.add("BMP kinds that are refused", "bmp", data, demand="refuse")

@@ -107,6 +107,11 @@ def write(book, cell):
     add("12 bit", book.tool("cjpeg", "-precision", "12", data=ppm(picture)), "refuse")
     lossless = imagecodecs.ljpeg_encode(picture[..., 0])
     add("lossless", lossless, "refuse")
+    add("JPEG-LS", imagecodecs.jpegls_encode(picture), "refuse")
+    whole = jpeg(picture)
+    at = whole.index(b"\xff\xc0") + 5
+    for number in (b"", b"\xff\xdc\0\4" + whole[at : at + 2]):
+        add("without a height", whole[:at] + b"\0\0" + whole[at + 2 : -2] + number + b"\xff\xd9", "refuse")
     structure(add, picture, cell)
     cuts(add, picture, cjpeg)
     damaged(add, picture)
@@ -137,6 +142,11 @@ def structure(add, picture, cell):
             exif = b"\xff\xe1" + struct.pack(">H", len(tag) + 8) + b"Exif\0\0" + tag
             whole = b"\xff\xd8" + exif + data[2:]
             add("orientation", whole, turn=turn)
+            xmp = b'http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation="%d"/>' % turn
+            xmp = b"\xff\xe1" + struct.pack(">H", len(xmp) + 2) + xmp
+            add("orientation", b"\xff\xd8" + xmp + data[2:], turn=turn)
+            # What Exif data say comes first.
+            add("orientation", b"\xff\xd8" + xmp.replace(b'="%d"' % turn, b'="3"') + whole[2:], turn=turn)
         ids = data.replace(b"\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01", b"\x03R\x22\x00G\x11\x01B\x11\x01")
         add("components with other names", ids.replace(b"\x03\x01\x00\x02\x11\x03\x11", b"\x03R\x00G\x11B\x11"), "either")
 
@@ -167,6 +177,10 @@ def damaged(add, picture):
     dice = np.random.default_rng(5)
     for progressive, restart in ((False, 0), (True, 0), (False, 1)):
         whole = jpeg(picture, progressive=progressive, restart_marker_rows=restart)
+        tables = range(whole.index(b"\xff\xdb") + 5, whole.index(b"\xff\xdb") + 69)
+        for at in tables[::4]:
+            # Steps so large that values overflow: libjpeg-turbo's wrap in 16 bits.
+            add("one step wrong", whole[:at] + b"\xfe" + whole[at + 1 :], "either")
         for at in dice.integers(2, len(whole) - 2, 120):
             data = bytearray(whole)
             data[at] ^= 1 << int(dice.integers(0, 8))

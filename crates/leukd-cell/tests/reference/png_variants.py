@@ -40,7 +40,7 @@ def filtered(samples, bits, kind):
     return bytes(data)
 
 
-def png(samples, bits, kind, interlaced=False, extra=(), filters=5, pieces=1, raw=None):
+def png(samples, bits, kind, interlaced=False, extra=(), filters=5, pieces=1, raw=None, packed=None):
     height, width = samples.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, int(interlaced))
     if raw is None:
@@ -49,7 +49,7 @@ def png(samples, bits, kind, interlaced=False, extra=(), filters=5, pieces=1, ra
             raw = b"".join(filtered(part, bits, filters) for part in parts if part.size)
         else:
             raw = filtered(samples, bits, filters)
-    packed = zlib.compress(raw)
+    packed = packed or zlib.compress(raw)
     size = -(-len(packed) // pieces)
     data = b"".join(chunk(b"IDAT", packed[at : at + size]) for at in range(0, len(packed), size))
     before = b"".join(chunk(*part) for part in extra)
@@ -114,9 +114,24 @@ def write(book, cell):
         book.add("PNG with other chunks", "png", png(picture, 8, RGB, extra=extra), picture)
         for turn in range(1, 9):
             exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + struct.pack("<I", turn) + bytes(4)
-            book.add("PNG orientation", "png", png(picture, 8, RGB, extra=[(b"eXIf", exif)]), turned(picture, turn))
+            upright = turned(picture, turn)
+            book.add("PNG orientation", "png", png(picture, 8, RGB, extra=[(b"eXIf", exif)]), upright)
+            for text in orientation_texts(turn, exif):
+                book.add("PNG orientation", "png", png(picture, 8, RGB, extra=[text]), upright)
         depth(book, picture)
         cuts(book, picture)
+
+
+def orientation_texts(turn, exif):
+    """A profile as ImageMagick writes it, and XMP, each plain and compressed."""
+    digits = (b"Exif\0\0" + exif).hex()
+    profile = f"\nexif\n{len(digits) // 2:8}\n".encode() + b"\n".join(
+        digits[at : at + 72].encode() for at in range(0, len(digits), 72)) + b"\n"
+    xmp = b'<rdf:Description tiff:Orientation="%d"/>' % turn
+    return [(b"tEXt", b"Raw profile type exif\0" + profile),
+            (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile)),
+            (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp),
+            (b"iTXt", b"XML:com.adobe.xmp\0\1\0en\0\0" + zlib.compress(xmp))]
 
 
 def turned(picture, turn):
@@ -141,6 +156,13 @@ def depth(book, picture):
         dark = raw // (1 << (bits - 4)) << (16 - bits)
         book.add("PNG 10, 12 and 14 bit in 16, sBIT", "png", png(dark, 16, RGB, extra=named), level16(dark))
         book.add("PNG 10, 12 and 14 bit in 16, unnamed", "png", png(raw, 16, RGB), demand="refuse")
+        sixteen = [(b"sBIT", bytes([16] * 3))]
+        book.add("PNG 10, 12 and 14 bit in 16, unnamed", "png", png(raw, 16, RGB, extra=sixteen), demand="refuse")
+        opacity = np.full(raw.shape[:2] + (1,), 40000, np.uint16)
+        named = [(b"sBIT", bytes([bits] * 3 + [16]))]
+        whole = most * 65535
+        pixels = ((raw.astype(object) * 40000 * 255 + whole // 2) // whole).astype(np.uint8)
+        book.add("PNG 10, 12 and 14 bit in 16, sBIT", "png", png(np.dstack([raw, opacity]), 16, RGBA, extra=named), pixels)
 
 
 def cuts(book, picture):
@@ -153,6 +175,11 @@ def cuts(book, picture):
     for rows in {0, height // 2, height - 1} - {height}:
         book.add("PNG with rows missing", "png", png(picture, 8, RGB, raw=raw[: rows * stride]), demand="refuse")
     book.add("PNG with rows missing", "png", png(picture, 8, RGB, raw=raw[:-1]), demand="refuse")
+    packed = zlib.compress(raw)
+    for end in (packed[: len(packed) // 2], packed[: -4 - len(packed) // 9], packed[:-1] + bytes([packed[-1] ^ 1])):
+        # A tiny picture may end before the cut.
+        demand = "refuse" if height > 5 else "either"
+        book.add("PNG pixels cut or their sum wrong", "png", png(picture, 8, RGB, packed=end), picture, demand)
     middle = len(whole) // 2
     for flip in (1, 0x80):
         damaged = whole[:middle] + bytes([whole[middle] ^ flip]) + whole[middle + 1 :]

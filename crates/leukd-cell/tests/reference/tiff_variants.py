@@ -1,128 +1,21 @@
 """TIFF: compression × predictor × planes × strips and tiles × depth × samples × byte order, classic and
-BigTIFF; directories that lie; pages; JPEG inside. Where Debian's libtiff-tools are installed, libtiff
-reads each variant that it can turn into RGB, and must agree with the array that was written."""
+BigTIFF; directories that lie; pages. Where Debian's libtiff-tools are installed, libtiff reads each variant
+that it can turn into RGB, and must agree with the array that was written."""
 
-import io
 import itertools
 import pathlib
 import struct
 import tempfile
-import zlib
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 
+import tiff_jpeg_variants
 from png_variants import over, turned
+from tiff_file import (BLACK, CMYK, DEFLATE, LONG, LZW, NONE, OLD_DEFLATE, PACKBITS, PALETTE, RATIONAL, RGB, SHORT,
+                       WHITE, YCBCR, pack, page, tiff)
 
 SIZES = [(64, 64), (31, 16), (40, 40), (17, 23), (5, 3), (1, 1)]
-NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS = 1, 5, 7, 8, 32946, 32773
-SHORT, LONG, RATIONAL, LONG8 = 3, 4, 5, 16
-WHITE, BLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
-FORMATS = {1: "B", 2: "B", SHORT: "H", LONG: "I", 7: "B", 11: "f", LONG8: "Q"}
-
-
-def pack(compression, data):
-    if compression == NONE:
-        return data
-    if compression == LZW:
-        return imagecodecs.lzw_encode(data)
-    if compression == PACKBITS:
-        return imagecodecs.packbits_encode(data)
-    return zlib.compress(data)
-
-
-def values(order, kind, numbers):
-    if kind == RATIONAL:
-        return b"".join(struct.pack(order + "II", round(number * 10000), 10000) for number in numbers)
-    return struct.pack(f"{order}{len(numbers)}{FORMATS[kind]}", *numbers)
-
-
-def tiff(pages, order="<", big=False, end=0):
-    """A file of pages, each a dict of tags (kind, numbers) and a list of strips or tiles under `data`."""
-    mark = b"II" if order == "<" else b"MM"
-    word, entry_word = ("Q", 8) if big else ("I", 4)
-    out = bytearray(mark + struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0, 0) if big else (42, 0))))
-    pointer = 8 if big else 4
-    for page in pages:
-        tags = {tag: value for tag, value in page.items() if tag != "data"}
-        offsets = []
-        for part in page["data"]:
-            out += bytes(-len(out) % 2)
-            offsets.append(len(out))
-            out += part
-        where, sizes = (324, 325) if 322 in tags else (273, 279)
-        kind = LONG8 if big else LONG
-        tags.setdefault(where, (kind, offsets))
-        tags.setdefault(sizes, (kind, [len(part) for part in page["data"]]))
-        tags = {tag: value for tag, value in tags.items() if value is not None}
-        entries = b""
-        for tag in sorted(tags):
-            kind, numbers = tags[tag]
-            raw = values(order, kind, numbers)
-            if len(raw) <= entry_word:
-                raw = raw.ljust(entry_word, b"\0")
-            else:
-                out += bytes(-len(out) % 2)
-                place, out = len(out), out + raw
-                raw = struct.pack(order + word, place)
-            entries += struct.pack(order + "HH" + word, tag, kind, len(numbers)) + raw
-        out += bytes(-len(out) % 2)
-        out[pointer : pointer + entry_word] = struct.pack(order + word, len(out))
-        out += struct.pack(order + ("Q" if big else "H"), len(tags)) + entries
-        pointer = len(out)
-        out += bytes(entry_word)
-    out[pointer : pointer + entry_word] = struct.pack(order + word, pointer if end == "self" else end)
-    if end == "self":
-        first = struct.unpack_from(order + word, out, 8 if big else 4)[0]
-        out[pointer : pointer + entry_word] = struct.pack(order + word, first)
-    return bytes(out)
-
-
-def page(samples, photometric, bits=8, compression=NONE, predictor=1, planar=False, tile=None, rows=None,
-         order="<", reverse=False, **tags):
-    """A page of samples (height × width × channels)."""
-    height, width, channels = samples.shape
-    planes = [samples[..., [channel]] for channel in range(channels)] if planar else [samples]
-    parts = []
-    for plane in planes:
-        if tile:
-            high, wide = tile
-            full = np.zeros((-(-height // high) * high, -(-width // wide) * wide, plane.shape[2]), plane.dtype)
-            full[:height, :width] = plane
-            blocks = [full[y : y + high, x : x + wide] for y in range(0, height, high) for x in range(0, width, wide)]
-        else:
-            blocks = [plane[y : y + (rows or height)] for y in range(0, height, rows or height)]
-        for block in blocks:
-            block = block.astype(np.uint16)
-            if predictor == 2:
-                block = np.concatenate([block[:, :1], np.diff(block, axis=1)], axis=1)
-            if bits == 16:
-                data = block.astype(order + "u2").tobytes()
-            elif bits == 8:
-                data = block.astype(np.uint8).tobytes()
-            else:
-                flat = block.reshape(block.shape[0], -1)
-                levels = (flat[..., None] >> np.arange(bits - 1, -1, -1)) & 1
-                data = np.packbits(levels.reshape(block.shape[0], -1).astype(np.uint8), axis=1).tobytes()
-            data = pack(compression, data)
-            if reverse:
-                data = bytes(int(f"{byte:08b}"[::-1], 2) for byte in data)
-            parts.append(data)
-    found = {256: (LONG, [width]), 257: (LONG, [height]), 258: (SHORT, [bits] * channels),
-             259: (SHORT, [compression]), 262: (SHORT, [photometric]), 277: (SHORT, [channels]), "data": parts}
-    if predictor != 1:
-        found[317] = (SHORT, [predictor])
-    if planar:
-        found[284] = (SHORT, [2])
-    if reverse:
-        found[266] = (SHORT, [2])
-    if tile:
-        found[322], found[323] = (LONG, [tile[1]]), (LONG, [tile[0]])
-    elif rows:
-        found[278] = (LONG, [rows])
-    found.update({int(tag[1:]): value for tag, value in tags.items()})
-    return found
 
 
 def level16(numbers):
@@ -166,8 +59,7 @@ def write(book, cell):
         kinds(add, picture, cell, seed)
         lies(add, picture)
     pages(add, cell)
-    jpegs(add, cell)
-    pillow_writes(add, cell)
+    tiff_jpeg_variants.write(add, cell)
 
 
 def matrix(add, picture):
@@ -217,16 +109,27 @@ def kinds(add, picture, cell, seed):
                 data = tiff([page(few, PALETTE, bits, t320=table, **flat)])
                 # libtiff darkens a table whose low bytes are 0 by one level.
                 add("palette", data, palette[few[..., 0]], check=factor == 257)
+            if bits == 8:
+                clear = tiff([page(np.dstack([few, ramp]), PALETTE, t320=table, t338=(SHORT, [2]), **form)])
+                add("palette and opacity", clear, over(palette[few[..., 0]], ramp, 255), check=False)
         inks = np.dstack([255 - picture, ramp // 3])
         light = 255 - inks.astype(int)
         pixels = (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
         add("CMYK", tiff([page(inks, CMYK, **flat)]), pixels)
+        clear = tiff([page(np.dstack([inks, ramp]), CMYK, t338=(SHORT, [2]), **form)])
+        add("CMYK and opacity", clear, over(pixels, ramp, 255), check=False)
+        for several in (picture, np.dstack([picture, picture])):
+            extra = (SHORT, [0] * (several.shape[2] - 1))
+            add("channels called grey", tiff([page(several, BLACK, **form)]), demand="refuse")
+            add("channels called grey", tiff([page(several, BLACK, t338=extra, **form)]), demand="refuse")
         add("FillOrder 2", tiff([page(picture, RGB, reverse=True, **form)]), picture, check=False)
         for h, v in ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (4, 2), (4, 4)):
             chroma(add, picture, h, v, compression, tile)
     for turn in range(1, 9):
         data = tiff([page(picture, RGB, t274=(SHORT, [turn]))])
         add("orientation", data, turned(picture, turn), check=False)
+        xmp = (1, list(b'<rdf:Description tiff:Orientation="%d"/>' % turn))
+        add("orientation", tiff([page(picture, RGB, t700=xmp)]), turned(picture, turn), check=False)
     if picture.max() > 99:
         for bits, compression in itertools.product((10, 12, 14), (NONE, DEFLATE)):
             most = (1 << bits) - 1
@@ -240,6 +143,18 @@ def kinds(add, picture, cell, seed):
             wrong = tiff([page(raw, RGB, t281=(SHORT, [255] * 3), **form)])
             add("10, 12 and 14 bit in 16, MaxSampleValue", wrong, demand="refuse")
             add("10, 12 and 14 bit in 16, unnamed", tiff([page(raw, RGB, **form)]), demand="refuse")
+            sixteen = tiff([page(raw, RGB, t281=(SHORT, [65535] * 3), **form)])
+            add("10, 12 and 14 bit in 16, unnamed", sixteen, demand="refuse")
+            for text in (b'<OME><Pixels Type="uint16" SignificantBits="%d"/></OME>\0' % bits,
+                         b"ImageJ=1.54f\nmin=0.0\nmax=%d.0\n\0" % most):
+                named = tiff([page(raw, RGB, t270=(2, list(text)), **form)])
+                add("10, 12 and 14 bit in 16, description", named, pixels, check=False)
+            clear = np.dstack([raw, np.full(raw.shape[:2], 40000, np.uint16)])
+            whole = most * 65535
+            seen = ((raw.astype(object) * 40000 * 255 + whole // 2) // whole).astype(np.uint8)
+            for stated in ([most] * 4, [most] * 3 + [65535], [most]):
+                named = tiff([page(clear, RGB, t281=(SHORT, stated), t338=(SHORT, [2]), **form)])
+                add("10, 12 and 14 bit in 16, opacity", named, seen, check=False)
 
 
 def chroma(add, picture, h, v, compression, tile):
@@ -301,7 +216,19 @@ def lies(add, picture):
         whole = tiff([good], big=big)
         for share in range(1, 12):
             add("cut", whole[: len(whole) * share // 12], demand="refuse")
-        add("cut", whole[:-1], demand="either" if not big else "refuse", pixels=picture, check=False)
+        # Behind the directory's entries stands the pointer to the next one.
+        for missing in (1, 8 if big else 4):
+            add("no next directory's pointer", whole[:-missing], picture, check=False)
+        add("cut", whole[: -9 if big else -5], demand="refuse")
+        for tag, kind in ((305, 2), (700, 1), (50000, 1), (270, 2)):
+            useless = dict(good)
+            useless[tag] = (kind, list(b"of no use to a pixel"))
+            whole = tiff([useless], big=big)
+            at = whole.rindex(struct.pack("<HH", tag, kind))
+            width = 8 if big else 4
+            place = at + 4 + width
+            outside = whole[:place] + struct.pack("<Q", 10**9)[:width] + whole[place + width :]
+            add("useless tag outside the file", outside, picture, check=False)
         short = page(picture, RGB, compression=compression)
         short["data"] = [part[: len(part) // 2] for part in short["data"]]
         add("strip cut in the middle", tiff([short], big=big), demand="refuse")
@@ -312,6 +239,13 @@ def lies(add, picture):
         data = page(picture, RGB)
         data[259] = (SHORT, [compression])
         add("kinds that are refused", tiff([data]), demand="refuse")
+    for tag, kind in itertools.product((256, 258, 262, 277), (2, 7, 11)):
+        mistyped = page(picture, RGB)
+        mistyped[tag] = (kind, mistyped[tag][1])
+        add("kinds that are refused", tiff([mistyped]), demand="refuse")
+    silent = page(picture, RGB)
+    del silent[262]
+    add("kinds that are refused", tiff([silent]), demand="refuse")
     for tag, value in ((258, [32] * 3), (258, [12] * 3), (258, [8, 8, 16]), (339, [2] * 3), (339, [3] * 3), (262, [8]),
                        (262, [32803]), (262, [9999]), (277, [2]), (277, [0]), (256, [0]), (257, [0]), (256, [100000])):
         data = page(picture, RGB)
@@ -333,90 +267,10 @@ def pages(add, cell):
             add("reduced or mask page", tiff(group, order, big), full, check=False)
         add("several full pages", tiff([good, good], order, big), demand="refuse")
         add("several full pages", tiff([good, page(small, RGB, t254=(LONG, [2]), **form)], order, big), demand="refuse")
+        channels = [page(full[..., [channel]], BLACK, **form) for channel in range(3)]
+        add("several full pages", tiff(channels, order, big), demand="refuse")
+        stack = (2, list(b"ImageJ=1.54f\nimages=3\nchannels=3\n\0"))
+        add("several full pages", tiff([page(full[..., :1], BLACK, t270=stack, **form)], order, big), demand="refuse")
         add("no full page", tiff([reduced], order, big), demand="refuse")
         text = b"<?xml version='1.0'?><OME xmlns='http://www.openmicroscopy.org/Schemas/OME/2016-06'/>\0"
         add("OME", tiff([page(full, RGB, t270=(2, list(text)), **form)], order, big), full)
-
-
-def jpegs(add, cell):
-    """JPEG data in strips and tiles; what libtiff reads is what Pillow reads of the same data."""
-    for (height, width), mode, sampling, shared in itertools.product(
-            ((64, 64), (40, 31), (16, 16)), ("RGB", "YCbCr", "L", "CMYK"), (0, 1, 2), (False, True)):
-        picture = cell(height, width, height)
-        if mode in ("L", "CMYK") and sampling:
-            continue
-        for tile in (None, (16, 16), (32, 32)):
-            rows = height if tile is None else tile[0]
-            wide = width if tile is None else tile[1]
-            parts, tables, pixels = [], None, np.zeros((height, width, 3), np.uint8)
-            for y, x in itertools.product(range(0, height, rows), range(0, width, wide)):
-                block = picture[y : y + rows, x : x + wide]
-                block = np.pad(block, [(0, rows - block.shape[0]), (0, wide - block.shape[1]), (0, 0)], mode="edge")
-                data, read = encoded(block, mode, sampling)
-                pixels[y : y + rows, x : x + wide] = read[: height - y, : width - x]
-                if shared:
-                    tables, data = split(data)
-                parts.append(data)
-            kind = {"RGB": RGB, "YCbCr": YCBCR, "L": BLACK, "CMYK": CMYK}[mode]
-            channels = {"L": 1, "CMYK": 4}.get(mode, 3)
-            found = page(np.repeat(picture[..., :1], channels, 2), kind, tile=tile)
-            found["data"], found[259] = parts, (SHORT, [JPEG])
-            if mode == "YCbCr":
-                found[530] = (SHORT, {0: [1, 1], 1: [2, 1], 2: [2, 2]}[sampling])
-            if tables:
-                found[347] = (7, list(tables))
-            add(f"JPEG, {mode}", tiff([found]), pixels)
-            cut = dict(found)
-            cut["data"] = [parts[0][: len(parts[0]) * 2 // 3] + b"\xff\xd9"] + parts[1:]
-            add("JPEG, cut", tiff([cut]), demand="refuse")
-
-
-def encoded(block, mode, sampling):
-    """A JPEG of the block, and its pixels by libjpeg."""
-    if mode == "RGB":
-        # Stored without a change of colours.
-        data = imagecodecs.jpeg8_encode(block, level=90, colorspace="RGB", outcolorspace="RGB", subsampling="444")
-        return data, imagecodecs.jpeg8_decode(data, colorspace="RGB", outcolorspace="RGB")
-    image = Image.fromarray(block)
-    if mode == "YCbCr":
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=90, subsampling=sampling)
-        return out.getvalue(), np.array(Image.open(out).convert("RGB"))
-    if mode == "L":
-        out = io.BytesIO()
-        image.convert("L").save(out, "JPEG", quality=90)
-        return out.getvalue(), np.array(Image.open(out).convert("RGB"))
-    inks = np.dstack([255 - block, block[..., 0] // 3])
-    data = imagecodecs.jpeg8_encode(inks, level=90, colorspace="CMYK", outcolorspace="CMYK")
-    light = 255 - imagecodecs.jpeg8_decode(data, colorspace="CMYK", outcolorspace="CMYK").astype(int)
-    return data, (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
-
-
-def split(data):
-    """Tables and the rest of a JPEG, each a stream of its own."""
-    tables, rest, at = b"\xff\xd8", b"\xff\xd8", 2
-    while data[at + 1] != 0xDA:
-        length = struct.unpack_from(">H", data, at + 2)[0] + 2
-        segment, at = data[at : at + length], at + length
-        if segment[1] in (0xC4, 0xDB):
-            tables += segment
-        else:
-            rest += segment
-    return tables + b"\xff\xd9", rest + data[at:]
-
-
-def pillow_writes(add, cell):
-    """Files of another writer: Pillow with libtiff."""
-    for compression, mode, (height, width) in itertools.product(
-            ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"), ("RGB", "L", "P", "1", "CMYK", "RGBA", "LA"),
-            ((64, 64), (33, 17), (200, 150))):
-        image = Image.fromarray(cell(height, width, 9))
-        image = image.quantize(64) if mode == "P" else image.convert(mode)
-        out = io.BytesIO()
-        image.save(out, "TIFF", compression=compression)
-        if mode == "CMYK":
-            light = 255 - np.array(image).astype(int)
-            pixels = (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
-        else:
-            pixels = np.array(image.convert("RGB"))
-        add("as Pillow writes it", out.getvalue(), pixels, check=mode != "P")

@@ -13,11 +13,13 @@ pub(super) struct File<'a> {
     is_wide: bool,
 }
 
-/// One directory. Entries whose type is unknown are left out, as section 2 asks of readers.
+/// One directory. Entries whose type is unknown have no values, as section 2 asks of readers.
 #[derive(Debug)]
 pub(super) struct Directory<'a> {
     pub(super) file: File<'a>,
     entries: Vec<(u16, Entry)>,
+    /// Tags whose values lie outside the file.
+    outside: Vec<u16>,
     /// Where the next one is; 0 after the last.
     pub(super) next: u64,
 }
@@ -29,13 +31,16 @@ pub(crate) struct Entry {
     width: usize,
     pub(crate) count: usize,
     at: usize,
-    kind: u16,
+    pub(super) kind: u16,
 }
 
 const IMAGE_WIDTH: u16 = 256;
 const IMAGE_LENGTH: u16 = 257;
 const FLOAT: u16 = 11;
 const RATIONAL: u16 = 5;
+/// Types that libtiff takes for a whole number: bytes, shorts, longs and BigTIFF's, signed ones
+/// too.
+const WHOLE_NUMBERS: [u16; 8] = [1, 3, 4, 6, 8, 9, 16, 17];
 
 impl<'a> File<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
@@ -87,57 +92,58 @@ impl<'a> File<'a> {
         let length = count.checked_mul(entry).ok_or_else(cut)?;
         let next_at = at.checked_add(counter).and_then(|at| at.checked_add(length));
         let next_at = next_at.ok_or_else(cut)?;
-        let next = self.word(next_at).ok_or_else(cut)?;
+        // libtiff takes a pointer that is not there for the end of the chain.
+        let next = self.word(next_at).unwrap_or(0);
         if count == 0 {
             return Err(short("its directory is filled: it has no entry yet"));
         }
-        let mut entries = Vec::with_capacity(count);
+        if next_at > self.bytes.len() {
+            return Err(cut());
+        }
+        let (mut entries, mut outside) = (Vec::with_capacity(count), Vec::new());
         for index in 0..count {
-            let entry_at = at + counter + index * entry;
-            if let Some(entry) = self.entry(entry_at, word)? {
-                entries.push(entry);
+            match self.entry(at + counter + index * entry, word) {
+                Some(Ok(entry)) => entries.push(entry),
+                Some(Err(tag)) => outside.push(tag),
+                None => return Err(cut()),
             }
         }
-        Ok(Directory { file: *self, entries, next })
+        Ok(Directory { file: *self, entries, outside, next })
     }
 
-    /// The first directory, as far as it can be read: of Exif data one entry is wanted, and what is wrong
-    /// with another one changes nothing in it.
+    /// The first directory, as far as it can be read: of Exif data one entry is wanted, and what is
+    /// wrong with another one changes nothing in it.
     pub(super) fn readable_entries(&self) -> Option<Directory<'a>> {
         let at = usize::try_from(self.first_directory().ok()?).ok()?;
         let count = usize::from(self.u16(at)?);
         let places = (0..count).map(|index| at + 2 + index * 12);
         let places = places.take_while(|place| place + 12 <= self.bytes.len());
-        let entries = places.filter_map(|place| self.entry(place, 4).ok().flatten()).collect();
-        Some(Directory { file: *self, entries, next: 0 })
+        let entries = places.filter_map(|place| self.entry(place, 4)?.ok()).collect();
+        Some(Directory { file: *self, entries, outside: Vec::new(), next: 0 })
     }
 
-    fn entry(&self, at: usize, word: usize) -> Result<Option<(u16, Entry)>, Fault> {
-        let cut = || short("the end of its directory");
-        let tag = self.u16(at).ok_or_else(cut)?;
-        let kind = self.u16(at + 2).ok_or_else(cut)?;
+    /// The entry at `at`, or its tag where its values lie outside the file.
+    fn entry(&self, at: usize, word: usize) -> Option<Result<(u16, Entry), u16>> {
+        let tag = self.u16(at)?;
+        let kind = self.u16(at + 2)?;
         let width = match kind {
             1 | 2 | 6 | 7 => 1,
             3 | 8 => 2,
             4 | 9 | FLOAT | 13 => 4,
             RATIONAL | 10 | 12 | 16..=18 => 8,
-            _ => return Ok(None),
+            _ => return Some(Ok((tag, Entry { width: 1, count: 0, at, kind }))),
         };
-        let missing = || short(format!("the values of tag {tag}"));
-        let count = self.word(at + 4).ok_or_else(cut)?;
-        let count = usize::try_from(count).map_err(|_| missing())?;
-        let length = count.checked_mul(width).ok_or_else(missing)?;
-        let place = at + 4 + word;
-        let place = if length <= word {
-            place
-        } else {
-            let place = self.word(place).ok_or_else(cut)?;
-            usize::try_from(place).map_err(|_| missing())?
+        let inside = || {
+            let count = usize::try_from(self.word(at + 4)?).ok()?;
+            let length = count.checked_mul(width)?;
+            let mut place = at + 4 + word;
+            if length > word {
+                place = usize::try_from(self.word(place)?).ok()?;
+            }
+            let end = place.checked_add(length)?;
+            (end <= self.bytes.len()).then_some((tag, Entry { width, count, at: place, kind }))
         };
-        if place.checked_add(length).is_none_or(|end| end > self.bytes.len()) {
-            return Err(missing());
-        }
-        Ok(Some((tag, Entry { width, count, at: place, kind })))
+        Some(inside().ok_or(tag))
     }
 
     /// One value of an entry of whole numbers.
@@ -147,7 +153,7 @@ impl<'a> File<'a> {
         }
         let at = entry.at + index * entry.width;
         match (entry.width, entry.kind) {
-            (_, FLOAT | RATIONAL | 10 | 12) => None,
+            (_, FLOAT | RATIONAL | 2 | 7 | 10 | 12) => None,
             (1, _) => self.bytes.get(at).map(|byte| u64::from(*byte)),
             (2, _) => self.u16(at).map(u64::from),
             (4, _) => self.u32(at).map(u64::from),
@@ -157,6 +163,28 @@ impl<'a> File<'a> {
 }
 
 impl<'a> Directory<'a> {
+    /// Refuses a directory that lacks the values of one of `tags`; those of others are not needed,
+    /// as in libtiff.
+    pub(super) fn check_values(&self, tags: &[u16]) -> Result<(), Fault> {
+        if let Some(tag) = self.outside.iter().find(|tag| tags.contains(tag)) {
+            return Err(short(format!("the values of tag {tag}")));
+        }
+        Ok(())
+    }
+
+    /// Refuses a directory in which one of `tags` is not of whole numbers.
+    pub(super) fn check_types(&self, tags: &[u16]) -> Result<(), Fault> {
+        let is_wrong = |(tag, entry): &&(u16, Entry)| {
+            tags.contains(tag) && !WHOLE_NUMBERS.contains(&entry.kind)
+        };
+        match self.entries.iter().find(is_wrong) {
+            Some((tag, entry)) => {
+                Err(damaged(format!("tag {tag} has type {}, which is not for numbers", entry.kind)))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn entry(&self, tag: u16) -> Option<Entry> {
         self.entries.iter().find(|(found, _)| *found == tag).map(|(_, entry)| *entry)
     }

@@ -1,8 +1,14 @@
 //! What a directory says of its picture, with the defaults of TIFF 6.0 and of libtiff.
 
 use super::directory::{Directory, Entry, File};
-use super::{damaged, orientation_of, short};
+use super::{PHOTOMETRIC, damaged, depth, orientation_of, short};
 use crate::fault::{Fault, FaultKind};
+
+/// Tags whose values decide a pixel; the last three are not whole numbers.
+const NEEDED: [u16; 25] = [
+    256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 281, 284, 317, 320, 322, 323, 324, 325, 332,
+    338, 339, 530, 347, 529, 532,
+];
 
 /// How samples are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +61,17 @@ pub(crate) struct Page<'a> {
     pub(crate) subsampling: (usize, usize),
     pub(crate) luma: Vec<f32>,
     pub(crate) reference: Vec<f32>,
-    /// `MaxSampleValue`, where it is given for 16-bit samples.
+    /// The brightest 16-bit sample by the file's own word.
     pub(crate) brightest: Option<u16>,
+    /// The same of opacity.
+    pub(crate) brightest_opacity: Option<u16>,
     pub(crate) orientation: u8,
 }
 
 impl<'a> Page<'a> {
     pub(super) fn new(directory: &Directory<'a>) -> Result<Self, Fault> {
+        directory.check_values(&NEEDED)?;
+        directory.check_types(&NEEDED[..NEEDED.len() - 3])?;
         let number = |tag, default| directory.value(tag).unwrap_or(default);
         let size = |tag| {
             let value = directory.value(tag)?;
@@ -73,7 +83,7 @@ impl<'a> Page<'a> {
         let samples = usize::try_from(number(277, 1)).unwrap_or(usize::MAX);
         let bits = bits(directory)?;
         let compression = compression(number(259, 1))?;
-        let photometric = photometric(directory, samples)?;
+        let photometric = photometric(directory)?;
         let colours = match photometric {
             Photometric::Rgb | Photometric::YCbCr => 3,
             Photometric::Cmyk => 4,
@@ -81,6 +91,16 @@ impl<'a> Page<'a> {
         };
         if samples < colours || samples > 64 {
             return Err(damaged(format!("it says that a pixel has {samples} samples")));
+        }
+        let is_grey = matches!(photometric, Photometric::BlackIsZero | Photometric::WhiteIsZero);
+        if is_grey && samples > 2 && !matches!(number(338, 0), 1 | 2) {
+            return Err(Fault::new(
+                FaultKind::Unsupported,
+                format!(
+                    "this TIFF has {samples} samples a pixel and calls them grey: merge its \
+                     channels to RGB on export"
+                ),
+            ));
         }
         let is_deep_enough = match photometric {
             Photometric::Palette => bits <= 8,
@@ -157,10 +177,8 @@ impl<'a> Page<'a> {
             subsampling,
             luma: directory.fractions(529),
             reference: directory.fractions(532),
-            brightest: directory
-                .value(281)
-                .filter(|_| bits == 16)
-                .and_then(|value| u16::try_from(value).ok()),
+            brightest: depth::brightest(directory, 0).filter(|_| bits == 16),
+            brightest_opacity: depth::brightest(directory, colours).filter(|_| bits == 16),
             orientation: orientation_of(directory),
         })
     }
@@ -284,11 +302,10 @@ fn compression(number: u64) -> Result<Compression, Fault> {
     Err(unsupported(format!("is compressed with {name}")))
 }
 
-fn photometric(directory: &Directory<'_>, samples: usize) -> Result<Photometric, Fault> {
+fn photometric(directory: &Directory<'_>) -> Result<Photometric, Fault> {
     Ok(match directory.value(PHOTOMETRIC) {
-        // As libtiff guesses.
-        None if samples >= 3 => Photometric::Rgb,
-        None => Photometric::BlackIsZero,
+        // Readers guess, each otherwise.
+        None => return Err(unsupported("does not say what its samples mean")),
         Some(0) => Photometric::WhiteIsZero,
         Some(1) => Photometric::BlackIsZero,
         Some(2) => Photometric::Rgb,
@@ -307,8 +324,6 @@ fn photometric(directory: &Directory<'_>, samples: usize) -> Result<Photometric,
         }
     })
 }
-
-use super::PHOTOMETRIC;
 
 /// 16-bit levels become the upper 8, and levels that have 8 bits by mistake stay, as in libtiff.
 fn palette(
@@ -331,7 +346,8 @@ fn palette(
 
 fn unsupported(what: impl std::fmt::Display) -> Fault {
     let message = format!(
-        "this TIFF {what}: save it uncompressed or with LZW, as RGB or grey with 8 or 16 bits a sample"
+        "this TIFF {what}: save it uncompressed or with LZW, as RGB or grey with 8 or 16 bits a \
+         sample"
     );
     Fault::new(FaultKind::Unsupported, message)
 }

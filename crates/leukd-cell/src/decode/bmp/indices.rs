@@ -4,8 +4,9 @@ use image::RgbImage;
 
 use super::super::truncated_bmp;
 use crate::complete::bmp::{Header, Rows};
-use crate::complete::{Format, corrupt};
+use crate::complete::corrupt;
 use crate::fault::Fault;
+use crate::format::Format;
 
 pub(super) fn read(header: &Header, bytes: &[u8]) -> Result<RgbImage, Fault> {
     let (at, each, count) = header.palette;
@@ -42,11 +43,11 @@ pub(super) fn read(header: &Header, bytes: &[u8]) -> Result<RgbImage, Fault> {
     Ok(super::super::picture(width, height, samples))
 }
 
-/// The indices of RLE8 or RLE4, row after row as they are stored. Pixels that a code passes over keep
-/// index 0, as in Pillow.
+/// The indices of RLE8 or RLE4, row after row as they are stored. Pixels that a code passes over
+/// keep index 0, as in Pillow.
 ///
-/// A picture whose pixels are all there needs no end code, and one whose end code comes too early is
-/// not whole.
+/// A picture whose pixels are all there needs no end code, and one whose end code comes too early
+/// is not whole.
 fn runs(header: &Header, data: &[u8]) -> Result<Vec<u8>, Fault> {
     let (width, height) = (header.width as usize, header.height as usize);
     let mut indices = vec![0; width * height];
@@ -88,6 +89,9 @@ fn runs(header: &Header, data: &[u8]) -> Result<Vec<u8>, Fault> {
             }
             (count, _) => (usize::from(count), std::slice::from_ref(&data[at - 1])),
         };
+        // Some encoders count the two pixels of the last byte where an odd row has only one left.
+        let is_odd_end = half && x < width && x + count == width + 1 && from.len() == 1;
+        let count = if is_odd_end { count - 1 } else { count };
         let row = &mut indices[y * width..(y + 1) * width];
         let Some(places) = row.get_mut(x..x + count) else {
             return Err(corrupt(Format::Bmp, format!("a run leads out of row {y}")));

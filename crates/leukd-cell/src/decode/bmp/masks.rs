@@ -4,8 +4,9 @@ use image::RgbImage;
 
 use super::super::depth::Levels;
 use crate::complete::bmp::Header;
-use crate::complete::{Format, corrupt};
+use crate::complete::corrupt;
 use crate::fault::Fault;
+use crate::format::Format;
 
 /// Where a colour stands in a pixel.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ pub(super) fn read(header: &Header, bytes: &[u8]) -> Result<RgbImage, Fault> {
                 colour
             } else {
                 let opacity = opacity.level(pixel).into();
-                colour.map(|level| levels.multiplied(level.into(), opacity))
+                colour.map(|level| levels.multiplied(level.into(), opacity, levels))
             });
         }
     }

@@ -14,7 +14,7 @@ use crate::complete::bmp::{Header, Rows};
 use crate::fault::Fault;
 
 /// The picture of a BMP file, in the memory of `spare` where its rows are plain.
-pub(super) fn read(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<RgbImage, Fault> {
+pub(crate) fn read(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<RgbImage, Fault> {
     let header = Header::new(bytes, &mut None)?;
     let sides = (header.width, header.height);
     check_sides(sides, limits)?;
@@ -35,13 +35,15 @@ fn rows<'a>(
     header: &Header,
     bytes: &'a [u8],
 ) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>, Fault> {
-    let stride = (header.width as usize * usize::from(header.depth)).div_ceil(32) * 4;
+    let (stride, used) = header.row_bytes();
     let height = header.height as usize;
-    let stored = bytes.get(header.pixels_at..).and_then(|rest| rest.get(..stride * height));
-    let stored = stored.ok_or_else(|| super::truncated_bmp("it ends before its last row"))?;
+    let stored = bytes.get(header.pixels_at..).unwrap_or_default();
+    if stored.len() < stride * (height - 1) + used {
+        return Err(super::truncated_bmp("it ends before its last row"));
+    }
     let is_top_down = header.is_top_down;
     Ok((0..height).map(move |y| {
         let row = if is_top_down { y } else { height - 1 - y };
-        &stored[row * stride..(row + 1) * stride]
+        &stored[row * stride..row * stride + used]
     }))
 }

@@ -1,22 +1,25 @@
-//! Plain rows → pixels. Most microscopes export such files, and a decoder that reads pixel by pixel would take longer
-//! over one than everything else before the network.
+//! Plain rows → pixels. Most microscopes export such files, and a decoder that reads pixel by pixel
+//! would take longer over one than everything else before the network.
 
 use image::RgbImage;
 
 use crate::complete::bmp::{Header, Rows as Stored};
 
-/// Red, green, blue and no opacity of a 32-bit pixel whose bytes are blue, green, red and one that means nothing.
+/// Red, green, blue and no opacity of a 32-bit pixel whose bytes are blue, green, red and one that
+/// means nothing.
 const MASKS: [u32; 4] = [0x00ff_0000, 0x0000_ff00, 0x0000_00ff, 0];
 
-/// The pixels as they lie in a file: rows of blue, green, red (and a byte that means nothing), padded to four bytes.
+/// The pixels as they lie in a file: rows of blue, green, red (and a byte that means nothing),
+/// padded to four bytes.
 #[derive(Debug)]
 pub(in super::super) struct Rows<'a> {
     width: u32,
     height: u32,
     is_top_down: bool,
     bytes_a_pixel: usize,
-    /// Bytes from one row to the next.
+    /// Bytes from one row to the next, and those of them that are pixels.
     stride: usize,
+    used: usize,
     bytes: &'a [u8],
 }
 
@@ -29,14 +32,16 @@ impl<'a> Rows<'a> {
             (32, Stored::Masks) if header.masks == MASKS => 4,
             _ => return None,
         };
-        let stride = (header.width as usize * bytes_a_pixel).next_multiple_of(4);
-        let end = header.pixels_at.checked_add(stride.checked_mul(header.height as usize)?)?;
+        let (stride, used) = header.row_bytes();
+        let before_last = stride.checked_mul((header.height as usize).checked_sub(1)?)?;
+        let end = header.pixels_at.checked_add(before_last)?.checked_add(used)?;
         Some(Self {
             width: header.width,
             height: header.height,
             is_top_down: header.is_top_down,
             bytes_a_pixel,
             stride,
+            used,
             bytes: bytes.get(header.pixels_at..end)?,
         })
     }
@@ -46,8 +51,8 @@ impl<'a> Rows<'a> {
         let across = self.width as usize * 3;
         // Not cleared: every place is written.
         samples.resize(across * self.height as usize, 0);
-        let used = self.width as usize * self.bytes_a_pixel;
-        let rows = self.bytes.chunks_exact(self.stride).map(|row| &row[..used]);
+        // The last row may lack its padding.
+        let rows = self.bytes.chunks(self.stride).map(|row| &row[..self.used]);
         let lines = samples.chunks_exact_mut(across);
         let convert = if self.bytes_a_pixel == 3 { from_three } else { from_four };
         if self.is_top_down {
@@ -61,8 +66,8 @@ impl<'a> Rows<'a> {
 
 /// Blue, green, red → red, green, blue.
 ///
-/// In blocks of 16 pixels whose samples are all computed alike, from their neighbours two places before and behind, so
-/// that any processor's vectors serve.
+/// In blocks of 16 pixels whose samples are all computed alike, from their neighbours two places
+/// before and behind, so that any processor's vectors serve.
 fn from_three(row: &[u8], line: &mut [u8]) {
     const BLOCK: usize = 48;
     const fn every_third(from: usize) -> [u8; BLOCK] {

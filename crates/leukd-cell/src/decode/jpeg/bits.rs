@@ -4,8 +4,8 @@ use super::cut;
 use crate::complete::jpeg::next_marker;
 use crate::fault::Fault;
 
-/// Zero bytes in a row that no encoder writes into a scan which does not end with its last block. By chance
-/// 16 zeros begin at one place of random bytes in 1 of 2^128 cases.
+/// Zero bytes in a row that no encoder writes into a scan which does not end with its last block.
+/// By chance 16 zeros begin at one place of random bytes in 1 of 2^128 cases.
 const FILLED: usize = 16;
 
 /// Zero bytes of that run that were read as blocks.
@@ -106,9 +106,10 @@ impl<'a> Bits<'a> {
 
     /// Says after the last block that this is where the data may end.
     ///
-    /// A copy that stopped, or a hole on the disk, leaves zeros where data were, and zeros
-    /// are codes: they give blocks of nothing. There are more of them than those blocks need, so that bytes
-    /// are left. libjpeg passes such bytes over, and so does this where no zeros were read as blocks.
+    /// A copy that stopped, or a hole on the disk, leaves zeros where data were, and zeros are
+    /// codes: they give blocks of nothing. There are more of them than those blocks need, so that
+    /// bytes are left. libjpeg passes such bytes over, and so does this where no zeros were read as
+    /// blocks.
     pub(super) fn end(&mut self) -> Result<(), Fault> {
         self.fill();
         let left = self.count as usize / 8;

@@ -2,6 +2,7 @@
 
 use super::super::Limits;
 use super::{cut, damaged, idct, unsupported};
+use crate::complete::jpeg::check_frame;
 use crate::fault::{Fault, FaultKind};
 
 /// A block of 8 × 8 coefficients in natural order.
@@ -50,35 +51,15 @@ pub(super) struct Component {
 impl Frame {
     /// Reads a frame header's content, `marker` being its SOF.
     pub(super) fn new(marker: u8, content: &[u8], limits: &Limits) -> Result<Self, Fault> {
-        let kind = match marker {
-            0xc0..=0xc2 => None,
-            0xc3 => Some("is losslessly coded"),
-            0xc9..=0xcb | 0xcd..=0xcf => Some("is arithmetically coded"),
-            _ => Some("is hierarchically coded"),
-        };
-        if let Some(kind) = kind {
-            return Err(unsupported(format!(
-                "this JPEG {kind}: save it as a baseline or progressive JPEG, or as PNG"
-            )));
-        }
         let &[bits, h1, h0, w1, w0, count, ref parts @ ..] = content else {
             return Err(damaged("its frame header is too short"));
         };
-        if bits != 8 {
-            return Err(unsupported(format!(
-                "this JPEG has {bits} bits a sample: save it with 8 bits, or as a 16-bit PNG or TIFF"
-            )));
-        }
+        check_frame(marker, [bits, h1, h0, w1, w0])?;
         let height = usize::from(u16::from_be_bytes([h1, h0]));
         let width = usize::from(u16::from_be_bytes([w1, w0]));
-        if height == 0 {
-            return Err(unsupported(
-                "this JPEG gives its height behind its data (DNL): save it again as JPEG or PNG",
-            ));
-        }
         super::super::check_sides((width as u32, height as u32), limits)?;
-        let parts = parts.as_chunks::<3>().0;
-        if parts.len() != usize::from(count) || !matches!(count, 1..=4) {
+        let (parts, rest) = parts.as_chunks::<3>();
+        if parts.len() != usize::from(count) || !rest.is_empty() || !matches!(count, 1..=4) {
             return Err(damaged("its frame header has a wrong number of components"));
         }
         let factors = |part: &[u8; 3]| (usize::from(part[1] >> 4), usize::from(part[1] & 15));
@@ -95,8 +76,8 @@ impl Frame {
             let (h, v) = factors(part);
             if across % h != 0 || down % v != 0 {
                 return Err(unsupported(format!(
-                    "this JPEG samples a channel {h}×{v} where another has {across}×{down}: save it \
-                     with 4:4:4, 4:2:2 or 4:2:0 sampling"
+                    "this JPEG samples a channel {h}×{v} where another has {across}×{down}: save \
+                     it with 4:4:4, 4:2:2 or 4:2:0 sampling"
                 )));
             }
             if frame.components.iter().any(|other| other.id == part[0]) {
@@ -166,7 +147,8 @@ impl Frame {
 }
 
 impl Component {
-    /// Notes that a scan sends the coefficients `first..=last` down to bit `low`, from bit `high` on.
+    /// Notes that a scan sends the coefficients `first..=last` down to bit `low`, from bit `high`
+    /// on.
     pub(super) fn note(
         &mut self,
         (first, last): (usize, usize),
@@ -190,19 +172,24 @@ impl Component {
     }
 
     /// Transforms `block` into the samples at its place.
-    pub(super) fn put(&mut self, block: &Block, row: usize, column: usize) {
-        let Some(steps) = &self.steps else { return };
+    pub(super) fn put(&mut self, block: &Block, row: usize, column: usize) -> Result<(), Fault> {
+        let Some(steps) = &self.steps else { return Ok(()) };
         let across = self.stride * 8;
         let first = row * 8 * across + column * 8;
-        idct::transform(block, steps, &mut self.samples[first..], across);
+        if idct::transform(block, steps, &mut self.samples[first..], across) {
+            Ok(())
+        } else {
+            Err(damaged("a block's values are larger than any picture's"))
+        }
     }
 
     /// Transforms all blocks of a progressive frame.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self) -> Result<(), Fault> {
         let blocks = std::mem::take(&mut self.coefficients);
-        for (index, block) in blocks.iter().enumerate() {
-            self.put(block, index / self.stride, index % self.stride);
-        }
+        let mut blocks = blocks.iter().enumerate();
+        blocks.try_for_each(|(index, block)| {
+            self.put(block, index / self.stride, index % self.stride)
+        })
     }
 }
 

@@ -10,7 +10,8 @@ const FAST: u32 = 9;
 /// One table, ready to decode.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    /// Length and value of the code that a window of [`FAST`] bits begins with; length 0: a longer code.
+    /// Length and value of the code that a window of [`FAST`] bits begins with; length 0: a longer
+    /// code.
     fast: Vec<(u8, u8)>,
     /// The first code beyond each length, shifted to 16 bits; index 0 is length 1.
     limits: [u32; 16],

@@ -1,14 +1,19 @@
-//! The inverse transform, as libjpeg's `jidctint.c` computes it: Loeffler, Ligtenberg and Moschytz in
-//! integers. Another rounding would give other levels.
+//! The inverse transform, as libjpeg's `jidctint.c` computes it: Loeffler, Ligtenberg and Moschytz
+//! in integers. Another rounding would give other levels.
 
 use super::frame::{Block, Steps};
 
 /// Fractional bits of the constants, and those that the first pass leaves in its results.
 const FRACTION: u32 = 13;
 const LEFT: u32 = 2;
+/// libjpeg-turbo adds two values in 16 bits. Those of a picture stay below a quarter of this.
+const MAX_VALUE: i64 = 16_383;
 
-/// Writes the samples of `block`, whose rows stand `stride` bytes apart.
-pub(super) fn transform(block: &Block, steps: &Steps, to: &mut [u8], stride: usize) {
+/// Writes the samples of `block`, whose rows stand `stride` bytes apart; false where its values are
+/// beyond those of any picture, so that readers differ.
+#[must_use]
+pub(super) fn transform(block: &Block, steps: &Steps, to: &mut [u8], stride: usize) -> bool {
+    let is_sane = |value: &i64| value.abs() <= MAX_VALUE;
     let mut columns = [0_i64; 64];
     for x in 0..8 {
         let value = |y: usize| i64::from(block[y * 8 + x]) * i64::from(steps[y * 8 + x]);
@@ -18,8 +23,15 @@ pub(super) fn transform(block: &Block, steps: &Steps, to: &mut [u8], stride: usi
             (0..8).for_each(|y| columns[y * 8 + x] = mean);
             continue;
         }
-        let done = one_dimension(std::array::from_fn(value));
+        let values = std::array::from_fn(value);
+        if !values.iter().all(is_sane) {
+            return false;
+        }
+        let done = one_dimension(values);
         (0..8).for_each(|y| columns[y * 8 + x] = round(done[y], FRACTION - LEFT));
+    }
+    if !columns.iter().all(is_sane) {
+        return false;
     }
     for (y, row) in columns.as_chunks::<8>().0.iter().enumerate() {
         let done = one_dimension(*row);
@@ -28,6 +40,7 @@ pub(super) fn transform(block: &Block, steps: &Steps, to: &mut [u8], stride: usi
             *to = (round(value, FRACTION + LEFT + 3) + 128).clamp(0, 255).cast_unsigned() as u8;
         }
     }
+    true
 }
 
 const fn round(value: i64, bits: u32) -> i64 {

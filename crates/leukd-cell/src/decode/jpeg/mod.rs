@@ -1,12 +1,13 @@
-//! JPEG (ITU-T T.81): baseline, extended sequential and progressive, 8 bits a sample, Huffman-coded.
+//! JPEG (ITU-T T.81): baseline, extended sequential and progressive, 8 bits a sample,
+//! Huffman-coded.
 //!
 //! The samples equal those of libjpeg-turbo with its defaults: the accurate integer transform and
 //! smooth up-sampling of the chroma, in the same integer arithmetic.
 //!
 //! Why not a library: none that is written in Rust says that a scan ended before its last block.
 //! zune-jpeg loses colours when a sequential file has several scans, panics on some of them, and
-//! darkens chroma that is finer than luma. A check in front of it would have to decode every Huffman
-//! code, which is most of a decoder.
+//! darkens chroma that is finer than luma. A check in front of it would have to decode every
+//! Huffman code, which is most of a decoder.
 
 mod bits;
 mod colour;
@@ -21,8 +22,10 @@ mod upsample;
 use image::RgbImage;
 
 use super::Limits;
-use crate::complete::{Format, corrupt, truncated};
+use crate::complete::jpeg::check_kind;
+use crate::complete::{corrupt, truncated};
 use crate::fault::{Fault, FaultKind};
+use crate::format::Format;
 use frame::Frame;
 use segments::{Adobe, Segments};
 
@@ -50,7 +53,7 @@ pub(super) struct Raster {
 }
 
 /// The picture of a JPEG file. Inks are taken as Adobe stores them: 255 is no ink.
-pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Fault> {
+pub(crate) fn read(bytes: &[u8], limits: &Limits, _: &mut Vec<u8>) -> Result<RgbImage, Fault> {
     let Raster { width, height, channels, mut samples, orientation } =
         raster(&[], bytes, Colours::Own, limits)?;
     samples = match channels {
@@ -71,13 +74,16 @@ pub(super) fn raster(
     colours: Colours,
     limits: &Limits,
 ) -> Result<Raster, Fault> {
+    check_kind(bytes)?;
     let mut segments = Segments::default();
     if !tables.is_empty() {
         segments.read_tables(tables)?;
     }
-    let frame = segments.read(bytes, limits)?;
+    // libtiff does not miss the end marker of a strip, and some writers leave it out.
+    let needs_end = colours == Colours::Own;
+    let frame = segments.read(bytes, needs_end, limits)?;
     frame.check_complete()?;
-    let orientation = segments.orientation.unwrap_or(1);
+    let orientation = segments.exif.flatten().or(segments.xmp).unwrap_or(1);
     let transform = transform_of(colours, &frame, &segments)?;
     let Frame { width, height, .. } = frame;
     let channels = frame.components.len();
@@ -99,8 +105,8 @@ fn transform_of(colours: Colours, frame: &Frame, segments: &Segments) -> Result<
     match (colours, ids.len()) {
         // libtiff refuses it: red, green and blue have one size each.
         (Colours::Stored, 3) if frame.is_subsampled() => Err(unsupported(
-            "this TIFF says that its JPEG data are RGB, but they are sampled like luma and chroma: \
-             save it uncompressed or with LZW",
+            "its JPEG is called RGB and sampled like luma and chroma: save it uncompressed or with \
+             LZW",
         )),
         (_, 1) | (Colours::Stored, 3 | 4) => Ok(Transform::None),
         (Colours::YCbCr, 3) => Ok(Transform::YCbCr),

@@ -64,7 +64,7 @@ impl Scan {
         let wrong = || damaged("a scan header is wrong");
         let (&count, rest) = content.split_first().ok_or_else(wrong)?;
         let (parts, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(wrong)?;
-        let &[first, last, bits, ..] = rest else { return Err(wrong()) };
+        let &[first, last, bits] = rest else { return Err(wrong()) };
         let mut scan = Self {
             parts: Vec::new(),
             first: first.into(),
@@ -179,8 +179,7 @@ impl Scan {
             return progressive::block(self, block, tables, bits, state, slot);
         }
         let block = sequential(tables, bits, &mut state.predictions[slot])?;
-        component.put(&block, row, column);
-        Ok(())
+        component.put(&block, row, column)
     }
 }
 

@@ -8,6 +8,7 @@ use super::{cut, damaged};
 use crate::complete::jpeg::{is_frame, next_marker};
 use crate::complete::tiff::orientation;
 use crate::fault::Fault;
+use crate::orientation::of_xmp;
 
 /// Programs write a dozen. Each costs a walk over all blocks, however short it is.
 const MAX_SCANS: usize = 300;
@@ -34,8 +35,11 @@ pub(super) struct Segments {
     pub(super) restart_interval: usize,
     pub(super) is_jfif: bool,
     pub(super) adobe: Option<Adobe>,
-    /// Of the first Exif data before the first scan, where Pillow looks for it too.
-    pub(super) orientation: Option<u8>,
+    /// The orientation in the first Exif data, if they name one, and in the last XMP. As in Pillow,
+    /// those behind the first scan do not count.
+    pub(super) exif: Option<Option<u8>>,
+    pub(super) xmp: Option<u8>,
+    has_scan: bool,
 }
 
 impl Segments {
@@ -53,13 +57,23 @@ impl Segments {
         Ok(())
     }
 
-    /// Reads a stream up to its EOI, all scans included.
-    pub(super) fn read(&mut self, bytes: &[u8], limits: &Limits) -> Result<Frame, Fault> {
+    /// Reads a stream up to its EOI, all scans included; without `needs_end` up to its last
+    /// complete scan.
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        needs_end: bool,
+        limits: &Limits,
+    ) -> Result<Frame, Fault> {
         let mut frame: Option<Frame> = None;
         let mut scans = 0;
         let mut at = 2;
         loop {
             let Some((marker, after)) = next_marker(bytes, at) else {
+                let is_complete = |frame: &Frame| frame.check_complete().is_ok();
+                if !needs_end && frame.as_ref().is_some_and(is_complete) {
+                    break;
+                }
                 return Err(cut("it ends before its EOI marker"));
             };
             match marker {
@@ -82,7 +96,7 @@ impl Segments {
                             let frame =
                                 frame.ok_or_else(|| damaged("a scan stands before its frame"))?;
                             scans += 1;
-                            self.orientation.get_or_insert(1);
+                            self.has_scan = true;
                             if scans > MAX_SCANS {
                                 return Err(too_many_scans());
                             }
@@ -101,8 +115,8 @@ impl Segments {
             0xc4 => self.huffman(content),
             0xdb => self.quantisation(content),
             0xdd => {
-                let &[high, low, ..] = content else {
-                    return Err(damaged("its restart interval is too short"));
+                let &[high, low] = content else {
+                    return Err(damaged("its restart interval has not two bytes"));
                 };
                 self.restart_interval = u16::from_be_bytes([high, low]).into();
                 Ok(())
@@ -111,8 +125,13 @@ impl Segments {
                 self.is_jfif = true;
                 Ok(())
             }
+            0xe1 if self.has_scan => Ok(()),
             0xe1 if let Some(tiff) = content.strip_prefix(b"Exif\0\0") => {
-                self.orientation.get_or_insert_with(|| orientation(tiff));
+                self.exif.get_or_insert_with(|| orientation(tiff));
+                Ok(())
+            }
+            0xe1 if let Some(xmp) = content.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") => {
+                self.xmp = of_xmp(xmp);
                 Ok(())
             }
             0xee if content.len() >= 12 && content.starts_with(b"Adobe") => {

@@ -1,7 +1,8 @@
 //! Planes → pixels: chroma brought to the size of luma as libjpeg does by default (`jdsample.c`).
 //!
-//! Where a channel has half the columns, half the rows or both, each sample is a mean of its nearest
-//! two, weighted 3 to 1 along each axis ("fancy up-sampling"). Elsewhere samples are repeated.
+//! Where a channel has half the columns, half the rows or both, each sample is a mean of its
+//! nearest two, weighted 3 to 1 along each axis ("fancy up-sampling"). Elsewhere samples are
+//! repeated.
 
 use super::frame::{Component, Frame};
 use super::{Transform, colour};
@@ -10,7 +11,7 @@ use crate::fault::Fault;
 /// All channels of all pixels.
 pub(super) fn interleave(mut frame: Frame, transform: Transform) -> Result<Vec<u8>, Fault> {
     if frame.is_progressive {
-        frame.components.iter_mut().for_each(Component::finish);
+        frame.components.iter_mut().try_for_each(Component::finish)?;
     }
     let channels = frame.components.len();
     let mut samples = Vec::with_capacity(frame.width * frame.height * channels);
@@ -56,7 +57,8 @@ fn fill(component: &Component, (across, down): (usize, usize), y: usize, line: &
     let (wide, high) = (across / component.across, down / component.down);
     let smooth = component.width > 2;
     let near = row(y / high);
-    // Of two rows between two samples each is nearer to its own: the upper one mixes in the row above.
+    // Of two rows between two samples each is nearer to its own: the upper one mixes in the row
+    // above.
     let far = if y.is_multiple_of(2) { row((y / 2).saturating_sub(1)) } else { row(y / 2 + 1) };
     match (wide, high) {
         (1, 1) => line.extend_from_slice(near),
@@ -82,7 +84,8 @@ fn fill(component: &Component, (across, down): (usize, usize), y: usize, line: &
     }
 }
 
-/// Two samples for each of `sums`, mixed with the neighbour on their side; `biases` round the left and the right one.
+/// Two samples for each of `sums`, mixed with the neighbour on their side; `biases` round the left
+/// and the right one.
 fn mix(sums: &[u32], biases: (u32, u32), shift: u32, line: &mut Vec<u8>) {
     let last = sums.len() - 1;
     for (at, sum) in sums.iter().enumerate() {

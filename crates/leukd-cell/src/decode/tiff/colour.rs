@@ -11,13 +11,15 @@ pub(super) struct Colour<'a> {
     /// Samples of a pixel that are colours.
     pub(super) channels: usize,
     levels: Levels,
+    opacities: Levels,
     has_opacity: bool,
     palette: &'a [[u8; 3]],
     luma: Option<Box<Luma>>,
 }
 
 impl<'a> Colour<'a> {
-    pub(super) fn new(page: &'a Page<'_>) -> Self {
+    /// The colours of `page`, whose brightest opacity is `brightest_opacity`.
+    pub(super) fn new(page: &'a Page<'_>, brightest_opacity: u16) -> Self {
         let is_raster = page.compression == crate::complete::tiff::Compression::Jpeg;
         // The JPEG decoder has converted luma and chroma already.
         let photometric = match page.photometric {
@@ -33,12 +35,17 @@ impl<'a> Colour<'a> {
             16 => Levels::new(depth::most(page.brightest)),
             bits => Levels::new((1 << bits) - 1),
         };
+        let opacities = match page.bits {
+            16 => Levels::new(depth::most(page.brightest_opacity)).for_opacity(brightest_opacity),
+            _ => levels,
+        };
         let luma = (photometric == Photometric::YCbCr)
             .then(|| Box::new(Luma::new(&page.luma, &page.reference)));
         Self {
             photometric,
             channels,
             levels,
+            opacities,
             has_opacity: page.has_opacity,
             palette: &page.palette,
             luma,
@@ -55,26 +62,36 @@ impl<'a> Colour<'a> {
     fn pixel(&self, pixel: &[u16]) -> [u8; 3] {
         let level = |sample: u16| self.levels.level(sample);
         let opacity = if self.has_opacity { pixel.get(self.channels) } else { None };
+        let whole = Levels::new(255);
+        // Levels that are 8 bits already, over black.
+        let over = |colours: [u8; 3]| match opacity {
+            Some(opacity) => {
+                colours.map(|colour| whole.multiplied(u16::from(colour), *opacity, self.opacities))
+            }
+            None => colours,
+        };
         let colours = match (self.photometric, pixel) {
             (Photometric::Rgb, [red, green, blue, ..]) => [*red, *green, *blue],
             (Photometric::BlackIsZero, [grey, ..]) => [*grey; 3],
             (Photometric::WhiteIsZero, [grey, ..]) => [self.levels.most.saturating_sub(*grey); 3],
             (Photometric::Palette, [index, ..]) => {
-                return self.palette.get(usize::from(*index)).copied().unwrap_or_default();
+                return over(self.palette.get(usize::from(*index)).copied().unwrap_or_default());
             }
             (Photometric::Cmyk, [c, m, y, k, ..]) => {
                 let let_through = |ink: u16| 255 - u32::from(level(ink));
                 let black = let_through(*k);
-                return [c, m, y].map(|ink| (let_through(*ink) * black / 255) as u8);
+                return over([c, m, y].map(|ink| (let_through(*ink) * black / 255) as u8));
             }
             (Photometric::YCbCr, [luma, blue, red, ..]) => {
                 let tables = self.luma.as_deref();
-                return tables.map_or([0; 3], |tables| tables.rgb([*luma, *blue, *red]));
+                return over(tables.map_or([0; 3], |tables| tables.rgb([*luma, *blue, *red])));
             }
             _ => [0; 3],
         };
         match opacity {
-            Some(opacity) => colours.map(|colour| self.levels.multiplied(colour, *opacity)),
+            Some(opacity) => {
+                colours.map(|colour| self.levels.multiplied(colour, *opacity, self.opacities))
+            }
             None => colours.map(level),
         }
     }

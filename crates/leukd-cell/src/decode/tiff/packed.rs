@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use weezl::decode::Decoder;
 use weezl::{BitOrder, LzwStatus};
 
-/// The first `needed` bytes of LZW data, or as many as there are: codes from the highest bit on, with
-/// TIFF's early change of their length. All at once, as weezl stops early when it is asked for a few
-/// bytes at a time.
+/// The first `needed` bytes of LZW data, or as many as there are: codes from the highest bit on,
+/// with TIFF's early change of their length. All at once, as weezl stops early when it is asked for
+/// a few bytes at a time.
 pub(super) fn lzw(data: &[u8], needed: usize) -> Vec<u8> {
     let mut decoder = Decoder::with_tiff_size_switch(BitOrder::Msb, 8);
     let mut found = vec![0; needed];

@@ -8,10 +8,10 @@ use flate2::read::ZlibDecoder;
 use super::super::Limits;
 use super::super::jpeg::{self, Colours, Raster};
 use super::packed::{PackBits, lzw};
-use crate::complete::Format;
 use crate::complete::tiff::{Compression, Page, Photometric};
 use crate::complete::{corrupt, truncated};
 use crate::fault::{Fault, FaultKind};
+use crate::format::Format;
 
 /// Where the rows come from.
 pub(super) struct Rows<'a, 'page> {
@@ -168,8 +168,8 @@ fn stream<'a>(page: &Page<'a>, plane: usize, index: usize) -> Result<Box<dyn Rea
         Compression::PackBits => Box::new(PackBits::new(data)),
         Compression::Lzw => {
             if matches!(data.get_ref()[..], [0, second, ..] if second & 1 == 1) {
-                let message = "this TIFF is compressed with LZW in its form from before 1988: save it \
-                               uncompressed or with today's LZW";
+                let message = "this TIFF is compressed with LZW in its form from before 1988: save \
+                               it uncompressed or with today's LZW";
                 return Err(Fault::new(FaultKind::Unsupported, message));
             }
             Box::new(Cursor::new(lzw(data.get_ref(), page.needed(index))))
