@@ -9,7 +9,7 @@ use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{Journal, Options};
 use leukd::result::{
     Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, ModelRef, Reason,
-    Source, Timings,
+    ReasonCode, Source, Timings,
 };
 
 use crate::Args;
@@ -106,7 +106,11 @@ fn entry(folder: &str, number: usize) -> Entry {
         },
         p_all: Some(probability),
         decision: if sure { Decision::Hem } else { Decision::Review },
-        reasons: if sure { Vec::new() } else { vec![Reason::new("low-confidence", message)] },
+        reasons: if sure {
+            Vec::new()
+        } else {
+            vec![Reason::new(ReasonCode::LowConfidence, message)]
+        },
         quality_flags: Vec::new(),
         quality: None,
         model: Some(ModelRef { id: "leukd-b3-80".to_owned(), digest: "ab".repeat(32) }),

@@ -11,7 +11,7 @@ use super::output::{clean, remark};
 use crate::cell::extensions::{extensions, has_extension};
 use crate::ingest::settings::globs;
 use crate::model::pool::physical_cores;
-use crate::result::Reason;
+use crate::result::{Reason, ReasonCode};
 
 /// Answers of one thread that may wait for those of others.
 const AHEAD: usize = 16;
@@ -181,7 +181,7 @@ pub(super) fn in_order<F: AsRef<Path> + Sync, T: Send>(
 /// # Errors
 /// `unreadable`, or `too-large` for more than `limit` bytes.
 pub(super) fn read_limited(file: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
-    let unreadable = |error: std::io::Error| Reason::new("unreadable", error.to_string());
+    let unreadable = |error: std::io::Error| Reason::new(ReasonCode::Unreadable, error.to_string());
     // A pipe opened to wait would wait for somebody who writes into it.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let opened = fs_err::OpenOptions::new().read(true).custom_flags(flags).open(file);
@@ -198,12 +198,15 @@ pub(super) fn read_limited(file: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
             "{} is a pipe, a socket or a device, not a file: save it as a file",
             file.display()
         );
-        return Err(Reason::new("unreadable", message));
+        return Err(Reason::new(ReasonCode::Unreadable, message));
     }
     let mut bytes = Vec::new();
     opened.map_err(unreadable)?.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > limit {
-        return Err(Reason::new("too-large", format!("the file has more than {limit} bytes")));
+        return Err(Reason::new(
+            ReasonCode::TooLarge,
+            format!("the file has more than {limit} bytes"),
+        ));
     }
     Ok(bytes)
 }

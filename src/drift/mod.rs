@@ -31,7 +31,7 @@ pub use spread::{Circular, Moments, Spread};
 
 use crate::cell::Measures;
 use crate::journal::Outline;
-use crate::model::verdict::LOW_CONFIDENCE;
+use crate::result::ReasonCode;
 use crate::result::{Decision, ModelRef, Timestamp};
 
 /// How many weeks are counted and shown, the running one among them.
@@ -141,7 +141,7 @@ impl Tally {
         for (decision, count) in Decision::EVERY.into_iter().zip(&mut self.decisions) {
             *count += u64::from(decision == result.decision);
         }
-        let is_doubt = |code: &String| code != LOW_CONFIDENCE;
+        let is_doubt = |code: &String| code != ReasonCode::LowConfidence.as_str();
         if result.decision == Decision::Review && result.codes.iter().any(is_doubt) {
             self.doubted += 1;
         }

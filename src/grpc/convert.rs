@@ -90,7 +90,10 @@ pub(super) fn own_result(record: Record, epoch: &str) -> proto::Result {
         reasons: finding
             .reasons
             .into_iter()
-            .map(|reason| proto::Reason { code: reason.code, message: reason.message })
+            .map(|reason| proto::Reason {
+                code: reason.code.as_str().to_owned(),
+                message: reason.message,
+            })
             .collect(),
         quality_flags: finding.quality_flags,
         model: finding.model.map(|model| proto::ModelRef { id: model.id, digest: model.digest }),

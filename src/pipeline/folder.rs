@@ -15,7 +15,7 @@ use crate::journal::types::Entry;
 use crate::model::examine::{ExamineError, micros};
 use crate::model::field::examine_capture;
 use crate::model::pool::{Lane, PoolError, Worker};
-use crate::result::{Capture, CaptureKind, Digest, Reason, Source, Timings};
+use crate::result::{Capture, CaptureKind, Digest, Reason, ReasonCode, Source, Timings};
 
 /// A capture that was in a worker's hands at so many deaths of the process is tried in a process of its own first.
 const SUSPECT_CRASHES: u32 = 2;
@@ -84,15 +84,17 @@ impl Pipeline {
                 }
                 let message = "leukd failed on this file; it is not tried again until it changes. \
                                Please report it, with the log.";
-                let reason = Reason::new("crashed", message);
+                let reason = Reason::new(ReasonCode::Crashed, message);
                 self.rejection(&settled, self.known(&settled), reason, Timings::default())
             }
         };
         let mut committed = self.commit(entry).await;
         if let Err(error @ JournalError::Refused { .. }) = &committed {
             tracing::error!(capture = %path, "{error}");
-            let reason =
-                Reason::new("internal", "a defect of leukd kept its result from being stored");
+            let reason = Reason::new(
+                ReasonCode::Internal,
+                "a defect of leukd kept its result from being stored",
+            );
             let known = self.known(&settled);
             committed =
                 self.commit(self.rejection(&settled, known, reason, Timings::default())).await;
@@ -172,7 +174,7 @@ impl Pipeline {
             "leukd's process died {deaths} times while it had this file in hand ({how}); it is not tried \
              again until the file changes. Please report it."
         );
-        let reason = Reason::new("crashed", message);
+        let reason = Reason::new(ReasonCode::Crashed, message);
         self.reject(settled, self.known(settled), reason, Timings::default())
     }
 
@@ -194,7 +196,7 @@ impl Pipeline {
         match parts.journal.crash_count(&settled.path, &settled.stamp) {
             Ok(count) if count >= MAX_CRASHES => {
                 let reason = Reason::new(
-                    "crashed",
+                    ReasonCode::Crashed,
                     format!(
                         "leukd's process died {count} times while it had this file in hand; it is \
                          not tried again until the file changes. Please report it."
@@ -315,7 +317,7 @@ impl Pipeline {
         reason: Reason,
         timings: Timings,
     ) -> Entry {
-        tracing::warn!(capture = %settled.path, code = reason.code, "rejected: {}", reason.message);
+        tracing::warn!(capture = %settled.path, code = %reason.code, "rejected: {}", reason.message);
         let found = known.rejected(vec![reason], None, timings, self.0.clock.wall());
         Entry::Capture { stamp: settled.stamp, found }
     }
@@ -325,7 +327,7 @@ impl Pipeline {
         let limit = self.0.limits.max_bytes;
         if settled.stamp.size > limit {
             return Err(ReadEnd::Reject(Reason::new(
-                "too-large",
+                ReasonCode::TooLarge,
                 format!("the file has {} bytes; image.max_file allows {limit}", settled.stamp.size),
             )));
         }
@@ -349,7 +351,7 @@ impl Pipeline {
 }
 
 fn unreadable(settled: &Settled, error: &std::io::Error) -> ReadEnd {
-    let reject = |message: &str| ReadEnd::Reject(Reason::new("unreadable", message));
+    let reject = |message: &str| ReadEnd::Reject(Reason::new(ReasonCode::Unreadable, message));
     match error.kind() {
         // Gone before it was read: there is nothing to classify. Should it come back, the scan sees it.
         ErrorKind::NotFound => {

@@ -11,7 +11,8 @@ use leukd::grpc::proto::{self, Filter, event};
 use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{Journal, Options, TAIL};
 use leukd::result::{
-    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, Reason, Source, Timings,
+    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, Reason, ReasonCode,
+    Source, Timings,
 };
 use tonic::Streaming;
 
@@ -100,7 +101,7 @@ async fn fill(folders: &Folders, count: usize) {
             ids: CellIds::default(),
             p_all: None,
             decision: Decision::Rejected,
-            reasons: vec![Reason::new("truncated", "it ends inside its header")],
+            reasons: vec![Reason::new(ReasonCode::Truncated, "it ends inside its header")],
             quality_flags: Vec::new(),
             quality: None,
             model: None,

@@ -20,7 +20,7 @@ use leukd::model::bundle::Bundle;
 use leukd::model::testing;
 use leukd::result::{
     Capture, CaptureKind, CapturePath, Decision, Digest, Distance, Figures, Finding, Label,
-    ModelRef, Reason, Source, Timestamp, Timings,
+    ModelRef, Reason, ReasonCode, Source, Timestamp, Timings,
 };
 use leukd::review::ReviewLabel;
 
@@ -71,7 +71,10 @@ fn cell(number: u64, at: Timestamp, all: f64, sharpness: f64) -> Found {
         p_all: Some(all),
         decision,
         reasons: if doubted {
-            vec![Reason::new("blurred", "It is."), Reason::new("unusual-hue", "It has.")]
+            vec![
+                Reason::new(ReasonCode::Blurred, "It is."),
+                Reason::new(ReasonCode::UnusualHue, "It has."),
+            ]
         } else {
             Vec::new()
         },

@@ -10,11 +10,11 @@ use leukd::cell::foreign::Foreign;
 use leukd::cell::synthetic::{self, Kind};
 use leukd::grpc::proto;
 use leukd::model::bundle::{self, Bundle};
-use leukd::model::reference::UNLIKE_TRAINING;
 use leukd::model::serving::Model;
 use leukd::model::testing;
 use leukd::pipeline::examine;
 use leukd::result::Decision;
+use leukd::result::ReasonCode;
 
 use crate::support::process::{leukd, stderr, stdout};
 use crate::support::{Folders, Harness, cnmc, path_of};
@@ -172,8 +172,9 @@ fn the_embedded_model_leaves_what_it_was_not_made_for_to_a_person() {
         let judgement = examined.judgement;
         assert_eq!(judgement.decision, Decision::Review, "{kind}");
         assert_ne!(judgement.reasons[0].code, "low-confidence", "{kind}: {judgement:?}");
-        by_features +=
-            usize::from(judgement.reasons.iter().any(|reason| reason.code == UNLIKE_TRAINING));
+        by_features += usize::from(
+            judgement.reasons.iter().any(|reason| reason.code == ReasonCode::UnlikeTraining),
+        );
     }
     assert!(by_features >= 10, "the features alone tell {by_features} of {}", others().len());
 }

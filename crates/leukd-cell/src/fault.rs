@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::words::Reason;
+use crate::words::{Reason, ReasonCode};
 
 /// What is wrong with a picture, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,14 +24,14 @@ pub enum FaultKind {
 impl FaultKind {
     /// The stable word that clients match on.
     #[must_use]
-    pub const fn code(self) -> &'static str {
+    pub const fn code(self) -> ReasonCode {
         match self {
-            Self::Empty => "empty",
-            Self::Truncated => "truncated",
-            Self::NotAnImage => "not-an-image",
-            Self::TooLarge => "too-large",
-            Self::Unsupported => "unsupported",
-            Self::Corrupt => "corrupt",
+            Self::Empty => ReasonCode::Empty,
+            Self::Truncated => ReasonCode::Truncated,
+            Self::NotAnImage => ReasonCode::NotAnImage,
+            Self::TooLarge => ReasonCode::TooLarge,
+            Self::Unsupported => ReasonCode::Unsupported,
+            Self::Corrupt => ReasonCode::Corrupt,
         }
     }
 }
@@ -58,7 +58,7 @@ impl Fault {
     /// The stable word that clients match on, for example `truncated`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
-        self.kind.code()
+        self.kind.code().as_str()
     }
 
     /// The sentence.
@@ -70,7 +70,7 @@ impl Fault {
     /// The fault as a result states it.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        Reason::new(self.code(), &self.message)
+        Reason::new(self.kind.code(), &self.message)
     }
 
     /// Whether a file with this fault may become whole while its writer goes on.

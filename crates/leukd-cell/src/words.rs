@@ -34,6 +34,12 @@ macro_rules! words {
             }
         }
 
+        impl ::std::cmp::PartialEq<&str> for $name {
+            fn eq(&self, word: &&str) -> bool {
+                self.as_str() == *word
+            }
+        }
+
         impl ::std::str::FromStr for $name {
             type Err = String;
 
@@ -148,19 +154,75 @@ words! {
     }
 }
 
-/// Why a result is what it is.
+words! {
+    /// A reason of a result, as a stable word to match on.
+    pub enum ReasonCode: "reason" {
+        /// No bytes, or no pixels.
+        Empty = "empty",
+        /// The picture ends before its header says it should.
+        Truncated = "truncated",
+        /// The bytes begin like no format that leukd reads.
+        NotAnImage = "not-an-image",
+        /// More bytes, pixels or memory than the limits allow.
+        TooLarge = "too-large",
+        /// A format, or a variant of one, that leukd does not read.
+        Unsupported = "unsupported",
+        /// It is all there and still cannot be decoded.
+        Corrupt = "corrupt",
+        /// The file cannot be read.
+        Unreadable = "unreadable",
+        /// The process died, or leukd failed, with this file in hand.
+        Crashed = "crashed",
+        /// The network failed on it.
+        ModelError = "model-error",
+        /// A defect of leukd.
+        Internal = "internal",
+        /// To the network it is unlike the training cells.
+        UnlikeTraining = "unlike-training",
+        /// Smaller or larger than nearly all training cells.
+        UnusualSize = "unusual-size",
+        /// The cell reaches the picture's edge.
+        CutOff = "cut-off",
+        /// The outline is not that of one cell.
+        SeveralCells = "several-cells",
+        /// Less sharp than nearly all training cells.
+        Blurred = "blurred",
+        /// Grainier than nearly all training cells.
+        UnusualTexture = "unusual-texture",
+        /// Lit otherwise than nearly all training cells.
+        UnusualLight = "unusual-light",
+        /// Another contrast than nearly all training cells.
+        UnusualContrast = "unusual-contrast",
+        /// Stained otherwise than nearly all training cells.
+        UnusualStain = "unusual-stain",
+        /// Another hue than nearly all training cells.
+        UnusualHue = "unusual-hue",
+        /// Nothing in the picture is not black.
+        NoCell = "no-cell",
+        /// The scale of the field of view, or of the model, is not known.
+        UnknownScale = "unknown-scale",
+        /// A cell or a field of view: the picture leaves it open.
+        UnknownKind = "unknown-kind",
+        /// A field of view where one cell was asked for.
+        FieldOfView = "field-of-view",
+        /// P(all) lies inside the review band.
+        LowConfidence = "low-confidence",
+    }
+}
+
+/// A reason of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// A stable word to match on, in kebab case: `truncated`, `too-large`, …
-    pub code: String,
+    /// The stable word.
+    pub code: ReasonCode,
     /// One sentence for a person.
     pub message: String,
 }
 
 impl Reason {
     /// A reason from its code and sentence.
-    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
+    pub fn new(code: ReasonCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
     }
 }
 

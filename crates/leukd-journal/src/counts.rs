@@ -114,7 +114,11 @@ impl From<Record> for Outline {
             sequence: record.sequence,
             classified_at: finding.classified_at,
             decision: finding.decision,
-            codes: finding.reasons.into_iter().map(|reason| reason.code).collect(),
+            codes: finding
+                .reasons
+                .into_iter()
+                .map(|reason| reason.code.as_str().to_owned())
+                .collect(),
             all: finding.p_all,
             quality: finding.quality,
             model: finding.model,

@@ -74,7 +74,7 @@ impl Measured {
             let of_requests = record.capture.path().is_none();
             self.counter(finding.decision, of_requests).one();
             if finding.decision == Decision::Rejected {
-                self.rejects.one(finding.reasons.first().map_or("", |reason| &reason.code));
+                self.rejects.one(finding.reasons.first().map_or("", |reason| reason.code.as_str()));
             }
             let timings = &finding.timings;
             self.queue.observe_us(timings.queue_us);

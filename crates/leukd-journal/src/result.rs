@@ -8,7 +8,7 @@ pub use leukd_cell::figures::{Distance, Figures};
 pub use leukd_cell::name::CellIds;
 pub use leukd_cell::segment::{CaptureKind, Region};
 pub use leukd_cell::timings::Timings;
-pub use leukd_cell::words::{Decision, Label, ModelRef, Reason};
+pub use leukd_cell::words::{Decision, Label, ModelRef, Reason, ReasonCode};
 use serde::{Deserialize, Serialize};
 
 /// Stands in the CLI's help, in `GetModel`, in reports and in every export.

@@ -44,7 +44,7 @@ impl ExamineError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Image(fault) => fault.reason(),
-            Self::Model(error) => Reason::new("model-error", error.to_string()),
+            Self::Model(error) => Reason::new(ReasonCode::ModelError, error.to_string()),
         }
     }
 }

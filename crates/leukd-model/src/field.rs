@@ -8,7 +8,7 @@ use leukd_cell::segment::{
     self, CaptureKind, Crop, FieldOfView, MAX_DOUBT, Region, SegmentOptions, WhiteCell, guess_kind,
 };
 use leukd_cell::timings::Timings;
-use leukd_cell::words::{KindRule, Reason};
+use leukd_cell::words::{KindRule, Reason, ReasonCode};
 use leukd_cell::{Limits, Scratch, decode_with};
 
 use crate::examine::{ExamineError, Examined, judge, micros};
@@ -107,7 +107,7 @@ pub fn examine_capture_and<T>(
             let mut doubts: Vec<Reason> = scale.doubt.iter().chain(&doubt).cloned().collect();
             if cell.touches_edge {
                 let message = "the edge of the field may cut this cell off";
-                doubts.push(Reason::new("cut-off", message));
+                doubts.push(Reason::new(ReasonCode::CutOff, message));
             }
             examined.judgement = examined.judgement.doubted(doubts);
             cells.push(ExaminedCell { place: Some(cell.clone()), examined });
@@ -142,7 +142,7 @@ pub fn doubt_of_cell(picture: &RgbImage) -> Option<Reason> {
     (guess_kind(picture).kind == CaptureKind::Field).then(|| {
         let message = "the picture shows a field of view, and this call takes one segmented cell on \
                        black: put it into a watched folder";
-        Reason::new("field-of-view", message)
+        Reason::new(ReasonCode::FieldOfView, message)
     })
 }
 
@@ -152,7 +152,7 @@ fn kind(picture: &RgbImage) -> (bool, Option<Reason>) {
     let doubt = (guess.doubt > MAX_DOUBT).then(|| {
         let message = "it is not sure whether the picture shows one cell or a field of view: set \
                        watch.kind to \"cell\" or \"field\"";
-        Reason::new("unknown-kind", message)
+        Reason::new(ReasonCode::UnknownKind, message)
     });
     (guess.kind == CaptureKind::Field, doubt)
 }
@@ -182,7 +182,7 @@ impl Scale {
                  blast: set watch.micrometres_per_pixel",
             ),
         };
-        Self { crop, doubt: message.map(|message| Reason::new("unknown-scale", message)) }
+        Self { crop, doubt: message.map(|message| Reason::new(ReasonCode::UnknownScale, message)) }
     }
 }
 

@@ -2,11 +2,8 @@
 
 use crate::band::Band;
 use leukd_cell::figures::Figures;
-use leukd_cell::words::Label;
+use leukd_cell::words::{Label, ReasonCode};
 use leukd_cell::{Decision, Reason};
-
-/// The code of the reason that the review band gives. Every other reason of a `review` is a doubt about the capture itself.
-pub const LOW_CONFIDENCE: &str = "low-confidence";
 
 /// Label and decision for one cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +12,7 @@ pub struct Judgement {
     pub label: Label,
     /// What leukd suggests: never `Rejected`.
     pub decision: Decision,
-    /// Why, where the decision is `Review`: doubts about the capture first, then at most one [`LOW_CONFIDENCE`].
+    /// Why, where the decision is `Review`: doubts about the capture first, then at most one [`ReasonCode::LowConfidence`].
     pub reasons: Vec<Reason>,
 }
 
@@ -47,7 +44,7 @@ impl Judgement {
         let message = format!(
             "P(all) is {all:.3}, between {lower:.3} and {upper:.3}, {whose}: a person should look at this cell"
         );
-        Self { label, decision, reasons: vec![Reason::new(LOW_CONFIDENCE, message)] }
+        Self { label, decision, reasons: vec![Reason::new(ReasonCode::LowConfidence, message)] }
     }
 
     /// The same for a capture that may be none of the kind that the model was trained on: `review`, with these reasons first.
@@ -64,6 +61,6 @@ impl Judgement {
     /// Whether the capture may be none of the kind that the model was trained on.
     #[must_use]
     pub fn is_doubted(&self) -> bool {
-        self.reasons.iter().any(|reason| reason.code != LOW_CONFIDENCE)
+        self.reasons.iter().any(|reason| reason.code != ReasonCode::LowConfidence)
     }
 }

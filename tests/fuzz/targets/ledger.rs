@@ -12,7 +12,7 @@ use leukd::journal::{
 };
 use leukd::result::{
     Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, ModelRef, Reason,
-    Source, Timestamp, Timings,
+    ReasonCode, Source, Timestamp, Timings,
 };
 use leukd::review::ReviewLabel;
 
@@ -412,7 +412,7 @@ impl Story {
             p_all: (!rejected).then_some(0.75),
             decision: if rejected { Decision::Rejected } else { Decision::All },
             reasons: if rejected {
-                vec![Reason::new("truncated", "It ends early.")]
+                vec![Reason::new(ReasonCode::Truncated, "It ends early.")]
             } else {
                 Vec::new()
             },

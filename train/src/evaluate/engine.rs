@@ -86,7 +86,8 @@ pub fn answers(model: &Model, cells: &[Cell]) -> Result<Vec<Answer>, EngineRunEr
         let prediction = prediction(model, cell, &seen.logits)?;
         let Verdict { probabilities, judgement, .. } = model.verdict(seen, cell.measures);
         let all = place.and_then(|place| probabilities.get(place)).copied().unwrap_or_default();
-        let reasons = judgement.reasons.into_iter().map(|reason| reason.code).collect();
+        let reasons =
+            judgement.reasons.into_iter().map(|reason| reason.code.as_str().to_owned()).collect();
         Ok(Answer { prediction, all, decision: judgement.decision, reasons })
     })
 }

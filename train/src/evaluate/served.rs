@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use leukd_cell::words::ReasonCode;
 use leukd_journal::result::Decision;
-use leukd_model::verdict::LOW_CONFIDENCE;
 use serde::{Deserialize, Serialize};
 
 use super::counts::Decisions;
@@ -87,7 +87,7 @@ impl Served {
                 Decision::Review | Decision::Rejected => &mut of.review,
             } += 1;
             if answer.decision == Decision::Review {
-                let is_doubt = |code: &String| code != LOW_CONFIDENCE;
+                let is_doubt = |code: &String| code != ReasonCode::LowConfidence.as_str();
                 let by_band = answer.reasons.iter().any(|code| !is_doubt(code));
                 let by_doubt = answer.reasons.iter().any(is_doubt);
                 let why = match (by_band, by_doubt) {
@@ -166,7 +166,7 @@ impl Doubted {
         let (mut is_reviewed, mut is_doubted) = (false, false);
         for code in codes {
             is_reviewed = true;
-            if code != LOW_CONFIDENCE {
+            if code != ReasonCode::LowConfidence.as_str() {
                 is_doubted = true;
                 *self.reasons.entry(code.to_owned()).or_default() += 1;
             }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use leukd_cell::synthetic::{self, Kind};
+use leukd_cell::words::ReasonCode;
 use leukd_journal::result::{Decision, RESEARCH_USE_ONLY};
 use leukd_model::bundle::{self, Bundle};
 use leukd_model::serving::Model;
-use leukd_model::verdict::LOW_CONFIDENCE;
 use leukd_train::dataset::{Side, Split};
 use leukd_train::evaluate::{CELLS, Evaluation, Seen};
 
@@ -99,8 +99,9 @@ fn the_command_writes_tables_and_files_that_agree_with_the_daemon() {
         let p: f64 = field("p_all").parse().unwrap();
         // What is doubted goes to a person wherever P(all) lies.
         let by_probability = model.judge(&[p, 1.0 - p]).decision;
-        let is_doubted =
-            field("reasons").split(' ').any(|code| !["", LOW_CONFIDENCE].contains(&code));
+        let is_doubted = field("reasons")
+            .split(' ')
+            .any(|code| !["", ReasonCode::LowConfidence.as_str()].contains(&code));
         let decision = if is_doubted { Decision::Review } else { by_probability };
         assert_eq!(field("decision"), decision.as_str());
         assert!(field("area").parse::<u64>().unwrap() > 1000 && field("name").starts_with("UID_"));

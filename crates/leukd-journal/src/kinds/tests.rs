@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::result::{
     Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Distance, Figures, Finding,
-    ModelRef, Reason, Region, Source, Timings,
+    ModelRef, Reason, ReasonCode, Region, Source, Timings,
 };
 use leukd_cell::Measures;
 
@@ -76,7 +76,7 @@ fn finding() -> impl Strategy<Value = Finding> {
                 ids: CellIds { specimen, slide, cell },
                 p_all: numbers.1,
                 decision,
-                reasons: vec![Reason::new("truncated", &text)],
+                reasons: vec![Reason::new(ReasonCode::Truncated, &text)],
                 quality_flags: vec![text.clone()],
                 quality,
                 model: numbers.1.map(|_| ModelRef { id: text.clone(), digest: text }),

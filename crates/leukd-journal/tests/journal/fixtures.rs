@@ -6,7 +6,7 @@ use leukd_cell::Measures;
 use leukd_journal::clock::Clock;
 use leukd_journal::result::{
     Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Distance, Figures, Finding,
-    ModelRef, Reason, Record, Source, Timestamp, Timings,
+    ModelRef, Reason, ReasonCode, Record, Source, Timestamp, Timings,
 };
 use leukd_journal::review::{Review, ReviewLabel};
 use leukd_journal::types::{Committed, Entry, FileStamp, Found};
@@ -76,9 +76,9 @@ pub(crate) fn cell(decision: Decision) -> Finding {
         decision,
         reasons: match decision {
             Decision::Review => {
-                vec![Reason::new("low-confidence", "P(all) is near the threshold.")]
+                vec![Reason::new(ReasonCode::LowConfidence, "P(all) is near the threshold.")]
             }
-            Decision::Rejected => vec![Reason::new("truncated", "The file ends early.")],
+            Decision::Rejected => vec![Reason::new(ReasonCode::Truncated, "The file ends early.")],
             _ => Vec::new(),
         },
         quality_flags: vec!["touches-frame".to_owned()],

@@ -103,8 +103,10 @@ async fn the_file_gives_space_back() {
     for index in 0..1500 {
         let path = format!("p{index}");
         let mut found = found(&path, &path, All);
-        found.cells[0].reasons =
-            vec![leukd_journal::result::Reason::new("padding", "x".repeat(40_000))];
+        found.cells[0].reasons = vec![leukd_journal::result::Reason::new(
+            leukd_journal::result::ReasonCode::Truncated,
+            "x".repeat(40_000),
+        )];
         let (journal, entry) = (journal.clone(), Entry::Capture { stamp: stamp(1), found });
         commits.spawn(async move { journal.commit(entry).await.unwrap() });
     }

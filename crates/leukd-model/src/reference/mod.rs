@@ -16,10 +16,7 @@ pub use space::{FeatureSpace, Space};
 
 use super::manifest_error::ManifestError;
 use leukd_cell::Measures;
-use leukd_cell::Reason;
-
-/// The code of the doubt that the features raise.
-pub const UNLIKE_TRAINING: &str = "unlike-training";
+use leukd_cell::words::{Reason, ReasonCode};
 
 /// What a bundle says of its training cells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,45 +87,50 @@ impl Reference {
 
 /// The doubt of a picture without any foreground.
 pub(super) fn no_cell() -> Reason {
-    Reason::new("no-cell", "nothing in the picture is not black: there is no cell")
+    Reason::new(ReasonCode::NoCell, "nothing in the picture is not black: there is no cell")
 }
 
 /// One measure outside its bounds.
 fn doubt(name: &str, is_low: bool, value: f64, (lower, upper): (f64, f64)) -> Reason {
     let (code, what) = match (name, is_low) {
-        ("area", true) => {
-            ("unusual-size", "the cell is smaller than nearly all that the model was trained on")
-        }
-        ("area", false) => {
-            ("unusual-size", "the cell is larger than nearly all that the model was trained on")
-        }
+        ("area", true) => (
+            ReasonCode::UnusualSize,
+            "the cell is smaller than nearly all that the model was trained on",
+        ),
+        ("area", false) => (
+            ReasonCode::UnusualSize,
+            "the cell is larger than nearly all that the model was trained on",
+        ),
         ("frame", _) => (
-            "cut-off",
+            ReasonCode::CutOff,
             "more of the picture's edge is not black than with the training cells: the cell is cut off, or stands on no black",
         ),
         ("solidity", _) => (
-            "several-cells",
+            ReasonCode::SeveralCells,
             "its outline is not that of one cell: there are several, or it is cut",
         ),
-        ("sharpness", true) => {
-            ("blurred", "the picture is less sharp than nearly all that the model was trained on")
-        }
+        ("sharpness", true) => (
+            ReasonCode::Blurred,
+            "the picture is less sharp than nearly all that the model was trained on",
+        ),
         ("sharpness", false) => (
-            "unusual-texture",
+            ReasonCode::UnusualTexture,
             "the picture is grainier than nearly all that the model was trained on",
         ),
-        ("brightness", _) => {
-            ("unusual-light", "it is lit otherwise than nearly all that the model was trained on")
-        }
+        ("brightness", _) => (
+            ReasonCode::UnusualLight,
+            "it is lit otherwise than nearly all that the model was trained on",
+        ),
         ("contrast", _) => (
-            "unusual-contrast",
+            ReasonCode::UnusualContrast,
             "its contrast is not that of nearly all that the model was trained on",
         ),
-        ("hue", _) => {
-            ("unusual-hue", "it has another hue than nearly all that the model was trained on")
-        }
+        ("hue", _) => (
+            ReasonCode::UnusualHue,
+            "it has another hue than nearly all that the model was trained on",
+        ),
         _ => (
-            "unusual-stain",
+            ReasonCode::UnusualStain,
             "it is stained otherwise than nearly all that the model was trained on",
         ),
     };
@@ -150,5 +152,5 @@ pub(super) fn far(distance: f64, limit: f64) -> Reason {
         "to the network it is unlike the cells that it was trained on (distance {distance:.2}, limit {limit:.2}): it may be \
          another kind of cell, or no cell; a person should look at it"
     );
-    Reason::new(UNLIKE_TRAINING, message)
+    Reason::new(ReasonCode::UnlikeTraining, message)
 }
