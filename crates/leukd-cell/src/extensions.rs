@@ -6,10 +6,10 @@ pub use super::format::extensions;
 
 /// Names that no microscope gives to a capture, as globs on the path below a folder: unfinished
 /// files and what file systems, a NAS (Synology, QNAP, NetApp), Windows, macOS, editors and
-/// notebooks leave there, and leukd's own heat maps. `FOUND.000` holds what a check of the disk
+/// notebooks leave there, and leukd's own heat maps and overlays. `FOUND.000` holds what a check of the disk
 /// found. Names that begin with a dot hold `._*`, `.Trash-*`, `.snapshot`, `.@__thumb` and
 /// `.ipynb_checkpoints`.
-pub const LEFTOVERS: [&str; 19] = [
+pub const LEFTOVERS: [&str; 20] = [
     "**/.*",
     "**/~*",
     "**/*.tmp",
@@ -29,6 +29,7 @@ pub const LEFTOVERS: [&str; 19] = [
     "**/FOUND.000",
     "**/*.heatmap.png",
     "**/*.heatmap.json",
+    "**/*.overlay.png",
 ];
 
 /// True for a file name with an extension of a format, in any letter case.
