@@ -89,8 +89,8 @@ pub(super) async fn start(settings: Settings, clock: Clock) -> Result<Running, C
 async fn listen_for_metrics(listen: std::net::SocketAddr) -> Result<TcpListener, CliError> {
     TcpListener::bind(listen).await.map_err(|error| {
         CliError::Unavailable(format!(
-            "cannot listen on {listen} for Prometheus: {error}; choose another address with metrics.listen, or \
-             write enabled = false under [metrics]"
+            "cannot listen on {listen} for Prometheus: {error}; does another leukd run? Choose another \
+             address with --metrics (metrics.listen), or serve none with --metrics off"
         ))
     })
 }

@@ -160,13 +160,14 @@ fn config_show_lists_origins_and_reads_back_the_same() {
     let file = folder.path().join("leukd.toml");
     fs::write(&file, "[watch]\nsettle_looks = 4\n").unwrap();
     let output = leukd(folder.path())
-        .args(["config", "show", "--listen", "127.0.0.1:7"])
+        .args(["config", "show", "--listen", "127.0.0.1:7", "--metrics", "off"])
         .env("LEUKD__JOURNAL__KEEP_FOR", "30d")
         .in_time()
         .unwrap();
     let text = stdout(&output);
     assert!(text.contains(&format!("settle_looks = 4 # from {}:2\n", file.display())), "{text}");
     assert!(text.contains("listen = \"127.0.0.1:7\" # from --listen\n"), "{text}");
+    assert!(text.contains("enabled = false # from --metrics\n"), "{text}");
     assert!(text.contains("keep_for = \"30d\" # from LEUKD__JOURNAL__KEEP_FOR\n"), "{text}");
     assert!(text.contains("# keep_count is not set # default\n"), "{text}");
     assert!(text.contains("poll_interval = \"2s\" # default\n"), "{text}");

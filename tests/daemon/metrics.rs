@@ -385,7 +385,9 @@ async fn a_taken_port_or_an_address_for_others_is_refused_at_start() {
     };
     let output = serve(address).await;
     assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
-    assert!(stderr(&output).contains("metrics.listen"), "{}", stderr(&output));
+    for said in ["metrics.listen", "--metrics", "another leukd"] {
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
     let output = serve("0.0.0.0:9464".parse().unwrap()).await;
     assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
     assert!(

@@ -73,8 +73,16 @@ fn once(
     let folder = tempfile::tempdir().map_err(io)?;
     let mut command = Command::new(std::env::current_exe().map_err(io)?);
     command
-        .env("LEUKD__METRICS__ENABLED", "false")
-        .args(["serve", "--listen", "127.0.0.1:0", "--engine", kind.word(), "--state"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics",
+            "off",
+            "--engine",
+            kind.word(),
+            "--state",
+        ])
         .arg(folder.path().join("state"))
         // No settings but these, wherever this machine keeps some.
         .env_clear()
