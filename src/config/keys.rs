@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::files::KeyFile;
 use super::settings::{
-    Access, ClientAuth, Decision, Journal, Log, Model, Rpc, Settings, Specimen, Tls,
+    Access, ClientAuth, Decision, Journal, Log, Model, Rpc, Settings, Specimen, Tls, Watch,
 };
 use super::units::{Bytes, Span};
 
@@ -42,6 +42,7 @@ fn exemplar() -> Settings {
     let log = Log::default();
     let key = || Some(KeyFile::Path(PathBuf::new()));
     Settings {
+        watch: Watch { micrometres_per_pixel: Some(1.0), ..Watch::default() },
         model: Model {
             bundle: Some(PathBuf::new()),
             folder: Some(PathBuf::new()),

@@ -378,6 +378,7 @@ fn the_example_file_shows_every_setting_with_its_default() {
         example.lines().filter(|line| !line.starts_with("otlp =")).collect::<Vec<_>>().join("\n")
     };
     let loaded = Files::new().load(&accepted).unwrap();
+    expected.watch.micrometres_per_pixel = loaded.settings.watch.micrometres_per_pixel;
     expected.specimen.done_marker = loaded.settings.specimen.done_marker.clone();
     expected.model.bundle = loaded.settings.model.bundle.clone();
     expected.model.folder = loaded.settings.model.folder.clone();
