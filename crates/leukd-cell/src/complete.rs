@@ -15,7 +15,7 @@ use super::fault::{Fault, FaultKind};
 use super::format::{Format, format_names};
 use super::other_formats;
 
-/// How far a file has come.
+/// Progress of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
     /// It is there to its end. Bytes after the end do not matter.
@@ -26,7 +26,7 @@ pub enum Completeness {
     Unrecognised(Fault),
 }
 
-/// Whether `bytes` are a whole picture. Never panics and never allocates by what a header says.
+/// Finds the end of the picture in `bytes`. Never panics and never allocates by what a header says.
 #[must_use]
 pub fn completeness(bytes: &[u8]) -> Completeness {
     match Outline::of(bytes) {
@@ -36,14 +36,14 @@ pub fn completeness(bytes: &[u8]) -> Completeness {
     }
 }
 
-/// What a walk over the structure found.
+/// Result of a walk over the structure.
 #[derive(Debug)]
 pub(super) struct Outline {
     /// The format that the first bytes name.
     pub(super) format: Format,
     /// Width and height, where the walk came far enough to read them. They are the header's claim.
     pub(super) dimensions: Option<(u32, u32)>,
-    /// Why the picture is not whole; none when it is.
+    /// The fault of a picture that is not whole.
     pub(super) fault: Option<Fault>,
 }
 

@@ -15,7 +15,7 @@ use super::fault::{Fault, FaultKind};
 use super::format::Format;
 use super::scratch::Scratch;
 
-/// What one picture may take.
+/// Limits of one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The largest file, in bytes.

@@ -25,7 +25,7 @@ const FIVE_BITS: [u32; 3] = [0x7c00, 0x03e0, 0x001f];
 const SIX_BITS: [u32; 3] = [0xf800, 0x07e0, 0x001f];
 const EIGHT_BITS: [u32; 4] = [0x00ff_0000, 0x0000_ff00, 0x0000_00ff, 0xff00_0000];
 
-/// How pixels are stored.
+/// Form of the stored pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rows {
     /// Rows of a fixed length, of blue, green and red or of indices.
@@ -36,7 +36,7 @@ pub(crate) enum Rows {
     Runs,
 }
 
-/// What the headers say.
+/// Facts from the headers.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) width: u32,
@@ -47,7 +47,7 @@ pub(crate) struct Header {
     pub(crate) rows: Rows,
     /// Red, green, blue and opacity.
     pub(crate) masks: [u32; 4],
-    /// Where the palette is, bytes of an entry, entries.
+    /// Offset of the palette, bytes of an entry, entries.
     pub(crate) palette: (usize, usize, usize),
     pub(crate) pixels_at: usize,
 }

@@ -8,7 +8,7 @@ pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Length, type and checksum around each chunk's data.
 const LENGTH: usize = 4;
 const TYPE: usize = 4;
-pub(crate) const CHECKSUM: usize = 4;
+const CHECKSUM: usize = 4;
 
 pub(crate) fn find_end(bytes: &[u8], dimensions: &mut Option<(u32, u32)>) -> Walked {
     let short = || truncated(Format::Png, "it ends before its IEND chunk");

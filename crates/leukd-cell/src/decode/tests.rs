@@ -84,7 +84,7 @@ impl Variant {
         file
     }
 
-    /// Whether the reader of rows must take it: nothing is slow that need not be.
+    /// True where the reader of rows must take it: nothing is slow that need not be.
     fn is_plain(&self) -> bool {
         match (self.depth, self.compression) {
             (24 | 32, 0) => true,
@@ -94,7 +94,7 @@ impl Variant {
     }
 }
 
-/// Whether the plain reader takes it; the `image` crate must then read the same.
+/// True where the plain reader takes it; the `image` crate must then read the same.
 fn agrees_with_the_library(bytes: &[u8]) -> Result<bool, TestCaseError> {
     let Ok(header) = Header::new(bytes, &mut None) else { return Ok(false) };
     let Some(rows) = bmp::plain::Rows::new(&header, bytes) else { return Ok(false) };

@@ -42,6 +42,7 @@ fn a_damaged_png_names_its_damage_in_words() {
         bytes[at] = byte;
         bytes
     };
+    let palette = chunk(b"PLTE", &[0; 9]);
     let unfiltered = {
         use std::io::Write as _;
         let mut stream = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -51,11 +52,21 @@ fn a_damaged_png_names_its_damage_in_words() {
     };
     for (bytes, code, words) in [
         (png(&picture, 8, &[], &sum), "corrupt", "the check sum of its pixels is wrong"),
-        (png(&picture, 8, &[], &unfiltered), "corrupt", "a row is coded in no way that PNG has"),
+        (
+            png(&picture, 8, &[], &unfiltered),
+            "corrupt",
+            "its rows are coded in no way that PNG has",
+        ),
         (png(&picture, 8, &[], &data), "corrupt", "its compressed pixels are not readable"),
         (png(&picture, 4, &[], &whole), "corrupt", "colour type 2 with 4 bits"),
         (changed(28, 2), "corrupt", "a way of storing pixels that PNG has not"),
         (changed(50, 0x55), "corrupt", "the check sum of its IDAT chunk is wrong"),
+        (png(&picture, 8, &[chunk(b"PLTE", &[0; 8])], &whole), "corrupt", "no whole colours"),
+        (
+            png(&picture, 8, &[palette.clone(), palette], &whole),
+            "corrupt",
+            "PLTE chunk stands twice",
+        ),
         (png(&picture, 8, &[chunk(b"ABCD", b"")], &whole), "unsupported", "a chunk ABCD"),
     ] {
         let fault = read(&bytes).unwrap_err();

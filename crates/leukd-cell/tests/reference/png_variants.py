@@ -86,6 +86,10 @@ def write(book, cell):
                     few = grey >> (8 - bits)
                     pixels = grey3((few.astype(int) * 255 // ((1 << bits) - 1)).astype(np.uint8))
                     add(f"grey {bits} bit", few, bits, GREY, pixels=pixels)
+                    key = few[height // 2, width // 2]
+                    shown = np.where(few == key, 0, pixels)
+                    add(f"grey {bits} bit, one level transparent", few, bits, GREY, pixels=shown,
+                        extra=[(b"tRNS", bytes([0, int(key[0])]))])
                 rgba = np.dstack([picture, opacity])
                 add("RGB and opacity 8 bit", rgba, 8, RGBA, pixels=over(picture, opacity, 255))
                 add("grey and opacity 8 bit", np.dstack([grey, opacity]), 8, GREY_ALPHA,

@@ -20,7 +20,7 @@ pub(super) struct Directory<'a> {
     entries: Vec<(u16, Entry)>,
     /// Tags whose values lie outside the file.
     outside: Vec<u16>,
-    /// Where the next one is; 0 after the last.
+    /// Offset of the next one; 0 after the last.
     pub(super) next: u64,
 }
 

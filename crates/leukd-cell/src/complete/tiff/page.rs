@@ -1,4 +1,4 @@
-//! What a directory says of its picture, with the defaults of TIFF 6.0 and of libtiff.
+//! Facts about a picture from its directory, with the defaults of TIFF 6.0 and of libtiff.
 
 use super::directory::{Directory, Entry, File};
 use super::{PHOTOMETRIC, damaged, depth, orientation_of, short};
@@ -10,7 +10,7 @@ const NEEDED: [u16; 25] = [
     338, 339, 530, 347, 529, 532,
 ];
 
-/// How samples are stored.
+/// Coding of the stored samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -20,7 +20,7 @@ pub(crate) enum Compression {
     Jpeg,
 }
 
-/// What samples mean.
+/// Meaning of the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Photometric {
     WhiteIsZero,

@@ -8,7 +8,7 @@ use crate::complete::corrupt;
 use crate::fault::Fault;
 use crate::format::Format;
 
-/// Where a colour stands in a pixel.
+/// Place of a colour in a pixel.
 #[derive(Debug, Clone, Copy)]
 struct Mask {
     shift: u32,

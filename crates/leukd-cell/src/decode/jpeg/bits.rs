@@ -15,7 +15,7 @@ const READ: usize = 4;
 #[derive(Debug)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    /// Where this scan, or its part since the last restart, began.
+    /// Beginning of this scan, or of its part since the last restart.
     start: usize,
     /// The first byte that is not in `buffer`.
     at: usize,

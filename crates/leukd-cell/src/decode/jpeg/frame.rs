@@ -121,7 +121,7 @@ impl Frame {
         }
     }
 
-    /// Whether some channel has fewer samples than another one.
+    /// True where some channel has fewer samples than another one.
     pub(super) fn is_subsampled(&self) -> bool {
         let sides = |component: &Component| (component.across, component.down);
         self.components.windows(2).any(|pair| sides(&pair[0]) != sides(&pair[1]))
@@ -166,7 +166,7 @@ impl Component {
         Ok(())
     }
 
-    /// Whether a scan has begun to send it.
+    /// True once a scan has begun to send it.
     pub(super) fn is_begun(&self) -> bool {
         self.sent.iter().any(|sent| *sent != UNSENT)
     }

@@ -15,7 +15,7 @@ pub(super) struct Table {
     fast: Vec<(u8, u8)>,
     /// The first code beyond each length, shifted to 16 bits; index 0 is length 1.
     limits: [u32; 16],
-    /// What is added to a code of each length to get its place in `values`.
+    /// Number that is added to a code of each length to get its place in `values`.
     places: [i32; 16],
     values: Vec<u8>,
 }

@@ -29,7 +29,7 @@ use crate::format::Format;
 use frame::Frame;
 use segments::{Adobe, Segments};
 
-/// What the channels of a frame mean.
+/// Meaning of the channels of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Colours {
     /// The file's own markers decide, as in libjpeg.
@@ -91,7 +91,7 @@ pub(super) fn raster(
     Ok(Raster { width, height, channels, samples, orientation })
 }
 
-/// What is done with the channels.
+/// Conversion of the channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Transform {
     None,

@@ -30,7 +30,7 @@ struct Part {
     ac: usize,
 }
 
-/// What carries over from block to block, between two restarts.
+/// State that carries over from block to block, between two restarts.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) predictions: [i32; 4],

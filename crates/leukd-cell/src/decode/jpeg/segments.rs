@@ -26,7 +26,7 @@ pub(super) struct Adobe {
     pub(super) transform: u8,
 }
 
-/// What the segments up to here have said.
+/// Facts from the segments so far.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     pub(super) steps: [Option<Box<Steps>>; 4],

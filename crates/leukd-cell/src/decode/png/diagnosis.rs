@@ -2,10 +2,13 @@
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use crate::complete::png::{CHECKSUM, chunk, chunks};
+use crate::complete::png::{SIGNATURE, chunk, chunks};
 use crate::complete::{corrupt, take, truncated};
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
+
+/// Bytes behind the last row that are unpacked for the check sum.
+const MAX_REST: u64 = 1 << 20;
 
 /// The chunks without which a reader cannot go on.
 const CRITICAL: [&[u8; 4]; 4] = [b"IHDR", b"PLTE", b"IDAT", b"IEND"];
@@ -25,6 +28,18 @@ pub(super) fn check_header(bytes: &[u8]) -> Result<(u32, u32), Fault> {
     if (compression, filter) != (0, 0) || interlace > 1 {
         return Err(damaged("its header names a way of storing pixels that PNG has not"));
     }
+    let colours = chunk(bytes, b"PLTE").map_or(3, <[u8]>::len);
+    if !colours.is_multiple_of(3) || !(3..=768).contains(&colours) {
+        return Err(damaged(format!(
+            "its palette has {colours} bytes, which are no whole colours"
+        )));
+    }
+    for kind in [b"IHDR", b"PLTE"] {
+        if chunks(bytes).filter(|(other, _)| other == kind).count() > 1 {
+            let name = String::from_utf8_lossy(kind);
+            return Err(damaged(format!("its {name} chunk stands twice")));
+        }
+    }
     Ok((u32::from_be_bytes([w3, w2, w1, w0]), u32::from_be_bytes([h3, h2, h1, h0])))
 }
 
@@ -40,7 +55,10 @@ fn channels(colour_type: u8, depth: u8) -> Option<u64> {
 
 /// The fault of a complete file that cannot be decoded.
 pub(super) fn of(bytes: &[u8]) -> Fault {
+    let mut at = SIGNATURE.len();
     for (kind, data) in chunks(bytes) {
+        let sum_at = at + 8 + data.len();
+        at = sum_at + 4;
         let name = String::from_utf8_lossy(&kind);
         // A lower-case letter at the beginning: a reader may pass over the chunk.
         if kind[0].is_ascii_lowercase() {
@@ -53,20 +71,19 @@ pub(super) fn of(bytes: &[u8]) -> Fault {
             );
             return Fault::new(FaultKind::Unsupported, message);
         }
-        if !is_intact(bytes, kind, data) {
+        if !is_intact(kind, data, take(bytes, sum_at)) {
             return damaged(format!("the check sum of its {name} chunk is wrong"));
         }
     }
-    pixels(bytes).unwrap_or_else(|| damaged("its chunks contradict each other"))
+    pixels(bytes).unwrap_or_else(|| damaged("its rows are coded in no way that PNG has"))
 }
 
-/// True where the check sum behind `data` is its own.
-fn is_intact(bytes: &[u8], kind: [u8; 4], data: &[u8]) -> bool {
+/// True where `stored` is the check sum of a chunk.
+fn is_intact(kind: [u8; 4], data: &[u8], stored: Option<[u8; 4]>) -> bool {
     let mut sum = Crc::new();
     sum.update(&kind);
     sum.update(data);
-    let end = data.as_ptr() as usize - bytes.as_ptr() as usize + data.len();
-    take::<CHECKSUM>(bytes, end).map(u32::from_be_bytes) == Some(sum.sum())
+    stored == Some(sum.sum().to_be_bytes())
 }
 
 /// The fault of the compressed rows.
@@ -90,18 +107,14 @@ fn pixels(bytes: &[u8]) -> Option<Fault> {
         let before = stream.total_out();
         let done = stream.decompress(unread, &mut room, FlushDecompress::None);
         let has_all = stream.total_out() >= needed;
+        let is_end = matches!(done, Ok(Status::StreamEnd)) || stream.total_out() == before;
         match done {
             Err(_) if has_all => return Some(damaged("the check sum of its pixels is wrong")),
             Err(_) => return Some(damaged("its compressed pixels are not readable")),
-            Ok(Status::StreamEnd) if has_all => {
-                return Some(damaged("a row is coded in no way that PNG has"));
-            }
-            Ok(status) if status == Status::StreamEnd || stream.total_out() == before => {
-                return Some(if has_all {
-                    damaged("a row is coded in no way that PNG has")
-                } else {
-                    truncated(Format::Png, "its pixels end before its last row")
-                });
+            // libpng takes no notice of what follows the last row, and a bomb would not end.
+            Ok(_) if has_all && (is_end || stream.total_out() > needed + MAX_REST) => return None,
+            Ok(_) if is_end => {
+                return Some(truncated(Format::Png, "its pixels end before its last row"));
             }
             Ok(_) => {}
         }

@@ -4,7 +4,7 @@
 use super::super::depth::{self, Levels};
 use crate::complete::tiff::{Page, Photometric};
 
-/// How the samples of a page become colours.
+/// Conversion of a page's samples to colours.
 #[derive(Debug)]
 pub(super) struct Colour<'a> {
     photometric: Photometric,

@@ -13,7 +13,7 @@ use crate::complete::{corrupt, truncated};
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
 
-/// Where the rows come from.
+/// Source of the rows.
 pub(super) struct Rows<'a, 'page> {
     page: &'page Page<'a>,
     index: usize,
