@@ -15,6 +15,7 @@ pub mod overlay;
 pub mod preprocess;
 pub mod quality;
 pub mod scratch;
+pub mod segment;
 pub mod standardise;
 pub mod synthetic;
 pub mod words;

@@ -1,0 +1,298 @@
+//! The whole cell around a nucleus, outlined on a plane of its own surroundings.
+
+use image::RgbImage;
+
+use super::morphology::{components, depth, distance, fill_holes, open, without_small};
+use super::outline::{self, Point};
+use super::plane::{Colour, Plane, Window, reduce, smooth};
+use super::stain::{ColourClass, Discriminant, density, nuclear};
+use super::survey::Survey;
+use super::threshold::Histogram;
+use super::watershed::{FREE, flood};
+
+/// A white cell's shape, in the capture's pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Shape {
+    pub(super) outline: Vec<Point>,
+    pub(super) nucleus: Vec<Vec<Point>>,
+    pub(super) area: f64,
+    pub(super) nucleus_area: f64,
+    /// True where the outline lies on the capture's outermost pixels.
+    pub(super) touches_edge: bool,
+    /// Mean step of transmission across the outline: 0 for none.
+    pub(super) edge: f32,
+    /// Mean of [`nuclear`] inside the nucleus less that of the rest of the cell.
+    pub(super) contrast: f32,
+}
+
+/// A red cell's diameter in the plane on which cells are outlined, in pixels.
+const OUTLINED: f32 = 36.0;
+/// A cell lies at most so many red cells' diameters around its nucleus.
+const REACH: f32 = 1.2;
+/// Label of all that is not white cells.
+const OUTSIDE: u16 = 1;
+
+/// Surroundings of one nucleus.
+struct Scene {
+    window: Window,
+    factor: usize,
+    /// A red cell's diameter in this plane.
+    diameter: f32,
+    /// Transmission, smoothed.
+    field: Plane<Colour>,
+    /// Numbers of the nuclei that take part, plus one; 0 elsewhere. [`OUTSIDE`] is not used.
+    nuclei: Plane<u16>,
+}
+
+impl Scene {
+    fn new(picture: &RgbImage, survey: &Survey, at: usize, is_white: &[bool]) -> Self {
+        let nucleus = &survey.nuclei.found[at];
+        let factor = super::plane::index((survey.diameter / OUTLINED).round(), usize::MAX).max(1);
+        let margin = (REACH * survey.diameter).ceil() as usize;
+        let from = |low: usize| (low * survey.factor).saturating_sub(margin) / factor * factor;
+        let to = |high: usize, size: u32| {
+            ((high + 1) * survey.factor + margin).min(size as usize)
+        };
+        let (x, y) = (from(nucleus.left), from(nucleus.top));
+        let (right, bottom) =
+            (to(nucleus.right, picture.width()), to(nucleus.bottom, picture.height()));
+        let window = Window { x, y, width: right - x, height: bottom - y };
+        let mut field = reduce(picture, window, factor);
+        survey.light.transmission(&mut field, (x, y), factor);
+        let field = smooth(&field);
+        let mut nuclei = Plane::filled(field.width, field.height, FREE);
+        let scale = factor as f32 / survey.factor as f32;
+        let (left, top) = (x as f32 / survey.factor as f32, y as f32 / survey.factor as f32);
+        for (index, label) in nuclei.values.iter_mut().enumerate() {
+            let (column, row) = (index % field.width, index / field.width);
+            let number = survey.nuclei.labels.nearest(
+                left + (column as f32 + 0.5) * scale,
+                top + (row as f32 + 0.5) * scale,
+            );
+            let takes_part = number != 0 && is_white[usize::from(number) - 1];
+            *label = if takes_part { number + 1 } else { FREE };
+        }
+        let diameter = survey.diameter / factor as f32;
+        Self { window, factor, diameter, field, nuclei }
+    }
+
+    fn to_capture(&self, point: Point) -> Point {
+        let scale = self.factor as f32;
+        Point {
+            x: self.window.x as f32 + (point.x * scale).min(self.window.width as f32),
+            y: self.window.y as f32 + (point.y * scale).min(self.window.height as f32),
+        }
+    }
+}
+
+/// Outlines the cell around the nucleus at `at`; other white cells' nuclei in reach compete for what
+/// lies between. None where nothing is left of the cell.
+pub(super) fn outline(
+    picture: &RgbImage,
+    survey: &Survey,
+    at: usize,
+    is_white: &[bool],
+    most_points: usize,
+) -> Option<Shape> {
+    let scene = Scene::new(picture, survey, at, is_white);
+    let own = at as u16 + 2;
+    let cell = cell_mask(&scene, survey, own)?;
+    let nucleus = nucleus_mask(&scene, &cell, own);
+    let polygon = |mask: &Plane<bool>| {
+        let points = outline::smoothed(outline::trace(mask), 2);
+        let points: Vec<Point> =
+            points.into_iter().map(|point| scene.to_capture(point)).collect();
+        outline::simplified(&points, 0.25 * scene.factor as f32, most_points)
+    };
+    let outline = polygon(&cell);
+    let (labels, parts) = components(&nucleus);
+    let nucleus_polygons: Vec<Vec<Point>> = (1..=parts.len() as u32)
+        .map(|part| polygon(&labels.map(|label| label == part)))
+        .collect();
+    let area = outline::area(&outline);
+    if outline.len() < 3 || area <= 0.0 {
+        return None;
+    }
+    let mean = |which: &dyn Fn(usize) -> bool| {
+        let chosen = (0..cell.values.len()).filter(|at| which(*at));
+        let (count, sum) = chosen.fold((0_usize, 0.0), |(count, sum), at| {
+            (count + 1, sum + nuclear(scene.field.values[at]))
+        });
+        if count == 0 { 0.0 } else { sum / count as f32 }
+    };
+    let inside = mean(&|at| nucleus.values[at]);
+    let around = mean(&|at| cell.values[at] && !nucleus.values[at]);
+    Some(Shape {
+        touches_edge: touches_edge(&outline, picture, scene.factor),
+        nucleus_area: nucleus_polygons.iter().map(|part| outline::area(part)).sum(),
+        nucleus: nucleus_polygons,
+        edge: edge(&scene, &cell),
+        contrast: inside - around,
+        outline,
+        area,
+    })
+}
+
+fn touches_edge(outline: &[Point], picture: &RgbImage, factor: usize) -> bool {
+    let near = factor as f32;
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    outline.iter().any(|point| {
+        point.x < near || point.y < near || point.x > width - near || point.y > height - near
+    })
+}
+
+/// The pixels of the cell with the label `own`.
+fn cell_mask(scene: &Scene, survey: &Survey, own: u16) -> Option<Plane<bool>> {
+    let diameter = scene.diameter;
+    let is_own = scene.nuclei.map(|label| label == own);
+    let away = distance(&is_own);
+    let any = distance(&scene.nuclei.map(|label| label != FREE));
+    let dense = scene.field.map(density);
+    let threshold = rim_threshold(&dense, &away, diameter, survey.cell_threshold);
+    let whiteness = whiteness(scene, &any, threshold, survey.red.as_ref());
+    // Surely cell: near, dense, and not of the red cells' colour.
+    let is_like = |at: usize| {
+        dense.values[at] > threshold * 1.25
+            && any.values[at] <= REACH * diameter
+            && whiteness.values[at] > 0.25
+    };
+    let mut grown = scene.nuclei.clone();
+    for (at, label) in grown.values.iter_mut().enumerate() {
+        if *label == FREE && !is_like(at) {
+            *label = OUTSIDE;
+        }
+    }
+    let level = Plane::filled(grown.width, grown.height, 0_u8);
+    let outside = grown.map(|label| label == OUTSIDE);
+    let mut walled = grown.map(|label| if label == OUTSIDE { super::watershed::WALL } else { label });
+    flood(&level, &mut walled);
+    // Threads of stain between cells are none.
+    let sure = walled.map(|label| ![FREE, super::watershed::WALL].contains(&label));
+    let sure = open(&sure, 0.06 * diameter);
+    let not_cell = scene.field.zip(&whiteness, |pixel, white| {
+        density(pixel) < threshold * 0.75 || white < -0.25
+    });
+    let not_cell = open(&not_cell, 0.03 * diameter);
+    let mut labels = walled.clone();
+    for (at, label) in labels.values.iter_mut().enumerate() {
+        *label = if scene.nuclei.values[at] != FREE {
+            scene.nuclei.values[at]
+        } else if sure.values[at] {
+            walled.values[at]
+        } else if not_cell.values[at] || (outside.values[at] && any.values[at] > REACH * diameter) {
+            OUTSIDE
+        } else {
+            FREE
+        };
+    }
+    flood(&relief(&scene.field), &mut labels);
+    let mask = labels.map(|label| label == own);
+    let mask = fill_holes(&mask, 0.3 * diameter * diameter);
+    tidy(&mask, &is_own, diameter)
+}
+
+/// The mask without what hangs on it by a neck, as one component with the most of the nucleus.
+fn tidy(mask: &Plane<bool>, nucleus: &Plane<bool>, diameter: f32) -> Option<Plane<bool>> {
+    let opened = open(mask, 0.14 * diameter);
+    let with_nucleus = opened.zip(nucleus, |set, own| set || own);
+    let with_nucleus = with_nucleus.zip(mask, |set, own| set && own);
+    let (labels, parts) = components(&with_nucleus);
+    let mut shares = vec![0_usize; parts.len() + 1];
+    for (label, own) in labels.values.iter().zip(&nucleus.values) {
+        shares[*label as usize] += usize::from(*own);
+    }
+    let best = (1..=parts.len()).max_by_key(|label| (shares[*label], parts[*label - 1].area))?;
+    let kept = labels.map(|label| label as usize == best);
+    let closed = super::morphology::close(&kept, 0.08 * diameter);
+    Some(fill_holes(&closed, f32::INFINITY))
+}
+
+/// The density above which a pixel is cell: half of what lies right around the nucleus, and at most
+/// the whole field's threshold.
+fn rim_threshold(dense: &Plane<f32>, away: &Plane<f32>, diameter: f32, field: f32) -> f32 {
+    let ring = dense.values.iter().zip(&away.values).filter(|(_, away)| {
+        (0.05 * diameter..0.2 * diameter).contains(*away)
+    });
+    let ring = Histogram::new(0.0, 1.0, ring.map(|(dense, _)| *dense));
+    if ring.total() < 1.0 {
+        return field;
+    }
+    (0.5 * ring.quantile(0.5)).clamp(0.6 * field, field)
+}
+
+/// 1 where a pixel has the colour of what lies around the nuclei, -1 where that of red cells; 1
+/// everywhere where the field has no red cells, or the two cannot be told apart.
+fn whiteness(
+    scene: &Scene,
+    any: &Plane<f32>,
+    threshold: f32,
+    red: Option<&ColourClass>,
+) -> Plane<f32> {
+    let even = || Plane::filled(scene.field.width, scene.field.height, 1.0);
+    let Some(red) = red else { return even() };
+    let ring = scene.field.values.iter().zip(&any.values).filter(|(pixel, away)| {
+        (0.04 * scene.diameter..0.2 * scene.diameter).contains(*away)
+            && density(**pixel) > threshold
+    });
+    let Some(cytoplasm) = ColourClass::new(ring.map(|(pixel, _)| *pixel)) else { return even() };
+    match Discriminant::between(&cytoplasm, red) {
+        Some(line) if line.separation > 1.2 => {
+            scene.field.map(|pixel| if nuclear(pixel) > 0.6 { 1.0 } else { line.at(pixel) })
+        }
+        _ => even(),
+    }
+}
+
+/// Steps of transmission: the most that a channel changes to a neighbour.
+fn relief(field: &Plane<Colour>) -> Plane<u8> {
+    let mut relief = Plane::filled(field.width, field.height, 0_u8);
+    for at in 0..field.values.len() {
+        let own = field.values[at];
+        let step = field
+            .neighbours(at)
+            .flat_map(|next| {
+                let other = field.values[next];
+                [0, 1, 2].map(|channel| (own[channel] - other[channel]).abs())
+            })
+            .fold(0.0, f32::max);
+        relief.values[at] = super::plane::index(step * 800.0, 256) as u8;
+    }
+    relief
+}
+
+/// Mean step of density from just inside the outline to just outside.
+fn edge(scene: &Scene, cell: &Plane<bool>) -> f32 {
+    let inner = depth(cell);
+    let outer = distance(cell);
+    let width = (0.06 * scene.diameter).max(1.5);
+    let (mut inside, mut outside) = ((0.0, 0), (0.0, 0));
+    for (at, pixel) in scene.field.values.iter().enumerate() {
+        let (depth, away) = (inner.values[at], outer.values[at]);
+        if depth > 0.0 && depth <= width {
+            inside = (inside.0 + density(*pixel), inside.1 + 1);
+        } else if away > 0.0 && away <= width {
+            outside = (outside.0 + density(*pixel), outside.1 + 1);
+        }
+    }
+    let mean = |(sum, count): (f32, usize)| if count == 0 { 0.0 } else { sum / count as f32 };
+    mean(inside) - mean(outside)
+}
+
+/// The nucleus inside the cell: what took more stain than the rest of it.
+fn nucleus_mask(scene: &Scene, cell: &Plane<bool>, own: u16) -> Plane<bool> {
+    let diameter = scene.diameter;
+    let stain = scene.field.map(nuclear);
+    // Some of what lies around counts too, or a cell with hardly any cytoplasm has one class alone.
+    let near = distance(cell).map(|away| away <= 0.15 * diameter);
+    let values = stain.values.iter().zip(&near.values).filter(|(_, near)| **near);
+    let histogram = Histogram::new(-0.1, 1.5, values.map(|(stain, _)| *stain));
+    let (_, threshold) = histogram.otsu_three();
+    let mask = stain.zip(cell, |stain, inside| inside && stain > threshold);
+    let mask = open(&mask, 0.02 * diameter);
+    let mask = without_small(&mask, 0.02 * diameter * diameter);
+    let mask = fill_holes(&mask, 0.02 * diameter * diameter);
+    if mask.count() > 0 {
+        return mask;
+    }
+    scene.nuclei.zip(cell, |label, inside| inside && label == own)
+}
