@@ -180,6 +180,15 @@ fn report(name: &str, outcomes: &[Outcome]) {
     let nucleus = mean(overlaps.filter_map(|(_, _, nucleus)| *nucleus).collect());
     let mut millis: Vec<f64> = outcomes.iter().map(|own| own.millis).collect();
     millis.sort_by(f64::total_cmp);
+    let mut scales: Vec<f32> = outcomes
+        .iter()
+        .filter_map(|own| Some(own.field.scale / own.picture.width() as f32 * own.sample.picture.width() as f32 / own.sample.red?))
+        .collect();
+    scales.sort_by(f32::total_cmp);
+    if !scales.is_empty() {
+        let at = |share: f32| scales[((scales.len() - 1) as f32 * share) as usize];
+        println!("scale by red boxes: {:.2} {:.2} {:.2} {:.2} {:.2}", at(0.0), at(0.05), at(0.5), at(0.95), at(1.0));
+    }
     println!(
         "| {name} | {} | {:.3} ({found} of {boxes}) | {:.3} (+{spurious}) | {cell:.3} | \
          {nucleus:.3} | {:.1} |",

@@ -11,6 +11,8 @@ pub(crate) struct Sample {
     pub(crate) picture: RgbImage,
     /// Left, top, right, bottom of each white cell.
     pub(crate) boxes: Vec<[f32; 4]>,
+    /// Median of the red cells' longer sides, where they have boxes.
+    pub(crate) red: Option<f32>,
     /// Whole cells.
     pub(crate) cells: Vec<Mask>,
     /// The nucleus, where the set has it.
@@ -166,20 +168,24 @@ fn bccd(folder: &Path) -> Vec<Sample> {
             Vec::new()
         };
         let picture = image::open(path).unwrap().into_rgb8();
-        Sample { name, picture, boxes: white_boxes(&text), cells, nucleus: None }
+        let mut red: Vec<f32> =
+            named_boxes(&text, "RBC").iter().map(|own| (own[2] - own[0]).max(own[3] - own[1])).collect();
+        red.sort_by(f32::total_cmp);
+        let red = red.get(red.len() / 2).copied();
+        Sample { name, picture, boxes: named_boxes(&text, "WBC"), red, cells, nucleus: None }
     };
     files(&folder.join("JPEGImages"), ".jpg").iter().map(load).collect()
 }
 
-/// Boxes named WBC in a VOC file.
-fn white_boxes(text: &str) -> Vec<[f32; 4]> {
+/// Boxes of that name in a VOC file.
+fn named_boxes(text: &str, name: &str) -> Vec<[f32; 4]> {
     let number = |part: &str, tag: &str| -> f32 {
         let rest = part.split_once(&format!("<{tag}>")).unwrap().1;
         rest.split_once('<').unwrap().0.trim().parse().unwrap()
     };
     text.split("<object>")
         .skip(1)
-        .filter(|part| part.contains("<name>WBC</name>"))
+        .filter(|part| part.contains(&format!("<name>{name}</name>")))
         .map(|part| ["xmin", "ymin", "xmax", "ymax"].map(|tag| number(part, tag)))
         .collect()
 }
@@ -197,6 +203,7 @@ fn masked(folder: &Path) -> Vec<Sample> {
             name: stem(path),
             picture: image::open(path).unwrap().into_rgb8(),
             boxes: vec![ends],
+            red: None,
             cells: vec![cell],
             nucleus: Some(nucleus),
         }

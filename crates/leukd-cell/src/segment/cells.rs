@@ -193,7 +193,7 @@ fn cell_mask(scene: &Scene, survey: &Survey, own: u16) -> Option<Plane<bool>> {
 
 /// The mask without what hangs on it by a neck, as one component with the most of the nucleus.
 fn tidy(mask: &Plane<bool>, nucleus: &Plane<bool>, diameter: f32) -> Option<Plane<bool>> {
-    let opened = open(mask, 0.14 * diameter);
+    let opened = open(mask, 0.18 * diameter);
     let with_nucleus = opened.zip(nucleus, |set, own| set || own);
     let with_nucleus = with_nucleus.zip(mask, |set, own| set && own);
     let (labels, parts) = components(&with_nucleus);
@@ -221,7 +221,7 @@ fn rim_threshold(dense: &Plane<f32>, away: &Plane<f32>, diameter: f32, field: f3
 }
 
 /// 1 where a pixel has the colour of what lies around the nuclei, -1 where that of red cells; 1
-/// everywhere where the field has no red cells, or the two cannot be told apart.
+/// everywhere where the field has no red cells.
 fn whiteness(
     scene: &Scene,
     any: &Plane<f32>,
@@ -230,17 +230,38 @@ fn whiteness(
 ) -> Plane<f32> {
     let even = || Plane::filled(scene.field.width, scene.field.height, 1.0);
     let Some(red) = red else { return even() };
-    let ring = scene.field.values.iter().zip(&any.values).filter(|(pixel, away)| {
-        (0.04 * scene.diameter..0.2 * scene.diameter).contains(*away)
-            && density(**pixel) > threshold
-    });
-    let Some(cytoplasm) = ColourClass::new(ring.map(|(pixel, _)| *pixel)) else { return even() };
-    match Discriminant::between(&cytoplasm, red) {
-        Some(line) if line.separation > 1.2 => {
-            scene.field.map(|pixel| if nuclear(pixel) > 0.6 { 1.0 } else { line.at(pixel) })
-        }
-        _ => even(),
-    }
+    let class = |near: f32, far: f32| {
+        let pixels = scene.field.values.iter().zip(&any.values).filter(|(pixel, away)| {
+            (near * scene.diameter..far * scene.diameter).contains(*away)
+                && density(**pixel) > threshold
+        });
+        ColourClass::new(pixels.map(|(pixel, _)| *pixel))
+    };
+    let apart = |white: Option<ColourClass>| {
+        let white = white?;
+        let line = Discriminant::between(&white, red)?;
+        let is_bluer = redness(white.mean) + MIN_BLUER < redness(red.mean);
+        (is_bluer && line.separation > MIN_SEPARATION).then_some(line)
+    };
+    // A cell with hardly any cytoplasm has red cells right around its nucleus: then the nucleus is
+    // what they are told from.
+    let line = apart(class(RING.0, RING.1)).or_else(|| apart(class(-1.0, RING.0)));
+    let Some(line) = line else { return even() };
+    scene.field.map(|pixel| if nuclear(pixel) > SURE_NUCLEUS { 1.0 } else { line.at(pixel) })
+}
+
+/// Cytoplasm is looked for at these distances from the nucleus, in red cells' diameters.
+const RING: (f32, f32) = (0.04, 0.2);
+/// Classes this many standard deviations apart are told from each other.
+const MIN_SEPARATION: f32 = 1.2;
+/// Red cells are at least so much redder than cytoplasm.
+const MIN_BLUER: f32 = 0.04;
+/// Above this [`nuclear`] stain no red cell is.
+const SURE_NUCLEUS: f32 = 0.65;
+
+/// Red light that passes less blue light: haemoglobin takes blue.
+fn redness(colour: Colour) -> f32 {
+    colour[0] - colour[2]
 }
 
 /// Steps of transmission: the most that a channel changes to a neighbour.

@@ -5,12 +5,14 @@
 //! lengths are shares of a red cell's diameter, so a field's magnification does not matter.
 
 mod cells;
+mod halves;
 mod light;
 mod morphology;
 mod nuclei;
 mod outline;
 mod plane;
 mod ruler;
+mod scale;
 mod sorting;
 mod stain;
 mod survey;
@@ -24,7 +26,9 @@ pub use outline::{Point, area, runs};
 pub use ruler::RedCells;
 pub use sorting::SetAside;
 
+use cells::Shape;
 use sorting::Sort;
+use survey::Survey;
 
 /// How a field is segmented.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,19 +114,18 @@ pub fn segment(picture: &RgbImage, options: &SegmentOptions) -> FieldOfView {
             empty: 0.0,
         };
     }
-    let survey = survey::survey(picture, options.red_cell_diameter);
+    let mut survey = survey::survey(picture, options.red_cell_diameter);
     let sorts = sorting::sort(&survey);
     let mut set_aside = SetAside::default();
     sorts.iter().for_each(|sort| set_aside.count(*sort));
     let mut is_white: Vec<bool> = sorts.iter().map(|sort| *sort == Sort::White).collect();
     keep_largest(&mut is_white, &survey, options.max_cells);
     let points = options.max_outline_points.clamp(8, 1000);
-    let mut cells: Vec<WhiteCell> = (0..is_white.len())
-        .filter(|at| is_white[*at])
-        .filter_map(|at| {
-            let shape = cells::outline(picture, &survey, at, &is_white, points)?;
-            sorting::confirm(shape, &survey, &mut set_aside, (width, height))
-        })
+    let shapes = outlines(picture, &mut survey, &mut is_white, points);
+    let mut cells: Vec<WhiteCell> = shapes
+        .into_iter()
+        .flatten()
+        .filter_map(|shape| sorting::confirm(shape, &survey, &mut set_aside, (width, height)))
         .collect();
     cells.sort_by_key(|cell| (cell.region.y, cell.region.x, cell.region.height));
     for (ordinal, cell) in (0..).zip(&mut cells) {
@@ -138,8 +141,41 @@ pub fn segment(picture: &RgbImage, options: &SegmentOptions) -> FieldOfView {
     }
 }
 
+/// Outlines the cell around each white nucleus, at the nucleus' place. Halves of one cell are outlined
+/// again as one.
+fn outlines(
+    picture: &RgbImage,
+    survey: &mut Survey,
+    is_white: &mut [bool],
+    most_points: usize,
+) -> Vec<Option<Shape>> {
+    let outline = |survey: &Survey, is_white: &[bool], at: usize| {
+        let shape = || cells::outline(picture, survey, at, is_white, most_points);
+        is_white[at].then(shape).flatten()
+    };
+    let mut shapes: Vec<Option<Shape>> =
+        (0..is_white.len()).map(|at| outline(survey, is_white, at)).collect();
+    let mut first: Vec<usize> = (0..is_white.len()).collect();
+    let pairs = halves::find(&shapes, survey.diameter);
+    for (one, two) in &pairs {
+        let (one, two) = (first[*one], first[*two]);
+        if one != two {
+            survey.nuclei.merge(one, two);
+            is_white[two] = false;
+            shapes[two] = None;
+            first.iter_mut().filter(|own| **own == two).for_each(|own| *own = one);
+        }
+    }
+    for at in (0..first.len()).filter(|at| first[*at] == *at) {
+        if pairs.iter().any(|(one, two)| first[*one] == at || first[*two] == at) {
+            shapes[at] = outline(survey, is_white, at);
+        }
+    }
+    shapes
+}
+
 /// Leaves at most `most` nuclei: a field with more is none that a person could check.
-fn keep_largest(is_white: &mut [bool], survey: &survey::Survey, most: usize) {
+fn keep_largest(is_white: &mut [bool], survey: &Survey, most: usize) {
     let mut kept: Vec<usize> = (0..is_white.len()).filter(|at| is_white[*at]).collect();
     let area = |at: &usize| survey.nuclei.found[*at].area;
     kept.sort_by(|one, two| area(two).total_cmp(&area(one)));

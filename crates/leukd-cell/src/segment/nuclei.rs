@@ -59,6 +59,16 @@ pub(super) struct Nuclei {
     pub(super) found: Vec<Nucleus>,
 }
 
+impl Nuclei {
+    /// Makes the nucleus at `two` part of the one at `one`; nothing keeps the number of `two`.
+    pub(super) fn merge(&mut self, one: usize, two: usize) {
+        let absorbed = self.found[two].clone();
+        self.found[one].add(&absorbed);
+        let (number, gone) = (one as u16 + 1, two as u16 + 1);
+        self.labels.values.iter_mut().filter(|own| **own == gone).for_each(|own| *own = number);
+    }
+}
+
 /// Shares of a red cell's diameter, or of its square, that decide what is one nucleus.
 struct Shape;
 

@@ -123,6 +123,22 @@ pub(super) fn reduce(picture: &RgbImage, window: Window, factor: usize) -> Plane
     Plane { width: columns, height: rows, values }
 }
 
+/// Means of `factor` × `factor` blocks of a plane; blocks at the right and lower border may be smaller.
+pub(super) fn shrink(plane: &Plane<Colour>, factor: usize) -> Plane<Colour> {
+    let (width, height) = (plane.width.div_ceil(factor), plane.height.div_ceil(factor));
+    let mut shrunk = Plane::filled(width, height, [0.0; 3]);
+    let mut counts = vec![0.0_f32; width * height];
+    for (at, own) in plane.values.iter().enumerate() {
+        let place = at / plane.width / factor * width + at % plane.width / factor;
+        counts[place] += 1.0;
+        (0..3).for_each(|channel| shrunk.values[place][channel] += own[channel]);
+    }
+    for (sum, count) in shrunk.values.iter_mut().zip(counts) {
+        *sum = sum.map(|sum| sum / count);
+    }
+    shrunk
+}
+
 /// Binomial smoothing by 1-2-1 along rows and columns; the border's pixels stand for those beyond.
 pub(super) fn smooth(plane: &Plane<Colour>) -> Plane<Colour> {
     let (width, height) = (plane.width, plane.height);

@@ -8,6 +8,7 @@ use super::morphology::distance;
 use super::nuclei::{self, Nuclei};
 use super::plane::{Colour, Plane, Window, reduce};
 use super::ruler::{self, RedCells};
+use super::scale;
 use super::stain::{ColourClass, cell_threshold, density, nuclear, nucleus_threshold};
 
 /// What is known of a field before its cells are outlined.
@@ -28,24 +29,24 @@ pub(super) struct Survey {
     pub(super) red: Option<ColourClass>,
 }
 
-/// Pixels of the plane on which the scale is guessed.
-const OVERVIEW: usize = 400_000;
+/// Pixels of a small field's plane on which the scale is guessed.
+const OVERVIEW: f64 = 80_000.0;
 /// A red cell's diameter in the surveyed plane, in pixels: enough for the lobes of a nucleus.
 const SURVEYED: f32 = 18.0;
 /// The capture's pixels to a red cell, held to what can be surveyed.
 const DIAMETERS: (f32, f32) = (4.0, 2000.0);
-/// A white cell's diameter in red cells', where white cells are all that a picture shows.
-const WHITE_CELL: f32 = 1.5;
 
 /// Surveys `picture`; `hint` is a red cell's diameter in pixels, where it is known from elsewhere.
 pub(super) fn survey(picture: &RgbImage, hint: Option<f32>) -> Survey {
     let window = Window::whole(picture);
     let pixels = (window.width * window.height) as f64;
-    let coarse = ((pixels / OVERVIEW as f64).sqrt().ceil() as u32).max(1) as usize;
+    // A larger field shows more, mostly, and not larger cells: it is reduced by less than its size.
+    let coarse = (pixels / OVERVIEW).sqrt().powf(0.7).ceil();
+    let coarse = super::plane::index(coarse as f32, usize::MAX).max(1);
     let mut overview = reduce(picture, window, coarse);
     let light = Light::estimate(&overview, coarse);
     light.transmission(&mut overview, (0, 0), coarse);
-    let guess = guess_diameter(&overview) * coarse as f32;
+    let guess = scale::guess(&overview) * coarse as f32;
     let diameter = hint.unwrap_or(guess).clamp(DIAMETERS.0, DIAMETERS.1);
 
     let factor = super::plane::index((diameter / SURVEYED).round(), usize::MAX).max(1);
@@ -82,24 +83,8 @@ pub(super) fn survey(picture: &RgbImage, hint: Option<f32>) -> Survey {
     }
 }
 
-/// Red cells are looked for at least so many diameters from a nucleus: white cells end before.
-const RED_CELLS_FROM: f32 = 0.8;
-
-/// A red cell's diameter in pixels of `field`, from all cells that are no white ones, or from the
-/// white ones where there are hardly any others.
-fn guess_diameter(field: &Plane<Colour>) -> f32 {
-    let cells = cell_threshold(field);
-    let nucleus = nucleus_threshold(field);
-    let is_cell = field.map(|pixel| density(pixel) > cells);
-    let stained = field.map(|pixel| nuclear(pixel) > nucleus);
-    let all = ruler::typical_diameter(&is_cell);
-    let away = distance(&stained);
-    let others = is_cell.zip(&away, |set, away| set && away > RED_CELLS_FROM * all);
-    if others.count() * 2 > is_cell.count() {
-        return ruler::typical_diameter(&others);
-    }
-    all / WHITE_CELL
-}
+/// Red cells are looked for at least so many diameters from a nucleus: most white cells end before.
+const RED_CELLS_FROM: f32 = 0.5;
 
 /// Mean colour of red cells: cells without a nucleus near them, and without its stain.
 fn red_class(

@@ -1,0 +1,152 @@
+//! Halves of one cell whose lobes were taken for two nuclei.
+
+use super::cells::Shape;
+use super::outline::{Point, area};
+
+/// Two outlines share a border where their points lie so near, in red cells' diameters.
+const NEAR: f32 = 0.1;
+/// At least this share of the smaller outline is border with the other.
+const MIN_SHARED: f32 = 0.18;
+/// Area of both by that of the hull around them. Two discs that touch have 0.88.
+const MIN_SOLIDITY: f64 = 0.93;
+/// Longest by shortest width of the hull. Two discs that touch have 2.
+const MAX_ELONGATION: f32 = 1.5;
+/// Longest width of a white cell in red cells' diameters.
+const MAX_WIDTH: f32 = 3.2;
+
+/// Pairs of shapes that are one round cell together, by their places in `shapes`.
+pub(super) fn find(shapes: &[Option<Shape>], diameter: f32) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    for (one, first) in shapes.iter().enumerate() {
+        let Some(first) = first else { continue };
+        for (two, second) in shapes.iter().enumerate().skip(one + 1) {
+            let Some(second) = second else { continue };
+            if is_one(&first.outline, &second.outline, diameter) {
+                pairs.push((one, two));
+            }
+        }
+    }
+    pairs
+}
+
+fn is_one(first: &[Point], second: &[Point], diameter: f32) -> bool {
+    let near = NEAR * diameter;
+    if !boxes_meet(first, second, near) {
+        return false;
+    }
+    let hull = hull(first.iter().chain(second).copied().collect());
+    let (widest, narrowest) = widths(&hull);
+    if widest > MAX_WIDTH * diameter || widest > MAX_ELONGATION * narrowest {
+        return false;
+    }
+    if area(first) + area(second) < MIN_SOLIDITY * area(&hull) {
+        return false;
+    }
+    let share = |own: &[Point], other: &[Point]| {
+        let (mut all, mut shared) = (0.0, 0.0);
+        for (from, to) in sides(own) {
+            let length = (to.x - from.x).hypot(to.y - from.y);
+            let middle = Point { x: (from.x + to.x) / 2.0, y: (from.y + to.y) / 2.0 };
+            all += length;
+            if sides(other).any(|side| distance(middle, side) <= near) {
+                shared += length;
+            }
+        }
+        shared / all.max(1.0)
+    };
+    share(first, second).max(share(second, first)) >= MIN_SHARED
+}
+
+fn boxes_meet(first: &[Point], second: &[Point], near: f32) -> bool {
+    let span = |points: &[Point], value: fn(&Point) -> f32| {
+        let ends = (f32::INFINITY, f32::NEG_INFINITY);
+        points.iter().map(value).fold(ends, |(low, high), own| (low.min(own), high.max(own)))
+    };
+    [(|point: &Point| point.x) as fn(&Point) -> f32, |point: &Point| point.y].iter().all(|value| {
+        let (one, two) = (span(first, *value), span(second, *value));
+        one.0 <= two.1 + near && two.0 <= one.1 + near
+    })
+}
+
+fn sides(outline: &[Point]) -> impl Iterator<Item = (Point, Point)> + '_ {
+    outline.iter().copied().zip(outline.iter().copied().cycle().skip(1))
+}
+
+/// Distance of a point from a line between two.
+fn distance(point: Point, (from, to): (Point, Point)) -> f32 {
+    let (x, y) = (to.x - from.x, to.y - from.y);
+    let squared = (x * x + y * y).max(f32::EPSILON);
+    let share = (((point.x - from.x) * x + (point.y - from.y) * y) / squared).clamp(0.0, 1.0);
+    (from.x + share * x - point.x).hypot(from.y + share * y - point.y)
+}
+
+/// The convex hull (Andrew 1979, monotone chain).
+pub(super) fn hull(mut points: Vec<Point>) -> Vec<Point> {
+    points.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)));
+    let mut chain: Vec<Point> = Vec::new();
+    for is_upper in [false, true] {
+        let start = chain.len();
+        let mut add = |point: Point| {
+            while let [.., a, b] = chain[start.min(chain.len())..] {
+                let turn = (b.x - a.x) * (point.y - a.y) - (b.y - a.y) * (point.x - a.x);
+                if turn > 0.0 {
+                    break;
+                }
+                chain.pop();
+            }
+            chain.push(point);
+        };
+        if is_upper {
+            points.iter().rev().copied().for_each(&mut add);
+        } else {
+            points.iter().copied().for_each(&mut add);
+        }
+        chain.pop();
+    }
+    chain
+}
+
+/// Widest and narrowest width over all directions, to 6 degrees.
+fn widths(hull: &[Point]) -> (f32, f32) {
+    let (mut widest, mut narrowest) = (0.0_f32, f32::INFINITY);
+    for step in 0..30_u8 {
+        let angle = f32::from(step) * std::f32::consts::PI / 30.0;
+        let along = |point: &Point| point.x * angle.cos() + point.y * angle.sin();
+        let high = hull.iter().map(along).fold(f32::NEG_INFINITY, f32::max);
+        let low = hull.iter().map(along).fold(f32::INFINITY, f32::min);
+        widest = widest.max(high - low);
+        narrowest = narrowest.min(high - low);
+    }
+    (widest, narrowest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arc(centre: (f32, f32), radius: f32, from: f32, to: f32) -> Vec<Point> {
+        (0..=24)
+            .map(|step| {
+                let angle = (from + (to - from) * step as f32 / 24.0).to_radians();
+                Point { x: centre.0 + radius * angle.cos(), y: centre.1 + radius * angle.sin() }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn halves_of_a_disc_are_one_cell_and_two_discs_are_two() {
+        let (left, right) =
+            (arc((50.0, 50.0), 30.0, 90.0, 270.0), arc((51.0, 50.0), 30.0, -90.0, 90.0));
+        assert!(is_one(&left, &right, 40.0));
+        let (one, two) = (arc((50.0, 50.0), 25.0, 0.0, 345.0), arc((98.0, 50.0), 25.0, 0.0, 345.0));
+        assert!(!is_one(&one, &two, 40.0));
+    }
+
+    #[test]
+    fn a_hull_leaves_inner_points_out() {
+        let corners = [(0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0), (2.0, 2.0), (2.0, 0.0)];
+        let points = corners.map(|(x, y)| Point { x, y });
+        let hull = hull(points.to_vec());
+        assert_eq!((hull.len(), area(&hull)), (4, 16.0));
+    }
+}

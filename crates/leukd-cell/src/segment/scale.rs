@@ -1,0 +1,87 @@
+//! A first guess of a field's scale, before any cell is known.
+
+use super::morphology::{close, components, depth, distance};
+use super::plane::{Colour, Plane, index, shrink};
+use super::ruler::typical_diameter;
+use super::stain::{cell_threshold, density, nuclear, nucleus_threshold};
+
+/// A red cell's diameter where it is guessed, in pixels. Noise and pale centres make cells look
+/// thin; on a plane with small cells both are averaged out.
+const GUESSED: f32 = 10.0;
+/// Share of the field's threshold: pale centres are still cells.
+const PALE: f32 = 0.6;
+/// A white cell's diameter in red cells', where white cells are all that a picture shows.
+const WHITE_CELL: f32 = 1.5;
+/// Area of a nucleus in squares of a red cell's diameter: 0.5 to 1.3.
+const NUCLEUS_AREA: f32 = 0.75;
+/// A guess by the cells lies within these shares of one by the nuclei, or it is moved there.
+const AGREEMENT: (f32, f32) = (0.75, 1.35);
+/// Beyond these shares the nuclei are none: platelets below, smudges and clumps above.
+const PLAUSIBLE: (f32, f32) = (0.42, 2.4);
+
+/// A red cell's diameter in pixels of `field` (transmission).
+pub(super) fn guess(field: &Plane<Colour>) -> f32 {
+    let mut diameter = guess_once(field);
+    for _ in 0..2 {
+        let factor = index((diameter / GUESSED).round(), usize::MAX);
+        if factor < 2 {
+            break;
+        }
+        diameter = guess_once(&shrink(field, factor)) * factor as f32;
+    }
+    diameter
+}
+
+fn guess_once(field: &Plane<Colour>) -> f32 {
+    let cells = PALE * cell_threshold(field);
+    let nucleus = nucleus_threshold(field);
+    let is_cell = field.map(|pixel| density(pixel) > cells);
+    let stained = field.map(|pixel| nuclear(pixel) > nucleus);
+    let by_cells = by_cells(&is_cell, &stained);
+    let by_nuclei = by_nuclei(&stained);
+    let share = by_nuclei / by_cells.max(0.1);
+    if share < PLAUSIBLE.0 || share > PLAUSIBLE.1 {
+        return by_cells;
+    }
+    by_cells.clamp(AGREEMENT.0 * by_nuclei, AGREEMENT.1 * by_nuclei)
+}
+
+/// From all cells that are no white ones; from the white ones where there are hardly any others.
+fn by_cells(is_cell: &Plane<bool>, stained: &Plane<bool>) -> f32 {
+    let all = typical_diameter(is_cell);
+    let away = distance(stained);
+    let others = is_cell.zip(&away, |set, away| set && away > 0.8 * all);
+    if others.count() * 2 > is_cell.count() {
+        return typical_diameter(&others);
+    }
+    all / WHITE_CELL
+}
+
+/// From the area of the larger nuclei: the one in the middle, weighted by area.
+fn by_nuclei(stained: &Plane<bool>) -> f32 {
+    let opened = depth(stained).map(|depth| depth > 1.0);
+    let (_, parts) = components(stained);
+    let largest = parts.iter().map(|part| part.area).max().unwrap_or(0);
+    if opened.count() == 0 {
+        return 0.0;
+    }
+    // Lobes of a nucleus lie nearer to each other than they are wide.
+    let joined = close(stained, 0.35 * (largest as f32).sqrt());
+    let (labels, parts) = components(&joined);
+    let mut areas = vec![0_usize; parts.len()];
+    for (label, stained) in labels.values.iter().zip(&stained.values) {
+        if *label > 0 && *stained {
+            areas[*label as usize - 1] += 1;
+        }
+    }
+    areas.sort_unstable();
+    let largest = areas.last().copied().unwrap_or(0);
+    areas.retain(|area| area * 3 >= largest);
+    let half: usize = areas.iter().sum::<usize>() / 2;
+    let mut below = 0;
+    let middle = areas.iter().find(|area| {
+        below += **area;
+        below >= half
+    });
+    (middle.copied().unwrap_or(0) as f32 / NUCLEUS_AREA).sqrt()
+}
