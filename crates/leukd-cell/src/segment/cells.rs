@@ -5,8 +5,8 @@ use image::RgbImage;
 use super::morphology::{components, depth, distance, fill_holes, open, without_small};
 use super::outline::{self, Point};
 use super::plane::{Colour, Plane, Window, reduce, smooth};
-use super::stain::{ColourClass, Discriminant, density, nuclear};
-use super::survey::Survey;
+use super::stain::{ColourClass, Discriminant, Metric, density, nuclear};
+use super::survey::{RedColour, Survey};
 use super::threshold::Histogram;
 use super::watershed::{FREE, flood};
 
@@ -19,8 +19,14 @@ pub(super) struct Shape {
     pub(super) nucleus_area: f64,
     /// True where the outline lies on the capture's outermost pixels.
     pub(super) touches_edge: bool,
-    /// Mean step of transmission across the outline: 0 for none.
+    /// Area by that of the hull around the outline, 0 to 1.
+    pub(super) solidity: f64,
+    /// Mean step of [`density`] across the outline: 0 for none.
     pub(super) edge: f32,
+    /// The same across the nucleus' border.
+    pub(super) nucleus_edge: f32,
+    /// Mean of [`density`] inside the nucleus.
+    pub(super) nucleus_density: f32,
     /// Mean of [`nuclear`] inside the nucleus less that of the rest of the cell.
     pub(super) contrast: f32,
 }
@@ -113,21 +119,24 @@ pub(super) fn outline(
     if outline.len() < 3 || area <= 0.0 {
         return None;
     }
-    let mean = |which: &dyn Fn(usize) -> bool| {
+    let mean = |value: &dyn Fn(Colour) -> f32, which: &dyn Fn(usize) -> bool| {
         let chosen = (0..cell.values.len()).filter(|at| which(*at));
         let (count, sum) = chosen.fold((0_usize, 0.0), |(count, sum), at| {
-            (count + 1, sum + nuclear(scene.field.values[at]))
+            (count + 1, sum + value(scene.field.values[at]))
         });
         if count == 0 { 0.0 } else { sum / count as f32 }
     };
-    let inside = mean(&|at| nucleus.values[at]);
-    let around = mean(&|at| cell.values[at] && !nucleus.values[at]);
+    let inside = mean(&nuclear, &|at| nucleus.values[at]);
+    let around = mean(&nuclear, &|at| cell.values[at] && !nucleus.values[at]);
     Some(Shape {
         touches_edge: touches_edge(&outline, picture, scene.factor),
         nucleus_area: nucleus_polygons.iter().map(|part| outline::area(part)).sum(),
         nucleus: nucleus_polygons,
-        edge: edge(&scene, &cell),
+        solidity: area / outline::area(&super::halves::hull(outline.clone())).max(area),
+        edge: edge(&scene, &cell, 0.06),
+        nucleus_edge: edge(&scene, &nucleus, 0.15),
         contrast: inside - around,
+        nucleus_density: mean(&density, &|at| nucleus.values[at]),
         outline,
         area,
     })
@@ -226,36 +235,52 @@ fn whiteness(
     scene: &Scene,
     any: &Plane<f32>,
     threshold: f32,
-    red: Option<&ColourClass>,
+    red: Option<&RedColour>,
 ) -> Plane<f32> {
     let even = || Plane::filled(scene.field.width, scene.field.height, 1.0);
     let Some(red) = red else { return even() };
-    let class = |near: f32, far: f32| {
-        let pixels = scene.field.values.iter().zip(&any.values).filter(|(pixel, away)| {
+    let Some(metric) = Metric::new(&red.colour) else { return even() };
+    let around = |near: f32, far: f32| {
+        let pixels = scene.field.values.iter().zip(&any.values).filter(move |(pixel, away)| {
             (near * scene.diameter..far * scene.diameter).contains(*away)
                 && density(**pixel) > threshold
         });
-        ColourClass::new(pixels.map(|(pixel, _)| *pixel))
+        pixels.map(|(pixel, _)| *pixel)
     };
-    let apart = |white: Option<ColourClass>| {
-        let white = white?;
-        let line = Discriminant::between(&white, red)?;
-        let is_bluer = redness(white.mean) + MIN_BLUER < redness(red.mean);
-        (is_bluer && line.separation > MIN_SEPARATION).then_some(line)
+    let apart = |white: &ColourClass| {
+        let line = Discriminant::between(white, &red.colour)?;
+        let is_redder = redness(red.colour.mean) > redness(white.mean) + red.min_redder;
+        (is_redder && line.separation > MIN_SEPARATION).then_some(line)
     };
-    // A cell with hardly any cytoplasm has red cells right around its nucleus: then the nucleus is
-    // what they are told from.
-    let line = apart(class(RING.0, RING.1)).or_else(|| apart(class(-1.0, RING.0)));
+    // Red cells lie in the ring too.
+    let ring = around(RING.0, RING.1);
+    let others = ring.clone().filter(|pixel| metric.squared(*pixel) > MAX_RING);
+    let cytoplasm = ColourClass::new(others)
+        .filter(|others| others.count as f32 >= MIN_CYTOPLASM * ring.count() as f32);
+    let mut line = cytoplasm.and_then(|white| apart(&white));
+    if line.is_none() && red.is_far {
+        // A cell with hardly any cytoplasm: its nucleus is what red cells are told from.
+        line = ColourClass::new(around(-1.0, RING.0)).and_then(|white| apart(&white));
+    }
     let Some(line) = line else { return even() };
-    scene.field.map(|pixel| if nuclear(pixel) > SURE_NUCLEUS { 1.0 } else { line.at(pixel) })
+    // Granules may be as red as a red cell, but are of another red.
+    scene.field.map(|pixel| {
+        let is_far = metric.squared(pixel) > MAX_RED;
+        if is_far || nuclear(pixel) > SURE_NUCLEUS { 1.0 } else { line.at(pixel) }
+    })
 }
 
 /// Cytoplasm is looked for at these distances from the nucleus, in red cells' diameters.
 const RING: (f32, f32) = (0.04, 0.2);
+/// Squared distance from the red cells' colour within which the ring's pixels are red cells: 1.7
+/// standard deviations.
+const MAX_RING: f32 = 3.0;
+/// At least this share of the ring is cytoplasm, or it is none.
+const MIN_CYTOPLASM: f32 = 0.1;
 /// Classes this many standard deviations apart are told from each other.
 const MIN_SEPARATION: f32 = 1.2;
-/// Red cells are at least so much redder than cytoplasm.
-const MIN_BLUER: f32 = 0.04;
+/// Squared distance from the red cells' colour beyond which a pixel is none: 3.4 standard deviations.
+const MAX_RED: f32 = 11.3;
 /// Above this [`nuclear`] stain no red cell is.
 const SURE_NUCLEUS: f32 = 0.65;
 
@@ -281,11 +306,11 @@ fn relief(field: &Plane<Colour>) -> Plane<u8> {
     relief
 }
 
-/// Mean step of density from just inside the outline to just outside.
-fn edge(scene: &Scene, cell: &Plane<bool>) -> f32 {
-    let inner = depth(cell);
-    let outer = distance(cell);
-    let width = (0.06 * scene.diameter).max(1.5);
+/// Mean step of density from just inside a mask's border to just outside.
+fn edge(scene: &Scene, mask: &Plane<bool>, width: f32) -> f32 {
+    let inner = depth(mask);
+    let outer = distance(mask);
+    let width = (width * scene.diameter).max(1.5);
     let (mut inside, mut outside) = ((0.0, 0), (0.0, 0));
     for (at, pixel) in scene.field.values.iter().enumerate() {
         let (depth, away) = (inner.values[at], outer.values[at]);
@@ -299,21 +324,38 @@ fn edge(scene: &Scene, cell: &Plane<bool>) -> f32 {
     mean(inside) - mean(outside)
 }
 
-/// The nucleus inside the cell: what took more stain than the rest of it.
+/// The nucleus inside the cell: what lets less light through than the rest of it.
 fn nucleus_mask(scene: &Scene, cell: &Plane<bool>, own: u16) -> Plane<bool> {
     let diameter = scene.diameter;
-    let stain = scene.field.map(nuclear);
-    // Some of what lies around counts too, or a cell with hardly any cytoplasm has one class alone.
-    let near = distance(cell).map(|away| away <= 0.15 * diameter);
-    let values = stain.values.iter().zip(&near.values).filter(|(_, near)| **near);
-    let histogram = Histogram::new(-0.1, 1.5, values.map(|(stain, _)| *stain));
-    let (_, threshold) = histogram.otsu_three();
+    // Refraction darkens the cell's rim, which is no nucleus.
+    let inner = depth(cell).map(|depth| depth > 0.1 * diameter);
+    let stain = scene.field.map(|pixel| NUCLEAR_SHARE * nuclear(pixel) + density(pixel));
+    let values = stain.values.iter().zip(&inner.values).filter(|(_, inner)| **inner);
+    let threshold = Histogram::new(-0.1, 2.5, values.map(|(stain, _)| *stain)).otsu();
     let mask = stain.zip(cell, |stain, inside| inside && stain > threshold);
-    let mask = open(&mask, 0.02 * diameter);
+    let mask = open(&mask, 0.03 * diameter);
+    let mask = without_rim(&mask, &inner);
     let mask = without_small(&mask, 0.02 * diameter * diameter);
-    let mask = fill_holes(&mask, 0.02 * diameter * diameter);
+    let mask = fill_holes(&mask, 0.01 * diameter * diameter);
     if mask.count() > 0 {
         return mask;
     }
     scene.nuclei.zip(cell, |label, inside| inside && label == own)
+}
+
+/// Weight of [`nuclear`] beside [`density`] in a nucleus' outline: density has the sharper border,
+/// colour keeps dark granules out.
+const NUCLEAR_SHARE: f32 = 0.3;
+
+/// The parts of a mask that lie by half in the cell's inner part.
+fn without_rim(mask: &Plane<bool>, inner: &Plane<bool>) -> Plane<bool> {
+    let (labels, parts) = components(mask);
+    let mut inside = vec![0_usize; parts.len() + 1];
+    for (label, inner) in labels.values.iter().zip(&inner.values) {
+        inside[*label as usize] += usize::from(*inner);
+    }
+    labels.map(|label| {
+        let own = (label as usize).checked_sub(1).map(|at| parts[at].area);
+        own.is_some_and(|area| inside[label as usize] * 2 > area)
+    })
 }

@@ -14,32 +14,54 @@ const MAX_ELONGATION: f32 = 1.5;
 /// Longest width of a white cell in red cells' diameters.
 const MAX_WIDTH: f32 = 3.2;
 
-/// Pairs of shapes that are one round cell together, by their places in `shapes`.
-pub(super) fn find(shapes: &[Option<Shape>], diameter: f32) -> Vec<(usize, usize)> {
+/// Groups of shapes that are one round cell together, by their places in `shapes`.
+pub(super) fn find(shapes: &[Option<Shape>], diameter: f32) -> Vec<Vec<usize>> {
+    let outline = |at: usize| shapes[at].as_ref().map(|shape| &shape.outline[..]);
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut is_grouped = vec![false; shapes.len()];
     let mut pairs = Vec::new();
-    for (one, first) in shapes.iter().enumerate() {
-        let Some(first) = first else { continue };
-        for (two, second) in shapes.iter().enumerate().skip(one + 1) {
-            let Some(second) = second else { continue };
-            if is_one(&first.outline, &second.outline, diameter) {
-                pairs.push((one, two));
+    for one in 0..shapes.len() {
+        for two in one + 1..shapes.len() {
+            if let (Some(first), Some(second)) = (outline(one), outline(two))
+                && share_border(first, second, NEAR * diameter)
+            {
+                pairs.push([one, two]);
             }
         }
     }
-    pairs
+    // Three lobes first: two of three are no disc.
+    for [one, two] in &pairs {
+        let third = |[a, b]: &[usize; 2]| match () {
+            () if [one, two].contains(&a) && ![one, two].contains(&b) => Some(*b),
+            () if [one, two].contains(&b) && ![one, two].contains(&a) => Some(*a),
+            () => None,
+        };
+        let mut tried: Vec<Vec<usize>> =
+            pairs.iter().filter_map(third).map(|third| vec![*one, *two, third]).collect();
+        tried.push(vec![*one, *two]);
+        for group in tried {
+            let outlines: Vec<&[Point]> = group.iter().filter_map(|at| outline(*at)).collect();
+            if !group.iter().any(|at| is_grouped[*at]) && is_one(&outlines, diameter) {
+                group.iter().for_each(|at| is_grouped[*at] = true);
+                groups.push(group);
+            }
+        }
+    }
+    groups
 }
 
-fn is_one(first: &[Point], second: &[Point], diameter: f32) -> bool {
-    let near = NEAR * diameter;
-    if !boxes_meet(first, second, near) {
-        return false;
-    }
-    let hull = hull(first.iter().chain(second).copied().collect());
+/// True for outlines that fill a round hull.
+fn is_one(outlines: &[&[Point]], diameter: f32) -> bool {
+    let hull = hull(outlines.iter().flat_map(|outline| outline.iter().copied()).collect());
     let (widest, narrowest) = widths(&hull);
-    if widest > MAX_WIDTH * diameter || widest > MAX_ELONGATION * narrowest {
-        return false;
-    }
-    if area(first) + area(second) < MIN_SOLIDITY * area(&hull) {
+    let filled: f64 = outlines.iter().map(|outline| area(outline)).sum();
+    widest <= MAX_WIDTH * diameter
+        && widest <= MAX_ELONGATION * narrowest
+        && filled >= MIN_SOLIDITY * area(&hull)
+}
+
+fn share_border(first: &[Point], second: &[Point], near: f32) -> bool {
+    if !boxes_meet(first, second, near) {
         return false;
     }
     let share = |own: &[Point], other: &[Point]| {
@@ -137,9 +159,9 @@ mod tests {
     fn halves_of_a_disc_are_one_cell_and_two_discs_are_two() {
         let (left, right) =
             (arc((50.0, 50.0), 30.0, 90.0, 270.0), arc((51.0, 50.0), 30.0, -90.0, 90.0));
-        assert!(is_one(&left, &right, 40.0));
+        assert!(share_border(&left, &right, 4.0) && is_one(&[&left, &right], 40.0));
         let (one, two) = (arc((50.0, 50.0), 25.0, 0.0, 345.0), arc((98.0, 50.0), 25.0, 0.0, 345.0));
-        assert!(!is_one(&one, &two, 40.0));
+        assert!(!is_one(&[&one, &two], 40.0));
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! lengths are shares of a red cell's diameter, so a field's magnification does not matter.
 
 mod cells;
+mod crop;
 mod halves;
+mod kind;
 mod light;
 mod morphology;
 mod nuclei;
@@ -22,6 +24,8 @@ mod watershed;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+pub use crop::Crop;
+pub use kind::{CaptureKind, KindGuess, MAX_DOUBT, guess_kind};
 pub use outline::{Point, area, runs};
 pub use ruler::RedCells;
 pub use sorting::SetAside;
@@ -122,12 +126,15 @@ pub fn segment(picture: &RgbImage, options: &SegmentOptions) -> FieldOfView {
     keep_largest(&mut is_white, &survey, options.max_cells);
     let points = options.max_outline_points.clamp(8, 1000);
     let shapes = outlines(picture, &mut survey, &mut is_white, points);
-    let mut cells: Vec<WhiteCell> = shapes
-        .into_iter()
-        .flatten()
-        .filter_map(|shape| sorting::confirm(shape, &survey, &mut set_aside, (width, height)))
-        .collect();
-    cells.sort_by_key(|cell| (cell.region.y, cell.region.x, cell.region.height));
+    let mut cells = Vec::new();
+    for (shape, nucleus) in shapes.into_iter().zip(&survey.nuclei.found) {
+        let Some(shape) = shape else { continue };
+        match sorting::by_shape(&shape, nucleus, &survey) {
+            Sort::White => cells.extend(sorting::white_cell(shape, &survey, (width, height))),
+            other => set_aside.count(other),
+        }
+    }
+    cells.sort_by_key(|cell: &WhiteCell| (cell.region.y, cell.region.x, cell.region.height));
     for (ordinal, cell) in (0..).zip(&mut cells) {
         cell.ordinal = ordinal;
     }
@@ -155,21 +162,14 @@ fn outlines(
     };
     let mut shapes: Vec<Option<Shape>> =
         (0..is_white.len()).map(|at| outline(survey, is_white, at)).collect();
-    let mut first: Vec<usize> = (0..is_white.len()).collect();
-    let pairs = halves::find(&shapes, survey.diameter);
-    for (one, two) in &pairs {
-        let (one, two) = (first[*one], first[*two]);
-        if one != two {
-            survey.nuclei.merge(one, two);
-            is_white[two] = false;
-            shapes[two] = None;
-            first.iter_mut().filter(|own| **own == two).for_each(|own| *own = one);
+    for group in halves::find(&shapes, survey.diameter) {
+        let Some((one, others)) = group.split_first() else { continue };
+        for two in others {
+            survey.nuclei.merge(*one, *two);
+            is_white[*two] = false;
+            shapes[*two] = None;
         }
-    }
-    for at in (0..first.len()).filter(|at| first[*at] == *at) {
-        if pairs.iter().any(|(one, two)| first[*one] == at || first[*two] == at) {
-            shapes[at] = outline(survey, is_white, at);
-        }
+        shapes[*one] = outline(survey, is_white, *one);
     }
     shapes
 }
@@ -181,3 +181,6 @@ fn keep_largest(is_white: &mut [bool], survey: &Survey, most: usize) {
     kept.sort_by(|one, two| area(two).total_cmp(&area(one)));
     kept.iter().skip(most).for_each(|at| is_white[*at] = false);
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,11 +33,17 @@ pub(super) fn guess(field: &Plane<Colour>) -> f32 {
 }
 
 fn guess_once(field: &Plane<Colour>) -> f32 {
-    let cells = PALE * cell_threshold(field);
+    let cells = cell_threshold(field);
     let nucleus = nucleus_threshold(field);
-    let is_cell = field.map(|pixel| density(pixel) > cells);
+    let is_dense = field.map(|pixel| density(pixel) > cells);
+    // Where cells lie close together the pale gaps between them count for more than pale centres.
+    let covered = is_dense.count() as f32 / is_dense.values.len().max(1) as f32;
+    let pale = PALE + (1.0 - PALE) * ((covered - 0.4) / 0.2).clamp(0.0, 1.0);
+    let is_cell = field.map(|pixel| density(pixel) > pale * cells);
     let stained = field.map(|pixel| nuclear(pixel) > nucleus);
-    let by_cells = by_cells(&is_cell, &stained);
+    let Some(by_cells) = by_red_cells(&is_cell, &stained) else {
+        return typical_diameter(&is_cell) / WHITE_CELL;
+    };
     let by_nuclei = by_nuclei(&stained);
     let share = by_nuclei / by_cells.max(0.1);
     if share < PLAUSIBLE.0 || share > PLAUSIBLE.1 {
@@ -46,15 +52,12 @@ fn guess_once(field: &Plane<Colour>) -> f32 {
     by_cells.clamp(AGREEMENT.0 * by_nuclei, AGREEMENT.1 * by_nuclei)
 }
 
-/// From all cells that are no white ones; from the white ones where there are hardly any others.
-fn by_cells(is_cell: &Plane<bool>, stained: &Plane<bool>) -> f32 {
+/// From all cells that are no white ones; none where these are hardly any.
+fn by_red_cells(is_cell: &Plane<bool>, stained: &Plane<bool>) -> Option<f32> {
     let all = typical_diameter(is_cell);
     let away = distance(stained);
     let others = is_cell.zip(&away, |set, away| set && away > 0.8 * all);
-    if others.count() * 2 > is_cell.count() {
-        return typical_diameter(&others);
-    }
-    all / WHITE_CELL
+    (others.count() * 2 > is_cell.count()).then(|| typical_diameter(&others))
 }
 
 /// From the area of the larger nuclei: the one in the middle, weighted by area.

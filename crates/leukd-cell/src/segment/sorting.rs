@@ -32,6 +32,7 @@ impl SetAside {
             Sort::Smudge => self.smudges += 1,
             Sort::Deposit => self.deposits += 1,
             Sort::PlateletClump => self.platelet_clumps += 1,
+            Sort::Burst => self.burst += 1,
         }
     }
 }
@@ -46,6 +47,7 @@ pub(super) enum Sort {
     Smudge,
     Deposit,
     PlateletClump,
+    Burst,
 }
 
 /// A nucleus has at least this area, in squares of a red cell's diameter. The smallest lymphocyte's
@@ -53,53 +55,78 @@ pub(super) enum Sort {
 const MIN_NUCLEUS: f32 = 0.2;
 /// A nucleus that the edge cuts must show at least so much.
 const MIN_CUT_NUCLEUS: f32 = 0.12;
-/// Platelets in a clump are at least so many, and each is at most so large.
+/// A whole white cell has at least this area. The smallest lymphocyte has about 0.8; the scale may be
+/// a third off.
+const MIN_CELL: f64 = 0.4;
+/// A deposit lets less than this share of blue light through, and hardly more than of red.
+const MIN_BLUE: f32 = 0.3;
+/// Platelets in a clump are at least so many, each at most so large, and no round cell is around.
 const CLUMP_PARTS: usize = 4;
 const PLATELET_RADIUS: f32 = 0.17;
-/// A nucleus lets at least this share of blue light through.
-const MIN_BLUE: f32 = 0.3;
+const CLUMP_SOLIDITY: f64 = 0.85;
+/// Nuclear material to its outline: at least this share of the whole.
+const BARE: f64 = 0.7;
+/// A smudge fades: the step across its border is less than this share of its density. Nuclei have
+/// 0.3 and more.
+const SOFT_EDGE: f32 = 0.02;
+/// A burst cell's outline is torn.
+const TORN_SOLIDITY: f64 = 0.75;
 
-/// Sorts what [`super::nuclei`] found, in its order.
+/// Sorts what [`super::nuclei`] found, in its order, by what is seen without an outline.
 pub(super) fn sort(survey: &Survey) -> Vec<Sort> {
     let diameter = survey.diameter / survey.factor as f32;
-    survey.nuclei.found.iter().map(|nucleus| sort_one(nucleus, diameter)).collect()
+    survey.nuclei.found.iter().map(|nucleus| by_nucleus(nucleus, diameter)).collect()
 }
 
-fn sort_one(nucleus: &Nucleus, diameter: f32) -> Sort {
+fn by_nucleus(nucleus: &Nucleus, diameter: f32) -> Sort {
     let area = nucleus.area / (diameter * diameter);
-    let inner = nucleus.inner_radius / diameter;
     let [red, _, blue] = nucleus.mean_colour();
     if blue < MIN_BLUE && blue < red + 0.1 {
         return Sort::Deposit;
     }
-    if nucleus.is_at_border && area < MIN_NUCLEUS {
-        return if area >= MIN_CUT_NUCLEUS { Sort::Edge } else { Sort::Small };
+    match nucleus.is_at_border {
+        true if area >= MIN_NUCLEUS => Sort::White,
+        true if area >= MIN_CUT_NUCLEUS => Sort::Edge,
+        false if area >= MIN_NUCLEUS => Sort::White,
+        _ => Sort::Small,
     }
-    if area < MIN_NUCLEUS {
-        return Sort::Small;
-    }
-    if nucleus.parts >= CLUMP_PARTS && inner < PLATELET_RADIUS {
-        return Sort::PlateletClump;
-    }
-    Sort::White
 }
 
-/// The white cell of a shape; none for what is none, which is counted instead.
-pub(super) fn confirm(
-    shape: Shape,
-    survey: &Survey,
-    _set_aside: &mut SetAside,
-    size: (u32, u32),
-) -> Option<WhiteCell> {
+/// Sorts a shape whose nucleus looked like a white cell's.
+pub(super) fn by_shape(shape: &Shape, nucleus: &Nucleus, survey: &Survey) -> Sort {
+    let square = f64::from(survey.diameter).powi(2);
+    let inner = nucleus.inner_radius * survey.factor as f32 / survey.diameter;
+    let is_bare = shape.nucleus_area >= BARE * shape.area && shape.area > 0.8 * square;
+    eprintln!("SOFT {:.3} {:.3} {:.2}", shape.nucleus_edge / shape.nucleus_density, shape.nucleus_area/shape.area, shape.area/square);
+    let is_soft = shape.nucleus_edge < SOFT_EDGE * shape.nucleus_density;
+    if shape.area < MIN_CELL * square && !shape.touches_edge {
+        Sort::Small
+    } else if nucleus.parts >= CLUMP_PARTS
+        && inner < PLATELET_RADIUS
+        && shape.solidity < CLUMP_SOLIDITY
+    {
+        Sort::PlateletClump
+    } else if is_soft && shape.area > 0.8 * square {
+        Sort::Smudge
+    } else if is_bare && shape.solidity < TORN_SOLIDITY {
+        Sort::Burst
+    } else {
+        Sort::White
+    }
+}
+
+/// The white cell of a shape, without its number; none for an outline without area.
+pub(super) fn white_cell(shape: Shape, survey: &Survey, size: (u32, u32)) -> Option<WhiteCell> {
     let region = region(&shape.outline, size)?;
     let square = f64::from(survey.diameter).powi(2);
     let size_score = ((shape.area / square - 0.3) / 0.4).clamp(0.0, 1.0);
-    let contrast = f64::from(shape.contrast / 0.4).clamp(0.0, 1.0);
-    let edge = f64::from(shape.edge / 0.2).clamp(0.0, 1.0);
+    let contrast = f64::from(shape.contrast / 0.4).clamp(0.05, 1.0);
+    let edge = f64::from(shape.edge / 0.1).clamp(0.05, 1.0);
+    let solid = ((shape.solidity - 0.6) / 0.3).clamp(0.05, 1.0);
     Some(WhiteCell {
         ordinal: 0,
         region,
-        score: (size_score * contrast.max(0.05) * edge.max(0.05)).cbrt(),
+        score: (size_score * contrast * edge * solid).sqrt().sqrt(),
         outline: shape.outline,
         nucleus: shape.nucleus,
         area: shape.area,

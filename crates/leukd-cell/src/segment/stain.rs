@@ -80,6 +80,39 @@ impl ColourClass {
     }
 }
 
+/// Distances from a class in its own standard deviations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Metric {
+    mean: [f32; 3],
+    /// Inverse of the covariance, by rows.
+    inverse: [[f32; 3]; 3],
+}
+
+impl Metric {
+    /// None for a class whose pixels lie in a plane, which noise prevents.
+    pub(super) fn new(class: &ColourClass) -> Option<Self> {
+        let mut covariance = class.covariance;
+        (0..3).for_each(|at| covariance[at][at] += NOISE);
+        // The inverse of a symmetric matrix is symmetric: its columns are its rows.
+        let column = |at: usize| {
+            let mut unit = [0.0; 3];
+            unit[at] = 1.0;
+            solve(covariance, unit)
+        };
+        Some(Self { mean: class.mean, inverse: [column(0)?, column(1)?, column(2)?] })
+    }
+
+    /// The squared distance (Mahalanobis 1936).
+    pub(super) fn squared(&self, pixel: Colour) -> f32 {
+        let off = [0, 1, 2].map(|at| pixel[at] - self.mean[at]);
+        let row = |at: usize| {
+            let [a, b, c] = self.inverse[at];
+            off[at] * (a * off[0] + b * off[1] + c * off[2])
+        };
+        row(0) + row(1) + row(2)
+    }
+}
+
 /// The line through colour space that parts two classes best.
 ///
 /// Fisher 1936, "The use of multiple measurements in taxonomic problems".

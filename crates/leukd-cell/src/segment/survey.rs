@@ -26,7 +26,17 @@ pub(super) struct Survey {
     pub(super) cell_threshold: f32,
     pub(super) nucleus_threshold: f32,
     /// Colour of red cells; none where hardly any lie.
-    pub(super) red: Option<ColourClass>,
+    pub(super) red: Option<RedColour>,
+}
+
+/// Colour of a field's red cells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RedColour {
+    pub(super) colour: ColourClass,
+    /// True where it was taken far from all nuclei, where no cytoplasm can be.
+    pub(super) is_far: bool,
+    /// Red cells are at least so much redder than cytoplasm.
+    pub(super) min_redder: f32,
 }
 
 /// Pixels of a small field's plane on which the scale is guessed.
@@ -62,13 +72,21 @@ pub(super) fn survey(picture: &RgbImage, hint: Option<f32>) -> Survey {
     let scale = factor as f32;
     let nuclei = nuclei::find(&field, &is_cell, nucleus, diameter / scale);
     let away = distance(&nuclei.labels.map(|label| label != 0));
-    let red_alone = is_cell.zip(&away, |set, away| set && away > RED_CELLS_FROM * diameter / scale);
+    let red_alone = is_cell.zip(&away, |set, away| set && away > FAR.from * diameter / scale);
     let red_cells = ruler::measure(&red_alone, diameter / scale).map(|found| RedCells {
         diameter: found.diameter * f64::from(scale),
         uncertainty: found.uncertainty * f64::from(scale),
         ..found
     });
-    let red = red_class(&field, &red_alone, nucleus, diameter / scale);
+    let red_colour = |is_far: bool| {
+        let far = if is_far { &FAR } else { &NEAR };
+        let from = far.from * diameter / scale;
+        let chosen = is_cell.zip(&away, |set, away| set && away > from);
+        let colour = red_class(&field, &chosen, nucleus)?;
+        let is_enough = colour.count as f32 > far.min_area * (diameter / scale).powi(2);
+        is_enough.then_some(RedColour { colour, is_far, min_redder: far.min_redder })
+    };
+    let red = red_colour(true).or_else(|| red_colour(false));
     let diameter = red_cells.map_or(diameter, |found| found.diameter as f32);
     Survey {
         light,
@@ -83,19 +101,28 @@ pub(super) fn survey(picture: &RgbImage, hint: Option<f32>) -> Survey {
     }
 }
 
-/// Red cells are looked for at least so many diameters from a nucleus: most white cells end before.
-const RED_CELLS_FROM: f32 = 0.5;
+/// Where red cells are looked for, and what they must be like. Lengths in their diameters.
+struct Zone {
+    /// Least distance from a nucleus.
+    from: f32,
+    /// Least area, in squares of a diameter.
+    min_area: f32,
+    /// Least redness beyond that of cytoplasm.
+    min_redder: f32,
+}
 
-/// Mean colour of red cells: cells without a nucleus near them, and without its stain.
+/// Most white cells end before; half a red cell is enough.
+const FAR: Zone = Zone { from: 0.8, min_area: 0.4, min_redder: 0.02 };
+/// Where few lie so far away. It may be the outer part of a large white cell.
+const NEAR: Zone = Zone { from: 0.5, min_area: 0.8, min_redder: 0.08 };
+
+/// Colour of red cells: cells without a nucleus near them, and without its stain.
 fn red_class(
     field: &Plane<Colour>,
-    red_alone: &Plane<bool>,
+    chosen: &Plane<bool>,
     nucleus: f32,
-    diameter: f32,
 ) -> Option<ColourClass> {
-    let pixels = field.values.iter().zip(&red_alone.values);
+    let pixels = field.values.iter().zip(&chosen.values);
     let kept = pixels.filter(|(pixel, set)| **set && nuclear(**pixel) < nucleus);
-    let class = ColourClass::new(kept.map(|(pixel, _)| *pixel))?;
-    // A third of one red cell at least: an edge or a platelet is none.
-    (class.count as f32 > 0.25 * diameter * diameter).then_some(class)
+    ColourClass::new(kept.map(|(pixel, _)| *pixel))
 }

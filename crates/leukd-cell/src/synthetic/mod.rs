@@ -3,6 +3,8 @@
 //!
 //! The same seed gives the same pixels on every machine: all arithmetic is on integers.
 
+pub mod smear;
+
 use std::io::Cursor;
 
 use image::{ImageFormat, Rgb, RgbImage};
