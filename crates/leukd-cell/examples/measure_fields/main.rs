@@ -41,8 +41,7 @@ struct Outcome {
 }
 
 fn main() {
-    let mut change =
-        Change { scale: 1.0, bright: 1.0, white: [1.0; 3], blur: 0.0, jpeg: None };
+    let mut change = Change { scale: 1.0, bright: 1.0, white: [1.0; 3], blur: 0.0, jpeg: None };
     let (mut sheets, mut only) = (None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -114,9 +113,8 @@ fn measure(sample: Sample, change: &Change) -> Outcome {
             let own = |at: &usize| truth.overlap(&drawn[*at].0);
             let best = (0..drawn.len()).max_by(|a, b| own(a).total_cmp(&own(b)));
             let cell = best.map_or(0.0, |at| own(&at));
-            let nucleus = nuclei
-                .as_ref()
-                .map(|nucleus| best.map_or(0.0, |at| nucleus.overlap(&drawn[at].1)));
+            let nucleus =
+                nuclei.as_ref().map(|nucleus| best.map_or(0.0, |at| nucleus.overlap(&drawn[at].1)));
             (truth.area(), cell, nucleus)
         })
         .collect();
@@ -182,12 +180,24 @@ fn report(name: &str, outcomes: &[Outcome]) {
     millis.sort_by(f64::total_cmp);
     let mut scales: Vec<f32> = outcomes
         .iter()
-        .filter_map(|own| Some(own.field.scale / own.picture.width() as f32 * own.sample.picture.width() as f32 / own.sample.red?))
+        .filter_map(|own| {
+            Some(
+                own.field.scale / own.picture.width() as f32 * own.sample.picture.width() as f32
+                    / own.sample.red?,
+            )
+        })
         .collect();
     scales.sort_by(f32::total_cmp);
     if !scales.is_empty() {
         let at = |share: f32| scales[((scales.len() - 1) as f32 * share) as usize];
-        println!("scale by red boxes: {:.2} {:.2} {:.2} {:.2} {:.2}", at(0.0), at(0.05), at(0.5), at(0.95), at(1.0));
+        println!(
+            "scale by red boxes: {:.2} {:.2} {:.2} {:.2} {:.2}",
+            at(0.0),
+            at(0.05),
+            at(0.5),
+            at(0.95),
+            at(1.0)
+        );
     }
     println!(
         "| {name} | {} | {:.3} ({found} of {boxes}) | {:.3} (+{spurious}) | {cell:.3} | \
@@ -204,8 +214,8 @@ fn by_size(outcomes: &[Outcome]) -> [f64; 3] {
         outcomes.iter().flat_map(|own| &own.overlaps).map(|own| (own.0, own.1)).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     let third = all.len().div_ceil(3).max(1);
-    let mut thirds = all.chunks(third).map(|part| {
-        part.iter().map(|(_, overlap)| overlap).sum::<f64>() / part.len() as f64
-    });
+    let mut thirds = all
+        .chunks(third)
+        .map(|part| part.iter().map(|(_, overlap)| overlap).sum::<f64>() / part.len() as f64);
     [(); 3].map(|()| thirds.next().unwrap_or(f64::NAN))
 }

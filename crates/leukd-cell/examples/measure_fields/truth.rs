@@ -168,8 +168,10 @@ fn bccd(folder: &Path) -> Vec<Sample> {
             Vec::new()
         };
         let picture = image::open(path).unwrap().into_rgb8();
-        let mut red: Vec<f32> =
-            named_boxes(&text, "RBC").iter().map(|own| (own[2] - own[0]).max(own[3] - own[1])).collect();
+        let mut red: Vec<f32> = named_boxes(&text, "RBC")
+            .iter()
+            .map(|own| (own[2] - own[0]).max(own[3] - own[1]))
+            .collect();
         red.sort_by(f32::total_cmp);
         let red = red.get(red.len() / 2).copied();
         Sample { name, picture, boxes: named_boxes(&text, "WBC"), red, cells, nucleus: None }

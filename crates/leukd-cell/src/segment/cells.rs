@@ -54,11 +54,9 @@ impl Scene {
     fn new(picture: &RgbImage, survey: &Survey, at: usize, is_white: &[bool]) -> Self {
         let nucleus = &survey.nuclei.found[at];
         let factor = super::plane::index((survey.diameter / OUTLINED).round(), usize::MAX).max(1);
-        let margin = (REACH * survey.diameter).ceil() as usize;
+        let margin = super::plane::index((REACH * survey.diameter).ceil(), usize::MAX);
         let from = |low: usize| (low * survey.factor).saturating_sub(margin) / factor * factor;
-        let to = |high: usize, size: u32| {
-            ((high + 1) * survey.factor + margin).min(size as usize)
-        };
+        let to = |high: usize, size: u32| ((high + 1) * survey.factor + margin).min(size as usize);
         let (x, y) = (from(nucleus.left), from(nucleus.top));
         let (right, bottom) =
             (to(nucleus.right, picture.width()), to(nucleus.bottom, picture.height()));
@@ -71,10 +69,10 @@ impl Scene {
         let (left, top) = (x as f32 / survey.factor as f32, y as f32 / survey.factor as f32);
         for (index, label) in nuclei.values.iter_mut().enumerate() {
             let (column, row) = (index % field.width, index / field.width);
-            let number = survey.nuclei.labels.nearest(
-                left + (column as f32 + 0.5) * scale,
-                top + (row as f32 + 0.5) * scale,
-            );
+            let number = survey
+                .nuclei
+                .labels
+                .nearest(left + (column as f32 + 0.5) * scale, top + (row as f32 + 0.5) * scale);
             let takes_part = number != 0 && is_white[usize::from(number) - 1];
             *label = if takes_part { number + 1 } else { FREE };
         }
@@ -106,15 +104,13 @@ pub(super) fn outline(
     let nucleus = nucleus_mask(&scene, &cell, own);
     let polygon = |mask: &Plane<bool>| {
         let points = outline::smoothed(outline::trace(mask), 2);
-        let points: Vec<Point> =
-            points.into_iter().map(|point| scene.to_capture(point)).collect();
+        let points: Vec<Point> = points.into_iter().map(|point| scene.to_capture(point)).collect();
         outline::simplified(&points, 0.25 * scene.factor as f32, most_points)
     };
     let outline = polygon(&cell);
     let (labels, parts) = components(&nucleus);
-    let nucleus_polygons: Vec<Vec<Point>> = (1..=parts.len() as u32)
-        .map(|part| polygon(&labels.map(|label| label == part)))
-        .collect();
+    let nucleus_polygons: Vec<Vec<Point>> =
+        (1..=parts.len() as u32).map(|part| polygon(&labels.map(|label| label == part))).collect();
     let area = outline::area(&outline);
     if outline.len() < 3 || area <= 0.0 {
         return None;
@@ -173,14 +169,15 @@ fn cell_mask(scene: &Scene, survey: &Survey, own: u16) -> Option<Plane<bool>> {
     }
     let level = Plane::filled(grown.width, grown.height, 0_u8);
     let outside = grown.map(|label| label == OUTSIDE);
-    let mut walled = grown.map(|label| if label == OUTSIDE { super::watershed::WALL } else { label });
+    let mut walled =
+        grown.map(|label| if label == OUTSIDE { super::watershed::WALL } else { label });
     flood(&level, &mut walled);
     // Threads of stain between cells are none.
     let sure = walled.map(|label| ![FREE, super::watershed::WALL].contains(&label));
     let sure = open(&sure, 0.06 * diameter);
-    let not_cell = scene.field.zip(&whiteness, |pixel, white| {
-        density(pixel) < threshold * 0.75 || white < -0.25
-    });
+    let not_cell = scene
+        .field
+        .zip(&whiteness, |pixel, white| density(pixel) < threshold * 0.75 || white < -0.25);
     let not_cell = open(&not_cell, 0.03 * diameter);
     let mut labels = walled.clone();
     for (at, label) in labels.values.iter_mut().enumerate() {
@@ -219,9 +216,11 @@ fn tidy(mask: &Plane<bool>, nucleus: &Plane<bool>, diameter: f32) -> Option<Plan
 /// The density above which a pixel is cell: half of what lies right around the nucleus, and at most
 /// the whole field's threshold.
 fn rim_threshold(dense: &Plane<f32>, away: &Plane<f32>, diameter: f32, field: f32) -> f32 {
-    let ring = dense.values.iter().zip(&away.values).filter(|(_, away)| {
-        (0.05 * diameter..0.2 * diameter).contains(*away)
-    });
+    let ring = dense
+        .values
+        .iter()
+        .zip(&away.values)
+        .filter(|(_, away)| (0.05 * diameter..0.2 * diameter).contains(*away));
     let ring = Histogram::new(0.0, 1.0, ring.map(|(dense, _)| *dense));
     if ring.total() < 1.0 {
         return field;

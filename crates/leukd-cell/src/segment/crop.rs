@@ -53,8 +53,12 @@ impl Crop {
         let is_inside = u64::from(x) + u64::from(width) <= u64::from(picture.width())
             && u64::from(y) + u64::from(height) <= u64::from(picture.height());
         if !is_inside || width == 0 || height == 0 {
-            let problem = format!("a region of {width}×{height} pixels at {x}, {y} in a picture of \
-                {}×{}", picture.width(), picture.height());
+            let problem = format!(
+                "a region of {width}×{height} pixels at {x}, {y} in a picture of \
+                {}×{}",
+                picture.width(),
+                picture.height()
+            );
             return Err(refused(problem));
         }
         let sides = [width, height].map(|side| scaled(side, self.scale));

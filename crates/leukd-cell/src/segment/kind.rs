@@ -61,7 +61,8 @@ pub fn guess_kind(picture: &RgbImage) -> KindGuess {
         }
     }
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
-    let between = |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(0.0, 1.0);
+    let between =
+        |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(0.0, 1.0);
     let cell = between(share(border, outermost), BORDER)
         .min(between(share(black, total), WHOLE))
         .min(1.0 - between(share(light, total - black), LIT));

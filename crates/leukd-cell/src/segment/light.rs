@@ -45,12 +45,8 @@ impl Light {
             surface[0] = f64::from(level);
             surface
         };
-        let mut light = Self {
-            surfaces: [even(peak); 3],
-            side,
-            range: [(peak * 0.5, 255.0); 3],
-            empty: 0.0,
-        };
+        let mut light =
+            Self { surfaces: [even(peak); 3], side, range: [(peak * 0.5, 255.0); 3], empty: 0.0 };
         if let Some(surface) = light.first_guess(field, factor, peak) {
             light.surfaces = [surface; 3];
         }
@@ -59,7 +55,8 @@ impl Light {
             let chosen: Vec<usize> = (0..field.values.len())
                 .step_by(stride)
                 .filter(|at| {
-                    let [_, expected, _] = light.at_block(at % field.width, at / field.width, factor);
+                    let [_, expected, _] =
+                        light.at_block(at % field.width, at / field.width, factor);
                     (field.values[*at][1] - expected).abs() <= NEAR * expected
                 })
                 .collect();
@@ -198,9 +195,8 @@ fn fit(points: impl Iterator<Item = ([f64; 2], f64)>) -> Option<Surface> {
         }
     }
     for pivot in 0..TERMS {
-        let best = (pivot..TERMS).max_by(|a, b| {
-            rows[*a][pivot].abs().total_cmp(&rows[*b][pivot].abs())
-        })?;
+        let best = (pivot..TERMS)
+            .max_by(|a, b| rows[*a][pivot].abs().total_cmp(&rows[*b][pivot].abs()))?;
         rows.swap(pivot, best);
         if rows[pivot][pivot].abs() < 1e-9 {
             return None;

@@ -157,7 +157,8 @@ pub(super) fn smooth(plane: &Plane<Colour>) -> Plane<Colour> {
     for y in 0..height {
         let (above, below) = (y.saturating_sub(1), (y + 1).min(height - 1));
         for x in 0..width {
-            smoothed.values[y * width + x] = mix(rows.at(x, above), rows.at(x, y), rows.at(x, below));
+            smoothed.values[y * width + x] =
+                mix(rows.at(x, above), rows.at(x, y), rows.at(x, below));
         }
     }
     smoothed

@@ -1,6 +1,6 @@
 //! A first guess of a field's scale, before any cell is known.
 
-use super::morphology::{close, components, depth, distance};
+use super::morphology::{close, components, distance};
 use super::plane::{Colour, Plane, index, shrink};
 use super::ruler::typical_diameter;
 use super::stain::{cell_threshold, density, nuclear, nucleus_threshold};
@@ -16,7 +16,8 @@ const WHITE_CELL: f32 = 1.5;
 const NUCLEUS_AREA: f32 = 0.75;
 /// A guess by the cells lies within these shares of one by the nuclei, or it is moved there.
 const AGREEMENT: (f32, f32) = (0.75, 1.35);
-/// Beyond these shares the nuclei are none: platelets below, smudges and clumps above.
+/// Below the first share the nuclei are none but platelets; above the second either the cells are
+/// specks or the nuclei smudges, and the scale lies between.
 const PLAUSIBLE: (f32, f32) = (0.42, 2.4);
 
 /// A red cell's diameter in pixels of `field` (transmission).
@@ -46,8 +47,11 @@ fn guess_once(field: &Plane<Colour>) -> f32 {
     };
     let by_nuclei = by_nuclei(&stained);
     let share = by_nuclei / by_cells.max(0.1);
-    if share < PLAUSIBLE.0 || share > PLAUSIBLE.1 {
+    if share < PLAUSIBLE.0 {
         return by_cells;
+    }
+    if share > PLAUSIBLE.1 {
+        return (by_cells * by_nuclei).sqrt();
     }
     by_cells.clamp(AGREEMENT.0 * by_nuclei, AGREEMENT.1 * by_nuclei)
 }
@@ -62,10 +66,9 @@ fn by_red_cells(is_cell: &Plane<bool>, stained: &Plane<bool>) -> Option<f32> {
 
 /// From the area of the larger nuclei: the one in the middle, weighted by area.
 fn by_nuclei(stained: &Plane<bool>) -> f32 {
-    let opened = depth(stained).map(|depth| depth > 1.0);
     let (_, parts) = components(stained);
     let largest = parts.iter().map(|part| part.area).max().unwrap_or(0);
-    if opened.count() == 0 {
+    if largest == 0 {
         return 0.0;
     }
     // Lobes of a nucleus lie nearer to each other than they are wide.

@@ -21,10 +21,7 @@ pub(super) struct Survey {
     pub(super) diameter: f32,
     pub(super) red_cells: Option<RedCells>,
     pub(super) nuclei: Nuclei,
-    /// Transmission.
-    pub(super) field: Plane<Colour>,
     pub(super) cell_threshold: f32,
-    pub(super) nucleus_threshold: f32,
     /// Colour of red cells; none where hardly any lie.
     pub(super) red: Option<RedColour>,
 }
@@ -88,17 +85,7 @@ pub(super) fn survey(picture: &RgbImage, hint: Option<f32>) -> Survey {
     };
     let red = red_colour(true).or_else(|| red_colour(false));
     let diameter = red_cells.map_or(diameter, |found| found.diameter as f32);
-    Survey {
-        light,
-        factor,
-        diameter,
-        red_cells,
-        nuclei,
-        field,
-        cell_threshold: cells,
-        nucleus_threshold: nucleus,
-        red,
-    }
+    Survey { light, factor, diameter, red_cells, nuclei, cell_threshold: cells, red }
 }
 
 /// Where red cells are looked for, and what they must be like. Lengths in their diameters.
@@ -117,11 +104,7 @@ const FAR: Zone = Zone { from: 0.8, min_area: 0.4, min_redder: 0.02 };
 const NEAR: Zone = Zone { from: 0.5, min_area: 0.8, min_redder: 0.08 };
 
 /// Colour of red cells: cells without a nucleus near them, and without its stain.
-fn red_class(
-    field: &Plane<Colour>,
-    chosen: &Plane<bool>,
-    nucleus: f32,
-) -> Option<ColourClass> {
+fn red_class(field: &Plane<Colour>, chosen: &Plane<bool>, nucleus: f32) -> Option<ColourClass> {
     let pixels = field.values.iter().zip(&chosen.values);
     let kept = pixels.filter(|(pixel, set)| **set && nuclear(**pixel) < nucleus);
     ColourClass::new(kept.map(|(pixel, _)| *pixel))

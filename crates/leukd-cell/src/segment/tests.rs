@@ -75,7 +75,8 @@ fn touching_white_cells_are_two() {
 #[test]
 fn a_cell_on_the_edge_is_marked() {
     for seed in 30..33 {
-        let field = check(&Recipe { seed, edge_cells: 1, white_cells: 1, ..Recipe::default() }, 0.8);
+        let field =
+            check(&Recipe { seed, edge_cells: 1, white_cells: 1, ..Recipe::default() }, 0.8);
         assert_eq!(field.cells.iter().filter(|cell| cell.touches_edge).count(), 1);
         assert_eq!(field.set_aside.edge, 1);
     }

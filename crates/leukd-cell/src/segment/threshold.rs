@@ -51,9 +51,8 @@ impl Histogram {
     pub(super) fn otsu(&self) -> f32 {
         let (weights, moments) = self.sums();
         let last = BINS;
-        let between = |cut: usize| {
-            part(&weights, &moments, 0, cut) + part(&weights, &moments, cut, last)
-        };
+        let between =
+            |cut: usize| part(&weights, &moments, 0, cut) + part(&weights, &moments, cut, last);
         let best = (1..last).max_by(|a, b| between(*a).total_cmp(&between(*b)));
         self.edge(best.unwrap_or(last / 2))
     }
@@ -65,8 +64,8 @@ impl Histogram {
         for low in 1..BINS - 1 {
             let first = part(&weights, &moments, 0, low);
             for high in low + 1..BINS {
-                let rest = part(&weights, &moments, low, high)
-                    + part(&weights, &moments, high, BINS);
+                let rest =
+                    part(&weights, &moments, low, high) + part(&weights, &moments, high, BINS);
                 if first + rest > best.0 {
                     best = (first + rest, low, high);
                 }
@@ -106,9 +105,10 @@ mod tests {
     #[test]
     fn thresholds_part_two_and_three_levels() {
         let levels = |counts: [usize; 3]| {
-            [0.1_f32, 0.5, 0.9].into_iter().zip(counts).flat_map(|(at, count)| {
-                (0..count).map(move |step| at + (step % 9) as f32 * 0.005)
-            })
+            [0.1_f32, 0.5, 0.9]
+                .into_iter()
+                .zip(counts)
+                .flat_map(|(at, count)| (0..count).map(move |step| at + (step % 9) as f32 * 0.005))
         };
         let two = Histogram::new(0.0, 1.0, levels([900, 0, 300])).otsu();
         assert!(two > 0.14 && two < 0.91, "{two}");

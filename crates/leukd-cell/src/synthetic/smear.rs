@@ -114,7 +114,7 @@ pub struct Smear {
 const RED_CELL: [f64; 3] = [0.89, 0.72, 0.76];
 const CYTOPLASM: [f64; 3] = [0.80, 0.72, 0.91];
 const NUCLEUS: [f64; 3] = [0.55, 0.32, 0.74];
-const PLATELET: [f64; 3] = [0.72, 0.58, 0.86];
+const PLATELET: [f64; 3] = [0.60, 0.40, 0.79];
 const DEPOSIT: [f64; 3] = [0.16, 0.10, 0.14];
 const SMUDGE: [f64; 3] = [0.62, 0.38, 0.76];
 
@@ -195,8 +195,7 @@ impl Artist {
 
     /// A place for a disc, at least `room` from all that is taken; none after many tries.
     fn place(&mut self, radius: f64, room: f64, inside: f64) -> Option<[f64; 2]> {
-        let (width, height) =
-            (f64::from(self.picture.width()), f64::from(self.picture.height()));
+        let (width, height) = (f64::from(self.picture.width()), f64::from(self.picture.height()));
         (0..300).find_map(|_| {
             let x = self.between(inside, (width - inside).max(inside));
             let y = self.between(inside, (height - inside).max(inside));
@@ -220,7 +219,11 @@ impl Artist {
         let middle = match placing {
             Placing::Edge => {
                 let along = self.place(reach, gap, reach).unwrap_or([reach, reach]);
-                if self.dice.random() { [radius * 0.25, along[1]] } else { [along[0], radius * 0.25] }
+                if self.dice.random() {
+                    [radius * 0.25, along[1]]
+                } else {
+                    [along[0], radius * 0.25]
+                }
             }
             _ => match self.place(reach, gap, reach + gap) {
                 Some(middle) => middle,
@@ -318,7 +321,7 @@ impl Artist {
         let radius = self.diameter * 1.1;
         let Some([x, y]) = self.place(radius, 0.1 * self.diameter, radius) else { return };
         self.taken.push([x, y, radius]);
-        self.disc([x, y], radius * 0.75, SMUDGE, 0.0, radius * 0.5);
+        self.disc([x, y], radius * 0.75, SMUDGE, 0.0, radius * 0.9);
     }
 
     /// Torn arms of nuclear stain around a middle.
@@ -388,9 +391,9 @@ fn background(recipe: &Recipe) -> RgbImage {
     RgbImage::from_fn(recipe.width, recipe.height, |x, y| {
         let (right, down) = (f64::from(x) / width - 0.5, f64::from(y) / height - 0.5);
         let fall = 1.0 - recipe.fall_off * 2.0 * (right * right + down * down);
-        Rgb(recipe.light.map(|light| {
-            level(light * fall + f64::from(noise.random_range(-spread..=spread)))
-        }))
+        Rgb(recipe
+            .light
+            .map(|light| level(light * fall + f64::from(noise.random_range(-spread..=spread)))))
     })
 }
 
