@@ -6,7 +6,7 @@ use super::morphology::{components, depth, distance, fill_holes, open, without_s
 use super::outline::{self, Point};
 use super::plane::{Colour, Plane, Window, reduce, smooth};
 use super::stain::{ColourClass, Discriminant, Metric, density, nuclear};
-use super::survey::Survey;
+use super::survey::{RedColour, Survey};
 use super::threshold::Histogram;
 use super::watershed::{FREE, flood};
 
@@ -21,8 +21,10 @@ pub(super) struct Shape {
     pub(super) touches_edge: bool,
     /// Area by that of the hull around the outline, 0 to 1.
     pub(super) solidity: f64,
-    /// Mean step of transmission across the outline: 0 for none.
+    /// Mean step of [`density`] across the outline: 0 for none.
     pub(super) edge: f32,
+    /// The same across the nucleus' border.
+    pub(super) nucleus_edge: f32,
     /// Mean of [`density`] inside the nucleus.
     pub(super) nucleus_density: f32,
     /// Mean of [`nuclear`] inside the nucleus less that of the rest of the cell.
@@ -52,7 +54,7 @@ impl Scene {
     fn new(picture: &RgbImage, survey: &Survey, at: usize, is_white: &[bool]) -> Self {
         let nucleus = &survey.nuclei.found[at];
         let factor = super::plane::index((survey.diameter / OUTLINED).round(), usize::MAX).max(1);
-        let margin = (REACH * survey.diameter).ceil() as usize;
+        let margin = super::plane::index((REACH * survey.diameter).ceil(), usize::MAX);
         let from = |low: usize| (low * survey.factor).saturating_sub(margin) / factor * factor;
         let to = |high: usize, size: u32| ((high + 1) * survey.factor + margin).min(size as usize);
         let (x, y) = (from(nucleus.left), from(nucleus.top));
@@ -127,7 +129,8 @@ pub(super) fn outline(
         nucleus_area: nucleus_polygons.iter().map(|part| outline::area(part)).sum(),
         nucleus: nucleus_polygons,
         solidity: area / outline::area(&super::halves::hull(outline.clone())).max(area),
-        edge: edge(&scene, &cell),
+        edge: edge(&scene, &cell, 0.06),
+        nucleus_edge: edge(&scene, &nucleus, 0.15),
         contrast: inside - around,
         nucleus_density: mean(&density, &|at| nucleus.values[at]),
         outline,
@@ -231,27 +234,34 @@ fn whiteness(
     scene: &Scene,
     any: &Plane<f32>,
     threshold: f32,
-    red: Option<&(ColourClass, f32)>,
+    red: Option<&RedColour>,
 ) -> Plane<f32> {
     let even = || Plane::filled(scene.field.width, scene.field.height, 1.0);
-    let Some((red, min_redder)) = red else { return even() };
-    let class = |near: f32, far: f32| {
-        let pixels = scene.field.values.iter().zip(&any.values).filter(|(pixel, away)| {
+    let Some(red) = red else { return even() };
+    let Some(metric) = Metric::new(&red.colour) else { return even() };
+    let around = |near: f32, far: f32| {
+        let pixels = scene.field.values.iter().zip(&any.values).filter(move |(pixel, away)| {
             (near * scene.diameter..far * scene.diameter).contains(*away)
                 && density(**pixel) > threshold
         });
-        ColourClass::new(pixels.map(|(pixel, _)| *pixel))
+        pixels.map(|(pixel, _)| *pixel)
     };
-    let apart = |white: Option<ColourClass>| {
-        let white = white?;
-        let line = Discriminant::between(&white, red)?;
-        let is_bluer = redness(white.mean) + min_redder < redness(red.mean);
-        (is_bluer && line.separation > MIN_SEPARATION).then_some(line)
+    let apart = |white: &ColourClass| {
+        let line = Discriminant::between(white, &red.colour)?;
+        let is_redder = redness(red.colour.mean) > redness(white.mean) + red.min_redder;
+        (is_redder && line.separation > MIN_SEPARATION).then_some(line)
     };
-    // A cell with hardly any cytoplasm has red cells right around its nucleus: then the nucleus is
-    // what they are told from.
-    let line = apart(class(RING.0, RING.1)).or_else(|| apart(class(-1.0, RING.0)));
-    let (Some(line), Some(metric)) = (line, Metric::new(red)) else { return even() };
+    // Red cells lie in the ring too.
+    let ring = around(RING.0, RING.1);
+    let others = ring.clone().filter(|pixel| metric.squared(*pixel) > MAX_RING);
+    let cytoplasm = ColourClass::new(others)
+        .filter(|others| others.count as f32 >= MIN_CYTOPLASM * ring.count() as f32);
+    let mut line = cytoplasm.and_then(|white| apart(&white));
+    if line.is_none() && red.is_far {
+        // A cell with hardly any cytoplasm: its nucleus is what red cells are told from.
+        line = ColourClass::new(around(-1.0, RING.0)).and_then(|white| apart(&white));
+    }
+    let Some(line) = line else { return even() };
     // Granules may be as red as a red cell, but are of another red.
     scene.field.map(|pixel| {
         let is_far = metric.squared(pixel) > MAX_RED;
@@ -261,6 +271,11 @@ fn whiteness(
 
 /// Cytoplasm is looked for at these distances from the nucleus, in red cells' diameters.
 const RING: (f32, f32) = (0.04, 0.2);
+/// Squared distance from the red cells' colour within which the ring's pixels are red cells: 1.7
+/// standard deviations.
+const MAX_RING: f32 = 3.0;
+/// At least this share of the ring is cytoplasm, or it is none.
+const MIN_CYTOPLASM: f32 = 0.1;
 /// Classes this many standard deviations apart are told from each other.
 const MIN_SEPARATION: f32 = 1.2;
 /// Squared distance from the red cells' colour beyond which a pixel is none: 3.4 standard deviations.
@@ -290,11 +305,11 @@ fn relief(field: &Plane<Colour>) -> Plane<u8> {
     relief
 }
 
-/// Mean step of density from just inside the outline to just outside.
-fn edge(scene: &Scene, cell: &Plane<bool>) -> f32 {
-    let inner = depth(cell);
-    let outer = distance(cell);
-    let width = (0.06 * scene.diameter).max(1.5);
+/// Mean step of density from just inside a mask's border to just outside.
+fn edge(scene: &Scene, mask: &Plane<bool>, width: f32) -> f32 {
+    let inner = depth(mask);
+    let outer = distance(mask);
+    let width = (width * scene.diameter).max(1.5);
     let (mut inside, mut outside) = ((0.0, 0), (0.0, 0));
     for (at, pixel) in scene.field.values.iter().enumerate() {
         let (depth, away) = (inner.values[at], outer.values[at]);

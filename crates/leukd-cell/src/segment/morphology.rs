@@ -21,8 +21,6 @@ pub(super) fn distance(mask: &Plane<bool>) -> Plane<f32> {
 }
 
 fn distances(mask: &Plane<bool>, target: bool) -> Plane<u16> {
-    // Two columns and rows around the mask, so that no step leaves the plane.
-    const RIM: usize = 2;
     const FAR: u16 = u16::MAX / 2;
     let (width, height) = (mask.width, mask.height);
     let stride = width + 2 * RIM;
@@ -31,33 +29,28 @@ fn distances(mask: &Plane<bool>, target: bool) -> Plane<u16> {
         let line = &mask.values[y * width..(y + 1) * width];
         let start = (y + RIM) * stride + RIM;
         for (place, set) in far[start..start + width].iter_mut().zip(line) {
-            if *set == target {
-                *place = 0;
-            }
+            *place = if *set == target { 0 } else { FAR };
         }
     }
     for y in RIM..height + RIM {
-        for x in RIM..width + RIM {
-            let at = y * stride + x;
-            let (up, upper) = (at - stride, at - 2 * stride);
-            let least = (far[at - 1] + SIDE)
-                .min(far[up] + SIDE)
-                .min(far[up - 1].min(far[up + 1]) + CORNER)
-                .min(far[up - 2].min(far[up + 2]) + KNIGHT)
-                .min(far[upper - 1].min(far[upper + 1]) + KNIGHT);
-            far[at] = far[at].min(least).min(FAR);
+        let (before, own) = far.split_at_mut(y * stride);
+        let (upper, up) = before[(y - RIM) * stride..].split_at(stride);
+        step_down(&mut own[..stride], up, upper);
+        let mut least = FAR;
+        for place in &mut own[RIM..RIM + width] {
+            least = (least + SIDE).min(*place);
+            *place = least;
         }
     }
     for y in (RIM..height + RIM).rev() {
-        for x in (RIM..width + RIM).rev() {
-            let at = y * stride + x;
-            let (down, lower) = (at + stride, at + 2 * stride);
-            let least = (far[at + 1] + SIDE)
-                .min(far[down] + SIDE)
-                .min(far[down - 1].min(far[down + 1]) + CORNER)
-                .min(far[down - 2].min(far[down + 2]) + KNIGHT)
-                .min(far[lower - 1].min(far[lower + 1]) + KNIGHT);
-            far[at] = far[at].min(least).min(FAR);
+        let (before, after) = far.split_at_mut((y + 1) * stride);
+        let (down, lower) = after[..RIM * stride].split_at(stride);
+        let own = &mut before[y * stride..];
+        step_down(own, down, lower);
+        let mut least = FAR;
+        for place in own[RIM..RIM + width].iter_mut().rev() {
+            least = (least + SIDE).min(*place);
+            *place = least;
         }
     }
     let rows = (0..height).map(|y| (y + RIM) * stride + RIM);
@@ -65,8 +58,30 @@ fn distances(mask: &Plane<bool>, target: bool) -> Plane<u16> {
     Plane { width, height, values }
 }
 
+/// Columns and rows around the mask, so that no step leaves the plane.
+const RIM: usize = 2;
+
+/// Brings a row's distances down to what its next row (`near`) and the one behind (`far`) allow. Steps
+/// along the row come afterwards: these are independent of each other, which a compiler makes wide.
+fn step_down(own: &mut [u16], near: &[u16], far: &[u16]) {
+    let width = own.len() - 2 * RIM;
+    let own = &mut own[RIM..RIM + width];
+    let near = [0, 1, 2, 3, 4].map(|from| &near[from..from + width]);
+    let far = [1, 3].map(|from| &far[from..from + width]);
+    for x in 0..width {
+        let side = near[2][x].saturating_add(SIDE);
+        let corner = near[1][x].min(near[3][x]).saturating_add(CORNER);
+        let knight = near[0][x].min(near[4][x]).min(far[0][x]).min(far[1][x]);
+        own[x] = own[x].min(side).min(corner).min(knight.saturating_add(KNIGHT));
+    }
+}
+
 /// Removes what a disc of `radius` pixels does not fit into.
 pub(super) fn open(mask: &Plane<bool>, radius: f32) -> Plane<bool> {
+    if radius < 1.0 {
+        // Every set pixel is as deep.
+        return mask.clone();
+    }
     let inner = depth(mask).map(|depth| depth > radius);
     distance(&inner).zip(mask, |away, set| set && away <= radius + 0.5)
 }
@@ -87,7 +102,6 @@ pub(super) struct Component {
     pub(super) right: usize,
     /// The last row.
     pub(super) bottom: usize,
-    pub(super) centre: (f32, f32),
 }
 
 impl Component {
@@ -101,44 +115,82 @@ impl Component {
 }
 
 /// Number of each pixel's component, 1 for the first, 0 outside the mask; and the components.
+///
+/// Runs of rows are joined where they touch (union by smaller number, with halved paths).
 pub(super) fn components(mask: &Plane<bool>) -> (Plane<u32>, Vec<Component>) {
+    let (runs, mut parents) = joined_runs(mask);
     let mut labels = Plane::filled(mask.width, mask.height, 0_u32);
-    let mut found = Vec::new();
-    let mut stack = Vec::new();
-    for start in 0..mask.values.len() {
-        if !mask.values[start] || labels.values[start] != 0 {
-            continue;
+    let mut numbers = vec![0_u32; runs.len()];
+    let mut found: Vec<Component> = Vec::new();
+    for (at, run) in runs.iter().enumerate() {
+        let root = root(&mut parents, at);
+        if numbers[root] == 0 {
+            let (left, top) = (run.from, run.row);
+            found.push(Component { area: 0, left, top, right: left, bottom: top });
+            numbers[root] = found.len() as u32;
         }
-        let label = found.len() as u32 + 1;
-        labels.values[start] = label;
-        stack.push(start);
-        let (mut left, mut right, mut bottom) = (usize::MAX, 0, 0);
-        let top = start / mask.width;
-        let (mut area, mut columns, mut rows) = (0, 0, 0);
-        while let Some(at) = stack.pop() {
-            let (x, y) = (at % mask.width, at / mask.width);
-            area += 1;
-            columns += x;
-            rows += y;
-            left = left.min(x);
-            right = right.max(x);
-            bottom = bottom.max(y);
-            for next in mask.neighbours(at) {
-                if mask.values[next] && labels.values[next] == 0 {
-                    labels.values[next] = label;
-                    stack.push(next);
-                }
-            }
-        }
-        let mean = |sum: usize| sum as f32 / area as f32 + 0.5;
-        let centre = (mean(columns), mean(rows));
-        found.push(Component { area, left, top, right, bottom, centre });
+        let number = numbers[root];
+        let start = run.row * mask.width;
+        labels.values[start + run.from..start + run.to].fill(number);
+        let own = &mut found[number as usize - 1];
+        own.area += run.to - run.from;
+        own.left = own.left.min(run.from);
+        own.right = own.right.max(run.to - 1);
+        own.bottom = run.row;
     }
     (labels, found)
 }
 
+/// Set pixels `from..to` of a row.
+struct Run {
+    row: usize,
+    from: usize,
+    to: usize,
+}
+
+/// A mask's runs, and of each an earlier one of its component, or itself.
+fn joined_runs(mask: &Plane<bool>) -> (Vec<Run>, Vec<usize>) {
+    let (mut runs, mut parents): (Vec<Run>, Vec<usize>) = (Vec::new(), Vec::new());
+    let mut row_start = 0;
+    for (row, line) in mask.values.chunks_exact(mask.width.max(1)).enumerate() {
+        let mut upper = row_start;
+        row_start = runs.len();
+        let mut from = 0;
+        while let Some(step) = line[from..].iter().position(|set| *set) {
+            from += step;
+            let length = line[from..].iter().position(|set| !*set);
+            let to = length.map_or(line.len(), |length| from + length);
+            let own = runs.len();
+            parents.push(own);
+            while upper < row_start && runs[upper].to <= from {
+                upper += 1;
+            }
+            let mut touching = upper;
+            while touching < row_start && runs[touching].from < to {
+                let (one, two) = (root(&mut parents, touching), root(&mut parents, own));
+                parents[one.max(two)] = one.min(two);
+                touching += 1;
+            }
+            runs.push(Run { row, from, to });
+            from = to;
+        }
+    }
+    (runs, parents)
+}
+
+fn root(parents: &mut [usize], mut at: usize) -> usize {
+    while parents[at] != at {
+        parents[at] = parents[parents[at]];
+        at = parents[at];
+    }
+    at
+}
+
 /// Sets the holes of at most `area` pixels: parts that are not set and do not reach the border.
 pub(super) fn fill_holes(mask: &Plane<bool>, area: f32) -> Plane<bool> {
+    if area < 1.0 {
+        return mask.clone();
+    }
     let outside = mask.map(|set| !set);
     let (labels, parts) = components(&outside);
     let is_hole: Vec<bool> =

@@ -2,7 +2,7 @@
 //! where they are lobes of one.
 
 use super::morphology::{Component, components, depth, fill_holes, open};
-use super::plane::{Colour, Plane};
+use super::plane::{Colour, Plane, index};
 use super::stain::nuclear;
 use super::watershed::{FREE, WALL, flood};
 
@@ -18,17 +18,11 @@ pub(super) struct Nucleus {
     pub(super) inner_radius: f32,
     pub(super) parts: usize,
     pub(super) is_at_border: bool,
-    /// Sum of [`nuclear`] over its pixels.
-    pub(super) stain: f32,
     /// Sum of the colour over its pixels.
     pub(super) colour: Colour,
 }
 
 impl Nucleus {
-    pub(super) fn mean_stain(&self) -> f32 {
-        self.stain / self.area.max(1.0)
-    }
-
     pub(super) fn mean_colour(&self) -> Colour {
         self.colour.map(|sum| sum / self.area.max(1.0))
     }
@@ -42,7 +36,6 @@ impl Nucleus {
         self.inner_radius = self.inner_radius.max(other.inner_radius);
         self.parts += other.parts;
         self.is_at_border |= other.is_at_border;
-        self.stain += other.stain;
         (0..3).for_each(|at| self.colour[at] += other.colour[at]);
     }
 
@@ -81,11 +74,14 @@ impl Shape {
     const WHOLE_RADIUS: f32 = 0.36;
     /// Area of a nucleus that is a whole one.
     const WHOLE_AREA: f32 = 0.5;
+    /// Area of a nucleus that has all its lobes.
+    const ALL_LOBES: f32 = 1.1;
     /// A neck between two nuclei is at most this share of the thinner one's radius.
     const NECK: f32 = 0.75;
     /// Lobes of one nucleus lie at most so far apart.
     const GAP: f32 = 0.4;
-    /// Nuclei with all their lobes are at most so long.
+    /// Nuclei with all their lobes are at most so long; halves of a larger cell are found by their
+    /// outlines.
     const EXTENT: f32 = 2.2;
 }
 
@@ -132,8 +128,7 @@ fn split(
             own => own as u16,
         });
         let highest = deep.values.iter().copied().fold(1.0, f32::max);
-        let relief =
-            deep.map(|depth| super::plane::index(255.0 * (1.0 - depth / highest), 256) as u8);
+        let relief = deep.map(|depth| index(255.0 * (1.0 - depth / highest), 256) as u8);
         flood(&relief, &mut basins);
         let mut new = vec![own];
         for (index, basin) in basins.values.iter().enumerate() {
@@ -203,7 +198,6 @@ fn describe(
         inner_radius: 0.0,
         parts: 1,
         is_at_border: false,
-        stain: 0.0,
         colour: [0.0; 3],
     };
     let mut nuclei = vec![empty; count];
@@ -217,7 +211,6 @@ fn describe(
         nucleus.bottom = nucleus.bottom.max(y);
         nucleus.inner_radius = nucleus.inner_radius.max(depths.values[at]);
         nucleus.is_at_border |= x == 0 || y == 0 || x + 1 == labels.width || y + 1 == labels.height;
-        nucleus.stain += nuclear(field.values[at]);
         (0..3).for_each(|channel| nucleus.colour[channel] += field.values[at][channel]);
     }
     nuclei
@@ -267,7 +260,8 @@ fn join(
             continue;
         }
         joined[one] = both;
-        has_whole[one] |= has_whole[two];
+        // Lobes that together are as large as a nucleus are one.
+        has_whole[one] |= has_whole[two] || joined[one].area >= Shape::ALL_LOBES * square;
         first.iter_mut().filter(|own| **own == two).for_each(|own| *own = one);
     }
     let mut numbers = vec![0_u16; parts.len()];
@@ -294,7 +288,7 @@ fn rims(labels: &Plane<u32>, count: usize) -> Vec<Vec<usize>> {
     rims
 }
 
-fn boxes_apart(one: &Nucleus, two: &Nucleus) -> f32 {
+pub(super) fn boxes_apart(one: &Nucleus, two: &Nucleus) -> f32 {
     let apart = |from: usize, to: usize, other_from: usize, other_to: usize| {
         other_from.saturating_sub(to).max(from.saturating_sub(other_to)) as f32
     };
@@ -323,7 +317,7 @@ fn crosses_background(is_cell: &Plane<bool>, from: usize, to: usize) -> bool {
     let place = |at: usize| ((at % is_cell.width) as f32 + 0.5, (at / is_cell.width) as f32 + 0.5);
     let ((x, y), (to_x, to_y)) = (place(from), place(to));
     let steps = (to_x - x).abs().max((to_y - y).abs()).ceil().max(1.0);
-    let outside = (0..=steps as u32)
+    let outside = (0..=index(steps, usize::MAX))
         .filter(|step| {
             let share = *step as f32 / steps;
             !is_cell.nearest(x + (to_x - x) * share, y + (to_y - y) * share)

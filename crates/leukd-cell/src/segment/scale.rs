@@ -1,6 +1,6 @@
 //! A first guess of a field's scale, before any cell is known.
 
-use super::morphology::{close, components, depth, distance};
+use super::morphology::{close, components, distance};
 use super::plane::{Colour, Plane, index, shrink};
 use super::ruler::typical_diameter;
 use super::stain::{cell_threshold, density, nuclear, nucleus_threshold};
@@ -16,7 +16,8 @@ const WHITE_CELL: f32 = 1.5;
 const NUCLEUS_AREA: f32 = 0.75;
 /// A guess by the cells lies within these shares of one by the nuclei, or it is moved there.
 const AGREEMENT: (f32, f32) = (0.75, 1.35);
-/// Beyond these shares the nuclei are none: platelets below, smudges and clumps above.
+/// Below the first share the nuclei are none but platelets; above the second either the cells are
+/// specks or the nuclei smudges, and the scale lies between.
 const PLAUSIBLE: (f32, f32) = (0.42, 2.4);
 
 /// A red cell's diameter in pixels of `field` (transmission).
@@ -41,32 +42,33 @@ fn guess_once(field: &Plane<Colour>) -> f32 {
     let pale = PALE + (1.0 - PALE) * ((covered - 0.4) / 0.2).clamp(0.0, 1.0);
     let is_cell = field.map(|pixel| density(pixel) > pale * cells);
     let stained = field.map(|pixel| nuclear(pixel) > nucleus);
-    let by_cells = by_cells(&is_cell, &stained);
+    let Some(by_cells) = by_red_cells(&is_cell, &stained) else {
+        return typical_diameter(&is_cell) / WHITE_CELL;
+    };
     let by_nuclei = by_nuclei(&stained);
     let share = by_nuclei / by_cells.max(0.1);
-    if share < PLAUSIBLE.0 || share > PLAUSIBLE.1 {
+    if share < PLAUSIBLE.0 {
         return by_cells;
+    }
+    if share > PLAUSIBLE.1 {
+        return (by_cells * by_nuclei).sqrt();
     }
     by_cells.clamp(AGREEMENT.0 * by_nuclei, AGREEMENT.1 * by_nuclei)
 }
 
-/// From all cells that are no white ones; from the white ones where there are hardly any others.
-fn by_cells(is_cell: &Plane<bool>, stained: &Plane<bool>) -> f32 {
+/// From all cells that are no white ones; none where these are hardly any.
+fn by_red_cells(is_cell: &Plane<bool>, stained: &Plane<bool>) -> Option<f32> {
     let all = typical_diameter(is_cell);
     let away = distance(stained);
     let others = is_cell.zip(&away, |set, away| set && away > 0.8 * all);
-    if others.count() * 2 > is_cell.count() {
-        return typical_diameter(&others);
-    }
-    all / WHITE_CELL
+    (others.count() * 2 > is_cell.count()).then(|| typical_diameter(&others))
 }
 
 /// From the area of the larger nuclei: the one in the middle, weighted by area.
 fn by_nuclei(stained: &Plane<bool>) -> f32 {
-    let opened = depth(stained).map(|depth| depth > 1.0);
     let (_, parts) = components(stained);
     let largest = parts.iter().map(|part| part.area).max().unwrap_or(0);
-    if opened.count() == 0 {
+    if largest == 0 {
         return 0.0;
     }
     // Lobes of a nucleus lie nearer to each other than they are wide.

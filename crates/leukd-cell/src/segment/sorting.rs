@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cells::Shape;
-use super::nuclei::Nucleus;
+use super::nuclei::{Nucleus, boxes_apart};
 use super::outline::Point;
 use super::survey::Survey;
 use super::{Region, WhiteCell};
@@ -60,21 +60,55 @@ const MIN_CUT_NUCLEUS: f32 = 0.12;
 const MIN_CELL: f64 = 0.4;
 /// A deposit lets less than this share of blue light through, and hardly more than of red.
 const MIN_BLUE: f32 = 0.3;
-/// Platelets in a clump are at least so many, each at most so large, and no round cell is around.
+/// Platelets in a clump are at least so many, each at most so large, and no
+/// round cell is around them. They lie at most so far apart.
 const CLUMP_PARTS: usize = 4;
 const PLATELET_RADIUS: f32 = 0.17;
+const CLUMP_GAP: f32 = 0.3;
 const CLUMP_SOLIDITY: f64 = 0.85;
 /// Nuclear material to its outline: at least this share of the whole.
 const BARE: f64 = 0.7;
-/// A smudge's outline is a slope: the step across it is less than this share of its density.
-const SOFT_EDGE: f32 = 0.3;
+/// A smudge fades: the step across its border is less than this share of its density. Nuclei have
+/// 0.3 and more.
+const SOFT_EDGE: f32 = 0.2;
 /// A burst cell's outline is torn.
 const TORN_SOLIDITY: f64 = 0.75;
 
 /// Sorts what [`super::nuclei`] found, in its order, by what is seen without an outline.
 pub(super) fn sort(survey: &Survey) -> Vec<Sort> {
     let diameter = survey.diameter / survey.factor as f32;
-    survey.nuclei.found.iter().map(|nucleus| by_nucleus(nucleus, diameter)).collect()
+    let found = &survey.nuclei.found;
+    let mut sorts: Vec<Sort> = found.iter().map(|nucleus| by_nucleus(nucleus, diameter)).collect();
+    clumps(found, &mut sorts, diameter);
+    sorts
+}
+
+/// Makes one of each group of small things that lie close together a clump of platelets.
+fn clumps(found: &[Nucleus], sorts: &mut [Sort], diameter: f32) {
+    let is_platelet = |at: &usize| {
+        found[*at].inner_radius < PLATELET_RADIUS * diameter && sorts[*at] == Sort::Small
+    };
+    let mut left: Vec<usize> = (0..found.len()).filter(is_platelet).collect();
+    while let Some(first) = left.pop() {
+        let mut group = vec![first];
+        let mut next = 0;
+        while next < group.len() {
+            let own = &found[group[next]];
+            left.retain(|other| {
+                let is_near = boxes_apart(own, &found[*other]) <= CLUMP_GAP * diameter;
+                if is_near {
+                    group.push(*other);
+                }
+                !is_near
+            });
+            next += 1;
+        }
+        let parts: usize = group.iter().map(|at| found[*at].parts).sum();
+        let area: f32 = group.iter().map(|at| found[*at].area).sum();
+        if parts >= CLUMP_PARTS || area >= MIN_NUCLEUS * diameter * diameter {
+            sorts[first] = Sort::PlateletClump;
+        }
+    }
 }
 
 fn by_nucleus(nucleus: &Nucleus, diameter: f32) -> Sort {
@@ -96,14 +130,16 @@ pub(super) fn by_shape(shape: &Shape, nucleus: &Nucleus, survey: &Survey) -> Sor
     let square = f64::from(survey.diameter).powi(2);
     let inner = nucleus.inner_radius * survey.factor as f32 / survey.diameter;
     let is_bare = shape.nucleus_area >= BARE * shape.area && shape.area > 0.8 * square;
+    let is_soft = shape.nucleus_edge < SOFT_EDGE * shape.nucleus_density;
     if shape.area < MIN_CELL * square && !shape.touches_edge {
-        Sort::Small
+        // Larger than a platelet and smaller than any cell.
+        Sort::PlateletClump
     } else if nucleus.parts >= CLUMP_PARTS
         && inner < PLATELET_RADIUS
         && shape.solidity < CLUMP_SOLIDITY
     {
         Sort::PlateletClump
-    } else if is_bare && shape.edge < SOFT_EDGE * shape.nucleus_density {
+    } else if is_soft && shape.area > 0.8 * square {
         Sort::Smudge
     } else if is_bare && shape.solidity < TORN_SOLIDITY {
         Sort::Burst

@@ -130,13 +130,12 @@ const NOISE: f32 = 4e-4;
 impl Discriminant {
     /// 1 at the mean of `wanted`, -1 at that of `other`; none where the two lie on each other.
     pub(super) fn between(wanted: &ColourClass, other: &ColourClass) -> Option<Self> {
-        let mut pooled = [[0.0; 3]; 3];
-        for row in 0..3 {
-            for column in 0..3 {
+        let pooled = [0, 1, 2].map(|row| {
+            [0, 1, 2].map(|column| {
                 let both = wanted.covariance[row][column] + other.covariance[row][column];
-                pooled[row][column] = both / 2.0 + if row == column { NOISE } else { 0.0 };
-            }
-        }
+                both / 2.0 + if row == column { NOISE } else { 0.0 }
+            })
+        });
         let apart = [0, 1, 2].map(|at| wanted.mean[at] - other.mean[at]);
         let direction = solve(pooled, apart)?;
         let dot = |a: [f32; 3], b: [f32; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];

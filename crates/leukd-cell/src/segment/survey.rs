@@ -21,13 +21,19 @@ pub(super) struct Survey {
     pub(super) diameter: f32,
     pub(super) red_cells: Option<RedCells>,
     pub(super) nuclei: Nuclei,
-    /// Transmission.
-    pub(super) field: Plane<Colour>,
     pub(super) cell_threshold: f32,
-    pub(super) nucleus_threshold: f32,
-    /// Colour of red cells, and how much redder than cytoplasm they are at least; none where hardly
-    /// any lie.
-    pub(super) red: Option<(ColourClass, f32)>,
+    /// Colour of red cells; none where hardly any lie.
+    pub(super) red: Option<RedColour>,
+}
+
+/// Colour of a field's red cells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RedColour {
+    pub(super) colour: ColourClass,
+    /// True where it was taken far from all nuclei, where no cytoplasm can be.
+    pub(super) is_far: bool,
+    /// Red cells are at least so much redder than cytoplasm.
+    pub(super) min_redder: f32,
 }
 
 /// Pixels of a small field's plane on which the scale is guessed.
@@ -63,42 +69,39 @@ pub(super) fn survey(picture: &RgbImage, hint: Option<f32>) -> Survey {
     let scale = factor as f32;
     let nuclei = nuclei::find(&field, &is_cell, nucleus, diameter / scale);
     let away = distance(&nuclei.labels.map(|label| label != 0));
-    let red_alone = is_cell.zip(&away, |set, away| set && away > RED_CELLS_FROM * diameter / scale);
+    let red_alone = is_cell.zip(&away, |set, away| set && away > FAR.from * diameter / scale);
     let red_cells = ruler::measure(&red_alone, diameter / scale).map(|found| RedCells {
         diameter: found.diameter * f64::from(scale),
         uncertainty: found.uncertainty * f64::from(scale),
         ..found
     });
-    let class = |from: f32, min_redder: f32| {
-        let from = from * diameter / scale;
+    let red_colour = |is_far: bool| {
+        let far = if is_far { &FAR } else { &NEAR };
+        let from = far.from * diameter / scale;
         let chosen = is_cell.zip(&away, |set, away| set && away > from);
-        let class = red_class(&field, &chosen, nucleus)?;
-        let is_enough = class.count as f32 > MIN_RED * (diameter / scale).powi(2);
-        is_enough.then_some((class, min_redder))
+        let colour = red_class(&field, &chosen, nucleus)?;
+        let is_enough = colour.count as f32 > far.min_area * (diameter / scale).powi(2);
+        is_enough.then_some(RedColour { colour, is_far, min_redder: far.min_redder })
     };
-    let red = class(RED_CELLS_FROM, MIN_REDDER.0).or_else(|| class(RED_CELLS_NEAR, MIN_REDDER.1));
+    let red = red_colour(true).or_else(|| red_colour(false));
     let diameter = red_cells.map_or(diameter, |found| found.diameter as f32);
-    Survey {
-        light,
-        factor,
-        diameter,
-        red_cells,
-        nuclei,
-        field,
-        cell_threshold: cells,
-        nucleus_threshold: nucleus,
-        red,
-    }
+    Survey { light, factor, diameter, red_cells, nuclei, cell_threshold: cells, red }
 }
 
-/// Red cells are looked for at least so many diameters from a nucleus: most white cells end before.
-const RED_CELLS_FROM: f32 = 0.8;
-/// Where few lie so far away they are looked for nearer, and must then be much redder.
-const RED_CELLS_NEAR: f32 = 0.5;
-/// Least area of red cells, in squares of a red cell's diameter: half a cell.
-const MIN_RED: f32 = 0.4;
-/// Cytoplasm is at least so much less red than red cells, far from nuclei and near them.
-const MIN_REDDER: (f32, f32) = (0.04, 0.1);
+/// Where red cells are looked for, and what they must be like. Lengths in their diameters.
+struct Zone {
+    /// Least distance from a nucleus.
+    from: f32,
+    /// Least area, in squares of a diameter.
+    min_area: f32,
+    /// Least redness beyond that of cytoplasm.
+    min_redder: f32,
+}
+
+/// Most white cells end before; half a red cell is enough.
+const FAR: Zone = Zone { from: 0.8, min_area: 0.4, min_redder: 0.02 };
+/// Where few lie so far away. It may be the outer part of a large white cell.
+const NEAR: Zone = Zone { from: 0.5, min_area: 0.8, min_redder: 0.08 };
 
 /// Colour of red cells: cells without a nucleus near them, and without its stain.
 fn red_class(field: &Plane<Colour>, chosen: &Plane<bool>, nucleus: f32) -> Option<ColourClass> {

@@ -114,7 +114,7 @@ pub struct Smear {
 const RED_CELL: [f64; 3] = [0.89, 0.72, 0.76];
 const CYTOPLASM: [f64; 3] = [0.80, 0.72, 0.91];
 const NUCLEUS: [f64; 3] = [0.55, 0.32, 0.74];
-const PLATELET: [f64; 3] = [0.72, 0.58, 0.86];
+const PLATELET: [f64; 3] = [0.60, 0.40, 0.79];
 const DEPOSIT: [f64; 3] = [0.16, 0.10, 0.14];
 const SMUDGE: [f64; 3] = [0.62, 0.38, 0.76];
 
@@ -321,7 +321,7 @@ impl Artist {
         let radius = self.diameter * 1.1;
         let Some([x, y]) = self.place(radius, 0.1 * self.diameter, radius) else { return };
         self.taken.push([x, y, radius]);
-        self.disc([x, y], radius * 0.75, SMUDGE, 0.0, radius * 0.5);
+        self.disc([x, y], radius * 0.75, SMUDGE, 0.0, radius * 0.9);
     }
 
     /// Torn arms of nuclear stain around a middle.
