@@ -383,5 +383,6 @@ async fn the_commands_write_maps_and_say_what_they_cannot() {
     );
     let twice = leukd(&["classify", file, file, "--heatmap", folder]).await;
     assert_eq!(twice.status.code(), Some(64), "{}", stderr(&twice));
-    assert!(stderr(&twice).contains("the same name"), "{}", stderr(&twice));
+    let said = stderr(&twice);
+    assert!(said.contains("the same path below its folder"), "{said}");
 }
