@@ -70,9 +70,10 @@ async fn each_white_cell_of_a_field_has_a_result_and_the_field_an_event() {
         assert_eq!(result.cell, ordinal.to_string(), "the cell's number, not the file's");
         let region = result.region.unwrap();
         let holds = |cell: &&smear::DrawnCell| {
-            let (x, y) = (cell.x as u32, cell.y as u32);
-            (region.x..region.x + region.width).contains(&x)
-                && (region.y..region.y + region.height).contains(&y)
+            let within = |at: f64, from: u32, length: u32| {
+                (f64::from(from)..f64::from(from + length)).contains(&at)
+            };
+            within(cell.x, region.x, region.width) && within(cell.y, region.y, region.height)
         };
         assert_eq!(smear.cells.iter().filter(holds).count(), 1, "{region:?}");
         assert!(result.outline.len() >= 8, "{:?}", result.outline);

@@ -9,7 +9,7 @@ use crate::serving::{Model, ModelError, Seen};
 use crate::verdict::{Judgement, Verdict};
 use leukd_cell::figures::Figures;
 use leukd_cell::timings::Timings;
-use leukd_cell::words::Reason;
+use leukd_cell::words::{Reason, ReasonCode};
 use leukd_cell::{Fault, Limits, Measures, Scratch, decode_with, quality};
 
 /// What the model and the quality measures say of one picture.

@@ -22,7 +22,7 @@ pub fn run(bytes: &[u8]) -> String {
     let picture = match decode(bytes, &LIMITS) {
         Ok(picture) => picture,
         Err(fault) => {
-            assert!(!fault.reason().code.is_empty() && !fault.to_string().is_empty());
+            assert!(!fault.message().is_empty());
             return super::kind(&fault.to_string());
         }
     };

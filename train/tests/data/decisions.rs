@@ -91,7 +91,7 @@ fn served(model: &Model, files: &[PathBuf]) -> BTreeMap<String, Said> {
         let bytes = std::fs::read(file).unwrap();
         let examined = examine(&bytes, model, &Limits::default()).unwrap();
         let judgement = examined.judgement;
-        let codes: Vec<_> = judgement.reasons.into_iter().map(|reason| reason.code).collect();
+        let codes: Vec<_> = judgement.reasons.iter().map(|reason| reason.code.as_str()).collect();
         (judgement.decision.to_string(), codes.join(" "), examined.p_all.to_bits())
     };
     files.iter().map(|file| (name(file), said(file))).collect()
