@@ -9,11 +9,10 @@ pub(super) mod jpeg;
 pub(super) mod png;
 pub(super) mod tiff;
 
-use std::fmt;
-
 use super::fault::{Fault, FaultKind};
 use super::format::{Format, format_names};
 use super::other_formats;
+use super::structure::{Walked, truncated};
 
 /// Progress of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl Outline {
         }
         if let Some(format) = Format::of_start(bytes) {
             let mut dimensions = None;
-            let fault = (format.facts().find_end)(bytes, &mut dimensions).err();
+            let fault = find_end(format, bytes, &mut dimensions).err();
             return Ok(Self { format, dimensions, fault });
         }
         if let Some(format) = Format::of_cut_start(bytes) {
@@ -75,18 +74,12 @@ impl Outline {
     }
 }
 
-/// A walk reads the structure, leaves the dimensions on its way and ends with the first fault.
-pub(super) type Walked = Result<(), Fault>;
-
-pub(super) fn truncated(format: Format, what: impl fmt::Display) -> Fault {
-    Fault::new(FaultKind::Truncated, format!("the {format} is not complete: {what}"))
-}
-
-pub(super) fn corrupt(format: Format, what: impl fmt::Display) -> Fault {
-    Fault::new(FaultKind::Corrupt, format!("the {format} is damaged: {what}. Export it again"))
-}
-
-/// `N` bytes at `at`, where the file has them.
-pub(super) fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+/// Walks to the end of a file without decoding it, and leaves the picture's sides on the way.
+fn find_end(format: Format, bytes: &[u8], sides: &mut Option<(u32, u32)>) -> Walked {
+    match format {
+        Format::Bmp => bmp::find_end(bytes, sides),
+        Format::Png => png::find_end(bytes, sides),
+        Format::Tiff => tiff::find_end(bytes, sides),
+        Format::Jpeg => jpeg::find_end(bytes, sides),
+    }
 }

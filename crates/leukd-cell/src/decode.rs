@@ -4,33 +4,20 @@ pub(super) mod bmp;
 mod depth;
 mod guard;
 pub(super) mod jpeg;
+mod limits;
 pub(super) mod png;
+mod raster;
 pub(super) mod tiff;
 
-use image::metadata::Orientation;
-use image::{DynamicImage, RgbImage};
+use image::RgbImage;
 
-use super::complete::{Outline, truncated};
+use super::complete::Outline;
 use super::fault::{Fault, FaultKind};
 use super::format::Format;
 use super::scratch::Scratch;
+use limits::check_sides;
 
-/// Limits of one picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The largest file, in bytes.
-    pub max_bytes: u64,
-    /// The most pixels along either side.
-    pub max_side: u32,
-    /// The most memory for the decoded picture and its 8-bit copy together, in bytes.
-    pub max_memory: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_bytes: 64 << 20, max_side: 8192, max_memory: 256 << 20 }
-    }
-}
+pub use limits::Limits;
 
 /// The pixels of a BMP, PNG, TIFF or JPEG file, 8 bits each of red, green and blue: those that
 /// Pillow, libtiff and libjpeg-turbo read, or a fault (`docs/guide/formats.md`).
@@ -83,56 +70,12 @@ fn read(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<RgbImage, 
     if let Some(fault) = outline.fault {
         return Err(fault);
     }
-    (outline.format.facts().decoder)(bytes, limits, spare)
-}
-
-fn check_sides((width, height): (u32, u32), limits: &Limits) -> Result<(), Fault> {
-    if width == 0 || height == 0 {
-        let message = format!("the picture has {width}×{height} pixels");
-        return Err(Fault::new(FaultKind::Empty, message));
+    match outline.format {
+        Format::Bmp => bmp::read(bytes, limits, spare),
+        Format::Png => png::read(bytes, limits, spare),
+        Format::Tiff => tiff::read(bytes, limits, spare),
+        Format::Jpeg => jpeg::read(bytes, limits, spare),
     }
-    if width > limits.max_side || height > limits.max_side {
-        let message = format!(
-            "the picture has {width}×{height} pixels; at most {0}×{0} are allowed",
-            limits.max_side
-        );
-        return Err(Fault::new(FaultKind::TooLarge, message));
-    }
-    Ok(())
-}
-
-fn check_memory((width, height): (u32, u32), needed: u64, limits: &Limits) -> Result<(), Fault> {
-    if needed <= limits.max_memory {
-        return Ok(());
-    }
-    let message = format!(
-        "the picture of {width}×{height} pixels needs {needed} bytes of memory; at most {} are \
-         allowed",
-        limits.max_memory
-    );
-    Err(Fault::new(FaultKind::TooLarge, message))
-}
-
-/// The picture of `samples`, three a pixel.
-fn picture(width: usize, height: usize, samples: Vec<u8>) -> RgbImage {
-    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(0);
-    RgbImage::from_raw(side(width), side(height), samples).unwrap_or_default()
-}
-
-/// The picture turned and mirrored upright; `orientation` as in Exif.
-fn oriented(picture: RgbImage, orientation: u8) -> RgbImage {
-    match Orientation::from_exif(orientation) {
-        None | Some(Orientation::NoTransforms) => picture,
-        Some(orientation) => {
-            let mut picture = DynamicImage::ImageRgb8(picture);
-            picture.apply_orientation(orientation);
-            picture.into_rgb8()
-        }
-    }
-}
-
-fn truncated_bmp(what: impl std::fmt::Display) -> Fault {
-    truncated(Format::Bmp, what)
 }
 
 #[cfg(test)]

@@ -3,12 +3,6 @@
 
 use std::fmt;
 
-use image::RgbImage;
-
-use crate::complete::{self, Walked};
-use crate::decode::{self, Limits};
-use crate::fault::Fault;
-
 /// A format that leukd reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -22,8 +16,8 @@ pub enum Format {
     Jpeg,
 }
 
-type FindEnd = fn(&[u8], &mut Option<(u32, u32)>) -> Walked;
-type Decode = fn(&[u8], &Limits, &mut Vec<u8>) -> Result<RgbImage, Fault>;
+/// The first bytes of a PNG (W3C PNG, 5.2).
+pub(crate) const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Facts about one format.
 #[derive(Debug)]
@@ -36,45 +30,28 @@ pub struct FormatFacts {
     pub extensions: &'static [&'static str],
     /// First bytes of its files: any one of these.
     pub(crate) signatures: &'static [&'static [u8]],
-    /// Finds the end of a file without decoding it, and leaves the picture's sides on the way.
-    pub(crate) find_end: FindEnd,
-    /// Decodes a complete file, in the given memory where the format allows.
-    pub(crate) decoder: Decode,
 }
 
 /// Every format that leukd reads, in the order of [`Format`].
 pub static FORMATS: [FormatFacts; 4] = [
-    FormatFacts {
-        format: Format::Bmp,
-        name: "BMP",
-        extensions: &["bmp"],
-        signatures: &[b"BM"],
-        find_end: complete::bmp::find_end,
-        decoder: decode::bmp::read,
-    },
+    FormatFacts { format: Format::Bmp, name: "BMP", extensions: &["bmp"], signatures: &[b"BM"] },
     FormatFacts {
         format: Format::Png,
         name: "PNG",
         extensions: &["png"],
-        signatures: &[complete::png::SIGNATURE],
-        find_end: complete::png::find_end,
-        decoder: decode::png::read,
+        signatures: &[PNG_SIGNATURE],
     },
     FormatFacts {
         format: Format::Tiff,
         name: "TIFF",
         extensions: &["tif", "tiff"],
         signatures: &[b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"],
-        find_end: complete::tiff::find_end,
-        decoder: decode::tiff::read,
     },
     FormatFacts {
         format: Format::Jpeg,
         name: "JPEG",
         extensions: &["jpg", "jpeg"],
         signatures: &[b"\xff\xd8\xff"],
-        find_end: complete::jpeg::find_end,
-        decoder: decode::jpeg::read,
     },
 ];
 

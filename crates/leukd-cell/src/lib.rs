@@ -22,6 +22,7 @@ pub mod quality;
 pub mod scratch;
 pub mod segment;
 pub mod standardise;
+mod structure;
 pub mod synthetic;
 pub mod timings;
 pub mod words;

@@ -1,5 +1,6 @@
 //! The report: one HTML file that needs nothing else, and each figure as an SVG file.
 
+mod error;
 mod figures;
 mod machine;
 mod page;
@@ -9,8 +10,8 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
+pub use error::ReportError;
 pub use machine::Machine;
-pub use page::ReportError;
 pub use pictures::{MOST_RIGHT, MOST_WRONG, Picture, pictures};
 pub use words::{NO_REFERENCE, counted, number, title_and_meaning, with_interval};
 

@@ -8,6 +8,7 @@ use leukd_journal::result::RESEARCH_USE_ONLY;
 use minijinja::Environment;
 use serde::Serialize;
 
+use super::error::ReportError;
 use super::figures::{Figure, STYLE, headline};
 use super::served::{ServedWords, served};
 use super::{Facts, Picture, Variant, words};
@@ -28,30 +29,6 @@ const KEY: [&str; 6] = [
     "sensitivity",
     "specificity",
 ];
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// A file or folder cannot be written.
-    #[error("cannot write {path}: {source}")]
-    File {
-        /// Which one.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// A figure cannot be drawn.
-    #[error("the figure {name} cannot be drawn: {detail}")]
-    Drawing {
-        /// Which one.
-        name: &'static str,
-        /// What plotters says.
-        detail: String,
-    },
-    /// The template does not render: a defect of the trainer.
-    #[error("the report's template is wrong: {0}")]
-    Template(#[from] minijinja::Error),
-}
 
 /// What the template reads: words alone.
 #[derive(Serialize)]

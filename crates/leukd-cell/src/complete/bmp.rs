@@ -5,9 +5,9 @@
 //! in its preliminary one. The file's size and the number of planes are not needed, and some
 //! writers get them wrong: they are not looked at.
 
-use super::{Walked, corrupt, take, truncated};
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
+use crate::structure::{Walked, corrupt, take, truncated};
 
 const FILE_HEADER: usize = 14;
 /// The old OS/2 header, whose width and height have 16 bits.

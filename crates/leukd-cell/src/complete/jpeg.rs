@@ -1,9 +1,9 @@
 //! JPEG: marker after marker up to `EOI` (ITU-T T.81, annex B). Whether the scans between them are
 //! whole is known once they are decoded.
 
-use super::{Walked, corrupt, take, truncated};
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
+use crate::structure::{Walked, corrupt, take, truncated};
 
 const TEM: u8 = 0x01;
 const RST0: u8 = 0xd0;

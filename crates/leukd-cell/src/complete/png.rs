@@ -1,9 +1,8 @@
 //! PNG: chunk after chunk up to `IEND` (W3C PNG specification, section 5).
 
-use super::{Walked, corrupt, take, truncated};
 use crate::format::Format;
-
-pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+pub(crate) use crate::format::PNG_SIGNATURE as SIGNATURE;
+use crate::structure::{Walked, corrupt, take, truncated};
 
 /// Length, type and checksum around each chunk's data.
 const LENGTH: usize = 4;

@@ -128,7 +128,7 @@ pub(super) fn outline(
         touches_edge: touches_edge(&outline, picture, scene.factor),
         nucleus_area: nucleus_polygons.iter().map(|part| outline::area(part)).sum(),
         nucleus: nucleus_polygons,
-        solidity: area / outline::area(&super::halves::hull(outline.clone())).max(area),
+        solidity: area / outline::area(&outline::hull(outline.clone())).max(area),
         edge: edge(&scene, &cell, 0.06),
         nucleus_edge: edge(&scene, &nucleus, 0.15),
         contrast: inside - around,

@@ -1,7 +1,7 @@
 //! Halves of one cell whose lobes were taken for two nuclei.
 
 use super::cells::Shape;
-use super::outline::{Point, area};
+use super::outline::{Point, area, hull};
 
 /// Two outlines share a border where their points lie so near, in red cells' diameters.
 const NEAR: f32 = 0.1;
@@ -100,32 +100,6 @@ fn distance(point: Point, (from, to): (Point, Point)) -> f32 {
     let squared = (x * x + y * y).max(f32::EPSILON);
     let share = (((point.x - from.x) * x + (point.y - from.y) * y) / squared).clamp(0.0, 1.0);
     (from.x + share * x - point.x).hypot(from.y + share * y - point.y)
-}
-
-/// The convex hull (Andrew 1979, monotone chain).
-pub(super) fn hull(mut points: Vec<Point>) -> Vec<Point> {
-    points.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)));
-    let mut chain: Vec<Point> = Vec::new();
-    for is_upper in [false, true] {
-        let start = chain.len();
-        let mut add = |point: Point| {
-            while let [.., a, b] = chain[start.min(chain.len())..] {
-                let turn = (b.x - a.x) * (point.y - a.y) - (b.y - a.y) * (point.x - a.x);
-                if turn > 0.0 {
-                    break;
-                }
-                chain.pop();
-            }
-            chain.push(point);
-        };
-        if is_upper {
-            points.iter().rev().copied().for_each(&mut add);
-        } else {
-            points.iter().copied().for_each(&mut add);
-        }
-        chain.pop();
-    }
-    chain
 }
 
 /// Widest and narrowest width over all directions, to 6 degrees.

@@ -161,6 +161,32 @@ pub fn runs(
     })
 }
 
+/// The convex hull (Andrew 1979, monotone chain).
+pub(super) fn hull(mut points: Vec<Point>) -> Vec<Point> {
+    points.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)));
+    let mut chain: Vec<Point> = Vec::new();
+    for is_upper in [false, true] {
+        let start = chain.len();
+        let mut add = |point: Point| {
+            while let [.., a, b] = chain[start.min(chain.len())..] {
+                let turn = (b.x - a.x) * (point.y - a.y) - (b.y - a.y) * (point.x - a.x);
+                if turn > 0.0 {
+                    break;
+                }
+                chain.pop();
+            }
+            chain.push(point);
+        };
+        if is_upper {
+            points.iter().rev().copied().for_each(&mut add);
+        } else {
+            points.iter().copied().for_each(&mut add);
+        }
+        chain.pop();
+    }
+    chain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use super::sheet::{Axes, BLUE, Drawn, INK, MUTED, RED, font, legend, tenths};
 use super::{Figure, words};
 use crate::dataset::LABELS;
 use crate::evaluate::Evaluation;
-use crate::report::page::ReportError;
+use crate::report::error::ReportError;
 
 /// Height of one subject's row.
 const ROW: u32 = 52;

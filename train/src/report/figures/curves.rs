@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use super::sheet::{Axes, BLUE, GREEN, INK, Line, MUTED, RED, legend, line, mark, tenths};
 use super::{Figure, words};
 use crate::evaluate::{Bin, Evaluation};
-use crate::report::page::ReportError;
+use crate::report::error::ReportError;
 
 const SIZE: (u32, u32) = (1120, 860);
 

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use super::Figure;
 use super::sheet::{Axes, BLUE, GREEN, Line, MUTED, RED, legend, line};
 use crate::report::Curve;
-use crate::report::page::ReportError;
+use crate::report::error::ReportError;
 
 const SIZE: (u32, u32) = (1120, 760);
 

@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::sheet::{BLUE, Drawn, INK, MUTED, PAPER, RED, TEXT, font};
 use super::{Area, Figure, words};
 use crate::evaluate::Evaluation;
-use crate::report::page::ReportError;
+use crate::report::error::ReportError;
 
 const SIZE: (u32, u32) = (1120, 660);
 

@@ -9,7 +9,7 @@ mod sheet;
 use sheet::BACKGROUND;
 pub(super) use sheet::STYLE;
 
-use super::page::ReportError;
+use super::error::ReportError;
 use super::{Facts, words};
 use crate::evaluate::Evaluation;
 use sheet::{Area, Drawn};

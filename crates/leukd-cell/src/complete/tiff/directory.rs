@@ -1,8 +1,8 @@
 //! Directories and their entries, classic and BigTIFF.
 
-use super::super::take;
 use super::{damaged, short};
 use crate::fault::Fault;
+use crate::structure::take;
 
 /// The bytes, and how numbers stand in them.
 #[derive(Debug, Clone, Copy)]

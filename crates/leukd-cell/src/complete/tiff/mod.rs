@@ -7,10 +7,10 @@ mod directory;
 mod page;
 mod pages;
 
-use super::{Walked, corrupt, truncated};
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
 use crate::orientation::of_xmp;
+use crate::structure::{Walked, corrupt, truncated};
 use directory::{Directory, File};
 pub(crate) use page::{Compression, Page, Photometric};
 use pages::several;

@@ -2,16 +2,16 @@
 
 use image::RgbImage;
 
-use super::super::truncated_bmp;
 use crate::complete::bmp::{Header, Rows};
-use crate::complete::corrupt;
 use crate::fault::Fault;
 use crate::format::Format;
+use crate::structure::corrupt;
+use crate::structure::truncated;
 
 pub(super) fn read(header: &Header, bytes: &[u8]) -> Result<RgbImage, Fault> {
     let (at, each, count) = header.palette;
     let palette = bytes.get(at..at + each * count);
-    let palette = palette.ok_or_else(|| truncated_bmp("it ends inside its palette"))?;
+    let palette = palette.ok_or_else(|| truncated(Format::Bmp, "it ends inside its palette"))?;
     let palette: Vec<_> =
         palette.chunks_exact(each).map(|entry| [entry[2], entry[1], entry[0]]).collect();
     let colour = |index: u8| {
@@ -40,7 +40,7 @@ pub(super) fn read(header: &Header, bytes: &[u8]) -> Result<RgbImage, Fault> {
             }
         }
     }
-    Ok(super::super::picture(width, height, samples))
+    Ok(super::super::raster::picture(width, height, samples))
 }
 
 /// The indices of RLE8 or RLE4, row after row as they are stored. Pixels that a code passes over
@@ -61,7 +61,7 @@ fn runs(header: &Header, data: &[u8]) -> Result<Vec<u8>, Fault> {
         _ => byte,
     };
     while y < height && (y, x) != (height - 1, width) {
-        let cut = || truncated_bmp(format!("its runs end in row {y} of {height}"));
+        let cut = || truncated(Format::Bmp, format!("its runs end in row {y} of {height}"));
         let &[count, code] = data.get(at..).and_then(|rest| rest.first_chunk()).ok_or_else(cut)?;
         at += 2;
         let (count, from) = match (count, code) {

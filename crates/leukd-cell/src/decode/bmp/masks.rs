@@ -4,9 +4,9 @@ use image::RgbImage;
 
 use super::super::depth::Levels;
 use crate::complete::bmp::Header;
-use crate::complete::corrupt;
 use crate::fault::Fault;
 use crate::format::Format;
+use crate::structure::corrupt;
 
 /// Place of a colour in a pixel.
 #[derive(Debug, Clone, Copy)]
@@ -59,5 +59,5 @@ pub(super) fn read(header: &Header, bytes: &[u8]) -> Result<RgbImage, Fault> {
             });
         }
     }
-    Ok(super::super::picture(width, header.height as usize, samples))
+    Ok(super::super::raster::picture(width, header.height as usize, samples))
 }

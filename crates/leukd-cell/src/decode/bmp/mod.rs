@@ -9,9 +9,10 @@ pub(super) mod plain;
 
 use image::RgbImage;
 
-use super::{Limits, check_memory, check_sides};
+use super::limits::{Limits, check_memory, check_sides};
 use crate::complete::bmp::{Header, Rows};
 use crate::fault::Fault;
+use crate::format::Format;
 
 /// The picture of a BMP file, in the memory of `spare` where its rows are plain.
 pub(crate) fn read(bytes: &[u8], limits: &Limits, spare: &mut Vec<u8>) -> Result<RgbImage, Fault> {
@@ -39,7 +40,7 @@ fn rows<'a>(
     let height = header.height as usize;
     let stored = bytes.get(header.pixels_at..).unwrap_or_default();
     if stored.len() < stride * (height - 1) + used {
-        return Err(super::truncated_bmp("it ends before its last row"));
+        return Err(crate::structure::truncated(Format::Bmp, "it ends before its last row"));
     }
     let is_top_down = header.is_top_down;
     Ok((0..height).map(move |y| {

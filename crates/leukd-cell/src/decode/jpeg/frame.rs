@@ -1,6 +1,6 @@
 //! The frame: sizes, components and their coefficients.
 
-use super::super::Limits;
+use super::super::limits::Limits;
 use super::{cut, damaged, idct, unsupported};
 use crate::complete::jpeg::check_frame;
 use crate::fault::{Fault, FaultKind};
@@ -57,7 +57,7 @@ impl Frame {
         check_frame(marker, [bits, h1, h0, w1, w0])?;
         let height = usize::from(u16::from_be_bytes([h1, h0]));
         let width = usize::from(u16::from_be_bytes([w1, w0]));
-        super::super::check_sides((width as u32, height as u32), limits)?;
+        super::super::limits::check_sides((width as u32, height as u32), limits)?;
         let (parts, rest) = parts.as_chunks::<3>();
         if parts.len() != usize::from(count) || !rest.is_empty() || !matches!(count, 1..=4) {
             return Err(damaged("its frame header has a wrong number of components"));
@@ -88,7 +88,7 @@ impl Frame {
             needed += blocks * 64 * if is_progressive { 3 } else { 1 };
             frame.components.push(component);
         }
-        super::super::check_memory((width as u32, height as u32), needed, limits)?;
+        super::super::limits::check_memory((width as u32, height as u32), needed, limits)?;
         for component in &mut frame.components {
             let blocks = component.stride * component.rows;
             component.samples = vec![0; blocks * 64];

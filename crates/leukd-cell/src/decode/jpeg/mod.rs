@@ -21,11 +21,11 @@ mod upsample;
 
 use image::RgbImage;
 
-use super::Limits;
+use super::limits::Limits;
 use crate::complete::jpeg::check_kind;
-use crate::complete::{corrupt, truncated};
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
+use crate::structure::{corrupt, truncated};
 use frame::Frame;
 use segments::{Adobe, Segments};
 
@@ -64,7 +64,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits, _: &mut Vec<u8>) -> Result<Rgb
             inks.flat_map(|&[c, m, y, k]| [c, m, y].map(|ink| colour::product(ink, k))).collect()
         }
     };
-    Ok(super::oriented(super::picture(width, height, samples), orientation))
+    Ok(super::raster::oriented(super::raster::picture(width, height, samples), orientation))
 }
 
 /// Decodes `bytes` after the tables of `tables`, a JPEG stream without a frame, or nothing.

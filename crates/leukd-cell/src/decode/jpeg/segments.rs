@@ -1,6 +1,6 @@
 //! Segments: tables, frame header, scans and what the application segments say (T.81, annex B).
 
-use super::super::Limits;
+use super::super::limits::Limits;
 use super::frame::{Frame, Steps, too_many_scans};
 use super::huffman::Table;
 use super::scan::Scan;

@@ -3,9 +3,9 @@
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use crate::complete::png::{SIGNATURE, chunk, chunks};
-use crate::complete::{corrupt, take, truncated};
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
+use crate::structure::{corrupt, take, truncated};
 
 /// Bytes behind the last row that are unpacked for the check sum.
 const MAX_REST: u64 = 1 << 20;

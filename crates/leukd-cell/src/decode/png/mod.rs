@@ -8,7 +8,7 @@ use image::RgbImage;
 use png::{ColorType, DecodeOptions, Decoder, DecodingError, Transformations};
 
 use super::depth::{self, Levels};
-use super::{Limits, check_memory};
+use super::limits::{Limits, check_memory};
 use crate::complete::png::significant_bits;
 use crate::fault::Fault;
 use crate::orientation;
@@ -43,8 +43,8 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits, _: &mut Vec<u8>) -> Result<Rgb
             rgb(channels, &samples, levels, levels)
         }
     };
-    let picture = super::picture(sides.0 as usize, sides.1 as usize, samples);
-    Ok(super::oriented(picture, orientation::of_png(bytes).unwrap_or(1)))
+    let picture = super::raster::picture(sides.0 as usize, sides.1 as usize, samples);
+    Ok(super::raster::oriented(picture, orientation::of_png(bytes).unwrap_or(1)))
 }
 
 fn fault_of(bytes: &[u8], sides: (u32, u32), error: &DecodingError, limits: &Limits) -> Fault {

@@ -11,7 +11,8 @@ mod rows;
 
 use image::RgbImage;
 
-use super::{Limits, check_memory, check_sides, depth};
+use super::depth;
+use super::limits::{Limits, check_memory, check_sides};
 use crate::complete::tiff::{Compression, Page, Photometric, page};
 use crate::fault::Fault;
 use colour::Colour;
@@ -39,7 +40,10 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits, _: &mut Vec<u8>) -> Result<Rgb
     if page.bits == 16 && page.photometric != Photometric::YCbCr {
         depth::check("TIFF", brightest, page.brightest)?;
     }
-    Ok(super::oriented(super::picture(page.width, page.height, samples), page.orientation))
+    Ok(super::raster::oriented(
+        super::raster::picture(page.width, page.height, samples),
+        page.orientation,
+    ))
 }
 
 /// The levels of all pixels, the brightest 16-bit colour and the brightest opacity.

@@ -5,13 +5,13 @@ use std::io::{Cursor, ErrorKind, Read};
 
 use flate2::read::ZlibDecoder;
 
-use super::super::Limits;
 use super::super::jpeg::{self, Colours, Raster};
+use super::super::limits::Limits;
 use super::packed::{PackBits, lzw};
 use crate::complete::tiff::{Compression, Page, Photometric};
-use crate::complete::{corrupt, truncated};
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
+use crate::structure::{corrupt, truncated};
 
 /// Source of the rows.
 pub(super) struct Rows<'a, 'page> {
