@@ -26,6 +26,7 @@ mod structure;
 pub mod synthetic;
 pub mod timings;
 pub mod words;
+mod xmp;
 
 pub use complete::{Completeness, completeness};
 pub use decode::{Limits, decode, decode_with};

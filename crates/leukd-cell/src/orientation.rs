@@ -6,23 +6,10 @@ use std::io::Read as _;
 use flate2::read::ZlibDecoder;
 
 use crate::complete::{png, tiff};
+use crate::xmp::orientation as of_xmp;
 
 /// A longer text is nobody's orientation: Pillow's limit.
 const MAX_TEXT: u64 = 1 << 20;
-
-/// The orientation in XMP, its first digit.
-pub(crate) fn of_xmp(xmp: &[u8]) -> Option<u8> {
-    const NAME: &[u8] = b"tiff:Orientation";
-    let mut rest = xmp;
-    loop {
-        let at = rest.windows(NAME.len()).position(|window| window == NAME)?;
-        rest = &rest[at + NAME.len()..];
-        let value = rest.strip_prefix(b"=\"").or_else(|| rest.strip_prefix(b">"));
-        if let Some([digit @ b'0'..=b'9', ..]) = value {
-            return Some(digit - b'0');
-        }
-    }
-}
 
 /// The orientation of a PNG: of its Exif data, else of those that ImageMagick writes as a text,
 /// else of XMP.

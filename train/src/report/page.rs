@@ -1,7 +1,5 @@
 //! The HTML page: facts brought to words, then filled into the template.
 
-use std::path::PathBuf;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use leukd_journal::result::RESEARCH_USE_ONLY;

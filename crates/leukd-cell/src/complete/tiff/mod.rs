@@ -9,8 +9,8 @@ mod pages;
 
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
-use crate::orientation::of_xmp;
 use crate::structure::{Walked, corrupt, truncated};
+use crate::xmp::orientation as of_xmp;
 use directory::{Directory, File};
 pub(crate) use page::{Compression, Page, Photometric};
 use pages::several;

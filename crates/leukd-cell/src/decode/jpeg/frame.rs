@@ -1,14 +1,10 @@
 //! The frame: sizes, components and their coefficients.
 
 use super::super::limits::Limits;
+use super::block::{Block, Steps};
 use super::{cut, damaged, idct, unsupported};
 use crate::complete::jpeg::check_frame;
 use crate::fault::{Fault, FaultKind};
-
-/// A block of 8 × 8 coefficients in natural order.
-pub(super) type Block = [i16; 64];
-/// The steps of quantisation, in natural order.
-pub(super) type Steps = [u16; 64];
 
 /// No scan has sent this coefficient.
 const UNSENT: u8 = u8::MAX;

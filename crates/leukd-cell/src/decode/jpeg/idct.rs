@@ -1,7 +1,7 @@
 //! The inverse transform, as libjpeg's `jidctint.c` computes it: Loeffler, Ligtenberg and Moschytz
 //! in integers. Another rounding would give other levels.
 
-use super::frame::{Block, Steps};
+use super::block::{Block, Steps};
 
 /// Fractional bits of the constants, and those that the first pass leaves in its results.
 const FRACTION: u32 = 13;

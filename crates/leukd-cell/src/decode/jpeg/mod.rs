@@ -9,7 +9,9 @@
 //! darkens chroma that is finer than luma. A check in front of it would have to decode every
 //! Huffman code, which is most of a decoder.
 
+mod band;
 mod bits;
+mod block;
 mod colour;
 mod frame;
 mod huffman;

@@ -1,34 +1,33 @@
 //! The blocks of a progressive frame, band by band and bit by bit (T.81, annex G).
 
+use super::band::{Band, Chosen, State, mean_difference};
 use super::bits::Bits;
+use super::block::{Block, NATURAL};
 use super::damaged;
-use super::frame::Block;
-use super::scan::{Scan, State, Tables, mean_difference};
-use super::segments::NATURAL;
 use crate::fault::Fault;
 
 pub(super) fn block(
-    scan: &Scan,
+    band: &Band,
     block: &mut Block,
-    tables: Tables<'_>,
+    tables: Chosen<'_>,
     bits: &mut Bits<'_>,
     state: &mut State,
     slot: usize,
 ) -> Result<(), Fault> {
-    match (scan.first, scan.high) {
+    match (band.first, band.high) {
         (0, 0) => {
             state.predictions[slot] += mean_difference(tables, bits)?;
-            block[0] = (state.predictions[slot] << scan.low) as i16;
+            block[0] = (state.predictions[slot] << band.low) as i16;
             Ok(())
         }
         (0, _) => {
             if bits.bit()? {
-                block[0] |= 1 << scan.low;
+                block[0] |= 1 << band.low;
             }
             Ok(())
         }
-        (_, 0) => first_pass(scan, block, tables, bits, state),
-        _ => refinement(scan, block, tables, bits, state),
+        (_, 0) => first_pass(band, block, tables, bits, state),
+        _ => refinement(band, block, tables, bits, state),
     }
 }
 
@@ -39,9 +38,9 @@ fn empty_blocks(run: u8, bits: &mut Bits<'_>) -> Result<u32, Fault> {
 }
 
 fn first_pass(
-    scan: &Scan,
+    band: &Band,
     block: &mut Block,
-    tables: Tables<'_>,
+    tables: Chosen<'_>,
     bits: &mut Bits<'_>,
     state: &mut State,
 ) -> Result<(), Fault> {
@@ -50,8 +49,8 @@ fn first_pass(
         return Ok(());
     }
     let table = tables.ac()?;
-    let mut at = scan.first;
-    while at <= scan.last {
+    let mut at = band.first;
+    while at <= band.last {
         let code = table.decode(bits)?;
         let (run, size) = (code >> 4, u32::from(code & 15));
         if size == 0 {
@@ -64,26 +63,26 @@ fn first_pass(
         }
         at += usize::from(run);
         let value = bits.difference(size)?;
-        if at > scan.last {
+        if at > band.last {
             return Err(damaged("a block has more values than its band"));
         }
-        block[NATURAL[at]] = (value << scan.low) as i16;
+        block[NATURAL[at]] = (value << band.low) as i16;
         at += 1;
     }
     Ok(())
 }
 
 fn refinement(
-    scan: &Scan,
+    band: &Band,
     block: &mut Block,
-    tables: Tables<'_>,
+    tables: Chosen<'_>,
     bits: &mut Bits<'_>,
     state: &mut State,
 ) -> Result<(), Fault> {
-    let mut at = scan.first;
+    let mut at = band.first;
     if state.empty_blocks == 0 {
         let table = tables.ac()?;
-        while at <= scan.last {
+        while at <= band.last {
             let code = table.decode(bits)?;
             let (mut run, size) = (code >> 4, code & 15);
             let mut fresh = 0;
@@ -97,28 +96,28 @@ fn refinement(
                 _ => return Err(damaged("a refinement is larger than one bit")),
             }
             // Passes `run` places that are still zero, and refines all others on its way.
-            while at <= scan.last {
+            while at <= band.last {
                 let value = &mut block[NATURAL[at]];
                 if *value != 0 {
-                    refine(value, scan.low, bits)?;
+                    refine(value, band.low, bits)?;
                 } else if run == 0 {
-                    *value = fresh << scan.low;
+                    *value = fresh << band.low;
                     break;
                 } else {
                     run -= 1;
                 }
                 at += 1;
             }
-            if at > scan.last && fresh != 0 {
+            if at > band.last && fresh != 0 {
                 return Err(damaged("a block has more values than its band"));
             }
             at += 1;
         }
     }
     if state.empty_blocks > 0 {
-        for natural in &NATURAL[at.min(scan.last + 1)..=scan.last] {
+        for natural in &NATURAL[at.min(band.last + 1)..=band.last] {
             if block[*natural] != 0 {
-                refine(&mut block[*natural], scan.low, bits)?;
+                refine(&mut block[*natural], band.low, bits)?;
             }
         }
         state.empty_blocks -= 1;

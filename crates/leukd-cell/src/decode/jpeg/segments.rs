@@ -1,24 +1,19 @@
 //! Segments: tables, frame header, scans and what the application segments say (T.81, annex B).
 
 use super::super::limits::Limits;
-use super::frame::{Frame, Steps, too_many_scans};
+use super::band::Tables;
+use super::block::NATURAL;
+use super::frame::{Frame, too_many_scans};
 use super::huffman::Table;
 use super::scan::Scan;
 use super::{cut, damaged};
 use crate::complete::jpeg::{is_frame, next_marker};
 use crate::complete::tiff::orientation;
 use crate::fault::Fault;
-use crate::orientation::of_xmp;
+use crate::xmp::orientation as of_xmp;
 
 /// Programs write a dozen. Each costs a walk over all blocks, however short it is.
 const MAX_SCANS: usize = 300;
-
-/// Place of the n-th coefficient of the zigzag order in natural order.
-pub(super) const NATURAL: [usize; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
-    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
-    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
 
 /// Adobe's APP14.
 #[derive(Debug, Clone, Copy)]
@@ -29,10 +24,7 @@ pub(super) struct Adobe {
 /// Facts from the segments so far.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
-    pub(super) steps: [Option<Box<Steps>>; 4],
-    pub(super) dc: [Option<Table>; 4],
-    pub(super) ac: [Option<Table>; 4],
-    pub(super) restart_interval: usize,
+    tables: Tables,
     pub(super) is_jfif: bool,
     pub(super) adobe: Option<Adobe>,
     /// The orientation in the first Exif data, if they name one, and in the last XMP. As in Pillow,
@@ -100,7 +92,8 @@ impl Segments {
                             if scans > MAX_SCANS {
                                 return Err(too_many_scans());
                             }
-                            at = Scan::new(self, frame, content)?.read(self, frame, bytes, at)?;
+                            let scan = Scan::new(&self.tables, frame, content)?;
+                            at = scan.read(&self.tables, frame, bytes, at)?;
                         }
                         _ => self.apply(marker, content)?,
                     }
@@ -118,7 +111,7 @@ impl Segments {
                 let &[high, low] = content else {
                     return Err(damaged("its restart interval has not two bytes"));
                 };
-                self.restart_interval = u16::from_be_bytes([high, low]).into();
+                self.tables.restart_interval = u16::from_be_bytes([high, low]).into();
                 Ok(())
             }
             0xe0 if content.len() >= 14 && content.starts_with(b"JFIF\0") => {
@@ -148,7 +141,7 @@ impl Segments {
             let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(short)?;
             let count = counts.iter().map(|count| usize::from(*count)).sum();
             let (values, rest) = rest.split_at_checked(count).ok_or_else(short)?;
-            let tables = if place >> 4 == 0 { &mut self.dc } else { &mut self.ac };
+            let tables = if place >> 4 == 0 { &mut self.tables.dc } else { &mut self.tables.ac };
             let slot = tables.get_mut(usize::from(place & 15)).filter(|_| place < 0x20);
             let slot = slot.ok_or_else(|| damaged("a Huffman table has a number above 3"))?;
             if place < 0x10 && values.iter().any(|value| *value > 15) {
@@ -165,7 +158,7 @@ impl Segments {
         while let Some((&place, rest)) = content.split_first() {
             let width = if place >> 4 == 0 { 1 } else { 2 };
             let (values, rest) = rest.split_at_checked(64 * width).ok_or_else(short)?;
-            let slot = self.steps.get_mut(usize::from(place & 15)).filter(|_| place < 0x20);
+            let slot = self.tables.steps.get_mut(usize::from(place & 15)).filter(|_| place < 0x20);
             let slot = slot.ok_or_else(|| damaged("a quantisation table has a number above 3"))?;
             let mut steps = Box::new([0; 64]);
             for (natural, value) in NATURAL.iter().zip(values.chunks_exact(width)) {
