@@ -43,6 +43,11 @@ pub fn run(bytes: &[u8]) -> String {
         Ok(ours) => ours,
         Err(fault) => return super::kind(&fault.to_string()),
     };
+    // The second decoders turn nothing.
+    let names = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
+    if [&b"Exif"[..], b"eXIf", b"tiff:Orientation", b"Raw profile"].into_iter().any(names) {
+        return "turned".to_owned();
+    }
     let is_jpeg = bytes.starts_with(&[0xff, 0xd8]);
     let second = match bytes {
         [0xff, 0xd8, ..] => jpeg(bytes),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
 use leukd_cell::preprocess::Preprocessing;
-use leukd_cell::{Format, Measures};
+use leukd_cell::{FORMATS, Measures};
 use leukd_journal::result::Digest;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,6 @@ const MOST_INDEX: u64 = 8 << 30;
 
 /// The most bytes of one PNG.
 const MOST_PICTURE: u64 = 64 << 20;
-
-const FORMATS: [Format; 4] = [Format::Bmp, Format::Png, Format::Tiff, Format::Jpeg];
 
 /// How a ZIP file begins.
 const MAGIC: [u8; 4] = *b"PK\x03\x04";
@@ -171,8 +169,9 @@ impl Entry {
             .position(|label| *label == self.label)
             .ok_or_else(|| format!("the label {:?} of {} is none", self.label, self.name))?;
         let format = FORMATS
-            .into_iter()
-            .find(|format| format.to_string() == self.format)
+            .iter()
+            .find(|facts| facts.name == self.format)
+            .map(|facts| facts.format)
             .ok_or_else(|| format!("the format {:?} of {} is none", self.format, self.name))?;
         let digest = self
             .sha256
