@@ -25,12 +25,12 @@ pub(super) fn write(
     }
     let Ok(mut picture) = decode(bytes, limits) else { return Ok(()) };
     // Lines and letters that can be seen where the whole picture fits a screen.
-    let thickness = (picture.width() / 640).clamp(1, 12);
+    let thickness = (picture.width() / 320).clamp(2, 24);
     for record in records {
         let finding = &record.finding;
         let colour = colour(finding.decision);
         let corners = finding.outline.as_deref().unwrap_or_default();
-        caption::outline(&mut picture, corners, colour, thickness + 1);
+        caption::outline(&mut picture, corners, colour, thickness);
         if let Some(region) = finding.region {
             let probability = finding.label_probability();
             let probability = probability.map_or_else(String::new, |p| format!(" {p:.2}"));
