@@ -94,16 +94,12 @@ fn entry(folder: &str, number: usize) -> Entry {
         captured_at: now,
         kind: CaptureKind::Cell,
     };
+    let ids = CellIds {
+        specimen: (900 + number % 7).to_string(),
+        slide: (number / 100).to_string(),
+        cell: (number % 100).to_string(),
+    };
     let finding = Finding {
-        result_id: uuid::Uuid::now_v7().to_string(),
-        ordinal: 0,
-        region: None,
-        outline: None,
-        ids: CellIds {
-            specimen: (900 + number % 7).to_string(),
-            slide: (number / 100).to_string(),
-            cell: (number % 100).to_string(),
-        },
         p_all: Some(probability),
         decision: if sure { Decision::Hem } else { Decision::Review },
         reasons: if sure {
@@ -111,10 +107,7 @@ fn entry(folder: &str, number: usize) -> Entry {
         } else {
             vec![Reason::new(ReasonCode::LowConfidence, message)]
         },
-        quality_flags: Vec::new(),
-        quality: None,
         model: Some(ModelRef { id: "leukd-b3-80".to_owned(), digest: "ab".repeat(32) }),
-        classified_at: now,
         timings: Timings {
             queue_us: 1_204,
             read_us: 312,
@@ -122,6 +115,7 @@ fn entry(folder: &str, number: usize) -> Entry {
             preprocess_us: 331,
             infer_us: 3_012,
         },
+        ..Finding::blank(uuid::Uuid::now_v7(), ids, now)
     };
     let moment = i64::try_from(number).unwrap();
     let stamp = FileStamp { size: 607_554, mtime_ns: moment, ctime_ns: moment, inode: 7 };

@@ -240,23 +240,9 @@ fn judged(blank: Finding, examined: Examined, model: ModelRef) -> Finding {
     }
 }
 
-/// A rejection without a reason yet, of a capture's only cell.
+/// A finding whose stages took so long.
 fn blank(result_id: uuid::Uuid, ids: CellIds, timings: Timings, now: Timestamp) -> Finding {
-    Finding {
-        result_id: result_id.to_string(),
-        ordinal: 0,
-        region: None,
-        outline: None,
-        ids,
-        p_all: None,
-        decision: Decision::Rejected,
-        reasons: Vec::new(),
-        quality_flags: Vec::new(),
-        quality: None,
-        model: None,
-        classified_at: now,
-        timings,
-    }
+    Finding { timings, ..Finding::blank(result_id, ids, now) }
 }
 
 /// Logs what the model said.

@@ -94,19 +94,8 @@ async fn fill(folders: &Folders, count: usize) {
             kind: CaptureKind::Cell,
         };
         let finding = Finding {
-            result_id: format!("id-{number}"),
-            ordinal: 0,
-            region: None,
-            outline: None,
-            ids: CellIds::default(),
-            p_all: None,
-            decision: Decision::Rejected,
             reasons: vec![Reason::new(ReasonCode::Truncated, "it ends inside its header")],
-            quality_flags: Vec::new(),
-            quality: None,
-            model: None,
-            classified_at: clock.wall(),
-            timings: Timings::default(),
+            ..Finding::blank(format!("id-{number}"), CellIds::default(), clock.wall())
         };
         let stamp = FileStamp { size: 8, mtime_ns: 1, ctime_ns: 1, inode: 1 };
         Entry::Capture { stamp, found: Found::one(capture, finding) }

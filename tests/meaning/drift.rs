@@ -63,11 +63,6 @@ fn cell(number: u64, at: Timestamp, all: f64, sharpness: f64) -> Found {
         kind: CaptureKind::Cell,
     };
     let finding = Finding {
-        result_id: uuid::Uuid::now_v7().to_string(),
-        ordinal: 0,
-        region: None,
-        outline: None,
-        ids: leukd::result::CellIds::default(),
         p_all: Some(all),
         decision,
         reasons: if doubted {
@@ -78,14 +73,12 @@ fn cell(number: u64, at: Timestamp, all: f64, sharpness: f64) -> Found {
         } else {
             Vec::new()
         },
-        quality_flags: Vec::new(),
         quality: Some(Figures {
             measures: Some(measures),
             distance: Some(Distance { distance: 0.9, limit: 1.5 }),
         }),
         model: Some(served()),
-        classified_at: at,
-        timings: Timings::default(),
+        ..Finding::blank(uuid::Uuid::now_v7(), CellIds::default(), at)
     };
     Found::one(capture, finding)
 }

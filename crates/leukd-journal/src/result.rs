@@ -137,6 +137,26 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A rejection without a reason yet, of a capture's only cell: what every finding begins as.
+    #[must_use]
+    pub fn blank(result_id: impl Into<String>, ids: CellIds, classified_at: Timestamp) -> Self {
+        Self {
+            result_id: result_id.into(),
+            ordinal: 0,
+            region: None,
+            outline: None,
+            ids,
+            p_all: None,
+            decision: Decision::Rejected,
+            reasons: Vec::new(),
+            quality_flags: Vec::new(),
+            quality: None,
+            model: None,
+            classified_at,
+            timings: Timings::default(),
+        }
+    }
+
     /// The likelier class, `all` where both are equally likely; none when rejected.
     #[must_use]
     pub fn label(&self) -> Option<Label> {

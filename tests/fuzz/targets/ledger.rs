@@ -404,11 +404,6 @@ impl Story {
 
     fn cell(&self, rejected: bool) -> Finding {
         Finding {
-            result_id: uuid::Uuid::now_v7().to_string(),
-            ordinal: 0,
-            region: None,
-            outline: None,
-            ids: CellIds::default(),
             p_all: (!rejected).then_some(0.75),
             decision: if rejected { Decision::Rejected } else { Decision::All },
             reasons: if rejected {
@@ -416,10 +411,7 @@ impl Story {
             } else {
                 Vec::new()
             },
-            quality_flags: Vec::new(),
-            quality: None,
             model: (!rejected).then(|| ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
-            classified_at: self.clock.wall(),
             timings: Timings {
                 queue_us: 1,
                 read_us: 2,
@@ -427,6 +419,7 @@ impl Story {
                 preprocess_us: 4,
                 infer_us: 5,
             },
+            ..Finding::blank(uuid::Uuid::now_v7(), CellIds::default(), self.clock.wall())
         }
     }
 }

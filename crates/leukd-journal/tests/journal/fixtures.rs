@@ -67,11 +67,6 @@ pub(crate) fn cell(decision: Decision) -> Finding {
     };
     let rejected = decision == Decision::Rejected;
     Finding {
-        result_id: uuid::Uuid::now_v7().to_string(),
-        ordinal: 0,
-        region: None,
-        outline: None,
-        ids: CellIds::default(),
         p_all: (!rejected).then_some(p_all),
         decision,
         reasons: match decision {
@@ -85,8 +80,8 @@ pub(crate) fn cell(decision: Decision) -> Finding {
         // Some have figures, and some have none.
         quality: (decision == Decision::Review).then(|| figures(p_all)),
         model: (!rejected).then(|| ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
-        classified_at: START,
         timings: Timings { queue_us: 1, read_us: 2, decode_us: 3, preprocess_us: 4, infer_us: 5 },
+        ..Finding::blank(uuid::Uuid::now_v7(), CellIds::default(), START)
     }
 }
 
