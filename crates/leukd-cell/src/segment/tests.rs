@@ -34,9 +34,6 @@ fn outcome(smear: &Smear) -> (Vec<f64>, FieldOfView) {
 fn check(recipe: &Recipe, least: f64) -> FieldOfView {
     let smear = draw(recipe);
     let (overlaps, field) = outcome(&smear);
-    if std::env::var_os("LEUKD_DRAW").is_some() {
-        smear.picture.save(format!("/tmp/smear-{}.png", recipe.seed)).unwrap();
-    }
     assert!(
         overlaps.iter().all(|own| *own >= least) && field.cells.len() == smear.cells.len(),
         "{overlaps:?}, {} found, scale {}, {:?}, {recipe:?}",
