@@ -31,8 +31,7 @@ use crate::journal::{Journal, JournalError};
 use crate::model::pool::Pool;
 use crate::model::registry::Registry;
 use crate::result::{
-    Capture, CaptureKind, CellIds, Decision, Finding, ModelRef, Reason, Record, Source, Timestamp,
-    Timings,
+    Capture, CaptureKind, CellIds, Finding, ModelRef, Reason, Record, Source, Timestamp, Timings,
 };
 
 /// What a pipeline is made of.

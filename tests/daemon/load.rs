@@ -11,8 +11,7 @@ use leukd::grpc::proto::{self, Filter, event};
 use leukd::journal::types::{Entry, FileStamp, Found};
 use leukd::journal::{Journal, Options, TAIL};
 use leukd::result::{
-    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, Reason, ReasonCode,
-    Source, Timings,
+    Capture, CaptureKind, CapturePath, CellIds, Digest, Finding, Reason, ReasonCode, Source,
 };
 use tonic::Streaming;
 

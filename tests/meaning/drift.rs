@@ -19,8 +19,8 @@ use leukd::metrics::METRICS;
 use leukd::model::bundle::Bundle;
 use leukd::model::testing;
 use leukd::result::{
-    Capture, CaptureKind, CapturePath, Decision, Digest, Distance, Figures, Finding, Label,
-    ModelRef, Reason, ReasonCode, Source, Timestamp, Timings,
+    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Distance, Figures, Finding,
+    Label, ModelRef, Reason, ReasonCode, Source, Timestamp,
 };
 use leukd::review::ReviewLabel;
 

@@ -94,7 +94,7 @@ const NAMED: usize = 6;
 pub const NAMED_DIGITS: usize = 12;
 
 impl Comparison {
-    /// Whether [`apply`] takes the file.
+    /// Whether [`apply`](super::apply()) takes the file.
     #[must_use]
     pub fn fits(&self) -> bool {
         self.missing.is_empty() && self.mismatched.is_empty() && self.unexpected.is_empty()

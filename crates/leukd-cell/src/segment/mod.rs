@@ -1,7 +1,7 @@
 //! Segmentation of a field of view: the white cells in a picture of a stained smear.
 //!
-//! Light and scale come from the picture itself ([`survey`]); nuclei are what took the nuclear stain
-//! ([`nuclei`]); each cell is then outlined on a plane of its own surroundings ([`cells`]). All
+//! Light and scale come from the picture itself (`survey.rs`); nuclei are what took the nuclear stain
+//! (`nuclei.rs`); each cell is then outlined on a plane of its own surroundings (`cells.rs`). All
 //! lengths are shares of a red cell's diameter, so a field's magnification does not matter.
 
 mod cells;
