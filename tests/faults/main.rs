@@ -14,6 +14,7 @@ mod disk;
 mod folder;
 mod guilty;
 mod killed;
+mod killed_fields;
 mod limits;
 mod ready;
 mod recovery;
