@@ -94,9 +94,11 @@ fn in_words(file: &Path, report: &Report) -> Vec<String> {
     if lines.is_empty() || report.findings.is_empty() {
         let head = report.audit.as_ref().map_or_else(String::new, |a| format!(", head {}", a.head));
         lines.push(format!(
-            "{} is sound: {} results, {} reviews, {} specimens' events, {} files in the ledger, audit chain whole{head}",
+            "{} is sound: {} results, {} ends of fields, {} reviews, {} specimens' events, {} files in the ledger, \
+             audit chain whole{head}",
             file.display(),
             report.count("result"),
+            report.count("field"),
             report.count("review"),
             report.count("specimen"),
             report.files
@@ -166,8 +168,9 @@ fn told(recovered: &Recovered) -> Vec<String> {
     };
     let mut lines = vec![
         format!(
-            "{} results, {} reviews and {} specimens' events saved; {lost}{altered}",
+            "{} results, {} ends of fields, {} reviews and {} specimens' events saved; {lost}{altered}",
             recovered.count("result"),
+            recovered.count("field"),
             recovered.count("review"),
             recovered.count("specimen")
         ),

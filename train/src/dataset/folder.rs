@@ -89,13 +89,13 @@ impl Walk<'_> {
                 continue;
             }
             let ending = entry.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-            if FOREIGN.contains(&ending.as_str()) {
+            if is_image(&entry) {
+                self.image(entry, &name, above);
+            } else if FOREIGN.contains(&ending.as_str()) {
                 let reason = format!(
                     "leukd reads no .{ending}: convert it without loss to BMP, PNG or TIFF"
                 );
                 self.leave_out(entry, reason);
-            } else if is_image(&entry) {
-                self.image(entry, &name, above);
             }
         }
         folders
