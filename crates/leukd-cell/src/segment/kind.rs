@@ -39,25 +39,41 @@ const LIT: (f64, f64) = (0.05, 0.3);
 /// Background's least level. No pixel of 311 cells of C-NMC, every 23rd, is as light.
 const LIGHT: u8 = 170;
 
+/// Rows that are looked at, at least, where a picture has more: shares need no more, and every capture
+/// waits for this.
+const ROWS: usize = 64;
+
 /// Guesses a capture's kind from black on its border and in the whole of it, and from the light of
 /// an empty background.
 #[must_use]
 pub fn guess_kind(picture: &RgbImage) -> KindGuess {
     let (width, height) = picture.dimensions();
-    let (mut black, mut light) = (0_u64, 0_u64);
-    for pixel in picture.as_raw().as_chunks::<3>().0 {
-        if !is_foreground(pixel) {
-            black += 1;
-        } else if pixel.iter().all(|level| *level > LIGHT) {
-            light += 1;
+    let row_bytes = width as usize * 3;
+    let rows = picture.as_raw().chunks_exact(row_bytes.max(3));
+    let (mut black, mut light, mut total) = (0_u64, 0_u64, 0_u64);
+    for row in rows.clone().step_by((height as usize / ROWS).max(1)) {
+        for pixel in row.as_chunks::<3>().0 {
+            let is_black = !is_foreground(pixel);
+            black += u64::from(is_black);
+            light += u64::from(!is_black && pixel.iter().all(|level| *level > LIGHT));
         }
+        total += u64::from(width);
     }
-    let total = u64::from(width) * u64::from(height);
     let (mut border, mut outermost) = (0_u64, 0_u64);
-    for (x, y, pixel) in picture.enumerate_pixels() {
-        if x == 0 || y == 0 || x + 1 == width || y + 1 == height {
-            outermost += 1;
-            border += u64::from(!is_foreground(&pixel.0));
+    let mut edge = |pixel: &[u8; 3]| {
+        outermost += 1;
+        border += u64::from(!is_foreground(pixel));
+    };
+    for (y, row) in rows.enumerate() {
+        let pixels = row.as_chunks::<3>().0;
+        if y == 0 || y + 1 == height as usize {
+            pixels.iter().for_each(&mut edge);
+        } else {
+            pixels
+                .first()
+                .into_iter()
+                .chain(pixels.get(1..).and_then(<[_]>::last))
+                .for_each(&mut edge);
         }
     }
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
