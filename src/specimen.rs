@@ -100,6 +100,14 @@ fn rates(counts: &SpecimenCounts, served: Option<&Served<'_>>) -> Result<(Rate, 
     if counts.tally.classified() == 0 {
         return missing("no-cells", "no cell was classified");
     }
+    if counts.from_fields > 0 {
+        let message = format!(
+            "{} of these cells come from fields of view: the model's errors were measured on segmented cells of one \
+             scale and kind, and are not known for others",
+            counts.from_fields
+        );
+        return Err(Missing { code: "from-fields", message });
+    }
     let [model] = counts.models.as_slice() else {
         return missing(
             "several-models",
@@ -167,6 +175,7 @@ mod tests {
         SpecimenCounts {
             tally: Tally { all: 30, hem: 60, review: 10, rejected: 5 },
             at_or_above: 35,
+            from_fields: 0,
             models: vec!["m".to_owned()],
             ..SpecimenCounts::default()
         }

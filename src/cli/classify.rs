@@ -88,9 +88,9 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     }
     let bar = progress::bar(files.len() as u64);
     let out = Output::new();
-    let (mut rejected, mut empty) = (0_usize, 0_usize);
+    let mut rejected = 0_usize;
     let with = With { model: &model, limits: &limits, rules: &rules, names: &names };
-    let classify = |file: &ImageFile| -> Result<Vec<proto::Result>, CliError> {
+    let classify = |file: &ImageFile| -> Result<(ImageFile, Vec<proto::Result>), CliError> {
         let (records, maps, bytes) = classify(file, &with, args.heatmap.is_some());
         if let Some(folder) = &args.heatmap {
             for (record, map) in records.iter().zip(&maps) {
@@ -100,26 +100,30 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
         if let Some(folder) = &args.overlay {
             overlay::write(folder, file, &bytes, &limits, &records)?;
         }
-        Ok(records.iter().map(|record| convert::result(record, "")).collect())
+        let results = records.iter().map(|record| convert::result(record, "")).collect();
+        Ok((file.clone(), results))
     };
-    in_order(&files, &classify, |results| {
-        let results = results?;
+    in_order(&files, &classify, |answered| {
+        let (file, results) = answered?;
         bar.inc(1);
         let is_rejected = |one: &proto::Result| one.decision() == proto::Decision::Rejected;
         rejected += usize::from(results.iter().any(is_rejected));
-        empty += usize::from(results.is_empty());
+        if results.is_empty() {
+            let at = clean(&file.path.display().to_string());
+            bar.suspend(|| remark(&format!("leukd: {at}: a field of view without a white cell")));
+        }
+        // The table has no room for sentences; --json has them.
+        for one in results.iter().filter(|one| is_rejected(one) && !args.json) {
+            let at = clean(&file.path.display().to_string());
+            let why = one.reasons.first().map_or("", |reason| reason.message.as_str());
+            bar.suspend(|| remark(&format!("leukd: {at}: {}", clean(why))));
+        }
         results.iter().try_for_each(|result| {
             let line =
                 if args.json { json::line(result)? } else { show::result_line(result, &out) };
             bar.suspend(|| out.line(&line))
         })
     })?;
-    if empty > 0 {
-        remark(&format!(
-            "leukd: no white cell in {}",
-            plural(empty, "field of view", "fields of view")
-        ));
-    }
     bar.finish_and_clear();
     let all = files.len();
     match (rejected, faults.as_slice()) {

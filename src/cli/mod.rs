@@ -42,7 +42,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::result::RESEARCH_USE_ONLY;
 use error::CliError;
 
-/// Watches a microscope's export folder, classifies each segmented white blood cell (leukemic blast or
+/// Watches a microscope's export folder, finds and classifies the white blood cells in it (leukemic blast or
 /// normal) and streams the results over gRPC
 #[derive(Debug, Parser)]
 #[command(name = "leukd", version)]

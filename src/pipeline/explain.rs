@@ -158,7 +158,7 @@ impl Pipeline {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         if is_elsewhere {
-            let (journal, sequence) = (self.0.journal.clone(), record.sequence);
+            let (journal, sequence) = (self.0.journal.clone(), record.head());
             let names = tokio::task::spawn_blocking(move || journal.files_of(sequence)).await;
             let names = names.map_err(io::Error::other)?.map_err(io::Error::other)?;
             for name in names.iter().filter(|name| *name != path) {

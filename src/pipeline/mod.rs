@@ -195,7 +195,11 @@ impl Known {
             let id = if ordinal == 0 { self.result_id } else { uuid::Uuid::now_v7() };
             let mut ids = self.ids.clone();
             if is_field {
-                ids.cell = ordinal.to_string();
+                // The name's own number comes first: two fields of one slide have a cell 0 each.
+                ids.cell = match ids.cell.as_str() {
+                    "" => ordinal.to_string(),
+                    name => format!("{name}.{ordinal}"),
+                };
             }
             let mut blank = blank(id, ids, timings, now);
             blank.ordinal = ordinal;

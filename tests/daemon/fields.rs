@@ -67,7 +67,7 @@ async fn each_white_cell_of_a_field_has_a_result_and_the_field_an_event() {
         assert_eq!((result.ordinal, result.field), (ordinal, 4));
         assert_eq!(result.capture, field.capture);
         assert_eq!((result.specimen.as_str(), result.slide.as_str()), ("12", "4"));
-        assert_eq!(result.cell, ordinal.to_string(), "the cell's number, not the file's");
+        assert_eq!(result.cell, format!("1.{ordinal}"), "the file's number, then the cell's");
         let region = result.region.unwrap();
         let holds = |cell: &&smear::DrawnCell| {
             let within = |at: f64, from: u32, length: u32| {

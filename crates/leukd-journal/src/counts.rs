@@ -46,6 +46,8 @@ pub struct SpecimenCounts {
     pub slides: Vec<SlideCounts>,
     /// Classified cells whose P(all) is at or above the threshold, whatever was decided.
     pub at_or_above: u64,
+    /// Those of the classified cells that come from fields of view.
+    pub from_fields: u64,
     /// Digests of the models that classified them; at most 2.
     pub models: Vec<String>,
     /// The earliest of `classified_at`; none when all results are superseded.

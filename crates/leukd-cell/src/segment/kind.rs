@@ -41,7 +41,7 @@ const LIGHT: u8 = 170;
 
 /// Rows that are looked at, at least, where a picture has more: shares need no more, and every capture
 /// waits for this.
-const ROWS: usize = 64;
+const ROWS: usize = 32;
 
 /// Guesses a capture's kind from black on its border and in the whole of it, and from the light of
 /// an empty background.

@@ -6,6 +6,7 @@
 
 mod cells;
 mod crop;
+mod frame;
 mod halves;
 mod kind;
 mod light;
@@ -118,6 +119,8 @@ pub fn segment(picture: &RgbImage, options: &SegmentOptions) -> FieldOfView {
             empty: 0.0,
         };
     }
+    let framed = frame::without_frame(picture);
+    let picture = framed.as_ref();
     let mut survey = survey::survey(picture, options.red_cell_diameter);
     let sorts = sorting::sort(&survey);
     let mut set_aside = SetAside::default();

@@ -248,6 +248,11 @@ pub(crate) fn count(
         tally: counted.cells,
         slides: Vec::new(),
         at_or_above: counted.at_or_above,
+        from_fields: connection
+            .prepare_cached(&format!(
+                "SELECT count(*) {NAMED} {LIVE} AND decision <> 'rejected' AND field IS NOT NULL"
+            ))?
+            .query_row(which, |row| unsigned(row, 0))?,
         models: connection
             .prepare_cached(&format!(
                 "SELECT DISTINCT coalesce(model_digest, '') {NAMED} {LIVE}
