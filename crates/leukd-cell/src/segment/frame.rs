@@ -1,4 +1,5 @@
-//! Black or blank parts around a field: a round diaphragm, a scanner's frame, a missing tile.
+//! Black around a field: a round diaphragm, a scanner's frame, a missing tile. White cannot be told
+//! from an overexposed background, and stays.
 
 use std::borrow::Cow;
 
@@ -6,8 +7,6 @@ use image::{Rgb, RgbImage};
 
 use crate::foreground::is_foreground;
 
-/// A blank pixel's least level in every channel: paper or an overexposed frame.
-const BLANK: u8 = 250;
 /// The share of the border, one part in so many, that must be of a frame.
 const LEAST: usize = 20;
 /// Pixels beside a frame that are taken with it: interpolation and JPEG smear its rim.
@@ -15,24 +14,18 @@ const RIM: u32 = 3;
 
 /// `picture` with the light of its empty background where it has a frame; itself where it has none.
 pub(super) fn without_frame(picture: &RgbImage) -> Cow<'_, RgbImage> {
-    let is_black = |pixel: &Rgb<u8>| !is_foreground(&pixel.0);
-    let is_blank = |pixel: &Rgb<u8>| pixel.0.iter().all(|level| *level >= BLANK);
-    let mut own = Cow::Borrowed(picture);
-    for is_frame in [&is_black as &dyn Fn(&Rgb<u8>) -> bool, &is_blank] {
-        if let Some(mask) = reached_from_border(picture, is_frame)
-            && let Some(light) = light(picture, &mask)
-        {
-            fill(own.to_mut(), &mask, light);
-        }
-    }
-    own
+    let filled = reached_from_border(picture).and_then(|mask| {
+        let light = light(picture, &mask)?;
+        let mut own = picture.clone();
+        fill(&mut own, &mask, light);
+        Some(own)
+    });
+    filled.map_or(Cow::Borrowed(picture), Cow::Owned)
 }
 
-/// Pixels of a kind that the border leads to; none where the border has few of them.
-fn reached_from_border(
-    picture: &RgbImage,
-    is_frame: &dyn Fn(&Rgb<u8>) -> bool,
-) -> Option<Vec<bool>> {
+/// Black pixels that the border leads to; none where the border has few of them.
+fn reached_from_border(picture: &RgbImage) -> Option<Vec<bool>> {
+    let is_frame = |pixel: &Rgb<u8>| !is_foreground(&pixel.0);
     let (width, height) = picture.dimensions();
     let index = |x: u32, y: u32| y as usize * width as usize + x as usize;
     let mut mask = vec![false; width as usize * height as usize];
