@@ -81,6 +81,11 @@ async fn each_white_cell_of_a_field_has_a_result_and_the_field_an_event() {
         assert_eq!(result.decision(), Decision::Review);
         assert!(result.reasons.iter().any(|reason| reason.code == "unknown-scale"), "{result:?}");
     }
+    // The model's errors were not measured on cells of fields.
+    let request = proto::GetSpecimenRequest { specimen: "12".to_owned(), slide: None };
+    let specimen = harness.results().get_specimen(request).await.unwrap().into_inner();
+    assert_eq!(specimen.review, 3);
+    assert_eq!(specimen.corrected_fraction.unwrap().reason.unwrap().code, "from-fields");
     let ids: std::collections::HashSet<_> = results.iter().map(|one| &one.result_id).collect();
     assert_eq!(ids.len(), results.len());
 }
