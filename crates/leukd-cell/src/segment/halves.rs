@@ -20,10 +20,14 @@ pub(super) fn find(shapes: &[Option<Shape>], diameter: f32) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut is_grouped = vec![false; shapes.len()];
     let mut pairs = Vec::new();
+    let near = NEAR * diameter;
+    let spans: Vec<_> = (0..shapes.len()).map(|at| outline(at).map(Span::new)).collect();
     for one in 0..shapes.len() {
         for two in one + 1..shapes.len() {
-            if let (Some(first), Some(second)) = (outline(one), outline(two))
-                && share_border(first, second, NEAR * diameter)
+            let is_near =
+                matches!((&spans[one], &spans[two]), (Some(a), Some(b)) if a.meets(b, near));
+            if let (true, Some(first), Some(second)) = (is_near, outline(one), outline(two))
+                && share_border(first, second, near)
             {
                 pairs.push([one, two]);
             }
@@ -61,9 +65,6 @@ fn is_one(outlines: &[&[Point]], diameter: f32) -> bool {
 }
 
 fn share_border(first: &[Point], second: &[Point], near: f32) -> bool {
-    if !boxes_meet(first, second, near) {
-        return false;
-    }
     let share = |own: &[Point], other: &[Point]| {
         let (mut all, mut shared) = (0.0, 0.0);
         for (from, to) in sides(own) {
@@ -79,15 +80,27 @@ fn share_border(first: &[Point], second: &[Point], near: f32) -> bool {
     share(first, second).max(share(second, first)) >= MIN_SHARED
 }
 
-fn boxes_meet(first: &[Point], second: &[Point], near: f32) -> bool {
-    let span = |points: &[Point], value: fn(&Point) -> f32| {
-        let ends = (f32::INFINITY, f32::NEG_INFINITY);
-        points.iter().map(value).fold(ends, |(low, high), own| (low.min(own), high.max(own)))
-    };
-    [(|point: &Point| point.x) as fn(&Point) -> f32, |point: &Point| point.y].iter().all(|value| {
-        let (one, two) = (span(first, *value), span(second, *value));
-        one.0 <= two.1 + near && two.0 <= one.1 + near
-    })
+/// The box around an outline.
+struct Span {
+    low: Point,
+    high: Point,
+}
+
+impl Span {
+    fn new(outline: &[Point]) -> Self {
+        let ends = |value: fn(&Point) -> f32| {
+            let ends = (f32::INFINITY, f32::NEG_INFINITY);
+            outline.iter().map(value).fold(ends, |(low, high), own| (low.min(own), high.max(own)))
+        };
+        let (x, y) = (ends(|point| point.x), ends(|point| point.y));
+        Self { low: Point { x: x.0, y: y.0 }, high: Point { x: x.1, y: y.1 } }
+    }
+
+    fn meets(&self, other: &Self, near: f32) -> bool {
+        let is_apart =
+            |one: &Self, two: &Self| one.low.x > two.high.x + near || one.low.y > two.high.y + near;
+        !is_apart(self, other) && !is_apart(other, self)
+    }
 }
 
 fn sides(outline: &[Point]) -> impl Iterator<Item = (Point, Point)> + '_ {

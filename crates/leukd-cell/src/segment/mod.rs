@@ -10,6 +10,7 @@ mod frame;
 mod halves;
 mod kind;
 mod light;
+mod lobes;
 mod morphology;
 mod nuclei;
 mod outline;

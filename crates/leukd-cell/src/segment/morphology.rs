@@ -178,7 +178,8 @@ fn joined_runs(mask: &Plane<bool>) -> (Vec<Run>, Vec<usize>) {
     (runs, parents)
 }
 
-fn root(parents: &mut [usize], mut at: usize) -> usize {
+/// The representative of `at` in a forest of `parents`; paths are shortened on the way.
+pub(super) fn root(parents: &mut [usize], mut at: usize) -> usize {
     while parents[at] != at {
         parents[at] = parents[parents[at]];
         at = parents[at];

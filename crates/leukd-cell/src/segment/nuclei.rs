@@ -1,7 +1,8 @@
 //! Nuclei of a whole field: parts that took the nuclear stain, parted where nuclei touch, and joined
 //! where they are lobes of one.
 
-use super::morphology::{Component, components, depth, fill_holes, open};
+use super::lobes;
+use super::morphology::{Component, components, depth, fill_holes, open, root};
 use super::plane::{Colour, Plane, index};
 use super::stain::nuclear;
 use super::watershed::{FREE, WALL, flood};
@@ -58,7 +59,12 @@ impl Nuclei {
         let absorbed = self.found[two].clone();
         self.found[one].add(&absorbed);
         let (number, gone) = (one as u16 + 1, two as u16 + 1);
-        self.labels.values.iter_mut().filter(|own| **own == gone).for_each(|own| *own = number);
+        let width = self.labels.width;
+        for y in absorbed.top..=absorbed.bottom {
+            let line = &mut self.labels.values[y * width..(y + 1) * width];
+            let own = line[absorbed.left..=absorbed.right].iter_mut();
+            own.filter(|own| **own == gone).for_each(|own| *own = number);
+        }
     }
 }
 
@@ -224,33 +230,21 @@ fn join(
     diameter: f32,
 ) -> Nuclei {
     let square = diameter * diameter;
-    let rims = rims(labels, parts.len());
     let is_whole = |part: &Nucleus| {
         part.area >= Shape::WHOLE_AREA * square
             && part.inner_radius >= Shape::WHOLE_RADIUS * diameter
     };
     let usable: Vec<bool> =
         parts.iter().map(|part| part.area >= Shape::MIN_PART * square).collect();
-    let mut pairs = Vec::new();
-    for one in (0..parts.len()).filter(|one| usable[*one]) {
-        for two in (one + 1..parts.len()).filter(|two| usable[*two]) {
-            if boxes_apart(&parts[one], &parts[two]) > Shape::GAP * diameter {
-                continue;
-            }
-            let (gap, from, to) = nearest(&rims[one], &rims[two], labels.width);
-            let limit = Shape::GAP * diameter;
-            if gap <= limit && !crosses_background(is_cell, from, to) {
-                pairs.push((gap, one, two));
-            }
-        }
-    }
-    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut pairs = lobes::near_pairs(labels, &usable, Shape::GAP * diameter);
+    pairs.retain(|pair| !crosses_background(is_cell, pair.from, pair.to));
+    pairs.sort_by_key(|pair| (pair.squared, pair.one, pair.two));
     // Each nucleus' first part stands for all of them.
     let mut first: Vec<usize> = (0..parts.len()).collect();
     let mut joined = parts.clone();
     let mut has_whole: Vec<bool> = parts.iter().map(is_whole).collect();
-    for (_, one, two) in pairs {
-        let (one, two) = (first[one], first[two]);
+    for pair in pairs {
+        let (one, two) = (root(&mut first, pair.one), root(&mut first, pair.two));
         if one == two || (has_whole[one] && has_whole[two]) {
             continue;
         }
@@ -262,7 +256,7 @@ fn join(
         joined[one] = both;
         // Lobes that together are as large as a nucleus are one.
         has_whole[one] |= has_whole[two] || joined[one].area >= Shape::ALL_LOBES * square;
-        first.iter_mut().filter(|own| **own == two).for_each(|own| *own = one);
+        first[two] = one;
     }
     let mut numbers = vec![0_u16; parts.len()];
     let mut found = Vec::new();
@@ -272,20 +266,9 @@ fn join(
             numbers[at] = found.len() as u16;
         }
     }
-    let labels =
-        labels.map(|label| (label as usize).checked_sub(1).map_or(0, |at| numbers[first[at]]));
+    let labels = labels
+        .map(|label| (label as usize).checked_sub(1).map_or(0, |at| numbers[root(&mut first, at)]));
     Nuclei { labels, found }
-}
-
-/// Pixels of each part that have a neighbour outside it.
-fn rims(labels: &Plane<u32>, count: usize) -> Vec<Vec<usize>> {
-    let mut rims = vec![Vec::new(); count];
-    for (at, label) in labels.values.iter().enumerate().filter(|(_, label)| **label > 0) {
-        if labels.neighbours(at).any(|next| labels.values[next] != *label) {
-            rims[*label as usize - 1].push(at);
-        }
-    }
-    rims
 }
 
 pub(super) fn boxes_apart(one: &Nucleus, two: &Nucleus) -> f32 {
@@ -295,21 +278,6 @@ pub(super) fn boxes_apart(one: &Nucleus, two: &Nucleus) -> f32 {
     let x = apart(one.left, one.right, two.left, two.right);
     let y = apart(one.top, one.bottom, two.top, two.bottom);
     x.hypot(y)
-}
-
-/// The shortest way between two rims: its length and ends.
-fn nearest(one: &[usize], two: &[usize], width: usize) -> (f32, usize, usize) {
-    let mut best = (f32::INFINITY, 0, 0);
-    for from in one {
-        let (x, y) = ((from % width) as f32, (from / width) as f32);
-        for to in two {
-            let away = ((to % width) as f32 - x).hypot((to / width) as f32 - y);
-            if away < best.0 {
-                best = (away, *from, *to);
-            }
-        }
-    }
-    best
 }
 
 /// True where a straight line between two pixels leaves the cells.

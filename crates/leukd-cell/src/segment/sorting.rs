@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cells::Shape;
+use super::morphology::root;
 use super::nuclei::{Nucleus, boxes_apart};
 use super::outline::Point;
 use super::survey::Survey;
@@ -88,25 +89,30 @@ fn clumps(found: &[Nucleus], sorts: &mut [Sort], diameter: f32) {
     let is_platelet = |at: &usize| {
         found[*at].inner_radius < PLATELET_RADIUS * diameter && sorts[*at] == Sort::Small
     };
-    let mut left: Vec<usize> = (0..found.len()).filter(is_platelet).collect();
-    while let Some(first) = left.pop() {
-        let mut group = vec![first];
-        let mut next = 0;
-        while next < group.len() {
-            let own = &found[group[next]];
-            left.retain(|other| {
-                let is_near = boxes_apart(own, &found[*other]) <= CLUMP_GAP * diameter;
-                if is_near {
-                    group.push(*other);
-                }
-                !is_near
-            });
-            next += 1;
+    let mut small: Vec<usize> = (0..found.len()).filter(is_platelet).collect();
+    small.sort_by_key(|at| found[*at].left);
+    // Each thing's group is named by one of its members.
+    let mut groups: Vec<usize> = (0..small.len()).collect();
+    let gap = CLUMP_GAP * diameter;
+    for one in 0..small.len() {
+        let own = &found[small[one]];
+        let is_in_reach = |two: &usize| found[small[*two]].left as f32 <= own.right as f32 + gap;
+        for two in (one + 1..small.len()).take_while(is_in_reach) {
+            if boxes_apart(own, &found[small[two]]) <= gap {
+                let (one, two) = (root(&mut groups, one), root(&mut groups, two));
+                groups[one.max(two)] = one.min(two);
+            }
         }
-        let parts: usize = group.iter().map(|at| found[*at].parts).sum();
-        let area: f32 = group.iter().map(|at| found[*at].area).sum();
-        if parts >= CLUMP_PARTS || area >= MIN_NUCLEUS * diameter * diameter {
-            sorts[first] = Sort::PlateletClump;
+    }
+    let (mut parts, mut area) = (vec![0; small.len()], vec![0.0; small.len()]);
+    for (at, own) in small.iter().enumerate() {
+        let group = root(&mut groups, at);
+        parts[group] += found[*own].parts;
+        area[group] += found[*own].area;
+    }
+    for (group, first) in small.iter().enumerate() {
+        if parts[group] >= CLUMP_PARTS || area[group] >= MIN_NUCLEUS * diameter * diameter {
+            sorts[*first] = Sort::PlateletClump;
         }
     }
 }
