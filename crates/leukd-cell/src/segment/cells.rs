@@ -33,7 +33,7 @@ pub(super) struct Shape {
 
 /// A red cell's diameter in the plane on which cells are outlined, in pixels.
 const OUTLINED: f32 = 36.0;
-/// A cell lies at most so many red cells' diameters around its nucleus.
+/// Reach of a cell around its nucleus, in red cells' diameters.
 const REACH: f32 = 1.2;
 /// Label of all that is not white cells.
 const OUTSIDE: u16 = 1;
@@ -258,7 +258,7 @@ fn whiteness(
         .filter(|others| others.count as f32 >= MIN_CYTOPLASM * ring.count() as f32);
     let mut line = cytoplasm.and_then(|white| apart(&white));
     if line.is_none() && red.is_far {
-        // A cell with hardly any cytoplasm: its nucleus is what red cells are told from.
+        // A cell with hardly any cytoplasm: red cells are compared with its nucleus.
         line = ColourClass::new(around(-1.0, RING.0)).and_then(|white| apart(&white));
     }
     let Some(line) = line else { return even() };
@@ -276,7 +276,7 @@ const RING: (f32, f32) = (0.04, 0.2);
 const MAX_RING: f32 = 3.0;
 /// At least this share of the ring is cytoplasm, or it is none.
 const MIN_CYTOPLASM: f32 = 0.1;
-/// Classes this many standard deviations apart are told from each other.
+/// Distance of two classes' means from which on they can be parted, in standard deviations.
 const MIN_SEPARATION: f32 = 1.2;
 /// Squared distance from the red cells' colour beyond which a pixel is none: 3.4 standard deviations.
 const MAX_RED: f32 = 11.3;

@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 
 use crate::foreground::is_foreground;
 
-/// The share of the border, one part in so many, that must be of a frame.
+/// At least one part in `LEAST` of the border must be of a frame.
 const LEAST: usize = 20;
 /// Pixels beside a frame that are taken with it: interpolation and JPEG smear its rim.
 const RIM: u32 = 3;

@@ -75,11 +75,13 @@ impl Light {
                 part * length / TILES..((part + 1) * length / TILES).max(part * length / TILES + 1)
             };
             let (xs, ys) = (span(tile % TILES, field.width), span(tile / TILES, field.height));
-            let values = ys.clone().flat_map(|y| {
+            let mut histogram = Histogram::new(0.0, 256.0, std::iter::empty());
+            for y in ys.clone() {
                 let line = &field.values[y * field.width..(y + 1) * field.width];
-                line.get(xs.clone()).unwrap_or_default().iter().map(|pixel| pixel[1])
-            });
-            let level = Histogram::new(0.0, 256.0, values).quantile(BRIGHT);
+                let pixels = line.get(xs.clone()).unwrap_or_default();
+                histogram.add(pixels.iter().map(|pixel| pixel[1]));
+            }
+            let level = histogram.quantile(BRIGHT);
             let middle = [xs.start + xs.end, ys.start + ys.end];
             let place = middle.map(|ends| ends as f64 / 2.0 * factor as f64 / self.side);
             levels.push((place, f64::from(level)));
@@ -139,7 +141,7 @@ impl Light {
         origin: (usize, usize),
         factor: usize,
     ) {
-        // The light is smooth: it is worked out at every so many pixels of a row, and held between.
+        // The light is smooth: it is computed once for each `STEP` pixels of a row.
         const STEP: usize = 8;
         let width = plane.width.max(1);
         for (y, line) in plane.values.chunks_mut(width).enumerate() {

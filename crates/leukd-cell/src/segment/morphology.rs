@@ -12,15 +12,15 @@ const KNIGHT: u16 = 11;
 /// Distance of each set pixel to the nearest one that is not set, in pixels; 0 where it is not set.
 /// Pixels beyond the border count as set.
 pub(super) fn depth(mask: &Plane<bool>) -> Plane<f32> {
-    distances(mask, false).map(|fifths| f32::from(fifths) / f32::from(SIDE))
+    distances(mask, false)
 }
 
 /// Distance of each pixel to the nearest set one, in pixels; 0 where it is set.
 pub(super) fn distance(mask: &Plane<bool>) -> Plane<f32> {
-    distances(mask, true).map(|fifths| f32::from(fifths) / f32::from(SIDE))
+    distances(mask, true)
 }
 
-fn distances(mask: &Plane<bool>, target: bool) -> Plane<u16> {
+fn distances(mask: &Plane<bool>, target: bool) -> Plane<f32> {
     const FAR: u16 = u16::MAX / 2;
     let (width, height) = (mask.width, mask.height);
     let stride = width + 2 * RIM;
@@ -53,8 +53,11 @@ fn distances(mask: &Plane<bool>, target: bool) -> Plane<u16> {
             *place = least;
         }
     }
-    let rows = (0..height).map(|y| (y + RIM) * stride + RIM);
-    let values = rows.flat_map(|start| far[start..start + width].iter().copied()).collect();
+    let mut values = Vec::with_capacity(width * height);
+    for row in far.chunks_exact(stride).skip(RIM).take(height) {
+        let pixels = row[RIM..RIM + width].iter();
+        values.extend(pixels.map(|fifths| f32::from(*fifths) / f32::from(SIDE)));
+    }
     Plane { width, height, values }
 }
 

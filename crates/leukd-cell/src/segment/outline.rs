@@ -51,8 +51,8 @@ pub(super) fn trace(mask: &Plane<bool>) -> Vec<Point> {
     }
 }
 
-/// Means of each point with its neighbours, 1-2-1, so many times: steps of whole pixels are gone
-/// afterwards.
+/// Means of each point with its neighbours, 1-2-1, repeated `times` times: it removes the steps of
+/// whole pixels.
 pub(super) fn smoothed(mut points: Vec<Point>, times: usize) -> Vec<Point> {
     let count = points.len();
     if count < 4 {

@@ -103,20 +103,23 @@ pub(super) fn reduce(picture: &RgbImage, window: Window, factor: usize) -> Plane
         }
         return Plane { width: columns, height: rows, values };
     }
-    // Sums of columns first: additions of whole rows are what the compiler makes wide.
-    let mut sums = vec![0_u32; window.width * 3];
+    // Sums of columns first: additions of whole rows are what the compiler makes wide, where they
+    // cannot overflow. 257 rows of 255 fit; red cells of 2,000 pixels are reduced by 111.
+    let mut sums = vec![0_u16; window.width * 3];
     for row in 0..rows {
         let from = window.y + row * factor;
         let to = (from + factor).min(window.y + window.height);
         sums.fill(0);
         for y in from..to {
-            sums.iter_mut().zip(line(y)).for_each(|(sum, sample)| *sum += u32::from(*sample));
+            let pairs = sums.iter_mut().zip(line(y));
+            pairs.for_each(|(sum, sample)| *sum = sum.saturating_add(u16::from(*sample)));
         }
         values.extend(sums.chunks(factor * 3).map(|block| {
             let share = 1.0 / ((to - from) * block.len() / 3) as f32;
-            let sum = block.as_chunks::<3>().0.iter().fold([0_u32; 3], |sum, pixel| {
-                [sum[0] + pixel[0], sum[1] + pixel[1], sum[2] + pixel[2]]
-            });
+            let sum =
+                block.as_chunks::<3>().0.iter().fold([0_u32; 3], |sum, pixel| {
+                    [0, 1, 2].map(|at| sum[at] + u32::from(pixel[at]))
+                });
             sum.map(|sum| sum as f32 * share)
         }));
     }

@@ -8,6 +8,8 @@ use super::stain::{cell_threshold, density, nuclear, nucleus_threshold};
 /// A red cell's diameter where it is guessed, in pixels. Noise and pale centres make cells look
 /// thin; on a plane with small cells both are averaged out.
 const GUESSED: f32 = 10.0;
+/// Pixels of the plane on which the scale is guessed first.
+const FIRST_GUESS: f32 = 20_000.0;
 /// Share of the field's threshold: pale centres are still cells.
 const PALE: f32 = 0.6;
 /// A white cell's diameter in red cells', where white cells are all that a picture shows.
@@ -22,7 +24,9 @@ const PLAUSIBLE: (f32, f32) = (0.42, 2.4);
 
 /// A red cell's diameter in pixels of `field` (transmission).
 pub(super) fn guess(field: &Plane<Colour>) -> f32 {
-    let mut diameter = guess_once(field);
+    // The first guess chooses the plane of the second, and a coarse one is enough for that.
+    let coarse = index((field.values.len() as f32 / FIRST_GUESS).sqrt().round(), 8).max(1);
+    let mut diameter = guess_once(&shrink(field, coarse)) * coarse as f32;
     for _ in 0..2 {
         let factor = index((diameter / GUESSED).round(), usize::MAX);
         if factor < 2 {

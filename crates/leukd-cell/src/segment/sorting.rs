@@ -61,10 +61,11 @@ const MIN_CUT_NUCLEUS: f32 = 0.12;
 const MIN_CELL: f64 = 0.4;
 /// A deposit lets less than this share of blue light through, and hardly more than of red.
 const MIN_BLUE: f32 = 0.3;
-/// Platelets in a clump are at least so many, each at most so large, and no
-/// round cell is around them. They lie at most so far apart.
+/// Platelets in a clump, at least. No round cell is around them.
 const CLUMP_PARTS: usize = 4;
+/// Largest inner radius of a platelet, in red cells' diameters.
 const PLATELET_RADIUS: f32 = 0.17;
+/// Largest distance between neighbours in a clump.
 const CLUMP_GAP: f32 = 0.3;
 const CLUMP_SOLIDITY: f64 = 0.85;
 /// Nuclear material to its outline: at least this share of the whole.

@@ -13,12 +13,16 @@ const BINS: usize = 128;
 
 impl Histogram {
     pub(super) fn new(from: f32, to: f32, values: impl Iterator<Item = f32>) -> Self {
-        let step = (to - from) / BINS as f32;
-        let mut counts = vec![0.0; BINS];
+        let mut histogram = Self { counts: vec![0.0; BINS], from, step: (to - from) / BINS as f32 };
+        histogram.add(values);
+        histogram
+    }
+
+    pub(super) fn add(&mut self, values: impl Iterator<Item = f32>) {
         for value in values {
-            counts[super::plane::index((value - from) / step, BINS)] += 1.0;
+            let bin = super::plane::index((value - self.from) / self.step, BINS);
+            self.counts[bin] += 1.0;
         }
-        Self { counts, from, step }
     }
 
     pub(super) fn total(&self) -> f64 {
