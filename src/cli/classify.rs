@@ -16,9 +16,9 @@ use crate::grpc::{convert, proto};
 use crate::journal::types::Found as Captured;
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
-use crate::model::field::{CaptureRules, examine_capture_and};
+use crate::model::field::examine_capture_and;
 use crate::model::serving::{Model, Seen};
-use crate::pipeline::{Explained, Known};
+use crate::pipeline::{Explained, Known, RuleSet};
 use crate::result::{
     Capture, CaptureKind, CapturePath, Digest, RESEARCH_USE_ONLY, Record, Source, Timings,
 };
@@ -74,10 +74,8 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
         max_side: settings.image.max_side,
         max_memory: settings.image.max_memory.0,
     };
-    let rules = CaptureRules {
-        kind: settings.watch.kind,
-        micrometres_per_pixel: settings.watch.micrometres_per_pixel,
-    };
+    let rules =
+        RuleSet::new(&settings.watch).map_err(|error| CliError::Software(error.to_string()))?;
     for folder in args.heatmap.iter().chain(&args.overlay) {
         prepare(folder, &files)?;
     }
@@ -184,7 +182,7 @@ fn write_map(
 struct With<'a> {
     model: &'a Model,
     limits: &'a Limits,
-    rules: &'a CaptureRules,
+    rules: &'a RuleSet,
     names: &'a NamePattern,
 }
 
@@ -204,7 +202,8 @@ fn classify(
             // The head was looked at before the first file.
             is_mapped.then(|| Explained::of(model, picture, seen, true).ok()).flatten()
         };
-        examine_capture_and(bytes, model, limits, rules, map).map_err(|error| error.reason())
+        let rules = rules.for_path(&file.path);
+        examine_capture_and(bytes, model, limits, &rules, map).map_err(|error| error.reason())
     });
     let bytes = read.as_deref().unwrap_or_default();
     let source = Source::Folder(CapturePath {

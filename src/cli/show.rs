@@ -65,12 +65,14 @@ fn source(capture: &proto::Capture) -> String {
 /// The end of a field of view as a line of a stream.
 #[must_use]
 pub(super) fn field_line(field: &proto::FieldEvent) -> String {
-    let proto::FieldEvent { sequence, all, hem, review, rejected, .. } = field;
+    let proto::FieldEvent { sequence, all, hem, review, rejected, micrometres_per_pixel, .. } =
+        field;
+    let scale = clean(&field.scale_source);
     let source = clean(&field.capture.as_ref().map(source).unwrap_or_default());
     let at = time(field.stored_at.as_ref());
     format!(
         "{sequence:>8}  {at:<20}  field     {source}: {all} all, {hem} hem, {review} review, \
-         {rejected} rejected"
+         {rejected} rejected; {micrometres_per_pixel:.3} µm a pixel ({scale})"
     )
 }
 

@@ -137,12 +137,33 @@ fn watch(findings: &mut Findings, watch: &Watch) {
             }
         }
     }
-    if let Some(scale) = watch.micrometres_per_pixel
-        && !SCALES.contains(&scale)
-    {
-        let (low, high) = (SCALES.start(), SCALES.end());
-        let message = format!("{scale} is no scale of a light microscope: {low} to {high}");
-        findings.problem("watch.micrometres_per_pixel", message);
+    let mut check_scale = |key: &'static str, scale: Option<f64>| {
+        if let Some(scale) = scale.filter(|scale| !SCALES.contains(scale)) {
+            let (low, high) = (SCALES.start(), SCALES.end());
+            let message = format!("{scale} is no scale of a light microscope: {low} to {high}");
+            findings.problem(key, message);
+        }
+    };
+    check_scale("watch.micrometres_per_pixel", watch.micrometres_per_pixel);
+    for rule in &watch.rules {
+        check_scale("watch.rules", rule.micrometres_per_pixel);
+    }
+    for rule in &watch.rules {
+        let is_below = |folder: &std::path::PathBuf| Path::new(&rule.glob).starts_with(folder);
+        if let Err(error) = GlobBuilder::new(&rule.glob).literal_separator(true).build() {
+            let message = format!("{:?} is no glob: {}", rule.glob, error.kind());
+            findings.problem("watch.rules", message);
+        } else if !rule.glob.starts_with("**/") && !watch.folders.iter().any(is_below) {
+            let message = format!(
+                "{:?} matches no file of a watched folder: write the folder's absolute path, as in \
+                 \"/exports/scope-2/**\"",
+                rule.glob
+            );
+            findings.problem("watch.rules", message);
+        } else if rule.kind.is_none() && rule.micrometres_per_pixel.is_none() {
+            let message = format!("the rule for {:?} sets nothing", rule.glob);
+            findings.problem("watch.rules", message);
+        }
     }
     if let Err(message) = NamePattern::new(&watch.name_pattern) {
         findings.problem("watch.name_pattern", message);

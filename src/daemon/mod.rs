@@ -30,7 +30,7 @@ use crate::journal::{Journal, JournalError, Marked, Options, audit};
 use crate::measure::{Calls, Counter, Pulse};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
-use crate::pipeline::{self, CaptureRules, Pipeline, Trial};
+use crate::pipeline::{self, Pipeline, RuleSet, Trial};
 use crate::result::CapturePath;
 use crate::service::{self, Service};
 use crate::summary::Marker;
@@ -74,6 +74,7 @@ pub struct Daemon {
     journal: Journal,
     ingest: IngestSettings,
     names: NamePattern,
+    rules: RuleSet,
     conditions: Conditions,
     keeper: Arc<ModelKeeper>,
     loading: Loading,
@@ -95,6 +96,8 @@ pub fn build(
         .map_err(|error| StartError::Setting { key: "watch", message: error.to_string() })?;
     let names = NamePattern::new(&settings.watch.name_pattern)
         .map_err(|message| StartError::Setting { key: "watch.name_pattern", message })?;
+    let rules = RuleSet::new(&settings.watch)
+        .map_err(|error| StartError::Setting { key: "watch.rules", message: error.to_string() })?;
     let ingest = match &settings.specimen.done_marker {
         None => ingest,
         Some(glob) => ingest.with_markers(glob, &names).map_err(|error| StartError::Setting {
@@ -151,6 +154,7 @@ pub fn build(
         journal,
         ingest,
         names,
+        rules,
         conditions,
         keeper,
         loading,
@@ -211,6 +215,7 @@ impl Daemon {
             journal,
             ingest,
             names,
+            rules,
             conditions,
             keeper,
             loading,
@@ -234,10 +239,7 @@ impl Daemon {
                 max_side: settings.image.max_side,
                 max_memory: settings.image.max_memory.0,
             },
-            rules: CaptureRules {
-                kind: settings.watch.kind,
-                micrometres_per_pixel: settings.watch.micrometres_per_pixel,
-            },
+            rules,
             max_request_bytes: settings.rpc.max_image_bytes.0,
             names,
             conditions: conditions.clone(),

@@ -4,14 +4,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
+use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
 use super::guard::Caller;
+use super::page::MAX_PAGE_BYTES;
 use super::proto::classifier_server::Classifier;
 use super::proto::{self, classify_stream_response};
 use super::{convert, oversize, status, trace};
-use crate::pipeline::{Classified, RequestError, RequestImage};
+use crate::pipeline::{Classified, ClassifiedField, RequestError, RequestImage};
 use crate::result::CellIds;
 use crate::service::{Service, ServiceError};
 
@@ -39,6 +41,20 @@ impl Classifier for ClassifierService {
         let classified = self.0.classify(image, false).instrument(span).await;
         let classified = classified.map_err(|error| status::service(&error))?;
         Ok(Response::new(response(&classified, self.0.journal.epoch())))
+    }
+
+    async fn classify_field(
+        &self,
+        request: Request<proto::ClassifyFieldRequest>,
+    ) -> Result<Response<proto::ClassifyFieldResponse>, Status> {
+        let caller = Caller::of(&request);
+        let span = trace::span("ClassifyField", request.metadata());
+        let request = request.into_inner();
+        let scale = request.micrometres_per_pixel;
+        let image = field_image(request, caller);
+        let classified = self.0.classify_field(image, scale).instrument(span).await;
+        let classified = classified.map_err(|error| status::service(&error))?;
+        Ok(Response::new(field_response(&classified, self.0.journal.epoch())))
     }
 
     async fn classify_stream(
@@ -110,6 +126,33 @@ fn response(classified: &Classified, epoch: &str) -> proto::ClassifyResponse {
         result: Some(convert::result(&classified.record, epoch)),
         reused: classified.reused,
         heat_map: classified.heat_map.as_ref().map(convert::heat_map),
+    }
+}
+
+/// The answer to ClassifyField, without outlines where it would be too long.
+fn field_response(classified: &ClassifiedField, epoch: &str) -> proto::ClassifyFieldResponse {
+    let results = classified.records.iter().map(|record| convert::result(record, epoch)).collect();
+    let mut response = proto::ClassifyFieldResponse {
+        results,
+        field: Some(convert::field(&classified.field, epoch)),
+        reused: classified.reused,
+        outlines_left_out: false,
+    };
+    if response.encoded_len() > MAX_PAGE_BYTES {
+        response.results.iter_mut().for_each(|result| result.outline.clear());
+        response.outlines_left_out = true;
+    }
+    response
+}
+
+fn field_image(request: proto::ClassifyFieldRequest, caller: Caller) -> RequestImage {
+    RequestImage {
+        bytes: request.image,
+        ids: CellIds { specimen: request.specimen, slide: request.slide, cell: request.cell },
+        peer: caller.peer,
+        request_id: request.request_id,
+        heat_map: false,
+        client: caller.identity,
     }
 }
 

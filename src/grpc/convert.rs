@@ -5,6 +5,7 @@ use std::time::Duration;
 use prost_types::{Duration as ProtoDuration, Timestamp as ProtoTimestamp};
 
 use super::proto;
+use crate::cell::segment::SetAside;
 use crate::journal::filter::{Criteria, Filter};
 use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
@@ -145,6 +146,8 @@ const fn point([x, y]: [u32; 2]) -> proto::Point {
 
 /// The end of a field of view as clients see it.
 pub(super) fn field(field: &Field, epoch: &str) -> proto::FieldEvent {
+    let figures = field.figures;
+    let red_cells = figures.and_then(|own| own.red_cells);
     proto::FieldEvent {
         sequence: field.sequence,
         epoch: epoch.to_owned(),
@@ -156,7 +159,16 @@ pub(super) fn field(field: &Field, epoch: &str) -> proto::FieldEvent {
         took: micros(field.took_us),
         supersedes: field.supersedes.unwrap_or(0),
         stored_at: Some(time(field.stored_at)),
+        micrometres_per_pixel: figures.map_or(0.0, |own| own.micrometres_per_pixel),
+        scale_source: figures.map_or("", |own| own.scale_source.as_str()).to_owned(),
+        red_cell_diameter: red_cells.map(|own| own.diameter),
+        set_aside: figures.map(|own| set_aside(own.set_aside)),
     }
+}
+
+const fn set_aside(counts: SetAside) -> proto::SetAside {
+    let SetAside { edge, smudges, deposits, platelet_clumps, burst } = counts;
+    proto::SetAside { edge, smudges, deposits, platelet_clumps, burst }
 }
 
 fn quality(figures: Figures) -> proto::Quality {

@@ -18,8 +18,9 @@ const fn method(path: &'static str, scope: Option<Scope>, streams: bool) -> Meth
 }
 
 /// Every method of every service.
-const METHODS: [Method; 18] = [
+const METHODS: [Method; 19] = [
     method("/leukd.v1.Classifier/Classify", Some(Classify), false),
+    method("/leukd.v1.Classifier/ClassifyField", Some(Classify), false),
     method("/leukd.v1.Classifier/ClassifyStream", Some(Classify), true),
     method("/leukd.v1.Results/Subscribe", Some(Read), true),
     method("/leukd.v1.Results/GetResult", Some(Read), false),

@@ -239,6 +239,7 @@ fn explain(error: &ExplainError) -> Status {
         ExplainError::Image(fault) => image(fault),
         ExplainError::NoModel => no_model(),
         ExplainError::Model(error) => internal(error),
+        ExplainError::Journal(error) => journal(error),
         ExplainError::Pool(PoolError::Full) => {
             retry(Code::ResourceExhausted, error.to_string(), "QUEUE_FULL")
         }

@@ -7,6 +7,7 @@ use image::RgbImage;
 
 use super::Pipeline;
 use crate::cell::{Fault, Limits, decode, overlay, synthetic};
+use crate::journal::JournalError;
 use crate::model::field::cell_picture;
 use crate::model::head::NoHead;
 use crate::model::heatmap::HeatMap;
@@ -64,10 +65,7 @@ pub enum ExplainError {
     #[error("{0}")]
     Image(#[from] Fault),
     /// The segmentation of today finds no such cell in the field of view.
-    #[error(
-        "result {0} is of a cell that this leukd outlines otherwise: the settings of the folder or leukd \
-         itself have changed since"
-    )]
+    #[error("result {0} is of a cell that this leukd outlines otherwise: leukd has changed since")]
     OtherCell(u64),
     /// No model is in service.
     #[error("no model is in service; GetStatus tells why")]
@@ -75,6 +73,9 @@ pub enum ExplainError {
     /// The network failed.
     #[error("{0}")]
     Model(#[from] ModelError),
+    /// The journal cannot be read.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
     /// The workers did not take it, or one failed on it.
     #[error("{0}")]
     Pool(#[from] PoolError),
@@ -109,7 +110,7 @@ impl Pipeline {
             Some(image) => (image, "the image".to_owned()),
             None => self.bytes_of(&record).await?,
         };
-        let (journal, limits, rules) = (parts.journal.clone(), parts.limits, parts.rules);
+        let (journal, limits) = (parts.journal.clone(), parts.limits);
         let explain = move |_: &_| {
             if Some(Digest::of(&bytes)) != record.capture.digest {
                 return Err(ExplainError::OtherBytes(name));
@@ -120,7 +121,9 @@ impl Pipeline {
             };
             let picture = decode(&bytes, &limits)?;
             let ordinal = record.finding.ordinal;
-            let cell = cell_picture(&picture, &model, &rules, ordinal, region)
+            let field = journal.field_of(&record)?.and_then(|field| field.figures);
+            let scale = field.ok_or(ExplainError::OtherCell(sequence))?.micrometres_per_pixel;
+            let cell = cell_picture(&picture, &model, scale, ordinal, region)
                 .ok_or(ExplainError::OtherCell(sequence))?;
             explain_picture(&cell, &model, with_overlay)
         };

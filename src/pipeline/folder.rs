@@ -263,8 +263,9 @@ impl Pipeline {
                 None
             }
         };
+        let rules = parts.rules.for_capture(&settled.path);
         let examined = tracing::debug_span!("examine")
-            .in_scope(|| examine_capture(&bytes, &model, &parts.limits, &parts.rules));
+            .in_scope(|| examine_capture(&bytes, &model, &parts.limits, &rules));
         match examined {
             Ok(examined) => {
                 parts.images.classified(&sha256, &bytes);

@@ -5,8 +5,10 @@
 
 mod again;
 mod explain;
+mod field_request;
 mod folder;
 mod request;
+mod rules;
 mod trial;
 
 use std::sync::Arc;
@@ -17,7 +19,9 @@ pub use crate::model::examine::{ExamineError, Examined, examine, examine_and};
 pub use crate::model::field::{CaptureRules, ExaminedCapture, examine_capture};
 pub use again::Again;
 pub use explain::{ExplainError, Explained, explain};
+pub use field_request::ClassifiedField;
 pub use request::{Classified, RequestError, RequestImage};
+pub use rules::RuleSet;
 pub use trial::{TRIAL, Trial};
 
 use crate::cell::Limits;
@@ -46,7 +50,7 @@ pub struct Parts {
     /// What may be decoded.
     pub limits: Limits,
     /// What captures of folders show.
-    pub rules: CaptureRules,
+    pub rules: RuleSet,
     /// The largest image that a request may carry, in bytes.
     pub max_request_bytes: u64,
     /// File names → ids.
@@ -195,11 +199,7 @@ impl Known {
             let id = if ordinal == 0 { self.result_id } else { uuid::Uuid::now_v7() };
             let mut ids = self.ids.clone();
             if is_field {
-                // The name's own number comes first: two fields of one slide have a cell 0 each.
-                ids.cell = match ids.cell.as_str() {
-                    "" => ordinal.to_string(),
-                    name => format!("{name}.{ordinal}"),
-                };
+                ids.cell = cell_id(&ids.cell, ordinal);
             }
             let mut blank = blank(id, ids, timings, now);
             blank.ordinal = ordinal;
@@ -209,7 +209,8 @@ impl Known {
             }
             judged(blank, cell.examined, model.clone())
         });
-        Found { cells: cells.collect(), capture: self.capture, took_us }
+        let figures = examined.field;
+        Found { cells: cells.collect(), capture: self.capture, figures, took_us }
     }
 
     pub(crate) fn rejected(
@@ -222,6 +223,12 @@ impl Known {
         let finding = Finding { reasons, model, ..blank(self.result_id, self.ids, timings, now) };
         Found::one(self.capture, finding)
     }
+}
+
+/// The id of a cell of a field of view. The name's own number comes first: two fields of one slide
+/// have a cell 0 each.
+fn cell_id(name: &str, ordinal: u32) -> String {
+    if name.is_empty() { ordinal.to_string() } else { format!("{name}.{ordinal}") }
 }
 
 /// A corner of an outline in whole pixels.

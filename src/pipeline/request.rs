@@ -30,7 +30,7 @@ pub struct RequestImage {
     pub peer: String,
     /// What the client calls this request.
     pub request_id: String,
-    /// A heat map is asked for too.
+    /// A heat map is asked for too. Of a cell alone.
     pub heat_map: bool,
     /// Who the client is: see [`Source::Rpc`]; empty where nobody knows.
     pub client: String,
@@ -98,7 +98,7 @@ impl From<PoolError> for RequestError {
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The id of the result to come, and the span that puts it into every log line on the way there.
-fn begin(image: &RequestImage) -> (Uuid, Span) {
+pub(super) fn begin(image: &RequestImage) -> (Uuid, Span) {
     let result_id = Uuid::now_v7();
     (result_id, tracing::error_span!("request", %result_id, request_id = image.request_id))
 }
@@ -161,7 +161,7 @@ impl Pipeline {
         let arrived = parts.clock.wall();
         let queued = Instant::now();
         let (journal, limits, clock) = (parts.journal.clone(), parts.limits, parts.clock.clone());
-        let rules = parts.rules;
+        let rules = parts.rules.for_requests();
         let span = Span::current();
         let images = self.clone();
         let outcome = parts

@@ -7,7 +7,8 @@ use crate::fraction::Share;
 use crate::journal::{
     ListQuery, Lookup, NewReview, ReviewPage, ReviewQuery, SpecimenCounts, SpecimenQuery, Submitted,
 };
-use crate::pipeline::{Classified, Explained, RequestError, RequestImage};
+use crate::model::manifest::SCALES;
+use crate::pipeline::{Classified, ClassifiedField, Explained, RequestError, RequestImage};
 use crate::result::Record;
 use crate::review::{MAX_NOTE, MAX_REVIEWER, Review};
 use crate::specimen::{self, Correction, Flag};
@@ -51,6 +52,17 @@ fn at_most(max: usize, field: &'static str, text: &str) -> Result<(), ServiceErr
         return Ok(());
     }
     Err(ServiceError::field(field, format!("{} bytes are too long: at most {max}", text.len())))
+}
+
+/// Refuses an image without bytes, or with an id that is too long.
+fn checked_image(image: &RequestImage, max_cell: usize) -> Result<(), ServiceError> {
+    if image.bytes.is_empty() {
+        return Err(ServiceError::field("image", "it has no bytes"));
+    }
+    at_most(MAX_ID, "specimen", &image.ids.specimen)?;
+    at_most(MAX_ID, "slide", &image.ids.slide)?;
+    at_most(max_cell, "cell", &image.ids.cell)?;
+    at_most(MAX_ID, "request_id", &image.request_id)
 }
 
 fn checked(lookup: &Lookup) -> Result<(), ServiceError> {
@@ -228,21 +240,32 @@ impl Service {
         image: RequestImage,
         in_turn: bool,
     ) -> Result<Classified, ServiceError> {
-        if image.bytes.is_empty() {
-            return Err(ServiceError::field("image", "it has no bytes"));
-        }
-        for (field, id) in [
-            ("specimen", &image.ids.specimen),
-            ("slide", &image.ids.slide),
-            ("cell", &image.ids.cell),
-            ("request_id", &image.request_id),
-        ] {
-            at_most(MAX_ID, field, id)?;
-        }
+        checked_image(&image, MAX_ID)?;
         Ok(if in_turn {
             self.pipeline.classify_in_turn(image).await?
         } else {
             self.pipeline.classify(image).await?
         })
+    }
+
+    /// Classifies each white cell of a field of view and stores the results.
+    ///
+    /// # Errors
+    /// An id is too long, the scale is out of its range, or see [`RequestError`].
+    pub async fn classify_field(
+        &self,
+        image: RequestImage,
+        micrometres_per_pixel: Option<f64>,
+    ) -> Result<ClassifiedField, ServiceError> {
+        // A cell's id is this one, a dot and its number.
+        checked_image(&image, MAX_ID - 8)?;
+        if let Some(scale) = micrometres_per_pixel
+            && !SCALES.contains(&scale)
+        {
+            let (low, high) = (SCALES.start(), SCALES.end());
+            let message = format!("{scale} is no scale: {low} to {high} micrometres");
+            return Err(ServiceError::field("micrometres_per_pixel", message));
+        }
+        Ok(self.pipeline.classify_field(image, micrometres_per_pixel).await?)
     }
 }

@@ -9,6 +9,7 @@ mod audit;
 mod contract;
 mod correlation;
 mod engine_choice;
+mod field_requests;
 mod fields;
 mod folder_to_result;
 mod ingest_folder;

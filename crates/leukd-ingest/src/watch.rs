@@ -37,11 +37,27 @@ pub struct Watch {
     /// What captures show: `auto` (decided by the picture), `cell` (one segmented cell on black each)
     /// or `field` (fields of view, in which leukd finds the white cells).
     pub kind: KindRule,
-    /// The scale of fields of view: micrometres that one pixel spans, 0.005 to 5. Absent: estimated
-    /// from the red cells, and every cell is left to a person.
+    /// The scale of fields of view: micrometres that one pixel spans, 0.005 to 5. Absent: by the file,
+    /// else estimated from the red cells, and then every cell is left to a person.
     pub micrometres_per_pixel: Option<f64>,
+    /// Files for which another `kind` or scale holds: the first rule whose glob matches counts.
+    pub rules: Vec<WatchRule>,
     /// A regular expression over the file name with the named groups `specimen`, `slide`, `cell`.
     pub name_pattern: String,
+}
+
+/// What holds for some files of the watched folders. What a rule does not set is as for all files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchRule {
+    /// A glob on a file's absolute path.
+    pub glob: String,
+    /// As [`Watch::kind`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<KindRule>,
+    /// As [`Watch::micrometres_per_pixel`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micrometres_per_pixel: Option<f64>,
 }
 
 /// Ways to find changes in a folder.
@@ -72,6 +88,7 @@ impl Default for Watch {
             require_mount: false,
             kind: KindRule::default(),
             micrometres_per_pixel: None,
+            rules: Vec::new(),
             name_pattern: leukd_cell::name::CNMC_PATTERN.to_owned(),
         }
     }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::error::ApplyError;
-use super::kinds::result::{by_head, is_taken, known_request, live};
+use super::kinds::result::{by_head, is_taken, known_field_request, known_request, live};
 use super::kinds::{self, Event};
 use super::ledger;
-use super::types::{Entry, FileStamp, Found, Stored};
-use crate::result::{CaptureKind, Decision, Field, Finding, Record, Tally, Timestamp};
+use super::types::{Entry, FieldRequest, FileStamp, Found, Stored};
+use crate::result::{
+    CaptureKind, CellIds, Decision, Field, Finding, Record, ScaleSource, Tally, Timestamp,
+};
 
 /// What became of an entry.
 #[derive(Debug)]
@@ -94,14 +96,26 @@ fn request(
         return Err(refused("a request's capture names a folder as its source"));
     }
     check(&found)?;
-    if let (Some(digest), Some(cell)) = (&found.capture.digest, found.cells.first()) {
-        let model = cell.model.as_ref().map_or("", |model| model.digest.as_str());
-        if let Some(known) = known_request(connection, digest, &cell.ids, model)? {
-            return Ok(Outcome::Known(known));
-        }
+    if let Some(known) = known(connection, &found)? {
+        return Ok(Outcome::Known(known));
     }
     let (stored, events) = store(connection, found, next, None, now)?;
     Ok(Outcome::Stored(stored, events))
+}
+
+/// The capture of an earlier request that asked for the same.
+fn known(connection: &Connection, found: &Found) -> rusqlite::Result<Option<Stored>> {
+    let Some(digest) = &found.capture.digest else { return Ok(None) };
+    let cell = found.cells.first();
+    let model = cell.and_then(|cell| cell.model.as_ref()).map_or("", |model| &model.digest);
+    let no_ids = CellIds::default();
+    let ids = cell.map_or(&no_ids, |cell| &cell.ids);
+    if found.capture.kind == CaptureKind::Cell {
+        return known_request(connection, digest, ids, model);
+    }
+    let given = found.figures.filter(|own| own.scale_source == ScaleSource::Given);
+    let micrometres_per_pixel = given.map(|own| own.micrometres_per_pixel);
+    known_field_request(connection, &FieldRequest { digest, ids, model, micrometres_per_pixel })
 }
 
 /// Numbers and stores the events of a capture: one for each cell, and one that closes a field of
@@ -113,7 +127,7 @@ fn store(
     supersedes: Option<u64>,
     now: Timestamp,
 ) -> Result<(Stored, Vec<(Event, blake3::Hash)>), ApplyError> {
-    let Found { capture, cells, took_us } = found;
+    let Found { capture, cells, figures, took_us } = found;
     let is_field = capture.kind == CaptureKind::Field;
     let head = next + if is_field { cells.len() as u64 } else { 0 };
     let (mut records, mut events) = (Vec::with_capacity(cells.len()), Vec::new());
@@ -141,6 +155,7 @@ fn store(
             supersedes,
             capture,
             cells: tally,
+            figures,
             took_us,
             stored_at: now,
         })

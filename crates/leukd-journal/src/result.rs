@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use leukd_cell::digest::{Digest, NotADigest};
-pub use leukd_cell::figures::{Distance, Figures};
+pub use leukd_cell::figures::{Distance, FieldFigures, Figures, ScaleSource};
 pub use leukd_cell::name::CellIds;
 pub use leukd_cell::segment::{CaptureKind, Region};
 pub use leukd_cell::timings::Timings;
@@ -239,7 +239,7 @@ impl Record {
 }
 
 /// The end of a field of view: how many cells it gave. It follows their results, and never changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Field {
     /// Its place among all events.
     #[serde(skip)]
@@ -251,6 +251,9 @@ pub struct Field {
     pub capture: Capture,
     /// Its cells by decision.
     pub cells: Tally,
+    /// Its scale, and what else lies in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<FieldFigures>,
     /// From ready until the last decision, in microseconds.
     pub took_us: u64,
     /// When it was stored.

@@ -109,6 +109,7 @@ CREATE TABLE fields (
 
 CREATE UNIQUE INDEX fields_live ON fields (digest)
   WHERE source = 'folder' AND superseded_by IS NULL AND digest IS NOT NULL;
+CREATE INDEX fields_requests ON fields (digest) WHERE source = 'rpc' AND digest IS NOT NULL;
 
 -- Index: what a person said of a result. A review outlives its result, and goes by its own number.
 CREATE TABLE reviews (

@@ -9,7 +9,10 @@ pub use super::counts::{
 };
 use super::filter::Filter;
 use crate::clock::Clock;
-use crate::result::{Capture, CapturePath, Decision, Digest, Field, Finding, Record, Timestamp};
+use crate::result::{
+    Capture, CapturePath, CellIds, Decision, Digest, Field, FieldFigures, Finding, Record,
+    ScaleSource, Timestamp,
+};
 use crate::review::{Review, ReviewLabel, Verdict};
 use crate::summary::Marker;
 
@@ -72,6 +75,8 @@ pub struct Found {
     pub capture: Capture,
     /// Its cells, by ordinal. One for a capture of a cell, any number for a field of view.
     pub cells: Vec<Finding>,
+    /// Figures of the field of view; none for a capture of one cell.
+    pub figures: Option<FieldFigures>,
     /// From ready until the last decision, in microseconds.
     pub took_us: u64,
 }
@@ -81,7 +86,7 @@ impl Found {
     #[must_use]
     pub fn one(capture: Capture, cell: Finding) -> Self {
         let took_us = cell.timings.total_us();
-        Self { capture, cells: vec![cell], took_us }
+        Self { capture, cells: vec![cell], figures: None, took_us }
     }
 
     /// Nothing in it could be classified: a later look may say more.
@@ -121,6 +126,27 @@ pub enum Entry {
         /// The capture. Its `source` is `Source::Rpc`.
         found: Found,
     },
+}
+
+/// A field of view as a request names it: what makes a later request the same one.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldRequest<'a> {
+    /// SHA-256 of the bytes.
+    pub digest: &'a Digest,
+    /// Ids of its first cell.
+    pub ids: &'a CellIds,
+    /// The model's digest.
+    pub model: &'a str,
+    /// Micrometres that one pixel spans, where the request says so.
+    pub micrometres_per_pixel: Option<f64>,
+}
+
+impl FieldRequest<'_> {
+    /// True for a field that was looked at as this request asks.
+    pub(crate) fn is_like(&self, field: &Field) -> bool {
+        let given = field.figures.filter(|own| own.scale_source == ScaleSource::Given);
+        given.map(|own| own.micrometres_per_pixel) == self.micrometres_per_pixel
+    }
 }
 
 impl Entry {

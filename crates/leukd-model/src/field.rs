@@ -4,12 +4,13 @@
 use std::time::Instant;
 
 use image::RgbImage;
+use leukd_cell::figures::{FieldFigures, ScaleSource};
 use leukd_cell::segment::{
     self, CaptureKind, Crop, FieldOfView, MAX_DOUBT, Region, SegmentOptions, WhiteCell, guess_kind,
 };
 use leukd_cell::timings::Timings;
 use leukd_cell::words::{KindRule, Reason, ReasonCode};
-use leukd_cell::{Limits, Scratch, decode_with};
+use leukd_cell::{Limits, Scratch, decode_with, pixel_size};
 
 use crate::examine::{ExamineError, Examined, judge, micros};
 use crate::manifest::Manifest;
@@ -20,7 +21,7 @@ use crate::serving::{Model, Seen};
 pub struct CaptureRules {
     /// What they show.
     pub kind: KindRule,
-    /// The scale of a field of view, where it is known: micrometres that one pixel spans.
+    /// The scale of a field of view, where it is given: micrometres that one pixel spans.
     pub micrometres_per_pixel: Option<f64>,
 }
 
@@ -37,7 +38,7 @@ pub struct ExaminedCell {
 #[derive(Debug, Clone)]
 pub struct ExaminedCapture {
     /// The field of view; none for a capture of one cell.
-    pub field: Option<FieldOfView>,
+    pub field: Option<FieldFigures>,
     /// By ordinal.
     pub cells: Vec<ExaminedCell>,
     /// Decoding, and in a field of view segmentation; in microseconds.
@@ -86,7 +87,7 @@ pub fn examine_capture_and<T>(
         let picture = decode_with(scratch, bytes, limits)?;
         let (is_field, doubt) = match rules.kind {
             KindRule::Cell => (false, None),
-            KindRule::Field => (true, None),
+            KindRule::Field => (true, doubt_of_field(&picture)),
             KindRule::Auto => kind(&picture),
         };
         if !is_field {
@@ -99,7 +100,7 @@ pub fn examine_capture_and<T>(
         }
         let field = segment::segment(&picture, &SegmentOptions::default());
         let decode_us = micros(started, Instant::now());
-        let scale = Scale::new(model.manifest(), &field, rules);
+        let scale = Scale::new(model.manifest(), &field, rules, pixel_size(bytes));
         let (mut cells, mut extras) = (Vec::new(), Vec::new());
         for cell in &field.cells {
             let alone = scale.crop.on_black(&picture, cell)?;
@@ -113,27 +114,33 @@ pub fn examine_capture_and<T>(
             cells.push(ExaminedCell { place: Some(cell.clone()), examined });
             extras.push(extra);
         }
-        Ok((ExaminedCapture { field: Some(field), cells, decode_us }, extras))
+        let figures = FieldFigures {
+            micrometres_per_pixel: scale.micrometres_per_pixel,
+            scale_source: scale.source,
+            red_cells: field.red_cells,
+            set_aside: field.set_aside,
+        };
+        Ok((ExaminedCapture { field: Some(figures), cells, decode_us }, extras))
     })
 }
 
-/// The picture of the cell `ordinal` of a field of view, as the network sees it before preprocessing;
-/// none where segmentation finds no such cell with this region.
+/// The picture of the cell `ordinal` of a field of view at `micrometres_per_pixel`, as the network
+/// sees it before preprocessing; none where segmentation finds no such cell with this region.
 #[must_use]
 pub fn cell_picture(
     picture: &RgbImage,
     model: &Model,
-    rules: &CaptureRules,
+    micrometres_per_pixel: f64,
     ordinal: u32,
     region: Region,
 ) -> Option<RgbImage> {
     let field = segment::segment(picture, &SegmentOptions::default());
-    let scale = Scale::new(model.manifest(), &field, rules);
+    let crop = crop(model.manifest(), micrometres_per_pixel);
     let cell = field.cells.iter().find(|cell| cell.ordinal == ordinal)?;
     if cell.region != region {
         return None;
     }
-    scale.crop.on_black(picture, cell).ok()
+    crop.on_black(picture, cell).ok()
 }
 
 /// The doubt about a picture that should show one cell, where it shows a field of view.
@@ -141,8 +148,18 @@ pub fn cell_picture(
 pub fn doubt_of_cell(picture: &RgbImage) -> Option<Reason> {
     (guess_kind(picture).kind == CaptureKind::Field).then(|| {
         let message = "the picture shows a field of view, and this call takes one segmented cell on \
-                       black: put it into a watched folder";
+                       black: send it to ClassifyField, or put it into a watched folder";
         Reason::new(ReasonCode::FieldOfView, message)
+    })
+}
+
+/// The doubt about a picture that should show a field of view, where it shows one cell.
+fn doubt_of_field(picture: &RgbImage) -> Option<Reason> {
+    let guess = guess_kind(picture);
+    (guess.kind == CaptureKind::Cell && guess.doubt <= MAX_DOUBT).then(|| {
+        let message = "the picture looks like one segmented cell on black, and is taken as a field of \
+                       view: check watch.kind, or send it to Classify";
+        Reason::new(ReasonCode::UnknownKind, message)
     })
 }
 
@@ -157,32 +174,64 @@ fn kind(picture: &RgbImage) -> (bool, Option<Reason>) {
     (guess.kind == CaptureKind::Field, doubt)
 }
 
+/// Crops at the scale of the training pictures.
+fn crop(manifest: &Manifest, micrometres_per_pixel: f64) -> Crop {
+    let trained = manifest.scale.as_ref().map(|scale| scale.micrometres_per_pixel);
+    let trained = trained.unwrap_or(ASSUMED_UM_PER_PIXEL);
+    let mut crop = Crop::at_scale(SIDE, micrometres_per_pixel, trained);
+    crop.scale = crop.scale.clamp(Crop::MIN_SCALE, Crop::MAX_SCALE);
+    crop
+}
+
 /// From the field's pixels to those of the training pictures.
 struct Scale {
     crop: Crop,
+    micrometres_per_pixel: f64,
+    source: ScaleSource,
     /// Why nothing may be decided at this scale; none where both scales are known.
     doubt: Option<Reason>,
 }
 
+/// A file and the settings agree about the scale up to this share.
+const AGREEMENT: f64 = 0.05;
+
 impl Scale {
-    fn new(manifest: &Manifest, field: &FieldOfView, rules: &CaptureRules) -> Self {
-        let trained = manifest.scale.as_ref().map(|scale| scale.micrometres_per_pixel);
+    /// What is given counts before what the file says, and that before the red cells.
+    fn new(
+        manifest: &Manifest,
+        field: &FieldOfView,
+        rules: &CaptureRules,
+        file: Option<f64>,
+    ) -> Self {
         let by_red_cells = RED_CELL_UM / f64::from(field.scale.max(1.0));
-        let own = rules.micrometres_per_pixel.unwrap_or(by_red_cells);
-        let mut crop = Crop::at_scale(SIDE, own, trained.unwrap_or(ASSUMED_UM_PER_PIXEL));
-        crop.scale = crop.scale.clamp(Crop::MIN_SCALE, Crop::MAX_SCALE);
-        let message = match (trained, rules.micrometres_per_pixel) {
-            (Some(_), Some(_)) => None,
-            (None, _) => Some(
-                "the model's bundle does not say the scale of its training pictures, and size is a \
-                 sign of a blast: a person should look at this cell",
-            ),
-            (Some(_), None) => Some(
-                "the scale of this field is estimated from its red cells, and size is a sign of a \
-                 blast: set watch.micrometres_per_pixel",
-            ),
+        let (micrometres_per_pixel, source) = match (rules.micrometres_per_pixel, file) {
+            (Some(given), _) => (given, ScaleSource::Given),
+            (None, Some(file)) => (file, ScaleSource::File),
+            (None, None) => (by_red_cells, ScaleSource::RedCells),
         };
-        Self { crop, doubt: message.map(|message| Reason::new(ReasonCode::UnknownScale, message)) }
+        let message = match (rules.micrometres_per_pixel, file) {
+            _ if manifest.scale.is_none() => Some(
+                "the model's bundle does not say the scale of its training pictures, and size is a \
+                 sign of a blast: a person should look at this cell"
+                    .to_owned(),
+            ),
+            (None, None) => Some(
+                "the scale of this field is estimated from its red cells, and size is a sign of a \
+                 blast: set watch.micrometres_per_pixel"
+                    .to_owned(),
+            ),
+            (Some(given), Some(file)) if (given / file - 1.0).abs() > AGREEMENT => Some(format!(
+                "a pixel of this field spans {given} µm by the settings and {file:.4} µm by the file \
+                 itself, and size is a sign of a blast: correct watch.micrometres_per_pixel"
+            )),
+            _ => None,
+        };
+        Self {
+            crop: crop(manifest, micrometres_per_pixel),
+            micrometres_per_pixel,
+            source,
+            doubt: message.map(|message| Reason::new(ReasonCode::UnknownScale, message)),
+        }
     }
 }
 

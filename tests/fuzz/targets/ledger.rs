@@ -399,7 +399,7 @@ impl Story {
         let cells = (0..u32::from(cells.unwrap_or(1)))
             .map(|ordinal| Finding { ordinal, ..self.cell(rejected) })
             .collect();
-        Found { capture, cells, took_us: 15 }
+        Found { capture, cells, figures: None, took_us: 15 }
     }
 
     fn cell(&self, rejected: bool) -> Finding {

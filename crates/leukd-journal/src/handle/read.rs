@@ -14,12 +14,12 @@ use crate::error::JournalError;
 use crate::filter::Filter;
 use crate::kinds::result::{self, Stride};
 use crate::kinds::{self, review, specimen};
-use crate::result::{CapturePath, CellIds, Digest, Record, Timestamp};
+use crate::result::{CapturePath, CellIds, Digest, Field, Record, Timestamp};
 use crate::review::Standing;
 use crate::tail::{Batch, gap};
 use crate::types::{
-    FileStamp, FolderCounts, LedgerRow, ListQuery, Lookup, MAX_READ, OpenSpecimens, Opinion,
-    Outline, Page, ReviewPage, ReviewQuery, SpecimenCounts, SpecimenQuery, Stored,
+    FieldRequest, FileStamp, FolderCounts, LedgerRow, ListQuery, Lookup, MAX_READ, OpenSpecimens,
+    Opinion, Outline, Page, ReviewPage, ReviewQuery, SpecimenCounts, SpecimenQuery, Stored,
 };
 use crate::waiters::{Lag, Waiter};
 use crate::{crash, ledger};
@@ -92,6 +92,28 @@ impl Journal {
         model_digest: &str,
     ) -> Result<Option<Stored>, JournalError> {
         self.read(|connection| result::known_request(connection, digest, ids, model_digest))
+    }
+
+    /// The field of view of an earlier request that asked for the same.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the file cannot be read.
+    pub fn known_field_request(
+        &self,
+        request: &FieldRequest<'_>,
+    ) -> Result<Option<Stored>, JournalError> {
+        self.read(|connection| result::known_field_request(connection, request))
+    }
+
+    /// The end of the field of view that a result is of; none for a capture of one cell, or where
+    /// retention has removed it.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the file cannot be read.
+    pub fn field_of(&self, record: &Record) -> Result<Option<Arc<Field>>, JournalError> {
+        let Some(head) = record.field else { return Ok(None) };
+        let event = self.read(|connection| kinds::by_sequence(connection, head))?;
+        Ok(event.and_then(|event| event.field().cloned()))
     }
 
     /// How often this state of the file was in a worker's hands when the process died.

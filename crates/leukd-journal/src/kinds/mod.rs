@@ -313,7 +313,7 @@ pub(super) fn review(row: &Row<'_>) -> rusqlite::Result<Review> {
 }
 
 /// The event of `sequence`.
-pub(super) fn by_sequence(
+pub(crate) fn by_sequence(
     connection: &Connection,
     sequence: u64,
 ) -> rusqlite::Result<Option<Event>> {

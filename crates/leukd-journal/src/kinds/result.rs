@@ -12,7 +12,7 @@ use super::{COLUMNS, CellFacts, Columns, Event, Facts, Kind, by_sequence, record
 use crate::result::{CellIds, Decision, Digest, Record, Timestamp};
 use crate::review::Verdict;
 use crate::sql::{limit, maybe, number, text, unsigned};
-use crate::types::{ListQuery, Lookup, Stored};
+use crate::types::{FieldRequest, ListQuery, Lookup, Stored};
 
 impl Kind for Record {
     const NAME: &'static str = "result";
@@ -160,9 +160,9 @@ pub(crate) fn known_request(
 ) -> rusqlite::Result<Option<Stored>> {
     let head = connection
         .prepare_cached(
-            "SELECT coalesce(field, sequence) FROM results
+            "SELECT sequence FROM results
              WHERE source = 'rpc' AND digest = ?1 AND specimen = ?2 AND slide = ?3 AND cell = ?4
-               AND coalesce(model_digest, '') = ?5
+               AND coalesce(model_digest, '') = ?5 AND field IS NULL
              ORDER BY sequence LIMIT 1",
         )?
         .query_row(params![digest.0, ids.specimen, ids.slide, ids.cell, model_digest], |row| {
@@ -170,6 +170,36 @@ pub(crate) fn known_request(
         })
         .optional()?;
     Ok(head.map(|head| by_head(connection, head)).transpose()?.flatten())
+}
+
+/// The field of view of an earlier request that asked for the same. One without cells has no ids: it
+/// is known by its bytes.
+pub(crate) fn known_field_request(
+    connection: &Connection,
+    request: &FieldRequest<'_>,
+) -> rusqlite::Result<Option<Stored>> {
+    let FieldRequest { digest, ids, model, .. } = request;
+    let mut statement = connection.prepare_cached(
+        "SELECT field FROM results
+         WHERE source = 'rpc' AND digest = ?1 AND specimen = ?2 AND slide = ?3 AND cell = ?4
+           AND coalesce(model_digest, '') = ?5 AND field IS NOT NULL
+         UNION SELECT sequence FROM fields
+         WHERE source = 'rpc' AND digest = ?1
+           AND NOT EXISTS (SELECT 1 FROM results WHERE field = fields.sequence)
+         ORDER BY 1",
+    )?;
+    let values = params![digest.0, ids.specimen, ids.slide, ids.cell, model];
+    let heads: Vec<u64> =
+        statement.query_map(values, |row| unsigned(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    for head in heads {
+        let stored = by_head(connection, head)?;
+        let is_like =
+            |stored: &Stored| stored.field.as_ref().is_some_and(|own| request.is_like(own));
+        if let Some(stored) = stored.filter(is_like) {
+            return Ok(Some(stored));
+        }
+    }
+    Ok(None)
 }
 
 /// Takes out of `digests` all that a stored capture is of.

@@ -1,10 +1,13 @@
 //! Captures with several cells, and with none: one capture, known, superseded and saved as one.
 
+use leukd_cell::segment::{RedCells, SetAside};
 use leukd_journal::audit::verify;
 use leukd_journal::check::check;
 use leukd_journal::recover::recover;
 use leukd_journal::result::Decision::{self, All, Hem, Review};
-use leukd_journal::result::{CaptureKind, Digest, Region, Tally};
+use leukd_journal::result::{
+    CaptureKind, Digest, FieldFigures, Region, ScaleSource, Source, Tally,
+};
 use leukd_journal::types::{CaptureState, Entry, Found, Stored};
 use leukd_journal::{Event, FILE, Journal, JournalError, Lookup};
 
@@ -25,7 +28,18 @@ fn field(path: &str, moment: i64, bytes: &str, cells: &[Decision]) -> Entry {
             own
         })
         .collect();
-    Entry::Capture { stamp: stamp(moment), found: Found { capture, cells, took_us: 1234 } }
+    let found = Found { capture, cells, figures: Some(figures(None)), took_us: 1234 };
+    Entry::Capture { stamp: stamp(moment), found }
+}
+
+/// A field's figures, its scale given or estimated.
+fn figures(given: Option<f64>) -> FieldFigures {
+    FieldFigures {
+        micrometres_per_pixel: given.unwrap_or(0.1),
+        scale_source: given.map_or(ScaleSource::RedCells, |_| ScaleSource::Given),
+        red_cells: Some(RedCells { diameter: 72.0, uncertainty: 0.7, count: 9 }),
+        set_aside: SetAside { smudges: 2, ..SetAside::default() },
+    }
 }
 
 async fn store(journal: &Journal, entry: Entry) -> Stored {
@@ -62,6 +76,7 @@ async fn the_cells_of_a_field_are_stored_in_order_and_closed_by_an_event() {
     let end = events[3].field().unwrap();
     assert_eq!(end.cells, Tally { all: 1, hem: 1, review: 1, rejected: 0 });
     assert_eq!((end.took_us, &end.capture), (1234, &found.capture));
+    assert_eq!(end.figures, found.figures);
     let row = journal.ledger(&at("a")).unwrap().unwrap();
     assert_eq!((row.sequence, row.state), (4, CaptureState::Done));
     let by_path = journal.get(&Lookup::Path(at("a"))).unwrap().unwrap();
@@ -155,4 +170,54 @@ async fn a_recovery_saves_a_field_as_one_also_where_its_end_or_a_cell_is_lost() 
     assert_eq!(journal.known(&Digest::of(b"A")).unwrap(), None);
     drop(journal);
     sound(directory.path());
+}
+
+/// A request's field of view with these cells, its scale given or estimated.
+fn field_request(bytes: &str, slide: &str, cells: &[Decision], given: Option<f64>) -> Entry {
+    let Entry::Capture { mut found, .. } = field("", 1, bytes, cells) else { panic!() };
+    let client = "token:lims".to_owned();
+    let (peer, request_id) = ("127.0.0.1:5".to_owned(), "r-1".to_owned());
+    found.capture.source = Source::Rpc { peer, request_id, client };
+    found.figures = Some(figures(given));
+    for (ordinal, own) in found.cells.iter_mut().enumerate() {
+        own.ids.slide = slide.to_owned();
+        own.ids.cell = ordinal.to_string();
+    }
+    Entry::Request { found }
+}
+
+#[tokio::test]
+async fn a_requests_field_is_stored_once_for_its_bytes_ids_and_scale() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let first = store(&journal, field_request("A", "1", &[All, Hem], None)).await;
+    assert_eq!((first.sequence, first.records.len()), (3, 2));
+    for (again, is_known) in [
+        (field_request("A", "1", &[All, Hem], None), true),
+        (field_request("A", "2", &[All, Hem], None), false),
+        (field_request("A", "1", &[All, Hem], Some(0.1)), false),
+        (field_request("A", "1", &[All, Hem], Some(0.1)), true),
+        (field_request("A", "1", &[All, Hem], Some(0.2)), false),
+        (field_request("B", "1", &[], None), false),
+        (field_request("B", "1", &[], None), true),
+    ] {
+        let committed = journal.commit(again).await.unwrap();
+        let stored = matches!(committed, leukd_journal::types::Committed::Known(_));
+        assert_eq!(stored, is_known, "{committed:?}");
+        let own = committed.stored();
+        assert_eq!(own.records.len() as u64 + 1, own.sequence - first_of(own) + 1);
+    }
+    // A cell that has the ids of a field's first cell is another capture.
+    let cell = crate::fixtures::request("A", "S", "");
+    let Entry::Request { mut found } = cell else { panic!() };
+    found.cells[0].ids = first.records[0].finding.ids.clone();
+    found.cells[0].model = None;
+    let own = store(&journal, Entry::Request { found }).await;
+    assert_eq!(own.field, None);
+    sound(directory.path());
+}
+
+/// The first sequence of a field's events.
+fn first_of(stored: &Stored) -> u64 {
+    stored.first().map_or(stored.sequence, |first| first.sequence)
 }

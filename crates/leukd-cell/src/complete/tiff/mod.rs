@@ -6,6 +6,7 @@ mod depth;
 mod directory;
 mod page;
 mod pages;
+mod pixel_size;
 
 use crate::fault::{Fault, FaultKind};
 use crate::format::Format;
@@ -14,6 +15,7 @@ use crate::xmp::orientation as of_xmp;
 use directory::{Directory, File};
 pub(crate) use page::{Compression, Page, Photometric};
 use pages::several;
+pub(crate) use pixel_size::pixel_size;
 
 /// A chain longer than this is nothing that a microscope exports.
 const MAX_DIRECTORIES: usize = 4096;
