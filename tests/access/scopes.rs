@@ -58,7 +58,7 @@ async fn call(channel: Channel, path: &str, token: &str) -> (Code, String) {
 /// What each method takes, as the contract's comments say. Written out here once more on purpose.
 fn scope_of(path: &str) -> Option<Scope> {
     match path.rsplit('/').next().unwrap() {
-        "Classify" | "ClassifyStream" => Some(Scope::Classify),
+        "Classify" | "ClassifyField" | "ClassifyStream" => Some(Scope::Classify),
         "SubmitReview" => Some(Scope::Review),
         "ReloadModel" | "GetLogLevel" | "SetLogLevel" => Some(Scope::Admin),
         "Check" | "Watch" if path.starts_with("/grpc.health.v1.Health/") => None,
