@@ -4,8 +4,10 @@
 //! only after that does anyone hear of it.
 
 mod again;
+mod attempt;
 mod explain;
 mod folder;
+mod picture;
 mod request;
 mod trial;
 
@@ -16,7 +18,9 @@ use tracing::Instrument as _;
 pub use crate::model::examine::{ExamineError, Examined, examine, examine_and};
 pub use crate::model::field::{CaptureRules, ExaminedCapture, examine_capture};
 pub use again::Again;
+pub use attempt::Attempt;
 pub use explain::{ExplainError, Explained, explain};
+pub use picture::{Cut, Picture, PictureError, Turns};
 pub use request::{Classified, RequestError, RequestImage};
 pub use trial::{TRIAL, Trial};
 
@@ -59,6 +63,8 @@ pub struct Parts {
     pub images: Images,
     /// Reads captures' files again.
     pub again: Again,
+    /// Turns of those who decode pictures for people.
+    pub turns: Turns,
     /// Tries captures that were in hand at several deaths of the process. None: they are rejected untried.
     pub trial: Option<Trial>,
 }
