@@ -21,13 +21,15 @@ macro_rules! modules {
 }
 
 /// Modules: name, type, content.
-const MODULES: [(&str, &str, &str); 14] = modules!(
+const MODULES: [(&str, &str, &str); 14] = modules![
     "app.js", "api.js", "cell.js", "dom.js", "field.js", "live.js", "login.js", "model.js",
     "now.js", "parts.js", "review.js", "specimens.js", "text.js", "try.js",
-);
+];
 
-const STYLE: (&str, &str, &str) =
-    ("style.css", "text/css; charset=utf-8", include_str!("assets/style.css"));
+const OTHERS: [(&str, &str, &str); 2] = [
+    ("style.css", "text/css; charset=utf-8", include_str!("assets/style.css")),
+    ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+];
 
 /// A year: another content has another address.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -35,7 +37,7 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 /// Names the content of all assets. A page of another build asks to be loaded again.
 pub(super) static BUILD: LazyLock<String> = LazyLock::new(|| {
     let mut all = SHELL.to_owned();
-    for (name, _, content) in MODULES.iter().chain([&STYLE]) {
+    for (name, _, content) in MODULES.iter().chain(&OTHERS) {
         all.push_str(name);
         all.push_str(content);
     }
@@ -58,7 +60,7 @@ pub(super) async fn shell() -> Response {
 
 /// A module or the style.
 pub(super) async fn asset(Path((build, name)): Path<(String, String)>) -> Answer {
-    let found = MODULES.iter().chain([&STYLE]).find(|(own, ..)| *own == name);
+    let found = MODULES.iter().chain(&OTHERS).find(|(own, ..)| *own == name);
     let found = found.filter(|_| build == *BUILD).ok_or_else(|| {
         let message = "this is of another leukd: load the page again";
         Problem::new(StatusCode::NOT_FOUND, "OTHER_BUILD", message)

@@ -34,10 +34,15 @@ pub(super) async fn picture(
     let tag = tag(&record, &wanted);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known == Some(tag.as_str()) {
-        return finish(StatusCode::NOT_MODIFIED, &tag, Vec::new());
+        return finish(StatusCode::NOT_MODIFIED, &tag, Vec::new(), None);
     }
+    let mut size = None;
     let png = match cut {
-        Some(cut) => service.picture(record, cut).await?.png,
+        Some(cut) => {
+            let picture = service.picture(record, cut).await?;
+            size = Some(picture.size);
+            picture.png
+        }
         None => {
             let sequence = record.sequence;
             let explained = service.heat_map(which(&uri)?, None, true).await?;
@@ -45,7 +50,7 @@ pub(super) async fn picture(
             explained.overlay.ok_or_else(missing)?
         }
     };
-    finish(StatusCode::OK, &tag, png)
+    finish(StatusCode::OK, &tag, png, size)
 }
 
 /// Equal for equal bytes of the capture, cut the same way.
@@ -58,7 +63,7 @@ fn tag(record: &Record, wanted: &str) -> String {
     format!("\"{digest:.32}-{}-{wanted}{model}\"", record.finding.ordinal)
 }
 
-fn finish(status: StatusCode, tag: &str, png: Vec<u8>) -> Answer {
+fn finish(status: StatusCode, tag: &str, png: Vec<u8>, size: Option<(u32, u32)>) -> Answer {
     let mut response = Response::new(Body::from(png));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -66,5 +71,9 @@ fn finish(status: StatusCode, tag: &str, png: Vec<u8>) -> Answer {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     let tag = HeaderValue::from_str(tag).map_err(|error| Problem::defect(&error))?;
     headers.insert(header::ETAG, tag);
+    if let Some((width, height)) = size {
+        let size = HeaderValue::from_str(&format!("{width}x{height}"));
+        headers.insert("x-leukd-size", size.map_err(|error| Problem::defect(&error))?);
+    }
     Ok(response)
 }

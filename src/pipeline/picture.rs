@@ -40,6 +40,8 @@ pub enum Cut {
 pub struct Picture {
     /// The bytes of the file.
     pub png: Vec<u8>,
+    /// Width and height, in pixels, of what it shows before it was scaled down.
+    pub size: (u32, u32),
 }
 
 /// Why a picture cannot be shown.
@@ -98,14 +100,17 @@ fn draw(
     cut: Cut,
 ) -> Result<Picture, ExplainError> {
     let picture = decode(bytes, limits)?;
-    let drawn = match (cut, region) {
-        (Cut::Capture, _) => fitting(picture, FIELD),
-        (Cut::Cell, None) => picture,
-        (Cut::Thumbnail, None) => fitting(picture, THUMBNAIL),
-        (Cut::Cell, Some(region)) => around(&picture, region),
-        (Cut::Thumbnail, Some(region)) => fitting(around(&picture, region), THUMBNAIL),
+    let shown = match (cut, region) {
+        (Cut::Cell | Cut::Thumbnail, Some(region)) => around(&picture, region),
+        _ => picture,
     };
-    Ok(Picture { png: synthetic::png(&drawn) })
+    let size = shown.dimensions();
+    let drawn = match cut {
+        Cut::Capture => fitting(shown, FIELD),
+        Cut::Thumbnail => fitting(shown, THUMBNAIL),
+        Cut::Cell => shown,
+    };
+    Ok(Picture { png: synthetic::png(&drawn), size })
 }
 
 /// The cell of a field with a quarter of its side around it, as far as the field goes.
