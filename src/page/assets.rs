@@ -22,8 +22,20 @@ macro_rules! modules {
 
 /// Modules: name, type, content.
 const MODULES: [(&str, &str, &str); 14] = modules![
-    "app.js", "api.js", "cell.js", "dom.js", "field.js", "live.js", "login.js", "model.js",
-    "now.js", "parts.js", "review.js", "specimens.js", "text.js", "try.js",
+    "app.js",
+    "api.js",
+    "cell.js",
+    "dom.js",
+    "field.js",
+    "live.js",
+    "login.js",
+    "model.js",
+    "now.js",
+    "parts.js",
+    "review.js",
+    "specimens.js",
+    "text.js",
+    "try.js",
 ];
 
 const OTHERS: [(&str, &str, &str); 2] = [

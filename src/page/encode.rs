@@ -140,9 +140,8 @@ pub(super) fn listed(listed: &ListedSpecimen) -> Value {
 /// A specimen's figures.
 pub(super) fn specimen(figures: &SpecimenFigures) -> Value {
     let SpecimenFigures { counts, share, correction, flags } = figures;
-    let share = share.map(|share| {
-        json!({"value": share.value, "lower": share.lower, "upper": share.upper})
-    });
+    let share = share
+        .map(|share| json!({"value": share.value, "lower": share.lower, "upper": share.upper}));
     let fraction = correction.fraction;
     let corrected = fraction.map(|fraction| {
         let (lower, upper) = fraction.interval.unzip();
@@ -155,9 +154,10 @@ pub(super) fn specimen(figures: &SpecimenFigures) -> Value {
             "corrected": flag.corrected.map(crate::fraction::Standing::as_str),
         })
     });
-    let slides = counts.slides.iter().map(|slide| {
-        json!({"slide": slide.slide, "cells": tally(&slide.tally)})
-    });
+    let slides = counts
+        .slides
+        .iter()
+        .map(|slide| json!({"slide": slide.slide, "cells": tally(&slide.tally)}));
     json!({
         "cells": tally(&counts.tally),
         "share": share,

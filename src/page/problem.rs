@@ -46,11 +46,7 @@ impl IntoResponse for Problem {
 }
 
 impl Problem {
-    pub(super) fn new(
-        status: StatusCode,
-        code: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }
 
@@ -198,9 +194,7 @@ fn review(error: &ReviewError) -> Problem {
     let message = error.to_string();
     match error {
         ReviewError::NoResult => Problem::new(StatusCode::NOT_FOUND, "NO_RESULT", message),
-        ReviewError::Superseded { .. } => {
-            Problem::new(StatusCode::CONFLICT, "SUPERSEDED", message)
-        }
+        ReviewError::Superseded { .. } => Problem::new(StatusCode::CONFLICT, "SUPERSEDED", message),
         ReviewError::IdTaken(_) => Problem::new(StatusCode::CONFLICT, "REVIEW_ID_TAKEN", message),
         ReviewError::Journal(error) => journal(error),
     }

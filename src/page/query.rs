@@ -39,7 +39,8 @@ impl Query {
 
     /// A gallery of one specimen.
     pub(super) fn gallery(&self) -> Result<GalleryQuery, Problem> {
-        let specimen = self.text("specimen").ok_or_else(|| Problem::field("specimen: give its id"))?;
+        let specimen =
+            self.text("specimen").ok_or_else(|| Problem::field("specimen: give its id"))?;
         let criteria = Criteria {
             specimen: specimen.to_owned(),
             slide: self.text("slide").unwrap_or_default().to_owned(),

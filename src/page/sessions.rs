@@ -98,12 +98,13 @@ impl Sessions {
     /// Values of the cookie: another service of this host may have set one of the same name.
     fn secrets<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
         let values = headers.get_all(header::COOKIE).iter();
-        values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';')).filter_map(
-            |pair| {
+        values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| {
                 let (name, value) = pair.trim().split_once('=')?;
                 (name == self.cookie).then_some(value)
-            },
-        )
+            })
     }
 
     fn is_over(&self, session: &Session, now: Duration) -> bool {

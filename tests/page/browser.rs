@@ -94,13 +94,20 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
         let title = browser.run("return document.title").await;
         assert_eq!(title, "leukd", "{name}");
         let wide = browser
-            .run("return document.documentElement.scrollWidth > document.documentElement.clientWidth")
+            .run(
+                "const main = document.querySelector('main');
+                  return main.scrollWidth > main.clientWidth",
+            )
             .await;
         assert_eq!(wide, false, "{name} needs no scrolling to the side");
         browser.shoot(name).await;
     }
     browser.choose("#file", &file).await;
     browser.wait("return document.querySelectorAll('.said').length === 4").await;
+    let drawn = "const image = document.querySelector('.field img').getBoundingClientRect();
+                 const outline = document.querySelector('.outline').getBoundingClientRect();
+                 return image.height > 0 && outline.top >= image.top && outline.bottom <= image.bottom";
+    browser.wait(drawn).await;
     browser.shoot("try-field").await;
     browser.open(&format!("{url}cell?sequence=3")).await;
     browser.wait("return document.querySelector('.picture img') !== null").await;

@@ -41,16 +41,25 @@ impl Browser {
             .spawn()
             .unwrap();
         let profile = tempfile::tempdir().unwrap();
-        let mut browser =
-            Self { driver, client: Client::new(address), session: String::new(), _profile: profile };
+        let mut browser = Self {
+            driver,
+            client: Client::new(address),
+            session: String::new(),
+            _profile: profile,
+        };
         until("the driver", async || {
             tokio::net::TcpStream::connect(address).await.is_ok().then_some(())
         })
         .await;
         let folder = format!("--user-data-dir={}", browser._profile.path().display());
         let args = [
-            "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-            "--force-color-profile=srgb", "--window-size=1280,720", &folder,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            "--force-color-profile=srgb",
+            "--window-size=1280,720",
+            &folder,
         ];
         let options = json!({"args": args});
         let wanted = json!({"browserName": "chrome", "goog:chromeOptions": options,
@@ -141,7 +150,15 @@ impl Browser {
 }
 
 impl Drop for Browser {
+    /// The driver would leave its browser behind: it is asked to end it first.
     fn drop(&mut self) {
+        use std::io::{Read as _, Write as _};
+        if let Ok(mut stream) = std::net::TcpStream::connect(self.client.address) {
+            let (session, host) = (&self.session, self.client.address);
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+            let _ = write!(stream, "DELETE /session/{session} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let _ = stream.read(&mut [0; 1024]);
+        }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

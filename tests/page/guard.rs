@@ -89,7 +89,10 @@ async fn a_page_takes_a_token_and_its_logout_ends_it_on_the_server() {
     let user = signed_in(&client, &reader).await;
     assert_eq!(user.get("/api/now").await.status, 200);
     let session = user.get("/api/session").await.json();
-    assert_eq!((&session["identity"], &session["scopes"]), (&json!("token:reader"), &json!(["read"])));
+    assert_eq!(
+        (&session["identity"], &session["scopes"]),
+        (&json!("token:reader"), &json!(["read"]))
+    );
     let name = user.cookie.split('=').next().unwrap();
     assert!(name.starts_with("leukd-") && name.len() == 22, "an install's own name: {name}");
     assert_eq!(user.post("/api/logout", &json!({})).await.status, 200);

@@ -90,7 +90,8 @@ impl Client {
             // The server may answer, and close, before it has everything.
             let _ = stream.write_all(body).await;
             let mut bytes = Vec::new();
-            let _ = stream.read_to_end(&mut bytes).await;
+            // Not every server closes when it was asked to.
+            while !is_complete(&bytes) && stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {}
             parse(&bytes)
         };
         in_time("an answer", answer).await
@@ -112,15 +113,28 @@ impl Client {
     }
 }
 
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n")
+}
+
+/// True where the body is as long as the head says.
+fn is_complete(bytes: &[u8]) -> bool {
+    let Some(end) = head_end(bytes) else { return false };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.and_then(|length| length.trim().parse::<usize>().ok());
+    length.is_some_and(|length| bytes.len() >= end + 4 + length)
+}
+
 fn parse(bytes: &[u8]) -> Answer {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = head_end(bytes);
     let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(bytes)));
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
         .collect();
     Answer { status, headers, body: bytes[end + 4..].to_vec() }
 }

@@ -24,7 +24,8 @@ async fn a_browser_that_comes_back_after_a_kill_misses_nothing() {
     for round in 0..3 {
         let mut process = Process::serve_with(&folders, with_page);
         let client = Client::new(page_of(&process));
-        let mut events = client.stream(Some(&last).filter(|last| !last.is_empty()).map(|l| &**l)).await;
+        let mut events =
+            client.stream(Some(&last).filter(|last| !last.is_empty()).map(|l| &**l)).await;
         events.next_of("hello").await;
         for number in 0..10 {
             let number = round * 10 + number;

@@ -113,7 +113,8 @@ fn gallery(
         );
         values.push(Value::Text(reason.as_str().to_owned()));
     }
-    let from = format!("FROM results JOIN events USING (sequence) WHERE {}", conditions.join(" AND "));
+    let from =
+        format!("FROM results JOIN events USING (sequence) WHERE {}", conditions.join(" AND "));
     let snapshot = connection.unchecked_transaction()?;
     let total = snapshot
         .prepare_cached(&format!("SELECT count(*) {from}"))?

@@ -82,6 +82,8 @@ async function begin() {
       follow: (cursor, on) => follow(session, cursor, on ?? {}),
     };
     await (SCREENS[screen] ?? now)(context);
+    // So that the keys that scroll do.
+    if (document.activeElement === document.body) main.focus({ preventScroll: true });
   } catch (error) {
     if (error.status === 401) {
       login(main);

@@ -39,12 +39,12 @@ export async function now({ main, follow }) {
   let waiting = [];
   const known = new Set(found.cells.map((cell) => cell.sequence));
   const insert = () => {
-    const seen = scrollY;
+    const seen = main.scrollTop;
     grid.prepend(...waiting.map(card).reverse());
     while (grid.children.length > MOST) grid.lastElementChild.remove();
     waiting = [];
     fresh.hidden = true;
-    scrollTo({ top: seen });
+    main.scrollTop = seen;
     grid.firstElementChild?.focus();
   };
   fresh.addEventListener("click", insert);

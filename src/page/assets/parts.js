@@ -36,7 +36,8 @@ export function pictureAddress(cell, of) {
 
 export function describe(cell) {
   const name = [cell.specimen, cell.slide, cell.cell].filter((part) => part).join("/");
-  return `${name || cell.sequence}, ${text.decision[cell.decision][1]}`;
+  const parts = [name || cell.sequence, text.decision[cell.decision][1]];
+  return parts.filter((part) => part).join(", ");
 }
 
 // A picture, or what to do where there is none.

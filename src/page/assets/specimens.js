@@ -100,7 +100,7 @@ export async function specimen({ main, query, follow }) {
       onclick() {
         query.set("offset", String(Math.max(0, to)));
         turn();
-        scrollTo({ top: 0 });
+        main.scrollTop = 0;
       },
     }, label);
     show(pages, offset > 0 && step(offset - page.page, own.previous),
