@@ -69,10 +69,14 @@ pub(super) async fn live(
     let lost = async move { lease::lost(&gate, &credential, Some(Scope::Read)).await };
     let mut ping = interval_at(tokio::time::Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let session = Arc::clone(&shared);
+    let is_over =
+        move || !session.gate.is_open() && session.sessions.find(&headers, false).is_none();
     let open = Open {
         feed,
         ping,
         lost: Box::pin(lost),
+        is_over: Box::new(is_over),
         connection: line.end,
         has_ended: false,
         _place: place,
@@ -95,6 +99,8 @@ struct Open {
     feed: Feed<String>,
     ping: Interval,
     lost: Pin<Box<dyn Future<Output = Denied> + Send>>,
+    /// The session was locked, or somebody signed out.
+    is_over: Box<dyn Fn() -> bool + Send>,
     connection: CancellationToken,
     has_ended: bool,
     _place: OwnedSemaphorePermit,
@@ -124,7 +130,11 @@ impl Open {
                     Some(event("stopping", None, &json!({})))
                 }
             },
-            _ = self.ping.tick() => Some(event("ping", None, &json!({}))),
+            _ = self.ping.tick() => {
+                self.has_ended = (self.is_over)();
+                let kind = if self.has_ended { "denied" } else { "ping" };
+                Some(event(kind, None, &json!({})))
+            }
         }
     }
 }

@@ -95,9 +95,12 @@ async fn a_page_takes_a_token_and_its_logout_ends_it_on_the_server() {
     );
     let name = user.cookie.split('=').next().unwrap();
     assert!(name.starts_with("leukd-") && name.len() == 22, "an install's own name: {name}");
+    let mut open = user.stream(None).await;
+    open.next_of("hello").await;
     assert_eq!(user.post("/api/logout", &json!({})).await.status, 200);
     let replayed = user.get("/api/now").await;
     assert_eq!(refused(&replayed), (401, "NO_CREDENTIAL".to_owned()));
+    open.next_of("denied").await;
     // A token that was revoked takes its sessions and streams along.
     let user = signed_in(&client, &reader).await;
     let mut events = user.stream(None).await;

@@ -1,6 +1,6 @@
 //! The web page, over real HTTP and in a real browser.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod browser;
 mod driver;

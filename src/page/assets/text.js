@@ -29,7 +29,6 @@ export const text = {
     stale: (since) => `stale since ${since}: what you see may be old`,
     upgraded: "leukd was upgraded. Load this page again.",
     reload: "Load again",
-    denied: "Your right to read has ended. Sign in again.",
   },
   problem: {
     heading: "This did not work",
@@ -82,7 +81,7 @@ export const text = {
     noSlide: "(no slide)",
     shown: (from, to, total) => `${from} to ${to} of ${total}`,
     empty: "No cell matches these filters.",
-    previous: "Previous page", next: "Next page", export: "Cells as CSV",
+    previous: "Previous page", next: "Next page",
     hint: "An order by probability is itself a hint. Random order has none.",
   },
   review: {
