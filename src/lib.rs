@@ -14,6 +14,7 @@ pub mod drift;
 pub mod grpc;
 pub mod measure;
 pub mod metrics;
+pub mod page;
 pub mod pipeline;
 pub mod service;
 pub mod specimen;

@@ -9,12 +9,14 @@
 //! | `kept.rs` | a file that is read again when it changes; the last good one counts |
 //! | `clients.rs` | what each client has under way, and how much it may |
 //! | `place.rs` | the place that a caller counts for |
+//! | `lease.rs` | the end of a stream whose caller loses its right |
 //! | `refusals.rs` | refusals, recorded once a minute |
 
 pub mod clients;
 pub mod edit;
 pub mod gate;
 pub mod kept;
+pub mod lease;
 pub mod place;
 pub mod refusals;
 pub mod rules;

@@ -66,6 +66,7 @@ async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(
     settings.model.engine = args.engine;
     settings.rpc.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     settings.metrics.enabled = false;
+    settings.page.enabled = false;
     let daemon = super::serve::start(settings, clock).await?;
     let address = daemon.address();
     remark(RESEARCH_USE_ONLY);

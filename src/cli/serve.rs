@@ -77,11 +77,18 @@ pub(super) async fn start(settings: Settings, clock: Clock) -> Result<Running, C
         metrics if metrics.enabled => Some(listen_for_metrics(metrics.listen).await?),
         _ => None,
     };
+    let page = match &settings.page {
+        page if page.enabled => Some(listen_for_page(page.listen).await?),
+        _ => None,
+    };
     let mut daemon = daemon::build(settings, listeners, clock).map_err(cannot_start)?;
     // The program that runs, even when a new version lies in its place by now.
     daemon = daemon.trying_with("/proc/self/exe".into());
     if let Some(metrics) = metrics {
         daemon = daemon.with_metrics(metrics);
+    }
+    if let Some(page) = page {
+        daemon = daemon.with_page(page);
     }
     daemon.spawn().map_err(cannot_start)
 }
@@ -91,6 +98,15 @@ async fn listen_for_metrics(listen: std::net::SocketAddr) -> Result<TcpListener,
         CliError::Unavailable(format!(
             "cannot listen on {listen} for Prometheus: {error}; does another leukd run? Choose another \
              address with --metrics (metrics.listen), or serve none with --metrics off"
+        ))
+    })
+}
+
+async fn listen_for_page(listen: std::net::SocketAddr) -> Result<TcpListener, CliError> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        CliError::Unavailable(format!(
+            "cannot listen on {listen} for the web page: {error}; does another program serve there? Choose \
+             another address with --page (page.listen), or serve none with --page off"
         ))
     })
 }

@@ -41,6 +41,9 @@ pub(super) struct SettingsArgs {
     /// Serve figures for Prometheus at this address, or `off`; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS|off")]
     pub(super) metrics: Option<String>,
+    /// Serve the web page at this address, or `off`; port 0 takes any free port
+    #[arg(long, value_name = "ADDRESS|off")]
+    pub(super) page: Option<String>,
     /// Serve this model bundle
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
@@ -96,10 +99,15 @@ impl SettingsArgs {
         push("--allow-unsigned", "model.allow_unsigned", self.allow_unsigned.clone());
         push("--engine", "model.engine", engine.iter().map(|v| v.get_name().to_owned()).collect());
         push("--listen", "rpc.listen", self.listen.iter().cloned().collect());
-        match self.metrics.as_deref() {
-            Some("off") => push("--metrics", "metrics.enabled", vec!["false".to_owned()]),
-            Some(address) => push("--metrics", "metrics.listen", vec![address.to_owned()]),
-            None => {}
+        for (name, given, enabled, listen) in [
+            ("--metrics", &self.metrics, "metrics.enabled", "metrics.listen"),
+            ("--page", &self.page, "page.enabled", "page.listen"),
+        ] {
+            match given.as_deref() {
+                Some("off") => push(name, enabled, vec!["false".to_owned()]),
+                Some(address) => push(name, listen, vec![address.to_owned()]),
+                None => {}
+            }
         }
         push("--log-level", "log.level", self.log_level.iter().cloned().collect());
         Ok(flags)

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(
             sections(),
             [
-                "access", "decision", "image", "journal", "log", "metrics", "model", "rpc",
+                "access", "decision", "image", "journal", "log", "metrics", "model", "page", "rpc",
                 "specimen", "tls", "watch", "workers"
             ]
         );

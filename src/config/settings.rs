@@ -34,6 +34,8 @@ pub struct Settings {
     pub tls: Tls,
     /// `[access]`
     pub access: Access,
+    /// `[page]`
+    pub page: Page,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[log]`
@@ -270,6 +272,28 @@ pub struct Access {
 impl Default for Access {
     fn default() -> Self {
         Self { file: None, max_requests: 128, max_streams: 256, max_bytes: Bytes::mib(256) }
+    }
+}
+
+/// The web page for people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Page {
+    /// Serve the page.
+    pub enabled: bool,
+    /// Address and port, loopback only; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// A session without a click or a key for this long ends.
+    pub lock_after: Span,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            lock_after: Span::from_secs(1800),
+        }
     }
 }
 

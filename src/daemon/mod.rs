@@ -30,6 +30,7 @@ use crate::journal::{Journal, JournalError, Marked, Options, audit};
 use crate::measure::{Calls, Counter, Pulse};
 use crate::model::bundle::BundleSource;
 use crate::model::pool::{Pool, physical_cores};
+use crate::page::Page;
 use crate::pipeline::{self, Pipeline, RuleSet, Trial};
 use crate::result::CapturePath;
 use crate::service::{self, Service};
@@ -70,6 +71,7 @@ pub struct Daemon {
     keys: Keys,
     failures: LoginFailures,
     metrics: Option<TcpListener>,
+    page: Option<TcpListener>,
     clock: Clock,
     journal: Journal,
     ingest: IngestSettings,
@@ -150,6 +152,7 @@ pub fn build(
         keys,
         failures,
         metrics: None,
+        page: None,
         clock,
         journal,
         ingest,
@@ -198,6 +201,13 @@ impl Daemon {
         self
     }
 
+    /// Serves the web page on this listener too.
+    #[must_use]
+    pub fn with_page(mut self, listener: TcpListener) -> Self {
+        self.page = Some(listener);
+        self
+    }
+
     /// Starts everything else. The port answers at once; a model serves some tenths of a second later.
     /// Call it inside a tokio runtime.
     ///
@@ -211,6 +221,7 @@ impl Daemon {
             keys,
             failures,
             metrics,
+            page,
             clock,
             journal,
             ingest,
@@ -250,6 +261,7 @@ impl Daemon {
                 settings.journal.max_images.0,
             ),
             again: pipeline::Again::default(),
+            turns: pipeline::Turns::default(),
             trial,
         });
         let (ingest, captures) =
@@ -293,9 +305,14 @@ impl Daemon {
             max_connections: entrance::connections(settings.rpc.max_connections),
             gate: Arc::clone(&keys.gate),
         };
+        let page = page.map(|listener| Page {
+            listener,
+            gate: Arc::clone(&keys.gate),
+            lock_after: settings.page.lock_after.0,
+        });
         Ok(Running::start(
             service,
-            Doors { entrance, address, place: at, metrics },
+            Doors { entrance, address, place: at, metrics, page },
             settings.specimen.quiet_after.0,
             (keys, failures),
             keeper,

@@ -21,6 +21,7 @@ use crate::ingest::Captures;
 use crate::journal::AuditEvent;
 use crate::metrics;
 use crate::model::registry::ReloadError;
+use crate::page::{self, Page};
 use crate::result::Digest;
 use crate::service::{Reloader as _, Service};
 
@@ -32,6 +33,7 @@ pub(super) struct Doors {
     /// The same for people, with the socket.
     pub(super) place: String,
     pub(super) metrics: Option<TcpListener>,
+    pub(super) page: Option<Page>,
 }
 
 /// A daemon at work.
@@ -42,10 +44,13 @@ pub struct Running {
     place: String,
     keys: Keys,
     metrics_address: Option<SocketAddr>,
+    page_address: Option<SocketAddr>,
     keeper: Arc<ModelKeeper>,
     serving: watch::Receiver<bool>,
     health: watch::Receiver<Option<Health>>,
     server: JoinHandle<Result<(), ServeError>>,
+    /// Browsers' connections; ends with the stop, within a second.
+    pages: JoinSet<()>,
     feeder: JoinHandle<()>,
     upkeep: JoinSet<()>,
     /// Stores login failures, until `last` says that no more come.
@@ -97,8 +102,9 @@ impl Running {
         captures: Captures,
         loading: Loading,
     ) -> std::io::Result<Self> {
-        let Doors { entrance, address, place, metrics } = doors;
+        let Doors { entrance, address, place, metrics, page } = doors;
         let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
+        let page_address = page.as_ref().map(|page| page.listener.local_addr()).transpose()?;
         let serving = keeper.serves.subscribe();
         let (tell_health, health) = watch::channel(None);
         let server = tokio::spawn(grpc::serve(entrance, Arc::clone(&service), move |health| {
@@ -141,6 +147,11 @@ impl Running {
             tracing::info!("serving metrics at http://{address}/metrics");
             upkeep.spawn(metrics::serve(listener, Arc::clone(&service)));
         }
+        let mut pages = JoinSet::new();
+        if let (Some(page), Some(address)) = (page, page_address) {
+            tracing::info!("serving the page at http://{address}/");
+            pages.spawn(page::serve(page, Arc::clone(&service)));
+        }
         let again = Arc::clone(&keeper);
         upkeep.spawn(async move {
             let mut loaded = ended(tokio::task::spawn_blocking(move || loading.join()).await);
@@ -157,10 +168,12 @@ impl Running {
             place,
             keys,
             metrics_address,
+            page_address,
             keeper,
             serving,
             health,
             server,
+            pages,
             feeder,
             upkeep,
             failures,
@@ -184,6 +197,12 @@ impl Running {
     #[must_use]
     pub const fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// Where it serves the web page, if it does.
+    #[must_use]
+    pub const fn page_address(&self) -> Option<SocketAddr> {
+        self.page_address
     }
 
     /// Signs of life, for a watchdog.
@@ -245,6 +264,7 @@ impl Running {
             if !self.server.is_finished() {
                 let _ = (&mut self.server).await;
             }
+            while self.pages.join_next().await.is_some() {}
         };
         let in_time = tokio::time::timeout_at(until, ended).await.is_ok();
         self.server.abort();

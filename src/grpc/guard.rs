@@ -4,7 +4,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,9 +18,7 @@ use super::status;
 use super::transport::{Line, MAX_LONG_STREAMS};
 use crate::access::clients::{Kind, Place};
 use crate::access::gate::{Credential, Denied, Gate, Granted};
-
-/// Interval of the check of a right that expires: the wall clock may jump.
-const JUDGE_AGAIN: Duration = Duration::from_secs(30);
+use crate::access::lease;
 
 /// The caller, for the services.
 #[derive(Debug, Clone, Default)]
@@ -158,37 +155,8 @@ async fn ends(
     credential: Credential,
     place: String,
 ) -> Status {
-    let mut changes = gate.changes();
-    loop {
-        let until = match gate.judge(&credential, method.scope) {
-            Ok(granted) => granted.until,
-            Err(denied) => return turn_away(&gate, &place, method, &denied),
-        };
-        let left = until.map(|until| {
-            let left = until.0.saturating_sub(gate.clock().wall().0).saturating_add(1);
-            Duration::from_millis(left.max(1).unsigned_abs()).min(JUDGE_AGAIN)
-        });
-        tokio::select! {
-            () = changed(&mut changes) => {}
-            () = passed(left) => {}
-        }
-    }
-}
-
-async fn changed(changes: &mut Option<tokio::sync::watch::Receiver<u64>>) {
-    if let Some(changes) = changes
-        && changes.changed().await.is_ok()
-    {
-        return;
-    }
-    std::future::pending::<()>().await;
-}
-
-async fn passed(left: Option<Duration>) {
-    match left {
-        Some(left) => tokio::time::sleep(left).await,
-        None => std::future::pending().await,
-    }
+    let denied = lease::lost(&gate, &credential, method.scope).await;
+    turn_away(&gate, &place, method, &denied)
 }
 
 /// An answer whose caller's place is taken until it is sent.

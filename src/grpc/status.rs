@@ -113,6 +113,8 @@ pub(super) fn service(error: &ServiceError) -> Status {
         ServiceError::NoModel => no_model(),
         ServiceError::Request(error) => request(error),
         ServiceError::Explain(error) => explain(error),
+        // No method gives pictures.
+        ServiceError::Picture(error) => internal(error),
         ServiceError::Review(error) => review(error),
         ServiceError::Reload(error) => reload(error),
         ServiceError::LogLevel(error) => log_level(error),

@@ -131,7 +131,10 @@ impl Pipeline {
     }
 
     /// The kept image of a result, or else its file; and what it is called.
-    async fn bytes_of(&self, record: &Record) -> Result<(Vec<u8>, String), ExplainError> {
+    pub(super) async fn bytes_of(
+        &self,
+        record: &Record,
+    ) -> Result<(Vec<u8>, String), ExplainError> {
         let gone = |error: io::Error| ExplainError::Gone(error.to_string());
         if let Some(digest) = record.capture.digest {
             let pipeline = self.clone();

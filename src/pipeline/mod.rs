@@ -4,9 +4,11 @@
 //! only after that does anyone hear of it.
 
 mod again;
+mod attempt;
 mod explain;
 mod field_request;
 mod folder;
+mod picture;
 mod request;
 mod rules;
 mod trial;
@@ -18,8 +20,10 @@ use tracing::Instrument as _;
 pub use crate::model::examine::{ExamineError, Examined, examine, examine_and};
 pub use crate::model::field::{CaptureRules, ExaminedCapture, examine_capture};
 pub use again::Again;
+pub use attempt::Attempt;
 pub use explain::{ExplainError, Explained, explain};
 pub use field_request::ClassifiedField;
+pub use picture::{Cut, Picture, PictureError, Turns};
 pub use request::{Classified, RequestError, RequestImage};
 pub use rules::RuleSet;
 pub use trial::{TRIAL, Trial};
@@ -63,6 +67,8 @@ pub struct Parts {
     pub images: Images,
     /// Reads captures' files again.
     pub again: Again,
+    /// Turns of those who decode pictures for people.
+    pub turns: Turns,
     /// Tries captures that were in hand at several deaths of the process. None: they are rejected untried.
     pub trial: Option<Trial>,
 }

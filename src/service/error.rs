@@ -3,7 +3,7 @@
 use crate::journal::filter::FieldError;
 use crate::journal::{JournalError, ReviewError};
 use crate::model::registry::ReloadError;
-use crate::pipeline::{ExplainError, RequestError};
+use crate::pipeline::{ExplainError, PictureError, RequestError};
 use crate::telemetry::LevelError;
 
 /// Why a request was not met. Each face translates it into its own codes.
@@ -62,6 +62,9 @@ pub enum ServiceError {
     /// A heat map cannot be given.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// A picture cannot be shown.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// A review was not stored.
     #[error(transparent)]
     Review(#[from] ReviewError),

@@ -5,6 +5,7 @@
 
 mod error;
 mod feed;
+mod gallery;
 mod results;
 mod status;
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::ServiceError;
 pub use feed::{End, Feed, Start, Subscriber};
+pub use gallery::{Gallery, ListedSpecimen, StoredCapture};
 pub use results::{Page, Reviewed, SpecimenFigures, Standing};
 pub use status::{FolderStatus, Status};
 

@@ -294,6 +294,20 @@ fn another_address_takes_tls_and_somebody_who_asks_who_calls() {
 }
 
 #[test]
+fn the_page_stays_on_loopback_and_says_how_to_reach_it() {
+    let files = Files::new();
+    let error = files.error("page.listen = \"192.0.2.1:8080\"");
+    assert!(error.contains("page.listen: 192.0.2.1:8080 can be reached"), "{error}");
+    assert!(error.contains("ssh -L"), "{error}");
+    let off = "page = { listen = \"192.0.2.1:8080\", enabled = false }";
+    assert!(!files.load(off).unwrap().settings.page.enabled);
+    let error = files.error("page.listen = \"127.0.0.1:50051\"");
+    assert!(error.contains("is rpc.listen too"), "{error}");
+    let error = files.error("page.lock_after = \"1s\"");
+    assert!(error.contains("page.lock_after"), "{error}");
+}
+
+#[test]
 fn the_metrics_endpoint_stays_on_loopback_unless_it_is_allowed_to_leave() {
     let files = Files::new();
     let error = files.error("metrics.listen = \"192.0.2.1:9464\"");

@@ -92,6 +92,7 @@ impl Folders {
         // Every client of a test calls from one address.
         settings.access.max_streams = 4096;
         settings.metrics.enabled = false;
+        settings.page.enabled = false;
         settings
     }
 
@@ -338,11 +339,17 @@ async fn build(settings: Settings, clock: Clock) -> daemon::Daemon {
         let address = settings.rpc.tcp.then_some(settings.rpc.listen);
         let listeners = Listeners::open(address, socket).await.unwrap();
         match daemon::build(settings.clone(), listeners, clock.clone()) {
-            Ok(daemon) if settings.metrics.enabled => {
-                let listener = TcpListener::bind(settings.metrics.listen).await.unwrap();
-                return daemon.with_metrics(listener);
+            Ok(mut daemon) => {
+                if settings.metrics.enabled {
+                    let listener = TcpListener::bind(settings.metrics.listen).await.unwrap();
+                    daemon = daemon.with_metrics(listener);
+                }
+                if settings.page.enabled {
+                    let listener = TcpListener::bind(settings.page.listen).await.unwrap();
+                    daemon = daemon.with_page(listener);
+                }
+                return daemon;
             }
-            Ok(daemon) => return daemon,
             Err(daemon::StartError::Journal(leukd::journal::JournalError::Locked { .. }))
                 if tokio::time::Instant::now() < deadline => {}
             Err(error) => panic!("{error}"),

@@ -68,6 +68,7 @@ mod error;
 mod file_id;
 pub mod filter;
 pub mod fraction;
+pub mod gallery;
 mod handle;
 mod identity;
 pub mod images;

@@ -1,13 +1,14 @@
 //! Checks of addresses, TLS and authentication.
 
-use super::super::settings::{Access, ClientAuth, Rpc, Settings, Tls};
-use super::super::units::Bytes;
-use super::Findings;
+use super::super::settings::{Access, ClientAuth, Page, Rpc, Settings, Tls};
+use super::super::units::{Bytes, Span};
+use super::{DAY, Findings};
 
 pub(super) fn check(findings: &mut Findings, settings: &Settings) {
     let Settings { rpc, tls, access, .. } = settings;
     keys(findings, tls, access);
     listener(findings, rpc, tls, access);
+    page(findings, settings);
     if let Some(socket) = &rpc.socket {
         // The kernel's sockaddr_un holds 108 bytes, the last one zero.
         const LONGEST: usize = 107;
@@ -95,4 +96,32 @@ fn listener(findings: &mut Findings, rpc: &Rpc, tls: &Tls, access: &Access) {
             ),
         );
     }
+}
+
+/// The page has no TLS of its own yet, so that it may only listen where nobody can read along.
+fn page(findings: &mut Findings, settings: &Settings) {
+    let Page { enabled, listen, lock_after } = settings.page;
+    if !enabled {
+        return;
+    }
+    if !listen.ip().is_loopback() {
+        findings.problem(
+            "page.listen",
+            format!(
+                "{listen} can be reached from other machines, and the page has no TLS of its own: listen on 127.0.0.1 or \
+                 [::1], and reach it from elsewhere through a tunnel (ssh -L 8080:127.0.0.1:8080 WORKSTATION)"
+            ),
+        );
+    }
+    let others = [
+        ("rpc.listen", settings.rpc.tcp.then_some(settings.rpc.listen)),
+        ("metrics.listen", settings.metrics.enabled.then_some(settings.metrics.listen)),
+    ];
+    for (key, other) in others {
+        if other == Some(listen) && listen.port() != 0 {
+            let message = format!("{listen} is {key} too: write another port");
+            findings.problem("page.listen", message);
+        }
+    }
+    findings.span("page.lock_after", lock_after, Span::from_secs(60), DAY);
 }

@@ -313,7 +313,19 @@ impl Journal {
         self.inner.shared.waiters.count()
     }
 
-    fn read<T>(
+    /// The capture whose head is `head`: its results, and the end of its field of view; none when
+    /// there is none, or no longer. Blocks.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the file cannot be read.
+    pub fn capture(&self, head: u64) -> Result<Option<Stored>, JournalError> {
+        if head > self.bounds().newest {
+            return Ok(None);
+        }
+        self.read(|connection| result::by_head(connection, head))
+    }
+
+    pub(crate) fn read<T>(
         &self,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {

@@ -326,7 +326,7 @@ pub(crate) fn between(
 
 /// The condition on `results` that holds for those of this verdict, with one `?` for the newest
 /// sequence. Only live results have one.
-const fn verdict_sql(verdict: Verdict) -> &'static str {
+pub(crate) const fn verdict_sql(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Suggested => {
             "superseded_by IS NULL AND NOT EXISTS

@@ -1,0 +1,52 @@
+// Requests to leukd. Addresses are relative, so that a prefix in front of the page works.
+
+import { text } from "./text.js";
+
+export class Problem extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, signal: AbortSignal.timeout(70_000) });
+  } catch {
+    throw new Problem(0, "LOST", text.problem.lost);
+  }
+  return response.ok ? response : raise(response);
+}
+
+export async function raise(response) {
+  let error = { code: "UNKNOWN", message: `${response.status} ${response.statusText}` };
+  try {
+    error = (await response.json()).error ?? error;
+  } catch { /* not JSON: the status says what there is to say */ }
+  throw new Problem(response.status, error.code, error.message);
+}
+
+export function address(path, values = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== null && value !== undefined && value !== "") query.set(name, value);
+  }
+  const tail = query.toString();
+  return tail ? `${path}?${tail}` : path;
+}
+
+// `background`: nobody asked for it, so that it does not keep a session alive.
+export async function get(path, values, { background = false } = {}) {
+  const headers = background ? { "X-Leukd-Background": "1" } : {};
+  return (await ask(address(path, values), { headers })).json();
+}
+
+export async function post(path, body) {
+  const isBytes = body instanceof Blob;
+  const headers = { "X-Leukd": "1" };
+  if (!isBytes) headers["Content-Type"] = "application/json";
+  const options = { method: "POST", headers, body: isBytes ? body : JSON.stringify(body ?? {}) };
+  return (await ask(path, options)).json();
+}

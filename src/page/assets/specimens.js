@@ -1,0 +1,117 @@
+// All specimens, and one of them.
+
+import { address, get } from "./api.js";
+import { h, show } from "./dom.js";
+import { card, interval, share, table, time } from "./parts.js";
+import { text } from "./text.js";
+
+const REASONS = ["unlike-training", "unusual-size", "cut-off", "several-cells", "blurred",
+  "unusual-texture", "unusual-light", "unusual-contrast", "unusual-stain", "unusual-hue",
+  "no-cell", "unknown-scale", "unknown-kind"];
+
+const tally = (cells) => `${cells.all} / ${cells.hem} / ${cells.review} / ${cells.rejected}`;
+
+function line(one) {
+  const { specimen: name, figures } = one;
+  const link = name
+    ? h("a", { href: address("specimen", { specimen: name }) }, name) : text.unnamed;
+  const queue = one.to_review && name
+    ? h("a", { href: address("review", { specimen: name }) }, String(one.to_review))
+    : String(one.to_review);
+  return [link, figures ? tally(figures.cells) : "–",
+    (figures && interval(figures.share)) ?? text.specimens.none,
+    (figures && interval(figures.corrected)) ?? "–", queue, figures ? time(figures.last_at) : "–"];
+}
+
+export async function specimens({ main, query, follow }) {
+  const found = await get("api/specimens", { offset: query.get("offset") });
+  const heads = text.specimens;
+  show(main, h("h1", {}, heads.heading), found.specimens.length
+    ? table([heads.specimen, heads.cells, heads.share, heads.corrected, heads.toReview, heads.last],
+      found.specimens.map(line))
+    : h("p", {}, heads.empty),
+  found.next !== null && h("p", {},
+    h("a.button", { href: address("specimens", { offset: found.next }) }, text.more)));
+  follow(null);
+}
+
+function figures(name, found, toReview) {
+  const own = text.specimen;
+  const flags = found.flags.filter((flag) => flag.counted).map((flag) => h("li", {},
+    own.flag(share(flag.fraction), own.where[flag.counted] ?? flag.counted)));
+  return h("section.figures", {},
+    h("p", {}, text.specimens.cells, ": ", h("strong", {}, tally(found.cells))),
+    h("p", {}, own.share, ": ", h("strong", {}, interval(found.share) ?? text.specimens.none)),
+    found.corrected
+      ? h("p", {}, own.corrected, ": ", h("strong", {}, interval(found.corrected)))
+      : h("p", {}, own.uncorrected, ": ", found.uncorrected_why),
+    flags.length > 0 && h("ul", {}, flags),
+    h("p", {}, toReview > 0 && h("a.button.main", {
+      href: address("review", { specimen: name }),
+    }, own.reviewThese(toReview))));
+}
+
+function choice(id, label, values, chosen, onchange) {
+  return h("label", {}, label, h("select", { name: id, onchange },
+    values.map(([value, name]) => h("option", { value, selected: value === chosen }, name))));
+}
+
+export async function specimen({ main, query, follow }) {
+  const name = query.get("specimen") ?? "";
+  const own = text.specimen;
+  const found = await get("api/specimen", { specimen: name });
+  const grid = h("div.grid");
+  const place = h("p", { role: "status" });
+  const pages = h("p.pages");
+  const words = (of) => [["", own.any], ...Object.entries(of)];
+  const decisions = Object.fromEntries(
+    Object.entries(text.decision).map(([word, [, says]]) => [word, says]));
+  const change = (event) => {
+    const { name: key, value } = event.target;
+    if (value) query.set(key, value);
+    else query.delete(key);
+    query.delete("offset");
+    if (query.get("order") === "random") {
+      query.set("seed", String(1 + Math.floor(Math.random() * 1e6)));
+    } else {
+      query.delete("seed");
+    }
+    turn();
+  };
+  const slides = found.slides.map((slide) => [slide.slide, slide.slide || own.noSlide]);
+  const filters = h("form.filters", { "aria-label": own.filter },
+    choice("order", own.order, Object.entries(own.orders), query.get("order") ?? "likeliest", change),
+    choice("decision", own.decision, words(decisions), query.get("decision") ?? "", change),
+    choice("standing", own.standing, words(text.verdict), query.get("standing") ?? "", change),
+    choice("reason", own.reason, [["", own.any], ...REASONS.map((word) => [word, word])],
+      query.get("reason") ?? "", change),
+    slides.length > 1 && choice("slide", own.slide,
+      [["", own.any], ...slides.filter(([value]) => value)], query.get("slide") ?? "", change));
+
+  async function turn() {
+    history.replaceState(null, "", address("specimen", Object.fromEntries(query)));
+    const page = await get("api/gallery", Object.fromEntries(query));
+    const offset = Number(query.get("offset") ?? 0);
+    show(grid, page.cells.map(card));
+    place.textContent = page.total
+      ? own.shown(offset + 1, offset + page.cells.length, page.total) : own.empty;
+    const step = (to, label) => h("button", {
+      type: "button",
+      onclick() {
+        query.set("offset", String(Math.max(0, to)));
+        turn();
+        main.scrollTop = 0;
+      },
+    }, label);
+    show(pages, offset > 0 && step(offset - page.page, own.previous),
+      offset + page.cells.length < page.total && step(offset + page.page, own.next));
+  }
+
+  const waiting = await get("api/gallery", {
+    specimen: name, decision: "review", standing: "suggested",
+  });
+  show(main, h("h1", {}, `${text.specimens.specimen} ${name}`), figures(name, found, waiting.total),
+    filters, h("p.hint", {}, own.hint), place, grid, pages);
+  await turn();
+  follow(null);
+}

@@ -1,0 +1,133 @@
+//! What the screens ask for.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::encode;
+use super::problem::{Answer, Problem, good};
+use super::query::Query;
+use super::server::Shared;
+use crate::journal::filter::{Criteria, Filter};
+use crate::journal::{ListQuery, Lookup, ReviewQuery};
+use crate::result::{Decision, Record};
+use crate::review::{Standing, Verdict};
+use crate::service::Page;
+
+/// Cells of a gallery's page.
+pub(super) const PAGE: usize = 60;
+
+/// Captures of the first screen.
+const NEWEST: usize = 24;
+
+/// Specimens of a page.
+const SPECIMENS: usize = 25;
+
+/// Cells that the review queue holds at once.
+const QUEUE: usize = 500;
+
+/// The latest reviews of a cell that its history shows.
+const HISTORY: usize = 50;
+
+fn cells(cells: &[(Arc<Record>, Standing)]) -> Value {
+    cells.iter().map(|(record, standing)| encode::cell(record, standing)).collect()
+}
+
+/// The state, the queue and the newest results. `cursor` is where a live stream goes on.
+pub(super) async fn now(State(shared): State<Arc<Shared>>) -> Answer {
+    let service = &shared.service;
+    // Before the results: what comes in between is sent twice rather than never.
+    let cursor = format!("{}:{}", service.journal.epoch(), service.journal.bounds().newest);
+    let status = service.status().await?;
+    let newest = service.newest(NEWEST).await?;
+    let pool = service.pipeline.pool().status();
+    Ok(good(&json!({
+        "cursor": cursor,
+        "status": encode::status(&status),
+        "model": service.served().map(|served| served.model.reference()),
+        "queue": {"workers": pool.workers, "busy": pool.busy, "waiting": pool.backlog},
+        "cells": cells(&newest.results),
+    })))
+}
+
+/// Specimens, that with the newest result first.
+pub(super) async fn specimens(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let offset = Query::new(&uri).parsed("offset")?.unwrap_or(0);
+    let listed = shared.service.specimens(offset, SPECIMENS + 1).await?;
+    let has_more = listed.len() > SPECIMENS;
+    let shown: Vec<Value> = listed.iter().take(SPECIMENS).map(encode::listed).collect();
+    let next = has_more.then_some(offset + SPECIMENS as u64);
+    Ok(good(&json!({"specimens": shown, "next": next})))
+}
+
+/// A specimen's figures.
+pub(super) async fn specimen(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::new(&uri);
+    let specimen = query.text("specimen").unwrap_or_default();
+    let figures = shared.service.specimen(specimen, query.text("slide")).await?;
+    Ok(good(&encode::specimen(&figures)))
+}
+
+/// A page of a specimen's cells.
+pub(super) async fn gallery(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let gallery = shared.service.gallery(Query::new(&uri).gallery()?).await?;
+    Ok(good(&json!({"cells": cells(&gallery.cells), "total": gallery.total, "page": PAGE})))
+}
+
+/// Cells under `review` that nobody has reviewed, the oldest first.
+pub(super) async fn queue(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let specimen = Query::new(&uri).text("specimen").unwrap_or_default().to_owned();
+    let decisions = vec![Decision::Review];
+    let criteria = Criteria { specimen, decisions, ..Criteria::default() };
+    let query = ListQuery {
+        filter: Filter::new(criteria).map_err(|error| Problem::field(error.to_string()))?,
+        verdict: Some(Verdict::Suggested),
+        limit: QUEUE,
+        ..ListQuery::default()
+    };
+    let Page { results, next } = shared.service.results(query).await?;
+    Ok(good(&json!({"cells": cells(&results), "more": next.is_some()})))
+}
+
+/// A cell with its figures and its history.
+pub(super) async fn cell(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let service = &shared.service;
+    let (record, standing) = service.result(which(&uri)?).await?;
+    let query = ReviewQuery {
+        result_sequence: Some(record.sequence),
+        newest_first: true,
+        limit: HISTORY,
+        ..ReviewQuery::default()
+    };
+    let reviews = service.reviews(query).await?.reviews;
+    let served = service.served();
+    // Bounds of another model would say nothing of this result.
+    let own = served.filter(|served| record.finding.model == Some(served.model.reference()));
+    let reference = own.as_ref().and_then(|own| own.model.manifest().reference.as_ref());
+    Ok(good(&json!({
+        "cell": encode::cell(&record, &standing),
+        "figures": encode::figures(record.finding.quality.as_ref(), reference),
+        "reviews": reviews.iter().map(encode::review).collect::<Vec<_>>(),
+    })))
+}
+
+/// The capture that a result or a field's end names, with its cells.
+pub(super) async fn field(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    Ok(good(&encode::capture(&shared.service.capture(which(&uri)?).await?)))
+}
+
+/// The card of the model in service.
+pub(super) async fn model(State(shared): State<Arc<Shared>>) -> Answer {
+    let served = shared.service.served().ok_or_else(|| {
+        let message = "no model is in service; the first screen says why";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NO_MODEL", message)
+    })?;
+    Ok(good(&encode::model(&served)))
+}
+
+/// The result that an address names.
+pub(super) fn which(uri: &Uri) -> Result<Lookup, Problem> {
+    Ok(Lookup::Sequence(Query::new(uri).number("sequence")?))
+}

@@ -1,0 +1,133 @@
+//! A person at the page: a real browser, and the journal as the oracle. Says that it skips where
+//! chromium and its driver are not installed.
+
+use leukd::cell::synthetic::{self, Kind, smear};
+use leukd::config::units::Span;
+use leukd::grpc::proto;
+use leukd::result::RESEARCH_USE_ONLY;
+
+use crate::driver::Browser;
+use crate::start_on;
+use crate::support::{Folders, Harness, until};
+
+/// A daemon with the embedded model, which leaves every drawn cell to a person.
+async fn daemon(cells: u32) -> (Harness, String) {
+    let (harness, client) = start_on(Folders::new(), |settings| {
+        settings.model.bundle = None;
+        settings.watch.kind = leukd::cell::words::KindRule::Auto;
+        settings.rpc.heartbeat = Span::from_secs(5);
+    })
+    .await;
+    for number in 0..cells {
+        let kind = if number.is_multiple_of(2) { Kind::Blast } else { Kind::Normal };
+        let cell = synthetic::bmp(&synthetic::cell(u64::from(number), kind));
+        harness.drop_capture(&format!("UID_900_1_{number}_x.bmp"), &cell);
+    }
+    harness.wait_results(cells as usize).await;
+    (harness, format!("http://{}/", client.address))
+}
+
+async fn reviews(harness: &Harness) -> Vec<proto::Review> {
+    let request = proto::ListReviewsRequest { page_size: 1000, ..Default::default() };
+    harness.reviews().list_reviews(request).await.unwrap().into_inner().reviews
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_cells_are_reviewed_by_keys_alone_with_an_undo() {
+    let Some(browser) = Browser::start().await else { return };
+    let (harness, url) = daemon(20).await;
+    browser.open(&format!("{url}review")).await;
+    browser.wait("return document.activeElement.id === 'reviewer'").await;
+    // Keys are dead while somebody types: a name that is full of them.
+    browser.press("Bonn\u{e007}").await;
+    browser.wait("return document.querySelector('.stage .picture img')").await;
+    browser.shoot("review").await;
+    assert!(reviews(&harness).await.is_empty());
+    // All at once: none may be skipped, none doubled.
+    browser.press("bnbnbnbnbn").await;
+    // The tenth is answered otherwise.
+    browser.press("u").await;
+    browser.wait("return document.querySelector('.undone')").await;
+    browser.shoot("review-undo").await;
+    browser.press("o").await;
+    browser.press("bbbbbnnnnn").await;
+    browser.wait("return document.querySelector('.done')").await;
+    let stored = until("all reviews", async || {
+        let stored = reviews(&harness).await;
+        (stored.len() >= 21).then_some(stored)
+    })
+    .await;
+    browser.wait("return document.getElementById('saved').textContent === '21 saved'").await;
+    let said: String = stored.iter().map(|review| &review.label[..1]).collect();
+    assert_eq!(said, "ahahahahahoaaaaahhhhh");
+    assert!(stored.iter().all(|review| review.reviewer == "Bonn"));
+    let of: Vec<u64> = stored.iter().map(|review| review.result_sequence).collect();
+    let expected: Vec<u64> = (1..=10).chain([10]).chain(11..=20).collect();
+    assert_eq!(of, expected, "each cell once, in order, and the undone one twice");
+    assert_eq!(stored[10].note, format!("replaces review {}", stored[9].sequence));
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
+    let Some(browser) = Browser::start().await else { return };
+    let (harness, url) = daemon(9).await;
+    let recipe = smear::Recipe { seed: 3, white_cells: 4, ..smear::Recipe::default() };
+    let field = synthetic::png(&smear::draw(&recipe).picture);
+    let file = harness.drop_capture("UID_901_1_1_x.png", &field);
+    harness.wait_results(13).await;
+    let screens = [
+        ("now", "", ".grid .card"),
+        ("specimens", "specimens", "table a"),
+        ("specimen", "specimen?specimen=900", ".grid .card"),
+        ("cell", "cell?sequence=3", ".picture img"),
+        ("field", "field?sequence=11", ".outline"),
+        ("model", "model", "pre"),
+        ("try", "try", ".drop"),
+    ];
+    for (name, path, shown) in screens {
+        browser.open(&format!("{url}{path}")).await;
+        browser.wait(&format!("return document.querySelector('{shown}') !== null")).await;
+        browser.wait("return document.getElementById('live').className === 'badge live'").await;
+        let notice = browser.run("return document.querySelector('footer').textContent").await;
+        assert_eq!(notice.as_str().unwrap().trim(), RESEARCH_USE_ONLY, "{name}");
+        let title = browser.run("return document.title").await;
+        assert_eq!(title, "leukd", "{name}");
+        let wide = browser
+            .run(
+                "const main = document.querySelector('main');
+                  return main.scrollWidth > main.clientWidth",
+            )
+            .await;
+        assert_eq!(wide, false, "{name} needs no scrolling to the side");
+        browser.shoot(name).await;
+    }
+    browser.choose("#file", &file).await;
+    browser.wait("return document.querySelectorAll('.said').length === 4").await;
+    let drawn = "const image = document.querySelector('.field img').getBoundingClientRect();
+                 const outline = document.querySelector('.outline').getBoundingClientRect();
+                 return image.height > 0 && outline.top >= image.top && outline.bottom <= image.bottom";
+    browser.wait(drawn).await;
+    browser.shoot("try-field").await;
+    browser.open(&format!("{url}cell?sequence=3")).await;
+    browser.wait("return document.querySelector('.picture img') !== null").await;
+    browser.click("#heat").await;
+    let loaded = "const heat = document.querySelector('.picture.heat img');
+                  return heat && heat.naturalWidth > 0";
+    browser.wait(loaded).await;
+    browser.shoot("cell-heat").await;
+    // What comes does not move what the eye is on.
+    browser.open(&url).await;
+    browser.wait("return document.getElementById('live').className === 'badge live'").await;
+    let cell = synthetic::bmp(&synthetic::cell(99, Kind::Blast));
+    harness.drop_capture("UID_900_1_99_x.bmp", &cell);
+    browser.wait("return document.querySelector('.fresh').textContent === '1 new: show'").await;
+    browser.shoot("now-new").await;
+    assert_eq!(browser.run("return document.querySelectorAll('.card').length").await, 13);
+    browser.click(".fresh").await;
+    browser.wait("return document.querySelectorAll('.card').length === 14").await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    harness.stop().await;
+    browser.wait("return document.getElementById('live').className === 'badge stale'").await;
+    browser.shoot("now-stale").await;
+}
