@@ -16,6 +16,8 @@ pub enum Component {
     Model,
     /// The journal does not take results.
     Journal,
+    /// The journal's name leads to another file, or to none.
+    JournalFile,
     /// The disk has less free space than the configured floor.
     Disk,
     /// The workers make no progress.
@@ -41,7 +43,7 @@ impl Component {
         match self {
             Self::Folder(_) => "folder",
             Self::Model => "model",
-            Self::Journal => "journal",
+            Self::Journal | Self::JournalFile => "journal",
             Self::Disk => "disk",
             Self::Workers => "workers",
             Self::Certificate | Self::CertificateEnd => "certificate",
@@ -62,11 +64,19 @@ pub struct Degradation {
     pub since: Timestamp,
 }
 
+/// A degradation, and the number of reports of it.
+#[derive(Debug)]
+struct Held {
+    message: String,
+    since: Timestamp,
+    reports: u64,
+}
+
 /// The list. Cheap to clone; every clone is the same list.
 #[derive(Debug, Clone)]
 pub struct Conditions {
     clock: Clock,
-    now: Arc<Mutex<BTreeMap<Component, (String, Timestamp)>>>,
+    now: Arc<Mutex<BTreeMap<Component, Held>>>,
 }
 
 impl Conditions {
@@ -94,21 +104,21 @@ impl Conditions {
 
     fn put(&self, component: Component, message: String, log: fn(&Component, &str)) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = if let Some((_, since)) = now.get(&component) {
+        if let Some(held) = now.get_mut(&component) {
             // The message may hold a figure that changes with every check.
-            *since
-        } else {
-            log(&component, &message);
-            self.clock.wall()
-        };
-        now.insert(component, (message, since));
+            held.message = message;
+            held.reports = held.reports.saturating_add(1);
+            return;
+        }
+        log(&component, &message);
+        now.insert(component, Held { message, since: self.clock.wall(), reports: 1 });
     }
 
     /// Reports `component` as well (again).
     pub fn clear(&self, component: &Component) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((message, _)) = now.remove(component) {
-            tracing::info!(component = component.as_str(), "recovered from: {message}");
+        if let Some(Held { message, reports, .. }) = now.remove(component) {
+            tracing::info!(component = component.as_str(), reports, "recovered from: {message}");
         }
     }
 
@@ -123,10 +133,10 @@ impl Conditions {
     pub fn list(&self) -> Vec<Degradation> {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         now.iter()
-            .map(|(component, (message, since))| Degradation {
+            .map(|(component, held)| Degradation {
                 component: component.clone(),
-                message: message.clone(),
-                since: *since,
+                message: held.message.clone(),
+                since: held.since,
             })
             .collect()
     }
@@ -144,6 +154,7 @@ mod tests {
             Component::Folder("/export".to_owned()),
             Component::Model,
             Component::Journal,
+            Component::JournalFile,
             Component::Disk,
             Component::Workers,
             Component::Certificate,

@@ -3,6 +3,7 @@
 mod level;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod seldom;
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -16,6 +17,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use level::{LONGEST, Level as LogLevel, LevelError, level, set_level};
+pub use seldom::Seldom;
 
 use crate::config::filter;
 use crate::config::settings::LogFormat;

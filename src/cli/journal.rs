@@ -6,13 +6,16 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::output::{Output, clean, remark};
+use super::progress;
 use super::state::{StateArgs, failed};
+use super::status::rounded;
 use crate::clock::Clock;
+use crate::journal::backup::{backup, restore};
 use crate::journal::check::{Report, check};
 use crate::journal::recover::{Recovered, recover};
 use crate::result::RESEARCH_USE_ONLY;
 
-/// Check the journal, or recover a damaged one
+/// Check, back up or restore the journal, or recover a damaged one
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct JournalArgs {
     #[command(subcommand)]
@@ -25,6 +28,35 @@ enum JournalCommand {
     ///
     /// Changes nothing, and may run beside a daemon. Ends with 65 when something is wrong.
     Check {
+        #[command(flatten)]
+        state: StateArgs,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the journal into one file, also beside a running daemon
+    ///
+    /// The copy is the journal as it was at one moment. It is read to its end, pages, events, ledger and audit chain,
+    /// before it gets its name. An existing file is never overwritten. Kept images, keys and configuration are no part of it.
+    Backup {
+        /// The new file; its folder must exist, best on another disk
+        #[arg(value_name = "FILE")]
+        backup: PathBuf,
+        #[command(flatten)]
+        state: StateArgs,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put a backup in the journal's place
+    ///
+    /// Refuses while a daemon has the state folder, and when the backup is not sound. The journal before is kept beside
+    /// the new one. The restored journal begins its own epoch: its events keep their numbers and ids, and clients read it
+    /// from the beginning. Captures whose results came after the backup are classified again when the daemon starts.
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        backup: PathBuf,
         #[command(flatten)]
         state: StateArgs,
         /// One JSON object
@@ -55,6 +87,8 @@ enum JournalCommand {
 pub(super) fn run(args: &JournalArgs) -> Result<(), CliError> {
     match &args.command {
         JournalCommand::Check { state, json } => examine(&state.file()?, *json),
+        JournalCommand::Backup { backup, state, json } => back_up(&state.file()?, backup, *json),
+        JournalCommand::Restore { backup, state, json } => put_back(backup, &state.place()?, *json),
         JournalCommand::Recover { state, output, json } => mend(state, output.as_deref(), *json),
     }
 }
@@ -79,7 +113,7 @@ fn examine(file: &Path, as_json: bool) -> Result<(), CliError> {
          and tell whoever answers for it"
     } else {
         "stop leukd (systemctl stop leukd), then run `leukd journal recover`: it saves what can be read and keeps the \
-         damaged file. Or restore the file from a backup"
+         damaged file. Or put a backup in its place with `leukd journal restore`"
     };
     Err(CliError::Data(format!("{} is not sound: {advice}", file.display())))
 }
@@ -127,6 +161,73 @@ fn to_json(file: &Path, report: &Report) -> serde_json::Value {
     })
 }
 
+fn back_up(file: &Path, target: &Path, as_json: bool) -> Result<(), CliError> {
+    let bar = progress::bytes();
+    let made = backup(file, target, &mut |done, all| progress::at(&bar, done, all));
+    bar.finish_and_clear();
+    let made = made.map_err(|error| failed(&error))?;
+    report(&made, as_json, || {
+        vec![
+            format!(
+                "{}, {}, SHA-256 {}",
+                made.backup.display(),
+                rounded(made.size_bytes),
+                made.sha256
+            ),
+            format!(
+                "epoch {}, newest sequence {}, {} files in the ledger, audit head {}",
+                made.epoch, made.newest, made.files, made.audit_head
+            ),
+            "it was read to its end and is sound".to_owned(),
+        ]
+    })
+}
+
+fn put_back(backup: &Path, state: &Path, as_json: bool) -> Result<(), CliError> {
+    if !backup.is_file() {
+        return Err(CliError::NoInput(format!("{}: there is no such file", backup.display())));
+    }
+    let bar = progress::bytes();
+    let done =
+        restore(backup, state, &Clock::system(), &mut |done, all| progress::at(&bar, done, all));
+    bar.finish_and_clear();
+    let done = done.map_err(|error| failed(&error))?;
+    report(&done, as_json, || {
+        let mut lines = vec![
+            format!(
+                "journal {}, newest sequence {}, {} files in the ledger",
+                done.journal.display(),
+                done.newest,
+                done.files
+            ),
+            format!(
+                "epoch {}, after {}: clients are refused once (WRONG_EPOCH) and read from the beginning",
+                done.epoch, done.epoch_before
+            ),
+        ];
+        lines.extend(
+            done.replaced.iter().map(|old| format!("the journal before is {}", old.display())),
+        );
+        lines.push("start the daemon: captures without a result are classified again".to_owned());
+        lines
+    })
+}
+
+/// Prints what was done, as JSON or in words.
+fn report(
+    done: &impl serde::Serialize,
+    as_json: bool,
+    words: impl FnOnce() -> Vec<String>,
+) -> Result<(), CliError> {
+    let out = Output::new();
+    if as_json {
+        let text =
+            serde_json::to_string(done).map_err(|error| CliError::Software(error.to_string()))?;
+        return out.line(&text);
+    }
+    words().iter().try_for_each(|line| out.line(&clean(line)))
+}
+
 fn mend(state: &StateArgs, output: Option<&Path>, as_json: bool) -> Result<(), CliError> {
     // The file may be unreadable, but it must be there.
     let file = state.file()?;
@@ -143,14 +244,9 @@ fn mend(state: &StateArgs, output: Option<&Path>, as_json: bool) -> Result<(), C
         }
     };
     let recovered = recover(directory, output, &Clock::system()).map_err(|error| failed(&error))?;
-    let out = Output::new();
+    report(&recovered, as_json, || told(&recovered))?;
     if as_json {
-        let text = serde_json::to_string(&recovered)
-            .map_err(|error| CliError::Software(error.to_string()))?;
-        return out.line(&text);
-    }
-    for line in told(&recovered) {
-        out.line(&clean(&line))?;
+        return Ok(());
     }
     remark("leukd: run the daemon as before; captures without a result are classified again");
     Ok(())

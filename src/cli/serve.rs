@@ -10,10 +10,12 @@ use tokio::signal::unix::{self, SignalKind};
 use super::error::CliError;
 use super::settings::SettingsArgs;
 use super::start_error::{cannot_start, placed};
+use super::status::rounded;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::daemon::{self, Running};
 use crate::grpc::transport::{ListenError, Listeners};
+use crate::journal::{FILE, Sizes};
 use crate::systemd::Notifier;
 use crate::telemetry;
 
@@ -81,7 +83,10 @@ pub(super) async fn start(settings: Settings, clock: Clock) -> Result<Running, C
         page if page.enabled => Some(listen_for_page(page.listen).await?),
         _ => None,
     };
-    let mut daemon = daemon::build(settings, listeners, clock).map_err(cannot_start)?;
+    // A journal that opens slowly must not keep this task from signals.
+    let built = tokio::task::spawn_blocking(move || daemon::build(settings, listeners, clock));
+    let built = built.await.map_err(|error| CliError::Software(format!("no start: {error}")))?;
+    let mut daemon = built.map_err(cannot_start)?;
     // The program that runs, even when a new version lies in its place by now.
     daemon = daemon.trying_with("/proc/self/exe".into());
     if let Some(metrics) = metrics {
@@ -149,6 +154,49 @@ async fn space(directory: &Path, notifier: &Notifier) {
     }
 }
 
+/// A start that takes longer is reported, and systemd is asked for more time.
+const SLOW_START: Duration = Duration::from_secs(1);
+
+/// Interval of these reports.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+/// Time that systemd gives from each report on.
+const MORE_TIME: Duration = Duration::from_secs(60);
+
+/// Waits for a start as long as it takes. SQLite reads the whole write-ahead log of a killed
+/// process, and checks a journal that was not closed: a large one takes minutes on a slow disk.
+async fn patient<T>(starting: impl Future<Output = T>, directory: &Path, notifier: &Notifier) -> T {
+    tokio::pin!(starting);
+    let began = tokio::time::Instant::now();
+    let mut reports = tokio::time::interval_at(began + SLOW_START, REPORT_EVERY);
+    loop {
+        tokio::select! {
+            started = &mut starting => return started,
+            _ = reports.tick() => {
+                let sizes = Sizes::of(&directory.join(FILE));
+                let status = format!(
+                    "opening the journal in {} for {} s: {}, and {} of write-ahead log",
+                    directory.display(),
+                    began.elapsed().as_secs(),
+                    rounded(sizes.database),
+                    rounded(sizes.write_ahead_log)
+                );
+                notifier.extend_timeout(MORE_TIME);
+                notifier.status(&status);
+                tracing::info!("{status}; clients are answered UNAVAILABLE meanwhile");
+            }
+        }
+    }
+}
+
+/// A signal came before the journal was open: nothing was begun that must be finished.
+#[expect(clippy::unnecessary_wraps, reason = "the end of a daemon, as any other")]
+fn ended_early(notifier: &Notifier) -> Result<(), CliError> {
+    notifier.stopping();
+    tracing::info!("stopped before the journal was open");
+    Ok(())
+}
+
 async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
     let signal = |kind| {
         unix::signal(kind)
@@ -160,7 +208,13 @@ async fn serve(settings: Settings, clock: Clock) -> Result<(), CliError> {
     let notifier = Notifier::new();
     let drain = settings.rpc.drain.0;
     let mut daemon = loop {
-        let error = match start(settings.clone(), clock.clone()).await {
+        let starting = start(settings.clone(), clock.clone());
+        let started = tokio::select! {
+            started = patient(starting, &settings.journal.directory, &notifier) => started,
+            _ = terminate.recv() => return ended_early(&notifier),
+            _ = interrupt.recv() => return ended_early(&notifier),
+        };
+        let error = match started {
             Ok(daemon) => break daemon,
             Err(error @ CliError::Io(_)) if is_full(&settings.journal.directory) => error,
             Err(error) => return Err(error),

@@ -52,6 +52,7 @@ pub(super) fn failed(error: &JournalError) -> CliError {
     let text = error.to_string();
     match error {
         JournalError::Damaged { .. } | JournalError::Newer { .. } => CliError::Data(text),
+        JournalError::Exists { .. } => CliError::Usage(text),
         JournalError::Locked { .. } => CliError::Unavailable(text),
         _ => CliError::Io(text),
     }

@@ -90,6 +90,17 @@ fn print(status: &GetStatusResponse, out: &Output) -> Result<(), CliError> {
             rounded(journal.disk_free_bytes),
             rounded(journal.disk_floor_bytes)
         ))?;
+        if let Some(origin) = journal.epoch_origin.as_ref().filter(|one| one.reason != "created") {
+            out.line(&format!(
+                "its epoch began {} ({}), after {}; clients with an older cursor read from the beginning",
+                show::time(origin.at.as_ref()),
+                clean(&origin.reason),
+                match origin.previous_epoch.as_str() {
+                    "" => "an unknown one".to_owned(),
+                    epoch => clean(epoch).to_string(),
+                }
+            ))?;
+        }
         if let Some(head) = &journal.audit_head {
             out.line(&format!("audit chain: head {}:{}", head.number, clean(&head.hash)))?;
         }
@@ -133,7 +144,7 @@ fn print(status: &GetStatusResponse, out: &Output) -> Result<(), CliError> {
 }
 
 /// The amount in its largest binary unit, to one digit: exact sizes are in the JSON.
-fn rounded(bytes: u64) -> String {
+pub(super) fn rounded(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let power = bytes.max(1).ilog2() / 10;
     match usize::try_from(power).ok().and_then(|power| units.get(power.min(4).checked_sub(1)?)) {

@@ -22,7 +22,7 @@ use crate::condition::Conditions;
 use crate::config::audited;
 use crate::config::settings::Settings;
 use crate::grpc::transport::Listeners;
-use crate::grpc::{self, Entrance};
+use crate::grpc::{self, Entrance, Opening};
 use crate::ingest::{Ingest, IngestSettings, Ledger};
 use crate::journal::images::Images;
 use crate::journal::types::{FileStamp, LedgerRow};
@@ -84,7 +84,8 @@ pub struct Daemon {
 }
 
 /// Checks what can be checked before anything runs, begins to load the model and, beside that, opens the journal:
-/// the model takes longest, so it goes first. Blocks for a moment. `clock`
+/// the model takes longest, so it goes first. Blocks until the journal is open; clients are
+/// answered UNAVAILABLE meanwhile, where that takes longer than a moment. `clock`
 /// began with the process: the time until a model serves is counted from there.
 ///
 /// # Errors
@@ -140,11 +141,15 @@ pub fn build(
         None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
     };
     let loading = keeper.begin()?;
+    let opening = opening(&settings, &listeners, &keys);
     let journal = Journal::open(&settings.journal.directory, options);
     // The load beside may be waiting for it.
     let known = journal.as_ref().map(Journal::downgrade).unwrap_or_default();
     let _ = keeper.journal.set(known);
     let journal = journal?;
+    if let Some(opening) = opening {
+        opening.end();
+    }
     Ok(Daemon {
         settings,
         listeners,
@@ -162,6 +167,20 @@ pub fn build(
         keeper,
         loading,
         trial: None,
+    })
+}
+
+/// Answers at the same listeners until the journal is open.
+fn opening(settings: &Settings, listeners: &Listeners, keys: &Keys) -> Option<Opening> {
+    tokio::runtime::Handle::try_current().ok()?;
+    let shared = listeners.share().inspect_err(|error| {
+        tracing::debug!("clients wait until the journal is open: {error}");
+    });
+    Opening::begin(Entrance {
+        listeners: shared.ok()?,
+        keys: keys.tls.clone(),
+        max_connections: settings.rpc.max_connections,
+        gate: Arc::clone(&keys.gate),
     })
 }
 

@@ -33,11 +33,23 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 pub(super) async fn prune(service: Arc<Service>) {
     let Service { journal, conditions, stop, .. } = &*service;
     let mut tidied: Option<Instant> = None;
+    let mut failures = 0_u64;
     loop {
         match journal.prune().await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!("retention removed {removed} results"),
-            Err(error) => tracing::warn!("retention failed, will be retried: {error}"),
+            Ok(removed) => {
+                if std::mem::take(&mut failures) > 0 {
+                    tracing::info!("retention works again");
+                }
+                if removed > 0 {
+                    tracing::info!("retention removed {removed} results");
+                }
+            }
+            Err(error) => {
+                failures += 1;
+                if failures == 1 {
+                    tracing::warn!("retention failed, will be retried: {error}");
+                }
+            }
         }
         match journal.clock_doubt() {
             None => conditions.clear(&Component::Clock),
@@ -118,7 +130,10 @@ pub(super) async fn watch_folders(service: Arc<Service>) {
         }
         let pipeline = service.pipeline.clone();
         // A state disk that hangs must not hang this loop: its next answer is waited for elsewhere.
-        drop(tokio::task::spawn_blocking(move || pipeline.disk_is_full()));
+        drop(tokio::task::spawn_blocking(move || {
+            pipeline.disk_is_full();
+            pipeline.journal_is_moved();
+        }));
         if service.journal.is_closed() {
             let message =
                 "the journal's writer has ended: nothing is stored until leukd is restarted";

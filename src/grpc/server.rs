@@ -9,6 +9,7 @@ use tonic_health::server::HealthReporter;
 use super::calls::CountLayer;
 use super::classifier::ClassifierService;
 use super::control::ControlService;
+use super::deadline::DeadlineLayer;
 use super::explainer::ExplainerService;
 use super::guard::GuardLayer;
 use super::oversize::ClearOversize;
@@ -71,6 +72,16 @@ impl std::fmt::Debug for Health {
 }
 
 impl Health {
+    pub(super) const fn new(reporter: HealthReporter) -> Self {
+        Self(reporter)
+    }
+
+    /// Says that nothing is served yet.
+    pub(super) async fn nothing_serves(&self) {
+        self.set(&OTHER_SERVICES, false).await;
+        self.model_serves(false).await;
+    }
+
     /// Says whether a model is in service.
     pub async fn model_serves(&self, serves: bool) {
         self.set(&MODEL_SERVICES, serves).await;
@@ -128,7 +139,7 @@ pub async fn serve(
     health: impl FnOnce(Health) + Send,
 ) -> Result<(), ServeError> {
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    let reporter = Health(reporter);
+    let reporter = Health::new(reporter);
     reporter.set(&OTHER_SERVICES, true).await;
     reporter.model_serves(false).await;
     health(reporter);
@@ -158,6 +169,7 @@ pub async fn serve(
         .initial_connection_window_size(Some(2 * WINDOW))
         .http2_max_header_list_size(Some(METADATA))
         .layer(CountLayer(Arc::clone(&service.calls)))
+        .layer(DeadlineLayer)
         // No service sees a call that was not judged; those that are turned away are counted too.
         .layer(GuardLayer::new(gate))
         .layer(ClearOversize::layer(service.limits.max_image_bytes))

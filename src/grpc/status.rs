@@ -7,7 +7,7 @@
 //! | a message without an image, longer than any may be | INVALID_ARGUMENT | ErrorInfo `MESSAGE_TOO_LONG` |
 //! | image too large | RESOURCE_EXHAUSTED | ErrorInfo `IMAGE_TOO_LARGE` with the limit |
 //! | queue full, too many subscribers, slow reader | RESOURCE_EXHAUSTED | RetryInfo, ErrorInfo |
-//! | no model yet, stopping | UNAVAILABLE | RetryInfo, ErrorInfo |
+//! | no model yet, starting, stopping | UNAVAILABLE | RetryInfo, ErrorInfo |
 //! | disk full, journal cannot write | UNAVAILABLE | RetryInfo, ErrorInfo |
 //! | cursor of another epoch or from the future | OUT_OF_RANGE | ErrorInfo with both ends |
 //! | no such result, specimen, file | NOT_FOUND | ErrorInfo |
@@ -19,6 +19,7 @@
 //! | too many streams on one connection | RESOURCE_EXHAUSTED | ErrorInfo `TOO_MANY_ON_CONNECTION` |
 //! | a client has too much under way | RESOURCE_EXHAUSTED | RetryInfo, ErrorInfo |
 //! | a request stands still while it arrives | DEADLINE_EXCEEDED | RetryInfo, ErrorInfo `STALLED` |
+//! | the caller's deadline passed | DEADLINE_EXCEEDED | ErrorInfo `DEADLINE` |
 //! | no such method | UNIMPLEMENTED | ErrorInfo |
 //! | a log that is not leukd's own | FAILED_PRECONDITION | ErrorInfo `FOREIGN_LOG` |
 //! | no heat map of this result | FAILED_PRECONDITION | ErrorInfo `REJECTED`, `OTHER_MODEL`, `NO_IMAGE`, `OTHER_BYTES`, `OTHER_CELL`, `NO_HEAD` |
@@ -43,13 +44,16 @@ use crate::model::pool::PoolError;
 use crate::model::registry::ReloadError;
 use crate::pipeline::{ExplainError, RequestError};
 use crate::service::{End, ServiceError};
-use crate::telemetry::LevelError;
+use crate::telemetry::{LevelError, Seldom};
 
 /// `ErrorInfo.domain` of every error.
 const DOMAIN: &str = "leukd";
 
 /// When to try again after a passing shortage.
 const SOON: Duration = Duration::from_secs(1);
+
+/// A journal that cannot be used fails every call alike.
+static UNUSABLE: Seldom = Seldom::new(Duration::from_secs(300));
 
 fn info(reason: &str, metadata: &[(&str, String)]) -> ErrorDetails {
     let metadata: HashMap<String, String> =
@@ -141,6 +145,12 @@ pub(super) fn stopping() -> Status {
     )
 }
 
+/// The journal is not open yet.
+pub(super) fn starting() -> Status {
+    let message = "leukd is starting: its journal is being opened; try again";
+    retry(Code::Unavailable, message, "STARTING")
+}
+
 /// No model is in service.
 pub(super) fn no_model() -> Status {
     retry(Code::Unavailable, "no model is in service; GetStatus tells why", "NO_MODEL")
@@ -190,6 +200,15 @@ pub(super) fn stalled(after: Duration) -> Status {
     retry(Code::DeadlineExceeded, message, "STALLED")
 }
 
+/// The caller's deadline passed.
+pub(super) fn deadline(after: Duration) -> Status {
+    let message = format!(
+        "the deadline of {} ms passed before the answer was ready; what was begun may still be stored",
+        after.as_millis()
+    );
+    with(Code::DeadlineExceeded, message, info("DEADLINE", &[]))
+}
+
 /// A method that this leukd does not have.
 pub(super) fn no_method() -> Status {
     let message = "this leukd has no such method; it may be older than your contract";
@@ -212,8 +231,13 @@ fn journal(error: &JournalError) -> Status {
         JournalError::DiskFloor { .. } => retry(Code::Unavailable, error.to_string(), "DISK_FLOOR"),
         JournalError::Closed => stopping(),
         error if error.is_transient() => {
-            // The client has no use for the server's paths; the log has them.
-            tracing::warn!("{error}");
+            // The client has no use for the server's paths; the log has them, once.
+            // A file that was moved stands among the degradations anyway.
+            if !matches!(error, JournalError::Moved { .. })
+                && let Some(untold) = UNUSABLE.due()
+            {
+                tracing::warn!(untold, "{error}");
+            }
             retry(Code::Unavailable, "the journal cannot be used now; try again", "JOURNAL")
         }
         error => internal(error),

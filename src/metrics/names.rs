@@ -95,6 +95,7 @@ metrics! {
     JOURNAL_OLDEST: Gauge "leukd_journal_oldest_sequence" [] "Sequence of the oldest stored event; 0 without one";
     JOURNAL_NEWEST: Gauge "leukd_journal_newest_sequence" [] "Sequence of the newest event; 0 without one";
     JOURNAL_SIZE: Gauge "leukd_journal_size_bytes" [] "Size of the journal's files";
+    JOURNAL_WAL: Gauge "leukd_journal_wal_bytes" [] "Size of the journal's write-ahead log, part of leukd_journal_size_bytes; it grows without end while another program keeps a reader open on the journal";
     JOURNAL_FREE: Gauge "leukd_journal_disk_free_bytes" [] "Free space on the journal's disk";
     JOURNAL_FLOOR: Gauge "leukd_journal_disk_floor_bytes" [] "Free space below which captures wait (journal.disk_floor)";
     JOURNAL_COMMIT: Histogram "leukd_journal_commit_seconds" [] "Duration of transactions with their flush to the disk; several results share one";

@@ -269,7 +269,8 @@ impl Sample {
         page.gauge(&m::JOURNAL_NEWEST, Some(number(bounds.newest)))?;
         let journal = self.disk.as_ref().and_then(|disk| disk.journal.as_ref());
         let of = |value: fn(&crate::journal::Status) -> u64| journal.map(|j| number(value(j)));
-        page.gauge(&m::JOURNAL_SIZE, of(|journal| journal.size_bytes))?;
+        page.gauge(&m::JOURNAL_SIZE, of(|journal| journal.sizes.total()))?;
+        page.gauge(&m::JOURNAL_WAL, of(|journal| journal.sizes.write_ahead_log))?;
         page.gauge(&m::JOURNAL_FREE, of(|journal| journal.free_bytes))?;
         page.gauge(&m::JOURNAL_FLOOR, of(|journal| journal.floor_bytes))?;
         let measured = self.service.journal.measured();

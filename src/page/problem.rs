@@ -163,6 +163,7 @@ fn explain(error: &ExplainError) -> Problem {
         ExplainError::NoModel => Problem::soon("NO_MODEL", error.to_string()),
         ExplainError::Pool(_) => Problem::soon("QUEUE_FULL", error.to_string()),
         ExplainError::Model(error) => Problem::defect(error),
+        ExplainError::Journal(error) => journal(error),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{Instrument as _, Span};
 
@@ -16,12 +16,16 @@ use crate::model::examine::{ExamineError, micros};
 use crate::model::field::examine_capture;
 use crate::model::pool::{Lane, PoolError, Worker};
 use crate::result::{Capture, CaptureKind, Digest, Reason, ReasonCode, Source, Timings};
+use crate::telemetry::Seldom;
 
 /// A capture that was in a worker's hands at so many deaths of the process is tried in a process of its own first.
 const SUSPECT_CRASHES: u32 = 2;
 
 /// At so many it is rejected although that went well: something that only the daemon does with it may kill.
 const MAX_CRASHES: u32 = 6;
+
+/// What keeps one mark from being written keeps the others too.
+static NO_MARK: Seldom = Seldom::new(Duration::from_secs(300));
 
 /// What a worker made of a capture.
 enum Outcome {
@@ -61,7 +65,7 @@ impl Pipeline {
 
     async fn to_verdict(&self, settled: Settled) -> Verdict {
         // Classifying what cannot be stored would only keep the workers busy.
-        if self.disk_is_full() {
+        if self.disk_is_full() || self.journal_is_moved() {
             return Verdict::Retry;
         }
         let path = settled.path.clone();
@@ -215,7 +219,8 @@ impl Pipeline {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(capture = %settled.path, "crash count unknown: {error}");
+                tracing::debug!(capture = %settled.path, "crash count unknown: {error}");
+                self.journal_failed(&error);
                 return Outcome::Verdict(Verdict::Retry);
             }
         }
@@ -249,7 +254,8 @@ impl Pipeline {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(capture = %settled.path, "the journal cannot be read: {error}");
+                tracing::debug!(capture = %settled.path, "the journal cannot be read: {error}");
+                self.journal_failed(&error);
                 return Outcome::Verdict(Verdict::Retry);
             }
         }
@@ -259,7 +265,9 @@ impl Pipeline {
         let _in_hand = match marks.enter(worker.index(), &settled.path, &settled.stamp) {
             Ok(guard) => Some(guard),
             Err(error) => {
-                tracing::warn!(capture = %settled.path, "no crash mark written: {error}");
+                if let Some(untold) = NO_MARK.due() {
+                    tracing::warn!(capture = %settled.path, untold, "no crash mark written: {error}");
+                }
                 None
             }
         };

@@ -143,6 +143,16 @@ impl Pipeline {
         }
     }
 
+    /// Whether the journal's name no longer leads to its file; health is kept in step.
+    pub fn journal_is_moved(&self) -> bool {
+        let Parts { journal, conditions, .. } = &*self.0;
+        match journal.check_file() {
+            Err(error) => conditions.raise(Component::JournalFile, error.to_string()),
+            Ok(()) => conditions.clear(&Component::JournalFile),
+        }
+        conditions.holds(&Component::JournalFile)
+    }
+
     /// Makes `entry` durable and keeps health in step with whether that worked.
     async fn commit(&self, entry: Entry) -> Result<Committed, JournalError> {
         let commit = self.0.journal.commit(entry);
@@ -157,9 +167,18 @@ impl Pipeline {
             }
             // These are about one entry; the journal itself is well.
             Err(JournalError::Stale { .. } | JournalError::Refused { .. }) => {}
-            Err(error) => self.0.conditions.raise(Component::Journal, error.to_string()),
+            Err(error) => self.journal_failed(error),
         }
         committed
+    }
+
+    /// Reports that the journal cannot be used, until something is stored.
+    fn journal_failed(&self, error: &JournalError) {
+        let component = match error {
+            JournalError::Moved { .. } => Component::JournalFile,
+            _ => Component::Journal,
+        };
+        self.0.conditions.raise(component, error.to_string());
     }
 }
 

@@ -9,8 +9,10 @@
 mod support;
 
 mod burst;
+mod certificates;
 mod clock;
 mod disk;
+mod epochs;
 mod folder;
 mod guilty;
 mod killed;
@@ -19,5 +21,6 @@ mod limits;
 mod ready;
 mod recovery;
 mod reload;
+mod slow;
 mod subscribers;
 mod wire;

@@ -21,8 +21,7 @@ pub enum JournalError {
     /// The file is not a journal, or is broken. It is never replaced silently.
     #[error(
         "{} cannot be used: {what}. `leukd journal check` tells what is wrong; `leukd journal recover` saves what can \
-         be read into a new journal, and keeps this file. Or restore it from a backup: move it aside first, with its \
-         -wal and -shm files",
+         be read into a new journal, and keeps this file; `leukd journal restore FILE` puts a backup in its place",
         .file.display()
     )]
     Damaged {
@@ -103,6 +102,12 @@ pub enum JournalError {
     )]
     Held {
         /// The journal's file.
+        file: PathBuf,
+    },
+    /// There is a file where a new one was to be made.
+    #[error("{} exists already: leukd overwrites no file, name another one", .file.display())]
+    Exists {
+        /// The file.
         file: PathBuf,
     },
     /// The operating system or SQLite failed.

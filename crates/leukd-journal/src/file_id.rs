@@ -31,6 +31,37 @@ impl FileId {
     }
 }
 
+/// Sizes of a journal's files in bytes; 0 for a file that is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// The database.
+    pub database: u64,
+    /// The write-ahead log. It grows beyond some megabytes only while a reader keeps it from being
+    /// folded into the database.
+    pub write_ahead_log: u64,
+    /// The log's index.
+    pub index: u64,
+}
+
+impl Sizes {
+    /// Those of the journal in `file`.
+    #[must_use]
+    pub fn of(file: &Path) -> Self {
+        let size = |suffix: &str| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(suffix);
+            fs_err::metadata(PathBuf::from(name)).map_or(0, |file| file.len())
+        };
+        Self { database: size(""), write_ahead_log: size("-wal"), index: size("-shm") }
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.database.saturating_add(self.write_ahead_log).saturating_add(self.index)
+    }
+}
+
 fn look(file: &Path) -> std::io::Result<(u64, u64)> {
     fs_err::metadata(file).map(|found| (found.dev(), found.ino()))
 }

@@ -59,11 +59,13 @@
 
 pub mod atomic_file;
 pub mod audit;
+pub mod backup;
 mod batching;
 pub mod check;
 pub mod clock;
 mod counts;
 pub mod crash;
+mod epoch;
 mod error;
 mod file_id;
 pub mod filter;
@@ -97,7 +99,9 @@ mod work;
 mod writer;
 
 pub use audit::{AuditEvent, AuditHead};
+pub use epoch::{EpochOrigin, EpochReason};
 pub use error::{JournalError, ReviewError};
+pub use file_id::Sizes;
 pub use handle::{Journal, WeakJournal};
 pub use kinds::Event;
 pub use measured::Measured;

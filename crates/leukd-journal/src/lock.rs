@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::error::JournalError;
 
-const LOCK_FILE: &str = "leukd.lock";
+pub(super) const LOCK_FILE: &str = "leukd.lock";
 
 /// Holds the directory until it is dropped or the process ends, however it ends: the kernel keeps
 /// the lock, the file only tells people who has it.
@@ -42,6 +42,13 @@ impl WaterMark {
         let text = HighWater { epoch: epoch.to_owned(), next }.text();
         if let Err(error) = self.file.write_all_at(text.as_bytes(), 0) {
             tracing::debug!(%error, "how far the journal came could not be noted");
+        }
+    }
+
+    /// Waits until the note is on the disk.
+    pub(super) fn sync(&self) {
+        if let Err(error) = self.file.sync_data() {
+            tracing::debug!(%error, "the note of how far the journal came was not flushed");
         }
     }
 }

@@ -7,6 +7,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::audit::{self, AuditHead, Chain, read_head};
+use super::epoch::{self, EpochOrigin, EpochReason, FileMark};
 use super::error::JournalError;
 use super::kinds;
 use super::sql::unsigned;
@@ -40,6 +41,10 @@ pub(super) struct Meta {
     pub(super) next_sequence: u64,
     /// The end of the audit chain.
     pub(super) chain: Chain,
+    /// How the epoch began.
+    pub(super) origin: EpochOrigin,
+    /// The mark of the file that the journal was last written in.
+    pub(super) mark: FileMark,
 }
 
 /// Opens the file for writing, and makes it when there is none.
@@ -170,35 +175,6 @@ fn was_left_open(file: &Path) -> bool {
     fs_err::metadata(std::path::PathBuf::from(log)).is_ok_and(|log| log.len() > 0)
 }
 
-/// Gives a journal whose newest results are lost another epoch: their numbers would be given a
-/// second time. It once came to the number `came_to`.
-pub(super) fn begin_epoch(
-    connection: &mut Connection,
-    file: &Path,
-    meta: &mut Meta,
-    came_to: u64,
-    now: Timestamp,
-) -> Result<(), JournalError> {
-    let before = std::mem::replace(&mut meta.epoch, uuid::Uuid::new_v4().to_string());
-    tracing::error!(
-        epoch = meta.epoch,
-        "{}: the results from {} to {} are missing: its write-ahead log (-wal) was deleted, or an older file took its \
-         place. A new epoch begins; captures without a result are classified again",
-        file.display(),
-        meta.next_sequence,
-        came_to.saturating_sub(1)
-    );
-    let mut store = || -> rusqlite::Result<()> {
-        let transaction = connection.transaction()?;
-        transaction.execute("UPDATE meta SET epoch = ?1", [&meta.epoch])?;
-        let lost = (meta.next_sequence, came_to.saturating_sub(1));
-        meta.chain.epoch(&transaction, now, (&before, &meta.epoch), lost)?;
-        meta.chain.store(&transaction)?;
-        transaction.commit()
-    };
-    store().map_err(|error| JournalError::sqlite(file, &error))
-}
-
 /// Refuses a database that some other program made, before a pragma changes it.
 fn refuse_foreign(connection: &Connection, file: &Path) -> Result<(), JournalError> {
     let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
@@ -280,14 +256,8 @@ fn read_or_begin(
     let mut meta = match meta {
         Some(meta) => meta,
         None if newest == 0 && ledger == 0 => {
-            let epoch = uuid::Uuid::new_v4().to_string();
-            transaction
-                .execute(
-                    "INSERT INTO meta (only_row, epoch, next_sequence, created_ms) VALUES (1, ?1, 1, ?2)",
-                    (&epoch, now.0),
-                )
-                .map_err(|error| trouble(&error))?;
-            Meta { epoch, next_sequence: 1, chain: Chain { head: AuditHead::NONE } }
+            let mark = FileMark::new(file)?;
+            insert_meta(&transaction, mark, now).map_err(|error| trouble(&error))?
         }
         None => return Err(damaged("it holds results but has lost its epoch".to_owned())),
     };
@@ -313,15 +283,33 @@ fn read_or_begin(
     Ok(meta)
 }
 
+/// The row of a new journal.
+fn insert_meta(connection: &Connection, mark: FileMark, now: Timestamp) -> rusqlite::Result<Meta> {
+    let (epoch, reason) = (uuid::Uuid::new_v4().to_string(), EpochReason::Created);
+    connection.execute(
+        "INSERT INTO meta (only_row, epoch, next_sequence, created_ms, epoch_reason, epoch_began_ms)
+         VALUES (1, ?1, 1, ?2, ?3, ?2)",
+        (&epoch, now.0, reason.as_str()),
+    )?;
+    mark.store(connection)?;
+    let origin = EpochOrigin { reason, at: now, before: None };
+    Ok(Meta { epoch, next_sequence: 1, chain: Chain { head: AuditHead::NONE }, origin, mark })
+}
+
 /// The table `meta`.
 pub(super) fn read_meta(connection: &Connection) -> rusqlite::Result<Meta> {
     connection
-        .prepare_cached("SELECT epoch, next_sequence, audit_number, audit_hash FROM meta")?
+        .prepare_cached(
+            "SELECT epoch, next_sequence, audit_number, audit_hash, epoch_reason, epoch_began_ms,
+                    epoch_before, file_inode, file_born_ns FROM meta",
+        )?
         .query_row([], |row| {
             Ok(Meta {
                 epoch: row.get(0)?,
                 next_sequence: unsigned(row, 1)?,
                 chain: Chain { head: read_head(row, 2)? },
+                origin: epoch::read_origin(row, 4)?,
+                mark: FileMark::read(row, 7)?,
             })
         })
 }

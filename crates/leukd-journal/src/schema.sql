@@ -10,6 +10,12 @@ CREATE TABLE meta (
   epoch         TEXT    NOT NULL,            -- a UUID: sequences count within it
   next_sequence INTEGER NOT NULL CHECK (next_sequence >= 1),
   created_ms    INTEGER NOT NULL,
+  epoch_reason  TEXT    NOT NULL             -- why the epoch began
+    CHECK (epoch_reason IN ('created', 'older', 'replaced', 'copied', 'restored', 'recovered')),
+  epoch_began_ms INTEGER NOT NULL,
+  epoch_before  TEXT,                        -- the epoch before; NULL: none, or not known
+  file_inode    INTEGER NOT NULL DEFAULT 0,  -- this very file, so that a copy shows; 0: the inode does not last
+  file_born_ns  INTEGER,                     -- its birth time; NULL: the file system keeps none
   audit_number  INTEGER NOT NULL DEFAULT 0,  -- the newest record of the chain: one that was cut short shows
   audit_hash    BLOB    NOT NULL DEFAULT (zeroblob(32)),
   retention_ms  INTEGER NOT NULL DEFAULT 0,  -- the time that retention goes by

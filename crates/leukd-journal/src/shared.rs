@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::audit::AuditHead;
+use super::epoch::EpochOrigin;
 use super::error::JournalError;
 use super::file_id::FileId;
 use super::measured::Measured;
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     pub(super) file: PathBuf,
     pub(super) directory: PathBuf,
     pub(super) epoch: String,
+    /// How the epoch began.
+    pub(super) origin: EpochOrigin,
     /// The open file.
     pub(super) file_id: FileId,
     pub(super) disk_floor: u64,

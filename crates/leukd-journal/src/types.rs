@@ -251,10 +251,12 @@ pub type Counts = BTreeMap<&'static str, u64>;
 pub struct Status {
     /// The journal's epoch.
     pub epoch: String,
+    /// How the epoch began.
+    pub origin: super::EpochOrigin,
     /// The ends of what is stored.
     pub bounds: Bounds,
-    /// The size of its files, in bytes.
-    pub size_bytes: u64,
+    /// The sizes of its files.
+    pub sizes: super::Sizes,
     /// The newest record of the audit chain.
     pub audit: super::AuditHead,
     /// Free bytes on its file system.

@@ -39,6 +39,8 @@ pub(super) struct Writer {
     pub(super) water_mark: WaterMark,
     /// A transaction ended in an error, and the disk may know better than this struct how.
     pub(super) is_unsure: bool,
+    /// Transactions that failed since the last one that did not.
+    pub(super) failures: u64,
 }
 
 impl Writer {
@@ -195,6 +197,7 @@ impl Writer {
             Ok(()) => {
                 // Nobody is told of what went into a file that no name leads to any more.
                 self.shared.file_id.check().inspect_err(|_| self.is_unsure = true)?;
+                self.succeeded();
                 self.next = next;
                 self.backlog.written(true);
                 self.advance(chain);
@@ -202,9 +205,7 @@ impl Writer {
             }
             Err(error) => {
                 self.is_unsure = true;
-                let error = self.shared.sqlite(&error);
-                tracing::error!(%error, "results could not be stored");
-                Err(error)
+                Err(self.failed(&error))
             }
         }
     }
@@ -237,6 +238,7 @@ impl Writer {
         match done {
             Ok((answer, event)) => {
                 self.shared.file_id.check().inspect_err(|_| self.is_unsure = true)?;
+                self.succeeded();
                 if let Some(event) = event {
                     self.next = next + 1;
                     self.advance(chain);
@@ -246,10 +248,27 @@ impl Writer {
             }
             Err(error) => {
                 self.is_unsure = true;
-                let error = self.shared.sqlite(&error);
-                tracing::error!(%error, "an event could not be stored");
-                Err(error)
+                Err(self.failed(&error))
             }
+        }
+    }
+
+    /// The error of a transaction. Only the first of several in a row is logged as an error.
+    fn failed(&mut self, error: &rusqlite::Error) -> JournalError {
+        let error = self.shared.sqlite(error);
+        if self.failures == 0 {
+            tracing::error!(%error, "a transaction failed");
+        } else {
+            tracing::debug!(%error, failures = self.failures, "a transaction failed again");
+        }
+        self.failures = self.failures.saturating_add(1);
+        error
+    }
+
+    fn succeeded(&mut self) {
+        let failures = std::mem::take(&mut self.failures);
+        if failures > 0 {
+            tracing::info!(failures, "transactions succeed again");
         }
     }
 

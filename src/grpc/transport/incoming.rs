@@ -228,6 +228,11 @@ fn identity(
     }
 }
 
+/// rustls has no variant for it.
+fn what_is_old(what: &rustls::CertificateError) -> bool {
+    format!("{what:?}").contains("UnsupportedCertVersion")
+}
+
 /// A failed handshake in words, with its stable word.
 fn why(error: &io::Error) -> (&'static str, String) {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
@@ -235,6 +240,12 @@ fn why(error: &io::Error) -> (&'static str, String) {
         Some(TlsError::NoCertificatesPresented) => (
             "TLS_CLIENT_CERTIFICATE",
             "the client showed no certificate, and tls.client requires one".to_owned(),
+        ),
+        Some(TlsError::InvalidCertificate(what)) if what_is_old(what) => (
+            "TLS_CLIENT_CERTIFICATE",
+            "the client's certificate is of X.509 version 1: sign its request again with extensions (openssl x509 -req \
+             … -extfile client.ext, where client.ext holds extendedKeyUsage=clientAuth)"
+                .to_owned(),
         ),
         Some(TlsError::InvalidCertificate(what)) => {
             ("TLS_CLIENT_CERTIFICATE", format!("the client's certificate is refused: {what}"))

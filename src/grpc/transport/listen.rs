@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -47,8 +48,8 @@ pub enum ListenError {
 pub struct UnixSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
-    /// Device and inode: another's file of the same name is left alone.
-    file: (u64, u64),
+    /// Device and inode: another's file of the same name is left alone. None: the file is not ours.
+    file: Option<(u64, u64)>,
 }
 
 impl UnixSocket {
@@ -89,7 +90,7 @@ impl UnixSocket {
             Ok((listener, (metadata.dev(), metadata.ino())))
         };
         let (listener, file) = made().map_err(failed)?;
-        Ok(Self { listener, path: path.to_owned(), file })
+        Ok(Self { listener, path: path.to_owned(), file: Some(file) })
     }
 
     /// Where it is.
@@ -102,7 +103,7 @@ impl UnixSocket {
 impl Drop for UnixSocket {
     fn drop(&mut self) {
         let own = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file);
+            .is_ok_and(|metadata| Some((metadata.dev(), metadata.ino())) == self.file);
         if own && let Err(error) = std::fs::remove_file(&self.path) {
             // The next start replaces it.
             tracing::debug!("{} stays behind: {error}", self.path.display());
@@ -141,6 +142,23 @@ impl Listeners {
             None => None,
         };
         Ok(Self { tcp, unix })
+    }
+
+    /// Second handles of the same listeners. A connection goes to the handle that accepts it.
+    ///
+    /// # Errors
+    /// The system gives no file descriptor.
+    pub fn share(&self) -> io::Result<Self> {
+        let tcp = self.tcp.as_ref().map(|tcp| {
+            let shared = std::net::TcpListener::from(tcp.as_fd().try_clone_to_owned()?);
+            TcpListener::from_std(shared)
+        });
+        let unix = self.unix.as_ref().map(|unix| {
+            let shared = unix.listener.as_fd().try_clone_to_owned()?;
+            let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(shared))?;
+            io::Result::Ok(UnixSocket { listener, path: unix.path.clone(), file: None })
+        });
+        Ok(Self { tcp: tcp.transpose()?, unix: unix.transpose()? })
     }
 }
 

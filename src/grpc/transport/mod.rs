@@ -11,6 +11,7 @@ mod connection;
 mod count;
 mod incoming;
 mod listen;
+mod pem;
 mod tls;
 
 pub use connection::{Connection, Line};

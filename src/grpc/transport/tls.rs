@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::pem::{self, Wanted};
 use crate::access::gate::ClientCertificate;
 use crate::access::rules::is_plain;
 use crate::result::{Digest, Timestamp};
@@ -81,13 +83,26 @@ impl TlsFiles {
             return Err("a certificate and a key are needed".to_owned());
         };
         let shown = self.certificate.display();
+        let texts =
+            [(&self.certificate, certificate, Wanted::Certificate), (&self.key, key, Wanted::Key)];
+        let texts = texts.into_iter().chain(
+            self.client_ca.iter().zip(client_ca).map(|(path, ca)| (path, ca, Wanted::Certificate)),
+        );
+        for (path, content, wanted) in texts {
+            if let Some(what) = pem::fault(path, content, wanted) {
+                return Err(what);
+            }
+        }
         let chain = certificates(certificate)
             .map_err(|what| format!("{shown} holds no certificate that can be used: {what}"))?;
         let (not_before, not_after, fingerprint) = chain
             .first()
-            .and_then(|first| Some((first, X509Certificate::from_der(first).ok()?.1)))
-            .map(|(der, first)| (begin(&first), end(&first), Digest::of(der)))
-            .ok_or_else(|| format!("{shown}: its first certificate cannot be read"))?;
+            .and_then(|first| Some((first, pem::read(first)?)))
+            .ok_or_else(|| format!("{shown}: its first certificate cannot be read"))
+            .and_then(|(der, first)| match pem::is_old(&first) {
+                true => Err(format!("{shown} {}", pem::NEW_VERSION)),
+                false => Ok((begin(&first), end(&first), Digest::of(der))),
+            })?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
             format!(
                 "{} holds no private key that can be used: {}",
@@ -117,9 +132,10 @@ impl TlsFiles {
             }
             _ => builder.with_no_client_auth(),
         };
+        let place = key_place(&chain, &key, builder.crypto_provider());
         let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                format!("{} is not the key of {shown}", self.key.display())
+                pem::mismatch(&self.certificate, &self.key, place)
             }
             other => format!("{shown} with {}: {other}", self.key.display()),
         })?;
@@ -130,6 +146,18 @@ impl TlsFiles {
         let config = Arc::new(config);
         Ok(ServerKeys { config, not_before, not_after, fingerprint, client_cas })
     }
+}
+
+/// The place in the chain of the certificate that the key belongs to.
+fn key_place(
+    chain: &[CertificateDer<'static>],
+    key: &PrivateKeyDer<'static>,
+    provider: &rustls::crypto::CryptoProvider,
+) -> Option<usize> {
+    let key = provider.key_provider.load_private_key(key.clone_key()).ok()?;
+    chain.iter().position(|certificate| {
+        CertifiedKey::new(vec![certificate.clone()], Arc::clone(&key)).keys_match().is_ok()
+    })
 }
 
 fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -143,9 +171,9 @@ fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
     }
 }
 
-fn words(error: &pem::Error) -> String {
+fn words(error: &PemError) -> String {
     match error {
-        pem::Error::NoItemsFound => "there is no such PEM section in it".to_owned(),
+        PemError::NoItemsFound => "there is no such PEM section in it".to_owned(),
         other => other.to_string(),
     }
 }

@@ -42,13 +42,29 @@ struct Genesis<'a> {
     next_sequence: u64,
 }
 
-/// The newest results were lost: sequences count in another epoch.
+/// Sequences count in another epoch from here on.
+#[derive(Serialize, Default)]
+pub(crate) struct NewEpoch<'a> {
+    pub(crate) from: &'a str,
+    pub(crate) to: &'a str,
+    pub(crate) reason: &'a str,
+    /// Sequences that the file was to hold and does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lost_from: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lost_to: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) restored: Option<Restored<'a>>,
+}
+
+/// A backup that took a journal's place.
 #[derive(Serialize)]
-struct Epoch<'a> {
-    from: &'a str,
-    to: &'a str,
-    lost_from: u64,
-    lost_to: u64,
+pub(crate) struct Restored<'a> {
+    /// The backup's place and SHA-256.
+    pub(crate) backup: &'a str,
+    pub(crate) backup_sha256: &'a str,
+    /// Where the journal before is kept.
+    pub(crate) replaced: Option<&'a str>,
 }
 
 /// An event that a recovery saved.
@@ -118,10 +134,9 @@ impl Chain {
         &mut self,
         connection: &Connection,
         now: Timestamp,
-        (from, to): (&str, &str),
-        (lost_from, lost_to): (u64, u64),
+        told: &NewEpoch<'_>,
     ) -> rusqlite::Result<()> {
-        self.append(connection, now, "epoch", Epoch { from, to, lost_from, lost_to })
+        self.append(connection, now, "epoch", told)
     }
 
     pub(crate) fn recovery(

@@ -26,7 +26,7 @@ pub use export::{Chain as ExportedChain, Sealed};
 pub use verify::{Fault, Verified, verify};
 
 pub(super) use backlog::{Backlog, Room};
-pub(super) use chain::{Chain, Retention, begin, read_head, seal};
+pub(super) use chain::{Chain, NewEpoch, Restored, Retention, begin, read_head, seal};
 pub(super) use verify::examine;
 
 /// The events of the chain, without those that come in thousands: SQLite uses the index of these

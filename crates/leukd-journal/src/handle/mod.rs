@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::audit::{AuditEvent, AuditHead, Backlog};
 use super::crash::Marks;
+use super::epoch;
 use super::error::{JournalError, ReviewError};
-use super::file_id::FileId;
+use super::file_id::{FileId, Sizes};
 use super::kinds::{self, Event};
 use super::lock::DirectoryLock;
 use super::measured::Measured;
@@ -97,16 +98,15 @@ impl Journal {
         let file = directory.join(FILE);
         let (mut connection, mut meta) = schema::open_writer(&file, clock.wall())?;
         let file_id = FileId::new(&file)?;
-        // An older file than the one that was written last: numbers that clients know would be
-        // given again.
-        if let Some(last) = &lock.last
-            && last.epoch == meta.epoch
-            && last.next > meta.next_sequence
-        {
-            schema::begin_epoch(&mut connection, &file, &mut meta, last.next, clock.wall())?;
-        }
+        // Numbers that clients know would be given again in an older file, or in a copy.
+        epoch::renew(&mut connection, &file, &mut meta, lock.last.as_ref(), clock.wall())?;
         let water_mark = lock.water_mark().map_err(|error| JournalError::io(&file, &error))?;
         water_mark.note(&meta.epoch, meta.next_sequence);
+        if lock.last.as_ref().is_none_or(|last| last.epoch != meta.epoch) {
+            // A power cut that took this note back would have the next start take the journal for
+            // another one.
+            water_mark.sync();
+        }
         let mut backlog = Backlog::default();
         if let Some(run) = run {
             backlog.start(clock.wall(), run);
@@ -120,6 +120,7 @@ impl Journal {
             file_id: file_id.clone(),
             directory: directory.to_owned(),
             epoch: meta.epoch,
+            origin: meta.origin,
             disk_floor,
             newest: watch::Sender::new(tail.bounds().newest),
             tail: RwLock::new(tail),
@@ -143,6 +144,7 @@ impl Journal {
             backlog,
             water_mark,
             is_unsure: false,
+            failures: 0,
         };
         writer.begin()?;
         let thread = std::thread::Builder::new()
@@ -263,6 +265,14 @@ impl Journal {
         self.inner.shared.check_floor()
     }
 
+    /// Makes sure that the journal's name still leads to the file that is open. A single system call.
+    ///
+    /// # Errors
+    /// [`JournalError::Moved`].
+    pub fn check_file(&self) -> Result<(), JournalError> {
+        self.inner.shared.file_id.check()
+    }
+
     /// The writer has ended although the journal is open: nothing can be stored until a restart.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -275,19 +285,12 @@ impl Journal {
     /// [`JournalError::Storage`] when the file system does not answer.
     pub fn status(&self) -> Result<Status, JournalError> {
         let shared = &self.inner.shared;
-        let size_bytes = ["", "-wal", "-shm"]
-            .into_iter()
-            .map(|suffix| {
-                let mut name = shared.file.as_os_str().to_owned();
-                name.push(suffix);
-                fs_err::metadata(PathBuf::from(name)).map_or(0, |file| file.len())
-            })
-            .sum();
         Ok(Status {
             epoch: shared.epoch.clone(),
+            origin: shared.origin.clone(),
             bounds: self.bounds(),
             audit: self.audit_head(),
-            size_bytes,
+            sizes: Sizes::of(&shared.file),
             free_bytes: shared.free_bytes()?,
             floor_bytes: shared.disk_floor,
         })

@@ -11,10 +11,12 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rusqlite::TransactionBehavior;
+use rusqlite::{TransactionBehavior, params};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::backup::{aside, give_to_owner_of};
+use super::epoch::EpochReason;
 use super::error::JournalError;
 use super::types::{Counts, FILE};
 use super::{lock, schema};
@@ -79,7 +81,7 @@ pub fn recover(
     output: Option<&Path>,
     clock: &Clock,
 ) -> Result<Recovered, JournalError> {
-    let _lock = lock::DirectoryLock::take(state)?;
+    let lock = lock::DirectoryLock::take(state)?;
     let original = state.join(FILE);
     let place = output.unwrap_or(state);
     let trouble = |error: &std::io::Error| JournalError::io(place, error);
@@ -110,6 +112,7 @@ pub fn recover(
     wreck.refuse_newer(&original)?;
     let mut recovered = build(&fresh, &wreck, &sha256, clock.wall())?;
     drop(wreck);
+    give_to_owner_of(place, &fresh)?;
     recovered.damaged.clone_from(&original);
     if output.is_none() {
         recovered.damaged = put_aside(&original, clock.wall())?;
@@ -118,6 +121,12 @@ pub fn recover(
     fs_err::File::open(place)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| trouble(&error))?;
+    if output.is_none() {
+        // The next start finds its own journal here.
+        let noted = lock.water_mark().map_err(|error| trouble(&error))?;
+        noted.note(&recovered.epoch, 1);
+        noted.sync();
+    }
     recovered.journal = target;
     Ok(recovered)
 }
@@ -165,8 +174,13 @@ fn build(
         // again.
         let summarized = replay::last_up_to(&transaction, before.specimens_to)?;
         transaction.execute(
-            "UPDATE meta SET next_sequence = ?1, specimens_to = ?2",
-            [replayed.next.cast_signed(), summarized.cast_signed()],
+            "UPDATE meta SET next_sequence = ?1, specimens_to = ?2, epoch_reason = ?3, epoch_before = ?4",
+            params![
+                replayed.next.cast_signed(),
+                summarized.cast_signed(),
+                EpochReason::Recovered.as_str(),
+                epoch_before
+            ],
         )?;
         chain.store(&transaction)?;
         Ok(recovered)
@@ -229,8 +243,7 @@ fn copied(from: &Path, to: &Path) -> Result<Digest, JournalError> {
 /// Moves the damaged journal's files out of the way, under names that tell when, and gives that of
 /// the main one.
 fn put_aside(original: &Path, now: Timestamp) -> Result<PathBuf, JournalError> {
-    let stamp: String = now.to_rfc3339().chars().filter(char::is_ascii_alphanumeric).collect();
-    let aside = with_suffix(original, &format!(".damaged-{stamp}"));
+    let aside = aside(original, "damaged", now);
     for suffix in ["-wal", "-shm", ""] {
         let from = with_suffix(original, suffix);
         if from.exists() {
@@ -241,7 +254,7 @@ fn put_aside(original: &Path, now: Timestamp) -> Result<PathBuf, JournalError> {
     Ok(aside)
 }
 
-fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

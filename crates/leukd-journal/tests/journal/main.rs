@@ -3,11 +3,13 @@
 
 mod audit;
 mod audit_edits;
+mod backup;
 #[path = "../../../../tests/support/bounded.rs"]
 mod bounded;
 mod crash;
 mod damage;
 mod durability;
+mod epochs;
 mod fields;
 mod fixtures;
 mod follow;
