@@ -171,3 +171,19 @@ async fn a_state_folder_that_moves_away_is_told_once_and_counted() {
     let over: Vec<_> = lines.iter().filter(|line| line.contains("recovered from")).collect();
     assert!(over.iter().any(|line| line.contains("reports=")), "{lines:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_write_ahead_logs_size_is_shown() {
+    let folders = Folders::new();
+    folders.drop_capture("a.bmp", &capture(1));
+    let daemon = Process::serve(&folders);
+    until("a result", async || newest(&daemon).await.filter(|newest| *newest >= 1)).await;
+    let log = folders.state.join(format!("{FILE}-wal"));
+    let mut control = daemon.control().await;
+    until("the log's size", async || {
+        let status = control.get_status(GetStatusRequest {}).await.unwrap().into_inner();
+        let shown = status.journal?.wal_bytes;
+        (shown > 0 && shown == std::fs::metadata(&log).unwrap().len()).then_some(())
+    })
+    .await;
+}

@@ -36,8 +36,8 @@ impl FileId {
 pub struct Sizes {
     /// The database.
     pub database: u64,
-    /// The write-ahead log. It grows beyond some megabytes only while a reader keeps it from being
-    /// folded into the database.
+    /// The write-ahead log. It grows beyond 64 MiB (`journal_size_limit`) only while a reader keeps
+    /// it from being folded into the database.
     pub write_ahead_log: u64,
     /// The log's index.
     pub index: u64,
