@@ -1,5 +1,6 @@
-//! What is said of a specimen: its blast fraction, the fraction corrected for the model's measured errors, and on which
-//! side of the configured flags both lie. Words for a person to weigh, never a diagnosis.
+//! What is said of a specimen: its blast fraction, the fraction corrected for the model's measured
+//! errors, and on which side of the configured flags both lie. Words for a person to weigh, never a
+//! diagnosis.
 
 use crate::fraction::{Corrected, LEAST_YOUDEN, Rate, Share, Standing, corrected, wilson};
 use crate::journal::SpecimenCounts;
@@ -18,7 +19,8 @@ pub struct Served<'a> {
 /// Why there is no corrected fraction, or no interval of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// A stable word: `no-cells`, `several-models`, `no-model`, `other-model`, `not-measured`, `weak-model`, `no-interval`.
+    /// A stable word: `no-cells`, `several-models`, `no-model`, `other-model`, `not-measured`,
+    /// `weak-model`, `no-interval`.
     pub code: &'static str,
     /// One sentence for a person.
     pub message: String,
@@ -46,16 +48,17 @@ pub struct Flag {
     pub corrected: Option<Standing>,
 }
 
-/// The share of blasts among the cells that were decided; none without such. Cells under review are in neither.
+/// The share of blasts among the cells that were decided; none without such. Cells under review are
+/// in neither.
 #[must_use]
 pub fn blast_fraction(tally: &Tally) -> Option<Share> {
     wilson(tally.all, tally.all + tally.hem)
 }
 
 impl Correction {
-    /// Corrects the share of cells at or above the model's threshold, among all that it classified: what its sensitivity and
-    /// specificity were measured on. What was decided, with its review band, plays no part. `counts` must have been counted at
-    /// the threshold of `served`.
+    /// Corrects the share of cells at or above the model's threshold, among all that it classified:
+    /// what its sensitivity and specificity were measured on. What was decided, with its review
+    /// band, plays no part. `counts` must have been counted at the threshold of `served`.
     #[must_use]
     pub fn of(counts: &SpecimenCounts, served: Option<&Served<'_>>) -> Self {
         let rates = match rates(counts, served) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Speaks to the service manager over `NOTIFY_SOCKET`, where there is one. A message that cannot be sent is
-/// logged and forgotten: leukd classifies with or without its supervisor.
+/// Speaks to the service manager over `NOTIFY_SOCKET`, where there is one. A message that cannot be
+/// sent is logged and forgotten: leukd classifies with or without its supervisor.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Notifier;
 
@@ -17,7 +17,8 @@ impl Notifier {
         Self
     }
 
-    /// Start-up (or a reload) is over: requests are served. `status` is one line for `systemctl status`.
+    /// Start-up (or a reload) is over: requests are served. `status` is one line for
+    /// `systemctl status`.
     pub fn ready(&self, status: &str) {
         self.send(&[NotifyState::Ready, NotifyState::Status(one_line(status).as_str())]);
     }
@@ -54,8 +55,8 @@ impl Notifier {
         self.send(&[NotifyState::Watchdog]);
     }
 
-    /// How often to call [`Notifier::alive`]: half of `WatchdogSec=`, as sd_watchdog_enabled(3) advises.
-    /// None when systemd keeps no watch.
+    /// How often to call [`Notifier::alive`]: half of `WatchdogSec=`, as sd_watchdog_enabled(3)
+    /// advises. None when systemd keeps no watch.
     #[must_use]
     pub fn watchdog(&self) -> Option<Duration> {
         sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|half| !half.is_zero())
@@ -73,8 +74,8 @@ fn one_line(text: &str) -> String {
     text.replace(|c: char| c.is_control(), " ")
 }
 
-/// Whether standard error goes to systemd's journal: `JOURNAL_STREAM` holds the device and inode of the
-/// stream that systemd connected (systemd.exec(5)).
+/// Whether standard error goes to systemd's journal: `JOURNAL_STREAM` holds the device and inode of
+/// the stream that systemd connected (systemd.exec(5)).
 #[must_use]
 pub fn stderr_is_journal() -> bool {
     let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return false };

@@ -39,15 +39,17 @@ pub enum TelemetryError {
 
 /// Sends this process's events to standard error, from now on. [`set_level`] changes which.
 ///
-/// `level` is `tracing`'s filter syntax. With [`LogFormat::Auto`], and standard error connected to systemd's
-/// journal, lines have no time and no colour, because the journal keeps the time itself. Whatever the format, lines to the
-/// journal begin with a priority (`<3>`, sd-daemon(3)), which it takes off: `journalctl -p warning` works. Colour is for
-/// terminals only, and not where `NO_COLOR` is set.
+/// `level` is `tracing`'s filter syntax. With [`LogFormat::Auto`], and standard error connected to
+/// systemd's journal, lines have no time and no colour, because the journal keeps the time itself.
+/// Whatever the format, lines to the journal begin with a priority (`<3>`, sd-daemon(3)), which it
+/// takes off: `journalctl -p warning` works. Colour is for terminals only, and not where `NO_COLOR`
+/// is set.
 ///
 /// `otlp` is a collector that spans are sent to as well; then call it inside a tokio runtime.
 ///
 /// # Errors
-/// The level is no filter, the log is set up already, or there is a collector and this build knows of none.
+/// The level is no filter, the log is set up already, or there is a collector and this build knows
+/// of none.
 pub fn init(level: &str, format: LogFormat, otlp: Option<&str>) -> Result<(), TelemetryError> {
     let (filter, handle) = reload::Layer::new(filter(level).map_err(TelemetryError::Level)?);
     let journal = systemd::stderr_is_journal();
@@ -83,13 +85,15 @@ fn spans(_: &str) -> Result<Output, String> {
     Err("this leukd was built without the feature otlp".to_owned())
 }
 
-/// Sends what waits for a collector, if there is one: at the end of the process. Blocks for a moment.
+/// Sends what waits for a collector, if there is one: at the end of the process. Blocks for a
+/// moment.
 pub fn flush() {
     #[cfg(feature = "otlp")]
     otlp::flush();
 }
 
-/// Makes the span part of the trace that a W3C `traceparent` names, where spans are sent to a collector.
+/// Makes the span part of the trace that a W3C `traceparent` names, where spans are sent to a
+/// collector.
 #[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "spans go nowhere"))]
 pub fn join(span: &tracing::Span, traceparent: &str) {
     #[cfg(feature = "otlp")]
@@ -142,7 +146,8 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut text = String::new();
-        // The inner writer knows nothing of the terminal, so colour is the outer formatter's to allow.
+        // The inner writer knows nothing of the terminal, so colour is the outer formatter's to
+        // allow.
         self.inner.format_event(context, Writer::new(&mut text), event)?;
         escape_controls(&mut writer, text.trim_end_matches('\n'), self.ansi)?;
         writer.write_char('\n')
@@ -191,8 +196,8 @@ const fn priority(level: Level) -> u8 {
     }
 }
 
-/// Writes the text with control characters as Rust escapes: a file name must neither begin a line of its own
-/// nor steer the terminal of whoever reads the log.
+/// Writes the text with control characters as Rust escapes: a file name must neither begin a line
+/// of its own nor steer the terminal of whoever reads the log.
 fn escape_controls(writer: &mut Writer<'_>, text: &str, colour: bool) -> fmt::Result {
     for (at, c) in text.char_indices() {
         if c.is_control() && !(colour && is_colour(&text[at..])) {
@@ -204,7 +209,8 @@ fn escape_controls(writer: &mut Writer<'_>, text: &str, colour: bool) -> fmt::Re
     Ok(())
 }
 
-/// Whether the text begins with "select graphic rendition" (ECMA-48, 8.3.117), which sets colour and weight.
+/// Whether the text begins with "select graphic rendition" (ECMA-48, 8.3.117), which sets colour
+/// and weight.
 fn is_colour(text: &str) -> bool {
     text.strip_prefix("\x1b[").is_some_and(|rest| {
         rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')

@@ -29,8 +29,8 @@ impl Captures {
         Self { pictures, next: AtomicU32::new(1) }
     }
 
-    /// The next capture's bytes, which no other has: its number stands in the header's four reserved
-    /// bytes, which no reader looks at.
+    /// The next capture's bytes, which no other has: its number stands in the header's four
+    /// reserved bytes, which no reader looks at.
     pub fn next(&self) -> Vec<u8> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut bytes = self.pictures[number as usize % self.pictures.len()].clone();
@@ -38,8 +38,8 @@ impl Captures {
         bytes
     }
 
-    /// Writes `count` captures into a new folder beside the watched one. They are on the disk when this
-    /// returns: what follows is not measured beside their writing.
+    /// Writes `count` captures into a new folder beside the watched one. They are on the disk when
+    /// this returns: what follows is not measured beside their writing.
     pub fn stage(&self, root: &Path, count: usize) -> PathBuf {
         let name = format!("staged-{}", self.next.load(Ordering::Relaxed));
         let folder = root.join(name);

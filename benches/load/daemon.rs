@@ -20,7 +20,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with the default settings, but for the addresses and folders, and waits until a model serves.
+    /// Starts it with the default settings, but for the addresses and folders, and waits until a
+    /// model serves.
     pub async fn start(folders: Folders) -> Self {
         let process = Process::serve_with(&folders, |settings| {
             let here = settings.clone();
@@ -99,7 +100,8 @@ impl Daemon {
 /// Processor time of a process (`self` for this one), in the kernel's ticks of 10 ms.
 pub fn cpu(process: &str) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // The name in parentheses may hold anything; utime and stime are the 12th and 13th fields after it.
+    // The name in parentheses may hold anything; utime and stime are the 12th and 13th fields after
+    // it.
     let (_, fields) = stat.rsplit_once(')').unwrap();
     let ticks: u64 =
         fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();

@@ -1,8 +1,9 @@
 //! A daemon under load: `cargo bench --bench load -- [backlog] [fan-out] [replay]`.
 //!
-//! The daemon is the real `leukd serve`, a process of its own with its default settings and the embedded
-//! model; the captures are drawn, the client is a real gRPC client in this process. Whatever is compared is
-//! measured in the same run and in turn, because other work on the machine comes and goes: read the ratios.
+//! The daemon is the real `leukd serve`, a process of its own with its default settings and the
+//! embedded model; the captures are drawn, the client is a real gRPC client in this process.
+//! Whatever is compared is measured in the same run and in turn, because other work on the machine
+//! comes and goes: read the ratios.
 
 #![allow(
     dead_code,
@@ -48,9 +49,9 @@ struct Args {
     cells: usize,
     /// Width and height of a capture's picture
     ///
-    /// A capture of C-NMC has 450 pixels a side and 600 KB as BMP: 10,000 of them are 6 GB, more than many
-    /// disks write in the time that the network needs for them. With 150 they have 68 KB, and what is not the
-    /// network is easiest to see.
+    /// A capture of C-NMC has 450 pixels a side and 600 KB as BMP: 10,000 of them are 6 GB, more
+    /// than many disks write in the time that the network needs for them. With 150 they have 68 KB,
+    /// and what is not the network is easiest to see.
     #[arg(long, default_value_t = 150)]
     side: u32,
     /// How many idle subscribers

@@ -1,8 +1,8 @@
-//! What each client has under way, and how much it may have. A client is who it says it is, by token,
-//! certificate or user; else the address it calls from.
+//! What each client has under way, and how much it may have. A client is who it says it is, by
+//! token, certificate or user; else the address it calls from.
 //!
-//! The map holds those clients alone that have something under way: it is as long as the open calls are many,
-//! and forgets a client with its last call.
+//! The map holds those clients alone that have something under way: it is as long as the open calls
+//! are many, and forgets a client with its last call.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +14,8 @@ pub struct Allowance {
     pub requests: u32,
     /// Calls that stream.
     pub streams: u32,
-    /// Bytes of requests, and of messages of streams, that have arrived and are not answered yet. One that is still
-    /// arriving counts as far as it has come.
+    /// Bytes of requests, and of messages of streams, that have arrived and are not answered yet.
+    /// One that is still arriving counts as far as it has come.
     pub bytes: u64,
 }
 

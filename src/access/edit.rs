@@ -53,8 +53,8 @@ pub enum EditError {
     },
 }
 
-/// Adds a token. A file that is not there yet is made; `group` is then whose members may read it, where the caller has
-/// the right to give it to them.
+/// Adds a token. A file that is not there yet is made; `group` is then whose members may read it,
+/// where the caller has the right to give it to them.
 ///
 /// # Errors
 /// See [`EditError`]; the file is as it was then.
@@ -170,7 +170,8 @@ fn edit(
             std::os::unix::fs::fchown(&*new, Some(metadata.uid()), Some(metadata.gid()))
         } else {
             if let Missing::Make { group } = missing {
-                // Without the right to it the file stays the caller's own, who is told that leukd must be able to read it.
+                // Without the right to it the file stays the caller's own, who is told that leukd
+                // must be able to read it.
                 let _ = std::os::unix::fs::fchown(&*new, None, group);
             }
             Ok(())
@@ -182,9 +183,10 @@ fn edit(
 /// Longest wait for another editor of the same file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Two who edit at once take turns, so that neither's change is lost. The lock is on a file of its own beside the access
-/// file, which only who may write that one can open: on the folder, or the access file itself, whoever may read it could
-/// hold everybody up. It stays there: removed, it could be another's by then.
+/// Two who edit at once take turns, so that neither's change is lost. The lock is on a file of its
+/// own beside the access file, which only who may write that one can open: on the folder, or the
+/// access file itself, whoever may read it could hold everybody up. It stays there: removed, it
+/// could be another's by then.
 struct Turn(#[expect(dead_code, reason = "held, not read")] std::fs::File);
 
 impl Turn {

@@ -167,8 +167,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate by the access file's rules, where there is one; `certificates` says whether clients' certificates are
-    /// asked for.
+    /// A gate by the access file's rules, where there is one; `certificates` says whether clients'
+    /// certificates are asked for.
     #[must_use]
     pub fn new(
         rules: Option<Arc<Kept<Rules>>>,

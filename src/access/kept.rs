@@ -1,4 +1,5 @@
-//! Files that are read again when they change. The last good content counts until a better one is there.
+//! Files that are read again when they change. The last good content counts until a better one is
+//! there.
 
 use std::fmt;
 use std::io::Read as _;
@@ -43,7 +44,8 @@ struct Seen {
 /// Kind of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// In passing: files that are just being replaced one after the other are given until the next look.
+    /// In passing: files that are just being replaced one after the other are given until the next
+    /// look.
     Passing,
     /// On request: a failure is reported at once.
     Asked,
@@ -56,7 +58,8 @@ impl<T> fmt::Debug for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// Reads `files` for the first time. Blocks. `parse` takes their contents and, later, what counts until then.
+    /// Reads `files` for the first time. Blocks. `parse` takes their contents and, later, what
+    /// counts until then.
     ///
     /// # Errors
     /// They cannot be read, or `parse` does not take them: one sentence.
@@ -171,7 +174,8 @@ fn digest(found: &Result<Vec<Vec<u8>>, String>) -> Digest {
     Digest::of(&parts)
 }
 
-/// True when every user of this machine may read the file, which no private key or token should allow.
+/// True when every user of this machine may read the file, which no private key or token should
+/// allow.
 #[must_use]
 pub fn is_open_to_others(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)

@@ -1,4 +1,5 @@
-//! Rights and limits of callers. Knows nothing of gRPC or TLS: `rpc` identifies the caller, this room decides.
+//! Rights and limits of callers. Knows nothing of gRPC or TLS: `rpc` identifies the caller, this
+//! room decides.
 //!
 //! | file | what |
 //! |---|---|
@@ -27,7 +28,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A caller's right. None includes another: an administrator's token reads results only with `read`.
+/// A caller's right. None includes another: an administrator's token reads results only with
+/// `read`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {

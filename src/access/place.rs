@@ -13,7 +13,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// The place of an address. A machine with one IPv6 address has a /64 of them, which counts as one.
+    /// The place of an address. A machine with one IPv6 address has a /64 of them, which counts as
+    /// one.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         Self::Net(match ip.to_canonical() {

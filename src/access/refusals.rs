@@ -1,6 +1,7 @@
-//! Who was turned away. Each is told once: the first of a kind at once, those that follow within a minute together, and no
-//! more than so many a minute whatever their kinds. Whoever may not come in must not be able to fill the disk: what is too
-//! much for a minute, or comes while the disk is full, is counted and told later. The map of kinds is bounded.
+//! Who was turned away. Each is told once: the first of a kind at once, those that follow within a
+//! minute together, and no more than so many a minute whatever their kinds. Whoever may not come in
+//! must not be able to fill the disk: what is too much for a minute, or comes while the disk is
+//! full, is counted and told later. The map of kinds is bounded.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -43,7 +44,8 @@ pub struct Refusal {
 const TOO_MANY: &str = "TOO_MANY_";
 
 impl Refusal {
-    /// Somebody was not known, or was not let do what he asked; not just one too many, or no TLS at all.
+    /// Somebody was not known, or was not let do what he asked; not just one too many, or no TLS at
+    /// all.
     #[must_use]
     pub fn is_login_failure(&self) -> bool {
         !self.reason.starts_with(TOO_MANY) && self.reason != "TLS_HANDSHAKE"
@@ -133,8 +135,8 @@ impl Refusals {
         }
     }
 
-    /// Records what was gathered long enough, as far as there is room; all of it when the daemon stops. Call it every few
-    /// seconds.
+    /// Records what was gathered long enough, as far as there is room; all of it when the daemon
+    /// stops. Call it every few seconds.
     pub fn flush(&self, all: bool) {
         let now = self.clock.monotonic();
         let may_tell = all || self.record.has_room();

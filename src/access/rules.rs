@@ -107,7 +107,8 @@ impl Rules {
     /// Reads the file's bytes.
     ///
     /// # Errors
-    /// What is wrong, after its line: no TOML, an unknown name, a hash or a time that is none, something twice.
+    /// What is wrong, after its line: no TOML, an unknown name, a hash or a time that is none,
+    /// something twice.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())?;
         let at = |offset: usize, what: String| format!("line {}: {what}", line_of(text, offset));
@@ -178,8 +179,8 @@ impl Rules {
         self.users.iter().find(|(known, _)| *known == uid).map(|(_, scopes)| *scopes)
     }
 
-    /// Every entry for the audit chain: who, with his scopes; of a token the beginning of its digest, by which two of one
-    /// name are told apart, and when it ends.
+    /// Every entry for the audit chain: who, with his scopes; of a token the beginning of its
+    /// digest, by which two of one name are told apart, and when it ends.
     #[must_use]
     pub fn told(&self) -> Map<String, Value> {
         let scopes = |scopes: Scopes| scopes.iter().map(Scope::as_str).collect::<Vec<_>>();

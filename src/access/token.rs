@@ -1,6 +1,6 @@
-//! Tokens. A token is 256 random bits that a client shows with every call. The access file holds its SHA-256
-//! alone: a fast hash is right here, because nobody can try 2^256 texts; slow ones are for passwords that
-//! people choose.
+//! Tokens. A token is 256 random bits that a client shows with every call. The access file holds
+//! its SHA-256 alone: a fast hash is right here, because nobody can try 2^256 texts; slow ones are
+//! for passwords that people choose.
 
 use std::fmt;
 

@@ -15,9 +15,10 @@ use crate::result::RESEARCH_USE_ONLY;
 
 /// Verify, export or show the audit chain
 ///
-/// Every result, rejection, review, specimen event, model, refused login, configuration, start, stop and removal is one
-/// record of the journal, sealed with the record before it. These commands read the journal's file, also while a daemon
-/// writes it. docs/guide/audit.md explains the records, and what the chain cannot show.
+/// Every result, rejection, review, specimen event, model, refused login, configuration, start,
+/// stop and removal is one record of the journal, sealed with the record before it. These commands
+/// read the journal's file, also while a daemon writes it. docs/guide/audit.md explains the
+/// records, and what the chain cannot show.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
@@ -28,8 +29,8 @@ pub(super) struct AuditArgs {
 enum AuditCommand {
     /// Check for edits, removals, insertions and exchanges, and name the first bad record
     ///
-    /// Ends with 65 when there is one. A removal of the newest records, or a rewrite of all, shows only against a head
-    /// that was kept elsewhere: see --head.
+    /// Ends with 65 when there is one. A removal of the newest records, or a rewrite of all, shows
+    /// only against a head that was kept elsewhere: see --head.
     Verify {
         #[command(flatten)]
         state: StateArgs,
@@ -42,7 +43,8 @@ enum AuditCommand {
     },
     /// Write the records, one JSON object a line, after a header line
     ///
-    /// `record` is the text that was hashed: BLAKE3 of the 32 bytes of `previous`, then the text, is `hash`.
+    /// `record` is the text that was hashed: BLAKE3 of the 32 bytes of `previous`, then the text,
+    /// is `hash`.
     Export {
         #[command(flatten)]
         state: StateArgs,

@@ -25,8 +25,9 @@ use crate::result::{
 
 /// Classify image files without the daemon; nothing is stored
 ///
-/// Limits, the file-name pattern and the review band are the daemon's: they come from /etc/leukd/leukd.toml, --config and
-/// variables named LEUKD__SECTION__KEY. The model is the one inside the binary, or that of --model.
+/// Limits, the file-name pattern and the review band are the daemon's: they come from
+/// /etc/leukd/leukd.toml, --config and variables named LEUKD__SECTION__KEY. The model is the one
+/// inside the binary, or that of --model.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClassifyArgs {
     /// Images, or folders of images
@@ -41,12 +42,12 @@ pub(super) struct ClassifyArgs {
     /// Operators that run the network
     #[arg(long, value_enum, default_value_t)]
     pub(super) engine: EngineKind,
-    /// Write a heat map of each image into this folder, under its path below DIR: NAME.heatmap.png, the picture with the
-    /// map over it, and NAME.heatmap.json, its numbers (HeatMap)
+    /// Write a heat map of each image into this folder, under its path below DIR: NAME.heatmap.png,
+    /// the picture with the map over it, and NAME.heatmap.json, its numbers (HeatMap)
     #[arg(long, value_name = "DIR")]
     pub(super) heatmap: Option<PathBuf>,
-    /// Draw the outlines of each field of view's cells into this folder, under its path below DIR: NAME.overlay.png, each
-    /// cell with its number, decision and probability
+    /// Draw the outlines of each field of view's cells into this folder, under its path below DIR:
+    /// NAME.overlay.png, each cell with its number, decision and probability
     #[arg(long, value_name = "DIR")]
     pub(super) overlay: Option<PathBuf>,
     /// One JSON object a line (Result)
@@ -57,8 +58,8 @@ pub(super) struct ClassifyArgs {
 /// Runs it. One bad image does not stop the others.
 ///
 /// # Errors
-/// The configuration; a bundle that does not work; at the end, paths that could not be looked at and images that could
-/// not be classified.
+/// The configuration; a bundle that does not work; at the end, paths that could not be looked at
+/// and images that could not be classified.
 pub(super) fn run(args: &ClassifyArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
     let settings = SettingsArgs::of_file(args.config.as_ref())?;

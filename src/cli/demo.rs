@@ -1,4 +1,5 @@
-//! `leukd demo`: the whole way from a synthetic capture to a streamed result, in a temporary folder.
+//! `leukd demo`: the whole way from a synthetic capture to a streamed result, in a temporary
+//! folder.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;

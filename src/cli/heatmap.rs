@@ -46,7 +46,8 @@ pub(super) struct HeatMapArgs {
 /// Runs it.
 ///
 /// # Errors
-/// The daemon cannot be reached, or refuses: no such result, another model serves, the image is gone.
+/// The daemon cannot be reached, or refuses: no such result, another model serves, the image is
+/// gone.
 pub(super) fn run(args: &HeatMapArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
     let by = args.result.parse().map_or_else(|_| By::ResultId(args.result.clone()), By::Sequence);

@@ -135,8 +135,8 @@ pub(super) fn files(paths: &[PathBuf], ignore: &[String]) -> Result<Vec<PathBuf>
     }
 }
 
-/// Runs `work` on each file, on one thread a core, and gives the answers to `take` in the files' order.
-/// At most some dozens of answers wait for an earlier one.
+/// Runs `work` on each file, on one thread a core, and gives the answers to `take` in the files'
+/// order. At most some dozens of answers wait for an earlier one.
 ///
 /// # Errors
 /// [`CliError::Software`] where `work` panicked, and whatever `take` gives.
@@ -156,7 +156,8 @@ pub(super) fn in_order<F: AsRef<Path> + Sync, T: Send>(
                         let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(file))) else {
                             break;
                         };
-                        // The receiver goes when the output is closed: then there is nothing left to do.
+                        // The receiver goes when the output is closed: then there is nothing left
+                        // to do.
                         if answer.send(result).is_err() {
                             break;
                         }

@@ -36,8 +36,9 @@ enum JournalCommand {
     },
     /// Copy the journal into one file, also beside a running daemon
     ///
-    /// The copy is the journal as it was at one moment. It is read to its end, pages, events, ledger and audit chain,
-    /// before it gets its name. An existing file is never overwritten. Kept images, keys and configuration are no part of it.
+    /// The copy is the journal as it was at one moment. It is read to its end, pages, events,
+    /// ledger and audit chain, before it gets its name. An existing file is never overwritten. Kept
+    /// images, keys and configuration are no part of it.
     Backup {
         /// The new file; its folder must exist, best on another disk
         #[arg(value_name = "FILE")]
@@ -50,9 +51,10 @@ enum JournalCommand {
     },
     /// Put a backup in the journal's place
     ///
-    /// Refuses while a daemon has the state folder, and when the backup is not sound. The journal before is kept beside
-    /// the new one. The restored journal begins its own epoch: its events keep their numbers and ids, and clients read it
-    /// from the beginning. Captures whose results came after the backup are classified again when the daemon starts.
+    /// Refuses while a daemon has the state folder, and when the backup is not sound. The journal
+    /// before is kept beside the new one. The restored journal begins its own epoch: its events
+    /// keep their numbers and ids, and clients read it from the beginning. Captures whose results
+    /// came after the backup are classified again when the daemon starts.
     Restore {
         /// The backup
         #[arg(value_name = "FILE")]
@@ -65,13 +67,14 @@ enum JournalCommand {
     },
     /// Make a new journal of everything readable in a damaged one
     ///
-    /// The damaged file is kept. The new journal has its own epoch: its events are numbered anew and keep their ids, and
-    /// clients read it from the beginning. Captures whose results were lost are classified again when the daemon starts.
+    /// The damaged file is kept. The new journal has its own epoch: its events are numbered anew
+    /// and keep their ids, and clients read it from the beginning. Captures whose results were lost
+    /// are classified again when the daemon starts.
     Recover {
         #[command(flatten)]
         state: StateArgs,
-        /// Put the new journal into this folder, which must have none, and leave the damaged one in place [default: replace
-        /// the damaged one]
+        /// Put the new journal into this folder, which must have none, and leave the damaged one in
+        /// place [default: replace the damaged one]
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
         /// One JSON object

@@ -1,9 +1,9 @@
 //! `--json`: one message a line, in proto3's JSON mapping.
 //!
-//! Fields have the names of the contract (`result_id`, not `resultId`) and all of them are written, also where
-//! they hold their default, so that a reader finds the same keys in each line; only messages that are absent
-//! and the other branches of a oneof are left out. As the mapping says, 64-bit integers are strings, times
-//! are RFC 3339 and durations are seconds with an `s`.
+//! Fields have the names of the contract (`result_id`, not `resultId`) and all of them are written,
+//! also where they hold their default, so that a reader finds the same keys in each line; only
+//! messages that are absent and the other branches of a oneof are left out. As the mapping says,
+//! 64-bit integers are strings, times are RFC 3339 and durations are seconds with an `s`.
 
 use std::sync::LazyLock;
 

@@ -12,8 +12,8 @@ use crate::grpc::proto::{GetLogLevelRequest, LogLevel, SetLogLevelRequest};
 
 /// Show or change what a running daemon logs
 ///
-/// Without FILTER, shows the filter in force. A change lasts until the daemon's restart, or for --for. Then the configured
-/// filter (log.level) is in force again.
+/// Without FILTER, shows the filter in force. A change lasts until the daemon's restart, or for
+/// --for. Then the configured filter (log.level) is in force again.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct LogLevelArgs {
     #[command(flatten)]

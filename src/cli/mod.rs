@@ -42,8 +42,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::result::RESEARCH_USE_ONLY;
 use error::CliError;
 
-/// Watches a microscope's export folder, finds and classifies the white blood cells in it (leukemic blast or
-/// normal) and streams the results over gRPC
+/// Watches a microscope's export folder, finds and classifies the white blood cells in it (leukemic
+/// blast or normal) and streams the results over gRPC
 #[derive(Debug, Parser)]
 #[command(name = "leukd", version)]
 struct Cli {
@@ -80,8 +80,8 @@ enum Command {
 
 /// Parses the command line, runs it, and says on standard error what went wrong.
 ///
-/// Exit codes are those of sysexits(3): 0 done, 64 command line, 65 data, 66 no such file or result, 69 daemon
-/// out of reach, 70 defect, 74 input or output, 77 not allowed, 78 configuration.
+/// Exit codes are those of sysexits(3): 0 done, 64 command line, 65 data, 66 no such file or
+/// result, 69 daemon out of reach, 70 defect, 74 input or output, 77 not allowed, 78 configuration.
 #[must_use]
 pub fn run() -> ExitCode {
     match parse().and_then(|command| command.map_or(Ok(()), dispatch)) {

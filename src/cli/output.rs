@@ -70,13 +70,14 @@ impl Default for Output {
     }
 }
 
-/// Writes a remark to standard error, where progress and warnings go. A closed standard error is nothing to
-/// stop for.
+/// Writes a remark to standard error, where progress and warnings go. A closed standard error is
+/// nothing to stop for.
 pub(super) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// The text with control characters as escapes: a file name must not steer the terminal that shows it.
+/// The text with control characters as escapes: a file name must not steer the terminal that shows
+/// it.
 #[must_use]
 pub(super) fn clean(text: &str) -> String {
     if !text.contains(char::is_control) {

@@ -7,8 +7,8 @@ use super::images::ImageFile;
 use crate::cell::{Limits, caption, decode, synthetic};
 use crate::result::{CaptureKind, Decision, Record};
 
-/// Writes `file`, a field of view, with the outlines of `records` to NAME.overlay.png. Nothing for a
-/// capture of one cell.
+/// Writes `file`, a field of view, with the outlines of `records` to NAME.overlay.png. Nothing for
+/// a capture of one cell.
 ///
 /// # Errors
 /// [`CliError::Io`]: the file cannot be written.

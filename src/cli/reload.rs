@@ -11,8 +11,9 @@ use crate::grpc::proto::control_client::ControlClient;
 
 /// Load the model bundle again, or another one of the model folder
 ///
-/// The bundle must first pass its own golden inputs. If anything fails, the previous model stays in service. Without
-/// --file this is the bundle that `model.bundle` named at the start; a new setting needs a restart.
+/// The bundle must first pass its own golden inputs. If anything fails, the previous model stays in
+/// service. Without --file this is the bundle that `model.bundle` named at the start; a new setting
+/// needs a restart.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
@@ -28,7 +29,8 @@ pub(super) struct ReloadArgs {
 /// Runs it.
 ///
 /// # Errors
-/// The daemon cannot be reached, or refuses: the bundle does not work, is not there, or another reload runs.
+/// The daemon cannot be reached, or refuses: the bundle does not work, is not there, or another
+/// reload runs.
 pub(super) fn run(args: &ReloadArgs) -> Result<(), CliError> {
     remote::runtime()?.block_on(async {
         let mut client = ControlClient::new(args.server.connect().await?);

@@ -119,8 +119,8 @@ impl ServerArgs {
             })
         })?;
         if way == Way::Tls {
-            // With TLS 1.3 a server refuses our certificate after the connection stands; the call that is under way
-            // then hears of a broken connection alone. Health takes no scope.
+            // With TLS 1.3 a server refuses our certificate after the connection stands; the call
+            // that is under way then hears of a broken connection alone. Health takes no scope.
             let mut health = HealthClient::new(channel.clone());
             let asked = health.check(HealthCheckRequest::default());
             let asked = tokio::time::timeout(CONNECT, asked).await;

@@ -19,15 +19,15 @@ const PAGE: u32 = 200;
 
 /// State what the cell of a result is
 ///
-/// The result does not change. The review is an event of its own, which every subscriber gets. The latest review of a
-/// result counts. With [access], this needs the scope review.
+/// The result does not change. The review is an event of its own, which every subscriber gets. The
+/// latest review of a result counts. With [access], this needs the scope review.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ReviewArgs {
     /// The result: its sequence or its id
     #[arg(value_name = "RESULT")]
     result: Which,
-    /// all (leukemic blast), hem (normal B-lymphoid precursor) or other (neither: another kind of cell, debris, several
-    /// cells)
+    /// all (leukemic blast), hem (normal B-lymphoid precursor) or other (neither: another kind of
+    /// cell, debris, several cells)
     #[arg(long)]
     label: ReviewLabel,
     /// The reviewer [default: the login name]

@@ -21,9 +21,9 @@ use crate::telemetry;
 
 /// Run the daemon
 ///
-/// Settings come from /etc/leukd/leukd.toml, --config, variables named LEUKD__SECTION__KEY, and flags; a later one
-/// overrides an earlier one. SIGTERM stops the daemon after open requests. SIGHUP reloads certificates, the access file
-/// and the model.
+/// Settings come from /etc/leukd/leukd.toml, --config, variables named LEUKD__SECTION__KEY, and
+/// flags; a later one overrides an earlier one. SIGTERM stops the daemon after open requests.
+/// SIGHUP reloads certificates, the access file and the model.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
@@ -54,8 +54,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     ended
 }
 
-/// A runtime for the daemon: its async work is small beside the workers', and the blocking threads read
-/// the journal for clients.
+/// A runtime for the daemon: its async work is small beside the workers', and the blocking threads
+/// read the journal for clients.
 pub(super) fn runtime() -> Result<Runtime, CliError> {
     Builder::new_multi_thread()
         .worker_threads(2)
@@ -134,8 +134,8 @@ async fn tick(beat: &mut Option<tokio::time::Interval>) {
     }
 }
 
-/// With less free space a journal may not open: SQLite needs 32 KiB beside the file before it reads, and a new journal
-/// some more.
+/// With less free space a journal may not open: SQLite needs 32 KiB beside the file before it
+/// reads, and a new journal some more.
 const ROOM: u64 = 1 << 20;
 
 fn is_full(directory: &Path) -> bool {
@@ -143,8 +143,8 @@ fn is_full(directory: &Path) -> bool {
         .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM)
 }
 
-/// Waits until there is space, without a deadline: systemd would restart a process that ended a few times, and then
-/// never again.
+/// Waits until there is space, without a deadline: systemd would restart a process that ended a few
+/// times, and then never again.
 async fn space(directory: &Path, notifier: &Notifier) {
     let pause = Duration::from_secs(1);
     while is_full(directory) {

@@ -47,7 +47,8 @@ pub(super) struct SettingsArgs {
     /// Serve this model bundle
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
-    /// Serve this bundle without a trusted signature: its file name, or sha256: and its digest; may be repeated
+    /// Serve this bundle without a trusted signature: its file name, or sha256: and its digest; may
+    /// be repeated
     #[arg(long, value_name = "NAME")]
     pub(super) allow_unsigned: Vec<String>,
     /// Operators that run the network
@@ -119,7 +120,8 @@ fn absolute(name: &str, path: &Path) -> Result<String, CliError> {
     let shown = path.display();
     let whole = std::path::absolute(path)
         .map_err(|error| CliError::Usage(format!("{name} {shown:?}: {error}")))?;
-    // "./export" and "../export" are meant; symbolic links before ".." are rare enough to leave alone.
+    // "./export" and "../export" are meant; symbolic links before ".." are rare enough to leave
+    // alone.
     let mut plain = PathBuf::new();
     for part in whole.components() {
         if part == std::path::Component::ParentDir {
@@ -160,8 +162,8 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     Output::new().line("the configuration works")
 }
 
-/// The folders where changes are found by scans alone, and why. One that cannot be reached is not among
-/// them.
+/// The folders where changes are found by scans alone, and why. One that cannot be reached is not
+/// among them.
 fn polled(watch: &Watch) -> Vec<String> {
     let rules = IngestSettings::new(watch, 1).map(|ingest| ingest.folders).unwrap_or_default();
     let automatic = rules.iter().filter(|rules| rules.mode == WatchMode::Auto);
@@ -191,7 +193,8 @@ fn checked_by_another(state: &Path) -> Option<String> {
     })
 }
 
-/// Checks that the configured bundle would be accepted: its signature, and that the configured review band fits it.
+/// Checks that the configured bundle would be accepted: its signature, and that the configured
+/// review band fits it.
 ///
 /// # Errors
 /// [`CliError::Config`] that names the setting.

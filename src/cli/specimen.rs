@@ -15,7 +15,8 @@ use crate::result::RESEARCH_USE_ONLY;
 /// Limit on the wait for the answer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Count a specimen's cells: decisions, blast fraction, its correction for the model's errors, flags
+/// Count a specimen's cells: decisions, blast fraction, its correction for the model's errors,
+/// flags
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SpecimenArgs {
     #[command(flatten)]

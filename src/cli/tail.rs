@@ -24,8 +24,9 @@ const HELLO: Duration = Duration::from_secs(30);
 
 /// Follow results and reviews as they are stored
 ///
-/// After a broken connection tail continues where it was: nothing is lost or shown twice. With --json each line
-/// is one Event: `hello` (again after every reconnection), `result`, `review`, `specimen`, `gap` or `heartbeat`.
+/// After a broken connection tail continues where it was: nothing is lost or shown twice. With
+/// --json each line is one Event: `hello` (again after every reconnection), `result`, `review`,
+/// `specimen`, `gap` or `heartbeat`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TailArgs {
     #[command(flatten)]
@@ -81,7 +82,8 @@ struct Tail<'a> {
 /// Runs it.
 ///
 /// # Errors
-/// The daemon cannot be reached at first, or not again in time; it refuses the cursor or the filter.
+/// The daemon cannot be reached at first, or not again in time; it refuses the cursor or the
+/// filter.
 pub(super) fn run(args: &TailArgs) -> Result<(), CliError> {
     remote::runtime()?.block_on(follow(args))
 }
@@ -108,7 +110,8 @@ async fn follow(args: &TailArgs) -> Result<(), CliError> {
             Err(CliError::Unavailable(why)) => why,
             Err(error) => return Err(error),
         };
-        // Hello alone proves nothing: a daemon that fails after it would be asked again without end.
+        // Hello alone proves nothing: a daemon that fails after it would be asked again without
+        // end.
         if tail.progressed {
             pause = FIRST_PAUSE;
             broken_since = None;
@@ -230,8 +233,8 @@ impl Tail<'_> {
             | Code::ResourceExhausted
             | Code::Cancelled
             | Code::DeadlineExceeded => true,
-            // tonic's words for a connection that broke underneath the stream; the cursor makes it safe
-            // to try again whatever it was.
+            // tonic's words for a connection that broke underneath the stream; the cursor makes it
+            // safe to try again whatever it was.
             Code::Unknown | Code::Internal => self.heard,
             _ => false,
         };

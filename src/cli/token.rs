@@ -19,8 +19,8 @@ use crate::result::Timestamp;
 
 /// Make, list and revoke clients' tokens
 ///
-/// `new` prints a token once; the access file holds its hash alone. A running daemon loads a changed file within seconds.
-/// A revoked token's open streams end too.
+/// `new` prints a token once; the access file holds its hash alone. A running daemon loads a
+/// changed file within seconds. A revoked token's open streams end too.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TokenArgs {
     #[command(subcommand)]
@@ -33,8 +33,9 @@ enum TokenCommand {
     New {
         /// The client's name; its calls are recorded as token:NAME
         name: String,
-        /// Its scopes: classify (send images), read (results, reviews, status), review (submit reviews), admin (load models,
-        /// change the log level); may be repeated; none includes another
+        /// Its scopes: classify (send images), read (results, reviews, status), review (submit
+        /// reviews), admin (load models, change the log level); may be repeated; none includes
+        /// another
         #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
         scope: Vec<Scope>,
         /// Its lifetime, for example 365d

@@ -1,5 +1,5 @@
-//! `leukd train`: hands over to `leukd-train`, a program of its own, so that the daemon never carries the
-//! training framework.
+//! `leukd train`: hands over to `leukd-train`, a program of its own, so that the daemon never
+//! carries the training framework.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,5 @@
-//! `leukd try-capture`: the child process in which the daemon decodes a suspect file. Not for people.
+//! `leukd try-capture`: the child process in which the daemon decodes a suspect file. Not for
+//! people.
 
 use std::io::Read as _;
 
@@ -21,8 +22,8 @@ pub(super) struct TryCaptureArgs {
     max_memory: u64,
 }
 
-/// Does what a worker does before the network. That the picture is broken is no failure here: the daemon will
-/// see it too. Neither is a panic, which the daemon's workers outlive.
+/// Does what a worker does before the network. That the picture is broken is no failure here: the
+/// daemon will see it too. Neither is a panic, which the daemon's workers outlive.
 ///
 /// # Errors
 /// Standard input cannot be read, or standard output not be written to.

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::settings::Settings;
 
-/// Settings whose values are secrets themselves; none is: keys and tokens lie in files, and only their paths are
-/// settings.
+/// Settings whose values are secrets themselves; none is: keys and tokens lie in files, and only
+/// their paths are settings.
 const SECRETS: &[&str] = &[];
 
 /// Replacement for a secret.

@@ -12,8 +12,8 @@ impl Loaded {
     /// Looks at the folders and files that the settings name: what is doubtful, one sentence each.
     ///
     /// # Errors
-    /// What leukd cannot work with: a folder that is a file, a bundle that cannot be read, folders that lie
-    /// inside one another by way of symbolic links.
+    /// What leukd cannot work with: a folder that is a file, a bundle that cannot be read, folders
+    /// that lie inside one another by way of symbolic links.
     pub fn examine(&self) -> Result<Vec<String>, ConfigError> {
         let mut problems = Vec::new();
         let mut warnings = Vec::new();

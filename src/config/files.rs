@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Prefix of a name that systemd's `LoadCredential=` provides.
 const CREDENTIAL: &str = "credential:";
 
-/// A file with a key, a certificate or tokens: an absolute path, or `credential:NAME` for the file NAME that
-/// systemd hands over (`LoadCredential=NAME:…`, below `$CREDENTIALS_DIRECTORY`).
+/// A file with a key, a certificate or tokens: an absolute path, or `credential:NAME` for the file
+/// NAME that systemd hands over (`LoadCredential=NAME:…`, below `$CREDENTIALS_DIRECTORY`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyFile {
     /// Where it lies.

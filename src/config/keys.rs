@@ -35,8 +35,9 @@ pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys
 });
 
-/// Settings with every optional one set, so that all names appear when it is written out. The structs
-/// that have optional settings are listed field by field: a new field is then a compile error here.
+/// Settings with every optional one set, so that all names appear when it is written out. The
+/// structs that have optional settings are listed field by field: a new field is then a compile
+/// error here.
 fn exemplar() -> Settings {
     let (journal, model, access) = (Journal::default(), Model::default(), Access::default());
     let log = Log::default();

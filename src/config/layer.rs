@@ -119,8 +119,8 @@ impl Layer {
         layer
     }
 
-    /// Takes in what a person wrote outside of TOML: plain text for a text, a number for a number, and
-    /// for a list either one entry or a TOML array.
+    /// Takes in what a person wrote outside of TOML: plain text for a text, a number for a number,
+    /// and for a list either one entry or a TOML array.
     pub(super) fn set_text(&mut self, key: &Key, text: &str, origin: Origin) {
         let plain = Value::String(text.to_owned());
         let parsed = || {

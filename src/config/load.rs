@@ -86,8 +86,8 @@ pub struct Loaded {
 /// Reads all layers, puts them over one another and checks the outcome.
 ///
 /// # Errors
-/// Everything that is wrong at once: unreadable or malformed files, unknown names, values that do not fit,
-/// settings that do not go together. Each problem names file and line, variable or flag.
+/// Everything that is wrong at once: unreadable or malformed files, unknown names, values that do
+/// not fit, settings that do not go together. Each problem names file and line, variable or flag.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let layers = layers(sources);
     let problems: Vec<Problem> =

@@ -70,9 +70,11 @@ pub struct Model {
     pub folder: Option<PathBuf>,
     /// `fused` (leukd's own operators where they fit the network) or `stock` (tract's alone).
     pub engine: Engine,
-    /// Whose bundles may serve: minisign public keys, as text or as the absolute paths of their files.
+    /// Whose bundles may serve: minisign public keys, as text or as the absolute paths of their
+    /// files.
     pub trusted_keys: Vec<String>,
-    /// Bundles that may serve though no trusted key signed them: file names, or `sha256:` and the digest.
+    /// Bundles that may serve though no trusted key signed them: file names, or `sha256:` and the
+    /// digest.
     pub allow_unsigned: Vec<String>,
     /// The largest bundle.
     pub max_file: Bytes,
@@ -109,8 +111,9 @@ pub enum Engine {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Decision {
-    /// A band `[lower, upper)` of P(all) whose cells a person looks at, besides the model's own: the hull of both is in
-    /// force. It contains the model's threshold. Absent: the model's band alone.
+    /// A band `[lower, upper)` of P(all) whose cells a person looks at, besides the model's own:
+    /// the hull of both is in force. It contains the model's threshold. Absent: the model's band
+    /// alone.
     pub review: Option<(f64, f64)>,
 }
 
@@ -118,14 +121,15 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Specimen {
-    /// Blast fractions, each above 0 and below 1, ascending, at most 8: `GetSpecimen` says for each whether the specimen's
-    /// interval lies above it, below it or around it.
+    /// Blast fractions, each above 0 and below 1, ascending, at most 8: `GetSpecimen` says for each
+    /// whether the specimen's interval lies above it, below it or around it.
     pub flags: Vec<f64>,
-    /// Subscribers get an event with its counts once nothing more has come of it for this long. Zero: not for that reason.
+    /// Subscribers get an event with its counts once nothing more has come of it for this long.
+    /// Zero: not for that reason.
     pub quiet_after: Span,
-    /// Or as soon as a file appears in an export folder whose name matches this glob; letter case does not matter.
-    /// The specimen's name is what `watch.name_pattern` finds in the file's name, or else that name without its
-    /// extension. Absent: none does.
+    /// Or as soon as a file appears in an export folder whose name matches this glob; letter case
+    /// does not matter. The specimen's name is what `watch.name_pattern` finds in the file's name,
+    /// or else that name without its extension. Absent: none does.
     pub done_marker: Option<String>,
 }
 
@@ -188,7 +192,8 @@ impl Default for Journal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rpc {
-    /// Address and port; port 0 takes any free one. A non-loopback address requires `[tls]` and authentication.
+    /// Address and port; port 0 takes any free one. A non-loopback address requires `[tls]` and
+    /// authentication.
     pub listen: SocketAddr,
     /// Serve on `listen`. Off: the socket alone.
     pub tcp: bool,
@@ -327,8 +332,8 @@ pub struct Log {
     pub level: String,
     /// `auto` (text; without times under systemd, whose journal has its own), `text` or `json`.
     pub format: LogFormat,
-    /// An OpenTelemetry collector on this machine that spans are sent to over gRPC, `http://127.0.0.1:4317`. Absent: none. Only in
-    /// builds with the feature `otlp`.
+    /// An OpenTelemetry collector on this machine that spans are sent to over gRPC,
+    /// `http://127.0.0.1:4317`. Absent: none. Only in builds with the feature `otlp`.
     pub otlp: Option<String>,
 }
 

@@ -15,7 +15,8 @@ const EVERY: Duration = Duration::from_secs(5);
 /// The least rest between two slices.
 const REST: Duration = Duration::from_millis(5);
 
-/// Walks through the journal, and then along with it. While there is much to read it rests as long as it reads.
+/// Walks through the journal, and then along with it. While there is much to read it rests as long
+/// as it reads.
 pub(super) async fn count(
     journal: Journal,
     clock: Clock,

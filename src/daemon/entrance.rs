@@ -196,8 +196,9 @@ fn handed_over(settings: &Settings) -> Vec<(&'static str, &KeyFile)> {
         .collect()
 }
 
-/// Reads keys and rules as a start would, and lets them go again: what is doubtful, one sentence each. A file that only
-/// the unit is handed is doubtful here, and with it whatever goes with it; a start without it fails.
+/// Reads keys and rules as a start would, and lets them go again: what is doubtful, one sentence
+/// each. A file that only the unit is handed is doubtful here, and with it whatever goes with it; a
+/// start without it fails.
 ///
 /// # Errors
 /// Problems that refuse a start.

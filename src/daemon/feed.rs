@@ -52,7 +52,8 @@ impl Feeder {
             let finishing = finished.clone();
             tokio::spawn(async move {
                 let path = settled.path.clone();
-                // In a task of its own: every capture that was received gets a verdict, whatever happens.
+                // In a task of its own: every capture that was received gets a verdict, whatever
+                // happens.
                 let work = tokio::spawn(async move { pipeline.capture(settled).await });
                 let verdict = work.await.unwrap_or(Verdict::Retry);
                 if matches!(verdict, Verdict::Finished) {

@@ -63,7 +63,8 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// A daemon whose settings are checked and whose journal is open. Nothing runs yet but the loading of its model.
+/// A daemon whose settings are checked and whose journal is open. Nothing runs yet but the loading
+/// of its model.
 pub struct Daemon {
     settings: Settings,
     listeners: Listeners,
@@ -83,10 +84,10 @@ pub struct Daemon {
     trial: Option<Trial>,
 }
 
-/// Checks what can be checked before anything runs, begins to load the model and, beside that, opens the journal:
-/// the model takes longest, so it goes first. Blocks until the journal is open; clients are
-/// answered UNAVAILABLE meanwhile, where that takes longer than a moment. `clock`
-/// began with the process: the time until a model serves is counted from there.
+/// Checks what can be checked before anything runs, begins to load the model and, beside that,
+/// opens the journal: the model takes longest, so it goes first. Blocks until the journal is open;
+/// clients are answered UNAVAILABLE meanwhile, where that takes longer than a moment. `clock` began
+/// with the process: the time until a model serves is counted from there.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -205,8 +206,8 @@ impl Ledger for FolderLedger {
 }
 
 impl Daemon {
-    /// Captures that were in hand at several deaths of the process are tried by this program, leukd itself, before
-    /// they are blamed.
+    /// Captures that were in hand at several deaths of the process are tried by this program, leukd
+    /// itself, before they are blamed.
     #[must_use]
     pub fn trying_with(mut self, program: PathBuf) -> Self {
         self.trial = Some(Trial::with(program));
@@ -227,8 +228,8 @@ impl Daemon {
         self
     }
 
-    /// Starts everything else. The port answers at once; a model serves some tenths of a second later.
-    /// Call it inside a tokio runtime.
+    /// Starts everything else. The port answers at once; a model serves some tenths of a second
+    /// later. Call it inside a tokio runtime.
     ///
     /// # Errors
     /// The system gives no thread.

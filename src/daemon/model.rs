@@ -56,8 +56,8 @@ pub(super) struct ModelKeeper {
 pub(super) type Loading = std::thread::JoinHandle<Result<Option<Digest>, ReloadError>>;
 
 impl ModelKeeper {
-    /// Without a model; `configured` is loaded, on this engine, unless a reload names another. `review` is what the settings
-    /// say of every model's review band.
+    /// Without a model; `configured` is loaded, on this engine, unless a reload names another.
+    /// `review` is what the settings say of every model's review band.
     pub(super) fn new(
         configured: BundleSource,
         engine: EngineKind,

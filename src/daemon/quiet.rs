@@ -25,8 +25,8 @@ struct Known {
 }
 
 impl Known {
-    /// Whether there may be something to tell. A new result is due later than every one before it: it asks for a look
-    /// only while nothing was open. A clock that was set back asks for one too.
+    /// Whether there may be something to tell. A new result is due later than every one before it:
+    /// it asks for a look only while nothing was open. A clock that was set back asks for one too.
     fn asks_for_a_look(&self, now: Timestamp, newest: u64) -> bool {
         match self.due {
             _ if now < self.looked => true,
@@ -36,8 +36,8 @@ impl Known {
     }
 }
 
-/// Tells each specimen of which nothing more has come for `quiet_after`; none of them where that is zero. Goes by
-/// `clock`, which is asked every second.
+/// Tells each specimen of which nothing more has come for `quiet_after`; none of them where that is
+/// zero. Goes by `clock`, which is asked every second.
 pub(super) async fn tell(
     journal: Journal,
     clock: Clock,
@@ -61,8 +61,8 @@ pub(super) async fn tell(
     }
 }
 
-/// Where none is told, what came is nothing to tell once that is changed. Noted when nothing more comes for a second, which
-/// is not once for each result of a burst.
+/// Where none is told, what came is nothing to tell once that is changed. Noted when nothing more
+/// comes for a second, which is not once for each result of a burst.
 async fn pass_over(journal: &Journal, known: &mut Known) -> Result<(), JournalError> {
     let newest = journal.bounds().newest;
     let stands_still = known.newest.is_none_or(|before| before == newest);

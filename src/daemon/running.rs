@@ -61,7 +61,8 @@ pub struct Running {
 /// The digest of the model before, or why there is no new one.
 type Loaded = Result<Option<Digest>, ReloadError>;
 
-/// Loads the configured bundle off the async threads. It ends by itself in bounded time and is never aborted.
+/// Loads the configured bundle off the async threads. It ends by itself in bounded time and is
+/// never aborted.
 async fn reload(keeper: Arc<ModelKeeper>, by: &'static str) -> Loaded {
     ended(tokio::task::spawn_blocking(move || Ok(keeper.reload(None, by))).await)
 }
@@ -116,7 +117,8 @@ impl Running {
             ingest: service.ingest.clone(),
             pipeline: service.pipeline.clone(),
             serves: serving.clone(),
-            // One with each worker, one ready for it, and as many as share a commit on their way to the disk.
+            // One with each worker, one ready for it, and as many as share a commit on their way to
+            // the disk.
             at_once: workers * 8,
             stop: service.stop.clone(),
         };
@@ -223,7 +225,8 @@ impl Running {
     /// Reads certificates and the access file again, and then loads the configured bundle again.
     ///
     /// # Errors
-    /// The previous model stays in service. `GetStatus` and the log report keys and rules that do not work.
+    /// The previous model stays in service. `GetStatus` and the log report keys and rules that do
+    /// not work.
     pub fn reload(
         &self,
     ) -> impl Future<Output = Result<Option<Digest>, ReloadError>> + Send + use<> {
@@ -246,8 +249,9 @@ impl Running {
         }
     }
 
-    /// Stops: no new captures or calls, streams end with UNAVAILABLE, what is under way is finished and
-    /// stored. After `deadline` whatever still runs is cut off; nothing that was stored is lost by it.
+    /// Stops: no new captures or calls, streams end with UNAVAILABLE, what is under way is finished
+    /// and stored. After `deadline` whatever still runs is cut off; nothing that was stored is lost
+    /// by it.
     pub async fn drain(mut self, deadline: Duration) -> Drained {
         let until = tokio::time::Instant::now() + deadline;
         tracing::info!("stopping, within {} s", deadline.as_secs_f32());

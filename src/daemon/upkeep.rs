@@ -204,8 +204,9 @@ impl Vitals {
         self.moves(&self.workers, pool.progress(), idle, Pulse::workers)
     }
 
-    /// A folder's thread that hangs in a system call of a dead network mount is no reason to restart: a new
-    /// process would hang there too, and results could not even be read meanwhile. `GetStatus` tells of it.
+    /// A folder's thread that hangs in a system call of a dead network mount is no reason to
+    /// restart: a new process would hang there too, and results could not even be read meanwhile.
+    /// `GetStatus` tells of it.
     fn folders_move(&self) -> bool {
         let folders = self.service.ingest.status();
         let excused = folders.is_empty() || folders.iter().any(|folder| !folder.reachable);

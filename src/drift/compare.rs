@@ -13,7 +13,8 @@ pub const LEAST_CELLS: u64 = 200;
 /// With fewer reviewed results than this on either side agreement is not compared.
 pub const LEAST_REVIEWS: u64 = 30;
 
-/// From this stability index on a change is called large (Siddiqi 2006, "Credit risk scorecards": a rule of thumb).
+/// From this stability index on a change is called large (Siddiqi 2006, "Credit risk scorecards": a
+/// rule of thumb).
 pub const LARGE_INDEX: f64 = 0.25;
 
 /// From this shift on, in spreads, a change is called large (Cohen 1988).
@@ -30,15 +31,17 @@ const CHI_SQUARE: f64 = 27.877;
 pub struct Stability {
     /// The population stability index, 0 and above.
     pub index: f64,
-    /// What it would exceed in one of a thousand weeks by chance, were all cells drawn independently from one distribution.
-    /// Cells of a patient are alike, so that chance does more than this says.
+    /// What it would exceed in one of a thousand weeks by chance, were all cells drawn
+    /// independently from one distribution. Cells of a patient are alike, so that chance does more
+    /// than this says.
     pub chance: f64,
 }
 
-/// The population stability index Σ (p − q) ln(p / q) over the tenths of P(all) (Siddiqi 2006; it is Jeffreys' divergence,
-/// Jeffreys 1946), with half a cell added to each count so that an empty tenth has a logarithm. By chance alone it is
-/// distributed as (1/n + 1/m) χ² with nine degrees of freedom (Yurdakul 2018, "Statistical properties of population stability
-/// index"). None where either side has fewer than [`LEAST_CELLS`].
+/// The population stability index Σ (p − q) ln(p / q) over the tenths of P(all) (Siddiqi 2006; it
+/// is Jeffreys' divergence, Jeffreys 1946), with half a cell added to each count so that an empty
+/// tenth has a logarithm. By chance alone it is distributed as (1/n + 1/m) χ² with nine degrees of
+/// freedom (Yurdakul 2018, "Statistical properties of population stability index"). None where
+/// either side has fewer than [`LEAST_CELLS`].
 #[must_use]
 pub fn stability(now: &[u64; BINS], before: &[u64; BINS]) -> Option<Stability> {
     let [n, m] = [now, before].map(|counts| counts.iter().sum::<u64>());
@@ -56,7 +59,8 @@ pub fn stability(now: &[u64; BINS], before: &[u64; BINS]) -> Option<Stability> {
 /// Something that stands out, for a person to look into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// A stable word: `scores`, `doubted`, `agreement`, a figure's name, or, of a whole week, `rejected`.
+    /// A stable word: `scores`, `doubted`, `agreement`, a figure's name, or, of a whole week,
+    /// `rejected`.
     pub what: &'static str,
     /// One sentence.
     pub message: String,
@@ -67,17 +71,19 @@ pub struct Note {
 pub struct Comparison {
     /// P(all) against the weeks before.
     pub stability: Option<Stability>,
-    /// By how many spreads each figure's mean has moved since the weeks before, in the order of [`figure_names`].
+    /// By how many spreads each figure's mean has moved since the weeks before, in the order of
+    /// [`figure_names`].
     pub shifts: [Option<f64>; FIGURES],
     /// What stands out.
     pub notes: Vec<Note>,
 }
 
-/// Compares what was counted of `model` in the week at `place` with up to four weeks before it that are whole, and the share of doubted
-/// cells with `expected`, the share that the model's maker measured on real cells (`reference.false_alarms`).
+/// Compares what was counted of `model` in the week at `place` with up to four weeks before it that
+/// are whole, and the share of doubted cells with `expected`, the share that the model's maker
+/// measured on real cells (`reference.false_alarms`).
 ///
-/// Nothing is said of a week that retention has cut, nor while the journal is still being walked through, nor of fewer than
-/// [`LEAST_CELLS`] or [`LEAST_REVIEWS`].
+/// Nothing is said of a week that retention has cut, nor while the journal is still being walked
+/// through, nor of fewer than [`LEAST_CELLS`] or [`LEAST_REVIEWS`].
 #[must_use]
 pub fn compare(weeks: &Weeks, place: usize, model: &ModelRef, expected: Option<f64>) -> Comparison {
     let week = weeks.weeks.get(place).filter(|week| !week.removed && !weeks.counting);
@@ -131,7 +137,8 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// The share where so many are enough, and where even the lower end of its interval is more than twice what was expected.
+/// The share where so many are enough, and where even the lower end of its interval is more than
+/// twice what was expected.
 fn exceeds(hits: u64, of: u64, expected: f64) -> Option<Share> {
     wilson(hits, of).filter(|share| of >= LEAST_CELLS && share.lower > TIMES * expected)
 }
@@ -147,8 +154,8 @@ fn of_doubts(now: &Tally, expected: f64) -> Option<Note> {
     Some(Note { what: "doubted", message })
 }
 
-/// Compares the share of rejected captures in the week at `place`, of all models together since most are rejected before a model
-/// sees them, with up to four whole weeks before it.
+/// Compares the share of rejected captures in the week at `place`, of all models together since
+/// most are rejected before a model sees them, with up to four whole weeks before it.
 #[must_use]
 pub fn rejections(weeks: &Weeks, place: usize) -> Option<Note> {
     let whole = |week: &&Week| !week.removed && !weeks.counting;

@@ -37,10 +37,11 @@ pub struct Counting {
     stage: Stage,
     /// Results up to here are counted.
     results_to: u64,
-    /// The walk back has been ended by older results or by the journal's beginning, and reviews have been read.
+    /// The walk back has been ended by older results or by the journal's beginning, and reviews
+    /// have been read.
     whole: bool,
-    /// The walk back ended where the journal begins, after results that retention had removed: the week whose results were
-    /// the first to be there.
+    /// The walk back ended where the journal begins, after results that retention had removed: the
+    /// week whose results were the first to be there.
     cut: Option<i64>,
     /// The running week of the last step.
     running: i64,
@@ -63,15 +64,17 @@ impl Default for Counting {
 }
 
 impl Counting {
-    /// Reads one slice; true where there is more to read at once. `now` says which week is running: results of times before the
-    /// weeks that are shown, or later than the running one, as a clock that leapt wrote them, are of no week. Blocks.
+    /// Reads one slice; true where there is more to read at once. `now` says which week is running:
+    /// results of times before the weeks that are shown, or later than the running one, as a clock
+    /// that leapt wrote them, are of no week. Blocks.
     ///
     /// # Errors
     /// [`JournalError`] when the journal cannot be read: the next call tries again.
     pub fn step(&mut self, journal: &Journal, now: Timestamp) -> Result<bool, JournalError> {
         let running = week_of(now).0;
         if running < self.running || (running > self.running && self.passed_over) {
-            // The clock was set, back or right again: weeks that were left out are to be counted now.
+            // The clock was set, back or right again: weeks that were left out are to be counted
+            // now.
             *self = Self::default();
         }
         self.running = running;
@@ -91,7 +94,8 @@ impl Counting {
                     any |= self.result(result, &shown);
                 }
                 let last = results.last();
-                // A full slice without a single result of these weeks: those before it are older still.
+                // A full slice without a single result of these weeks: those before it are older
+                // still.
                 if let Some(last) = last.filter(|_| any && results.len() == SLICE) {
                     self.stage = Stage::Back(last.sequence);
                     return Ok(true);

@@ -1,16 +1,20 @@
-//! How a model's results change from week to week: what a site sees of a stain, a lamp or a microscope that drifts.
+//! How a model's results change from week to week: what a site sees of a stain, a lamp or a
+//! microscope that drifts.
 //!
-//! For Research Use Only: a week that stands out is a reason to look, never a finding about a patient.
+//! For Research Use Only: a week that stands out is a reason to look, never a finding about a
+//! patient.
 //!
 //! # Why it is counted so
 //!
-//! A status call must not read the journal, and the writer must not be slowed. A table of sums in the journal would have to be
-//! kept in step by every commit, and all tables' definitions must fit into one page of the file; an index by time would cost
-//! every commit too. But a stored result never changes. So the counts live in memory: after a start the results are
-//! walked through once, backwards from the newest in slices along their primary key, until a whole slice is older than what
-//! is shown; from then on only what is new is read. A row takes some ten microseconds, a slice a reader for some twenty
-//! milliseconds, which never holds up the writer (the journal's log is written ahead), and as long a rest follows. At 100,000
-//! results a week that are 800,000 rows after a start, some 20 s by the clock; and some ten rows a minute later. What is held is
+//! A status call must not read the journal, and the writer must not be slowed. A table of sums in
+//! the journal would have to be kept in step by every commit, and all tables' definitions must fit
+//! into one page of the file; an index by time would cost every commit too. But a stored result
+//! never changes. So the counts live in memory: after a start the results are walked through once,
+//! backwards from the newest in slices along their primary key, until a whole slice is older than
+//! what is shown; from then on only what is new is read. A row takes some ten microseconds, a slice
+//! a reader for some twenty milliseconds, which never holds up the writer (the journal's log is
+//! written ahead), and as long a rest follows. At 100,000 results a week that are 800,000 rows
+//! after a start, some 20 s by the clock; and some ten rows a minute later. What is held is
 //! [`WEEKS`] × [`MODELS`] counts of bounded size, whatever comes.
 
 mod compare;
@@ -49,7 +53,8 @@ const OTHER: &str = "other";
 /// Into how many equal parts P(all) is divided.
 pub const BINS: usize = 10;
 
-/// How many figures of a picture there are: its [measures](Measures::NAMES), then the feature distance.
+/// How many figures of a picture there are: its [measures](Measures::NAMES), then the feature
+/// distance.
 pub const FIGURES: usize = Measures::NAMES.len() + 1;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -82,13 +87,14 @@ pub fn week_name(begins: Timestamp) -> String {
     )
 }
 
-/// What was counted of one model in one week. Every result counts, those that a later one supersedes too: each is a picture that
-/// the model has seen.
+/// What was counted of one model in one week. Every result counts, those that a later one
+/// supersedes too: each is a picture that the model has seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tally {
     /// By decision, in the order of [`Decision::EVERY`].
     pub decisions: [u64; 4],
-    /// Of those under review, how many are so for the picture's sake: another reason than `low-confidence`.
+    /// Of those under review, how many are so for the picture's sake: another reason than
+    /// `low-confidence`.
     pub doubted: u64,
     /// Results by the codes of their reasons; one with two codes counts under both.
     pub codes: BTreeMap<String, u64>,
@@ -200,7 +206,8 @@ pub struct Week {
     pub models: Vec<(Option<ModelRef>, Tally)>,
     /// Results of models beyond [`MODELS`].
     pub left_out: u64,
-    /// Retention has removed results of it, so that it cannot be compared: before they were counted, or since.
+    /// Retention has removed results of it, so that it cannot be compared: before they were
+    /// counted, or since.
     pub removed: bool,
 }
 
@@ -265,7 +272,8 @@ mod tests {
         for (moment, begins, name) in [
             ("2026-11-26T23:59:59.999Z", "2026-11-23T00:00:00Z", "2026-W48"),
             ("2026-11-30T00:00:00Z", "2026-11-30T00:00:00Z", "2026-W49"),
-            // The first of January may belong to the year before, and the last days of December to the next.
+            // The first of January may belong to the year before, and the last days of December to
+            // the next.
             ("2027-01-03T12:00:00Z", "2026-12-28T00:00:00Z", "2026-W53"),
             ("2024-12-30T00:00:00Z", "2024-12-30T00:00:00Z", "2025-W01"),
             ("1969-12-31T00:00:00Z", "1969-12-29T00:00:00Z", "1970-W01"),

@@ -2,7 +2,8 @@
 
 use crate::fraction::real;
 
-/// Of numbers on a line (Welford 1962, "Note on a method for calculating corrected sums of squares and products").
+/// Of numbers on a line (Welford 1962, "Note on a method for calculating corrected sums of squares
+/// and products").
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Moments {
     count: u64,
@@ -20,7 +21,8 @@ impl Moments {
         self.squares += off * (value - self.mean);
     }
 
-    /// Those of `other` too (Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance").
+    /// Those of `other` too (Chan, Golub & LeVeque 1983, "Algorithms for computing the sample
+    /// variance").
     pub fn join(&mut self, other: &Self) {
         let all = self.count + other.count;
         if all == 0 {
@@ -52,8 +54,9 @@ impl Moments {
     }
 }
 
-/// Of angles in degrees: the direction of their sum, and √(−2 ln R) for the length R of their mean (Mardia & Jupp 2000,
-/// "Directional Statistics"). Hues on both sides of red have a mean that is red.
+/// Of angles in degrees: the direction of their sum, and √(−2 ln R) for the length R of their mean
+/// (Mardia & Jupp 2000, "Directional Statistics"). Hues on both sides of red have a mean that is
+/// red.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Circular {
     count: u64,
@@ -140,9 +143,10 @@ impl Spread {
         }
     }
 
-    /// How far the mean has moved since `before`, in spreads: Cohen's d with the root of both variances' mean (Cohen 1988,
-    /// "Statistical power analysis for the behavioral sciences", who calls 0.8 large). Of angles the shorter way around. None
-    /// where either has fewer than two, or all are equal.
+    /// How far the mean has moved since `before`, in spreads: Cohen's d with the root of both
+    /// variances' mean (Cohen 1988, "Statistical power analysis for the behavioral sciences", who
+    /// calls 0.8 large). Of angles the shorter way around. None where either has fewer than two, or
+    /// all are equal.
     #[must_use]
     pub fn shift_since(&self, before: &Self) -> Option<f64> {
         let (now, then) = (self.mean()?, before.mean()?);

@@ -297,8 +297,8 @@ pub fn heat_map(explained: &Explained) -> proto::HeatMap {
     }
 }
 
-/// A model's card. `kind` is the engine that it was loaded on; `since` is when it was put into service, none for a file
-/// that is only looked at.
+/// A model's card. `kind` is the engine that it was loaded on; `since` is when it was put into
+/// service, none for a file that is only looked at.
 #[must_use]
 pub fn model(model: &Model, kind: EngineKind, since: Option<Timestamp>) -> proto::Model {
     let manifest = model.manifest();

@@ -1,4 +1,5 @@
-//! Ends a call whose deadline passes, as the contract says: DEADLINE_EXCEEDED. tonic says CANCELLED.
+//! Ends a call whose deadline passes, as the contract says: DEADLINE_EXCEEDED. tonic says
+//! CANCELLED.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

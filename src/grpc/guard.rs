@@ -1,5 +1,5 @@
-//! The guard: every call passes it before a service sees it. It checks the caller's identity, rights and open
-//! calls, and ends a stream when its caller's right ends.
+//! The guard: every call passes it before a service sees it. It checks the caller's identity,
+//! rights and open calls, and ends a stream when its caller's right ends.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
-//! Bytes of a call's request: they count against the caller's allowance, and may not stall in the middle of
-//! a message.
+//! Bytes of a call's request: they count against the caller's allowance, and may not stall in the
+//! middle of a message.
 //!
-//! A call with one answer counts until that is sent. A stream may live for days: what counts of it is the message that is
-//! arriving and those that have no answer yet. The meter reads both ways' framing (five bytes before each message: a flag
-//! and a length, [gRPC over HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)); each message that
-//! leaves answers the oldest that came.
+//! A call with one answer counts until that is sent. A stream may live for days: what counts of it
+//! is the message that is arriving and those that have no answer yet. The meter reads both ways'
+//! framing (five bytes before each message: a flag and a length,
+//! [gRPC over HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)); each message
+//! that leaves answers the oldest that came.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -40,7 +41,8 @@ struct Framing {
 }
 
 impl Framing {
-    /// Continues with these bytes, and returns the size of each message that ends in them, with its prefix.
+    /// Continues with these bytes, and returns the size of each message that ends in them, with its
+    /// prefix.
     fn feed(&mut self, mut bytes: &[u8], mut ends: impl FnMut(u64)) {
         while !bytes.is_empty() {
             if self.read < PREFIX {
@@ -82,8 +84,8 @@ struct Meter {
     streams: bool,
     arriving: Framing,
     leaving: Framing,
-    /// The size of each message of a stream that has come and has no answer yet, the oldest first. A service takes few
-    /// ahead, and what one frame of HTTP/2 may hold besides is 16 KiB.
+    /// The size of each message of a stream that has come and has no answer yet, the oldest first.
+    /// A service takes few ahead, and what one frame of HTTP/2 may hold besides is 16 KiB.
     unanswered: VecDeque<u64>,
 }
 

@@ -1,4 +1,5 @@
-//! Scopes of methods: the one table. A method that is not in it is not served, so none can be forgotten.
+//! Scopes of methods: the one table. A method that is not in it is not served, so none can be
+//! forgotten.
 
 use crate::access::Scope::{self, Admin, Classify, Read, Review};
 

@@ -1,7 +1,8 @@
-//! A message beyond the limit is refused while it is still arriving; tonic then answers OUT_OF_RANGE with a
-//! sentence about "decoded message length". The contract promises RESOURCE_EXHAUSTED for an image, INVALID_ARGUMENT
-//! for what carries none, and a sentence that helps, so that one answer is rewritten: of a single request by the
-//! layer, of a stream by the service itself, which sees the error before its status goes out.
+//! A message beyond the limit is refused while it is still arriving; tonic then answers
+//! OUT_OF_RANGE with a sentence about "decoded message length". The contract promises
+//! RESOURCE_EXHAUSTED for an image, INVALID_ARGUMENT for what carries none, and a sentence that
+//! helps, so that one answer is rewritten: of a single request by the layer, of a stream by the
+//! service itself, which sees the error before its status goes out.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -70,12 +70,12 @@ impl Listing {
     }
 }
 
-/// Size of an answer's list: below gRPC's default limit of 4 MiB on a received message, with room for
-/// the rest of the answer.
+/// Size of an answer's list: below gRPC's default limit of 4 MiB on a received message, with room
+/// for the rest of the answer.
 pub(super) const MAX_PAGE_BYTES: usize = 3584 * 1024;
 
-/// The first of `items` that fit one answer, at least one; and the sequence of the last of them where
-/// not all do.
+/// The first of `items` that fit one answer, at least one; and the sequence of the last of them
+/// where not all do.
 pub(super) fn fitting<M: prost::Message>(
     items: Vec<M>,
     sequence: impl Fn(&M) -> u64,

@@ -38,8 +38,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Interval of keepalive pings on an idle connection.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The most calls of one connection that are being taken in or answered at once; open streams do not count. It
-/// bounds the memory of images that are still arriving.
+/// The most calls of one connection that are being taken in or answered at once; open streams do
+/// not count. It bounds the memory of images that are still arriving.
 const CALLS_PER_CONNECTION: usize = 32;
 
 /// Why serving ended before it was asked to.
@@ -53,15 +53,16 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Flow-control window of one call in bytes: a capture of C-NMC's size (600 KB) fits. A connection has twice as much.
+/// Flow-control window of one call in bytes: a capture of C-NMC's size (600 KB) fits. A connection
+/// has twice as much.
 const WINDOW: u32 = 1 << 20;
 
 /// Services with their own health.
 const MODEL_SERVICES: [&str; 2] = ["leukd.v1.Classifier", "leukd.v1.Explainer"];
 const OTHER_SERVICES: [&str; 3] = ["leukd.v1.Results", "leukd.v1.Reviews", "leukd.v1.Control"];
 
-/// Health as clients see it: `Results`, `Reviews` and `Control` serve from the start, `Classifier`, `Explainer` and the whole
-/// (the empty name) once a model does.
+/// Health as clients see it: `Results`, `Reviews` and `Control` serve from the start, `Classifier`,
+/// `Explainer` and the whole (the empty name) once a model does.
 #[derive(Clone)]
 pub struct Health(HealthReporter);
 
@@ -88,8 +89,8 @@ impl Health {
         self.set(&[""], serves).await;
     }
 
-    /// Says that nothing is served any more, and then ends the streams of those who watch: nobody else would,
-    /// and the server waits for them.
+    /// Says that nothing is served any more, and then ends the streams of those who watch: nobody
+    /// else would, and the server waits for them.
     pub async fn stopping(&self) {
         let mut reporter = self.0.clone();
         for service in MODEL_SERVICES.iter().chain(&OTHER_SERVICES).chain(&[""]) {
@@ -128,8 +129,8 @@ pub struct Entrance {
     pub gate: Arc<Gate>,
 }
 
-/// Serves at `entrance` until `service.stop` is cancelled and the last call has ended. The caller bounds
-/// that wait: an idle HTTP/2 connection may never end by itself.
+/// Serves at `entrance` until `service.stop` is cancelled and the last call has ended. The caller
+/// bounds that wait: an idle HTTP/2 connection may never end by itself.
 ///
 /// # Errors
 /// See [`ServeError`].

@@ -8,7 +8,8 @@ use crate::telemetry;
 /// The longest `x-request-id` that is logged.
 const MOST: usize = 128;
 
-/// The span of a call: `x-request-id`, and the trace of a W3C `traceparent` (<https://www.w3.org/TR/trace-context/>).
+/// The span of a call: `x-request-id`, and the trace of a W3C `traceparent`
+/// (<https://www.w3.org/TR/trace-context/>).
 pub(super) fn span(method: &'static str, metadata: &MetadataMap) -> Span {
     let text = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok());
     let given = text("x-request-id").filter(|id| id.len() <= MOST);

@@ -17,8 +17,8 @@ pub struct Process {
     pub max_fds: Option<u64>,
 }
 
-/// The kernel's unit of processor time as it tells user space (USER_HZ): 100 a second on every processor that leukd
-/// runs on, whatever its timer is.
+/// The kernel's unit of processor time as it tells user space (USER_HZ): 100 a second on every
+/// processor that leukd runs on, whatever its timer is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 impl Process {

@@ -1,4 +1,5 @@
-//! Every metric by name. docs/reference/metrics.md is written from this table; a test compares it with a real scrape.
+//! Every metric by name. docs/reference/metrics.md is written from this table; a test compares it
+//! with a real scrape.
 
 /// How a metric's values move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use crate::service::Service;
 /// How long a scrape waits for the journal.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Counting a ledger of millions takes a while: no more than a tenth of the time goes into it, however often is asked.
+/// Counting a ledger of millions takes a while: no more than a tenth of the time goes into it,
+/// however often is asked.
 const REST: u32 = 10;
 
 /// What must be asked of the disk.
@@ -60,8 +61,8 @@ impl Sampler {
         Sample { service: Arc::clone(&self.service), folders, disk, process: Process::now() }
     }
 
-    /// Asks off the async threads, one scrape at a time. The turn goes with the question: where the disk hangs, no
-    /// further scrape takes a thread.
+    /// Asks off the async threads, one scrape at a time. The turn goes with the question: where the
+    /// disk hangs, no further scrape takes a thread.
     async fn ask(&self, folders: Vec<String>) -> Option<FromDisk> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let (service, last) = (Arc::clone(&self.service), Arc::clone(&self.last));

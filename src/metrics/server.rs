@@ -1,4 +1,5 @@
-//! The smallest HTTP server that Prometheus needs: one path, one answer a connection, everything bounded.
+//! The smallest HTTP server that Prometheus needs: one path, one answer a connection, everything
+//! bounded.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ const HEAD: usize = 16 * 1024;
 /// The most headers of a request.
 const HEADERS: usize = 64;
 
-/// After a connection could not be accepted: for example when the process has no file descriptor left.
+/// After a connection could not be accepted: for example when the process has no file descriptor
+/// left.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves until `service.stop` is cancelled.

@@ -10,7 +10,8 @@ use crate::cell::Limits;
 use crate::ingest::open_capture;
 use crate::result::CapturePath;
 
-/// How many files are read at once. A share that hangs takes so many threads and no more, and none of the workers.
+/// How many files are read at once. A share that hangs takes so many threads and no more, and none
+/// of the workers.
 const AT_ONCE: usize = 2;
 
 /// How long a client waits for its turn, and then for the file.
@@ -30,7 +31,8 @@ impl Again {
     /// The file's bytes, as far as a capture may have them.
     ///
     /// # Errors
-    /// As `open_capture` and read(2) give them; `TimedOut` where the folder does not answer in time.
+    /// As `open_capture` and read(2) give them; `TimedOut` where the folder does not answer in
+    /// time.
     pub(super) async fn read(&self, path: &CapturePath, limits: &Limits) -> io::Result<Vec<u8>> {
         let late = |_| {
             let message = format!("{path}: its folder does not answer");

@@ -1,4 +1,5 @@
-//! Where in the picture a stored result came from: the picture once more through the model that gave it.
+//! Where in the picture a stored result came from: the picture once more through the model that
+//! gave it.
 
 use std::io;
 use std::sync::Arc;
@@ -82,8 +83,8 @@ pub enum ExplainError {
 }
 
 impl Pipeline {
-    /// The heat map of a stored result: from `image`, or else from the file that it was made from. The bytes must be those
-    /// that the result is of, and the model the one that gave it.
+    /// The heat map of a stored result: from `image`, or else from the file that it was made from.
+    /// The bytes must be those that the result is of, and the model the one that gave it.
     ///
     /// # Errors
     /// See [`ExplainError`].
@@ -149,8 +150,9 @@ impl Pipeline {
         }
     }
 
-    /// The bytes of the file at `path` that `record` was made from, and its name; where the file was
-    /// renamed since, those under the name that the ledger has. Other bytes where no name leads to its own.
+    /// The bytes of the file at `path` that `record` was made from, and its name; where the file
+    /// was renamed since, those under the name that the ledger has. Other bytes where no name leads
+    /// to its own.
     pub(super) async fn file_of(
         &self,
         record: &Record,

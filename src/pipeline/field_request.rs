@@ -32,8 +32,8 @@ enum Outcome {
 }
 
 impl Pipeline {
-    /// Classifies each white cell of a field of view that came with a request, and stores the results.
-    /// `micrometres_per_pixel`: the field's scale, where the client knows it.
+    /// Classifies each white cell of a field of view that came with a request, and stores the
+    /// results. `micrometres_per_pixel`: the field's scale, where the client knows it.
     ///
     /// # Errors
     /// See [`RequestError`]. Nothing is stored when there is an error.

@@ -18,10 +18,12 @@ use crate::model::pool::{Lane, PoolError, Worker};
 use crate::result::{Capture, CaptureKind, Digest, Reason, ReasonCode, Source, Timings};
 use crate::telemetry::Seldom;
 
-/// A capture that was in a worker's hands at so many deaths of the process is tried in a process of its own first.
+/// A capture that was in a worker's hands at so many deaths of the process is tried in a process of
+/// its own first.
 const SUSPECT_CRASHES: u32 = 2;
 
-/// At so many it is rejected although that went well: something that only the daemon does with it may kill.
+/// At so many it is rejected although that went well: something that only the daemon does with it
+/// may kill.
 const MAX_CRASHES: u32 = 6;
 
 /// What keeps one mark from being written keeps the others too.
@@ -260,7 +262,8 @@ impl Pipeline {
             }
         }
 
-        // Reading may hang on a dead mount, which is no crash; only what follows can kill the process.
+        // Reading may hang on a dead mount, which is no crash; only what follows can kill the
+        // process.
         let marks = parts.journal.marks();
         let _in_hand = match marks.enter(worker.index(), &settled.path, &settled.stamp) {
             Ok(guard) => Some(guard),
@@ -362,7 +365,8 @@ impl Pipeline {
 fn unreadable(settled: &Settled, error: &std::io::Error) -> ReadEnd {
     let reject = |message: &str| ReadEnd::Reject(Reason::new(ReasonCode::Unreadable, message));
     match error.kind() {
-        // Gone before it was read: there is nothing to classify. Should it come back, the scan sees it.
+        // Gone before it was read: there is nothing to classify. Should it come back, the scan sees
+        // it.
         ErrorKind::NotFound => {
             tracing::info!(capture = %settled.path, "vanished before it was read");
             ReadEnd::Verdict(Verdict::Finished)

@@ -1,7 +1,7 @@
 //! Capture → result: the one path that both the folder and the RPCs take.
 //!
-//! A worker thread reads, hashes, decodes and classifies; the journal then makes the finding durable;
-//! only after that does anyone hear of it.
+//! A worker thread reads, hashes, decodes and classifies; the journal then makes the finding
+//! durable; only after that does anyone hear of it.
 
 mod again;
 mod attempt;
@@ -69,7 +69,8 @@ pub struct Parts {
     pub again: Again,
     /// Turns of those who decode pictures for people.
     pub turns: Turns,
-    /// Tries captures that were in hand at several deaths of the process. None: they are rejected untried.
+    /// Tries captures that were in hand at several deaths of the process. None: they are rejected
+    /// untried.
     pub trial: Option<Trial>,
 }
 
@@ -96,7 +97,8 @@ impl Pipeline {
         &self.0.images
     }
 
-    /// Keeps the image of a result that was reviewed, where the configuration says so and its file still holds its bytes.
+    /// Keeps the image of a result that was reviewed, where the configuration says so and its file
+    /// still holds its bytes.
     pub async fn keep_reviewed(&self, record: &Record) {
         let (Some(digest), Source::Folder(path)) = (record.capture.digest, &record.capture.source)
         else {

@@ -118,8 +118,8 @@ impl Pipeline {
         self.classify_once(Arc::new(image), result_id).instrument(span).await
     }
 
-    /// The same, but waits for a place instead of being turned away: for streams, whose client is held
-    /// back by flow control meanwhile.
+    /// The same, but waits for a place instead of being turned away: for streams, whose client is
+    /// held back by flow control meanwhile.
     ///
     /// # Errors
     /// See [`RequestError`]; never `Busy`.
@@ -176,7 +176,8 @@ impl Pipeline {
                 {
                     let _turn = journal.marks().share();
                     images.0.images.classified(&sha256, &image.bytes);
-                    // The very model, which this once looks again. Without a map the stored result is all there is.
+                    // The very model, which this once looks again. Without a map the stored result
+                    // is all there is.
                     let map = || explain(&image.bytes, &model, &limits, false).ok();
                     let map = image.heat_map.then(map).flatten();
                     return Ok(Outcome::Known(Committed::Known(stored), map));

@@ -1,7 +1,8 @@
 //! Whether a file kills whoever decodes it: a process of its own decodes it and is watched.
 //!
-//! A capture that was in a worker's hands at two deaths of leukd may be guilty of both, or of none: the kernel
-//! kills for want of memory, an administrator by hand. Only a guilty one may be rejected.
+//! A capture that was in a worker's hands at two deaths of leukd may be guilty of both, or of none:
+//! the kernel kills for want of memory, an administrator by hand. Only a guilty one may be
+//! rejected.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
@@ -21,8 +22,8 @@ pub const TRIAL: &str = "try-capture";
 /// Decoding the largest picture that is allowed takes seconds.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Tries captures in processes of their own, one after another: together they would take as much memory as all workers
-/// and be killed for that.
+/// Tries captures in processes of their own, one after another: together they would take as much
+/// memory as all workers and be killed for that.
 #[derive(Debug)]
 pub struct Trial {
     program: PathBuf,

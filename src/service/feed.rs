@@ -174,7 +174,8 @@ impl Subscriber {
                 outlet.send(first).await?;
                 loop {
                     let step = tokio::select! {
-                        // In this order: a reader that left is noticed while nothing is to be given.
+                        // In this order: a reader that left is noticed while nothing is to be
+                        // given.
                         biased;
                         step = subscription.next() => step,
                         () = outlet.events.closed() => return Err::<Infallible, _>(Stop::Gone),

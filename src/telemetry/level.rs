@@ -110,8 +110,8 @@ pub fn level() -> Result<Level, LevelError> {
     Ok(log.level(&log.lock()))
 }
 
-/// Changes the filter, for ever or for `lasts`; an empty text stands for the configured one. `who` asked for it, for the
-/// log. Call it inside a tokio runtime.
+/// Changes the filter, for ever or for `lasts`; an empty text stands for the configured one. `who`
+/// asked for it, for the log. Call it inside a tokio runtime.
 ///
 /// # Errors
 /// See [`LevelError`]; the filter before stays.
@@ -129,7 +129,8 @@ pub fn set_level(
     }
     let how_long =
         lasts.map_or_else(|| "until the next restart".to_owned(), |t| format!("for {t:?}"));
-    // Before and after: one of the two filters may let no such line through, and neither is to leave no trace.
+    // Before and after: one of the two filters may let no such line through, and neither is to
+    // leave no trace.
     tracing::warn!("{who} changes the log's filter to {text:?} {how_long}");
     let level = {
         let mut state = log.lock();

@@ -1,7 +1,7 @@
 //! Spans to an OpenTelemetry collector over gRPC. Only in builds with the feature `otlp`.
 //!
-//! A thread of the SDK's sends what a bounded queue holds. While the collector is away, or slower than leukd, spans are
-//! dropped; captures never wait for it.
+//! A thread of the SDK's sends what a bounded queue holds. While the collector is away, or slower
+//! than leukd, spans are dropped; captures never wait for it.
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -156,7 +156,8 @@ impl http_body::Body for Begun {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_streams_that_are_never_finished_count_as_far_as_they_have_come() {
     let harness = Harness::start_with(|settings| settings.access.max_bytes = Bytes(50_000)).await;
-    // Each beginning is one frame of HTTP/2 (16 KiB at most): which streams fit does not hang on how their parts mingle.
+    // Each beginning is one frame of HTTP/2 (16 KiB at most): which streams fit does not hang on
+    // how their parts mingle.
     let mut streams = tokio::task::JoinSet::new();
     let gone = CancellationToken::new();
     for _ in 0..4 {

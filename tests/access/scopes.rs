@@ -30,7 +30,8 @@ fn methods() -> Vec<String> {
         .collect()
 }
 
-/// Calls a method with an empty message. OK stands for every answer of the method itself, a refused field too.
+/// Calls a method with an empty message. OK stands for every answer of the method itself, a refused
+/// field too.
 async fn call(channel: Channel, path: &str, token: &str) -> (Code, String) {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.unwrap();

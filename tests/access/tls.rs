@@ -30,7 +30,8 @@ async fn start(ca: &Ca, clients: Option<(&Ca, ClientAuth)>) -> Harness {
     .await
 }
 
-/// What an empty GetStatus says to somebody with this certificate; none where there is no connection.
+/// What an empty GetStatus says to somebody with this certificate; none where there is no
+/// connection.
 async fn status(
     harness: &Harness,
     ca: &Ca,
@@ -39,7 +40,8 @@ async fn status(
     let channel = connect(harness.daemon().address(), ca, identity).await.ok()?;
     let asked = ControlClient::new(channel).get_status(proto::GetStatusRequest {}).await;
     match asked {
-        // With TLS 1.3 a server refuses a certificate after the client takes the connection for made.
+        // With TLS 1.3 a server refuses a certificate after the client takes the connection for
+        // made.
         Err(status) if std::error::Error::source(&status).is_some() => None,
         asked => Some(asked.map(tonic::Response::into_inner)),
     }

@@ -1,5 +1,5 @@
-//! `leukd classify` on files and folders as people have them: each capture gets an answer, whatever lies
-//! beside it.
+//! `leukd classify` on files and folders as people have them: each capture gets an answer, whatever
+//! lies beside it.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,8 @@ use leukd::cell::synthetic::{self, Kind};
 use leukd::model::testing;
 use serde_json::Value;
 
-/// A folder with the model `tiny.onnx` and, in `cells`, `files`; a name that ends in `/` is a folder.
+/// A folder with the model `tiny.onnx` and, in `cells`, `files`; a name that ends in `/` is a
+/// folder.
 fn folder_of(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("tiny.onnx"), testing::tiny_bundle("tiny", 1)).unwrap();

@@ -1,4 +1,5 @@
-//! What an administrator is promised about settings: their layers, their errors, their example file.
+//! What an administrator is promised about settings: their layers, their errors, their example
+//! file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -356,8 +357,8 @@ fn an_overlong_or_binary_file_is_refused() {
     assert!(error.contains("cannot be read"), "{error}");
 }
 
-/// The shipped example with its settings un-commented: a setting's line begins with `#` and a letter, a
-/// remark's with `# `.
+/// The shipped example with its settings un-commented: a setting's line begins with `#` and a
+/// letter, a remark's with `# `.
 fn example() -> String {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/leukd.toml"))
         .unwrap();

@@ -29,7 +29,8 @@ fn is_test(file: &str, name: &str) -> bool {
         && !above.clone().any(|line| line.starts_with("#[ignore"))
 }
 
-/// Each entry of a list of faults or threats (`- **…`) names at least one test that runs, below it (`  - …`).
+/// Each entry of a list of faults or threats (`- **…`) names at least one test that runs, below it
+/// (`  - …`).
 fn every_entry_names_a_test(document: &str) {
     let text = read(document);
     let mut entries: Vec<(&str, usize)> = Vec::new();
@@ -98,8 +99,8 @@ fn the_integrators_page_names_every_stable_word() {
     }
 }
 
-/// A line of results or counts without its variable parts: place in the journal, time, and probabilities, whose last
-/// digits are the processor's.
+/// A line of results or counts without its variable parts: place in the journal, time, and
+/// probabilities, whose last digits are the processor's.
 fn lasting(line: &str) -> String {
     let is_lasting = |word: &&str| {
         let is_time = word.starts_with("20") && word.ends_with('Z');

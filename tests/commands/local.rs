@@ -1,4 +1,5 @@
-//! What the command line promises without a daemon: help, exit codes, configuration, completions, train.
+//! What the command line promises without a daemon: help, exit codes, configuration, completions,
+//! train.
 
 use std::fs;
 use std::io::Read;

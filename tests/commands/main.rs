@@ -1,4 +1,5 @@
-//! The command line by itself, its manual, its settings and the documents beside it: without a running daemon.
+//! The command line by itself, its manual, its settings and the documents beside it: without a
+//! running daemon.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,5 @@
-//! The audit chain as an auditor meets it: a real daemon, the command line, and a verification of the auditor's own.
+//! The audit chain as an auditor meets it: a real daemon, the command line, and a verification of
+//! the auditor's own.
 
 use crate::support::keys::{Ca, ask_for_certificates, connect, showing, speak_tls, token};
 use crate::support::process::{Process, leukd, stderr, stdout};

@@ -24,7 +24,8 @@ async fn subscribe(process: &Process) -> tonic::Streaming<proto::Event> {
     stream
 }
 
-/// The log's lines that hold the id, until each of `ends` was said: who is told of a result and who stored it log side by side.
+/// The log's lines that hold the id, until each of `ends` was said: who is told of a result and who
+/// stored it log side by side.
 fn story(process: &Process, id: &str, ends: &[&str]) -> Vec<Value> {
     let deadline = Instant::now() + PATIENCE;
     let mut lines: Vec<Value> = Vec::new();

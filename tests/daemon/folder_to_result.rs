@@ -1,4 +1,5 @@
-//! A capture in the export folder becomes one durable result: whatever the microscope's software does.
+//! A capture in the export folder becomes one durable result: whatever the microscope's software
+//! does.
 
 use crate::support;
 use std::fs;

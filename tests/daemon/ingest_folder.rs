@@ -163,7 +163,8 @@ async fn a_mount_below_the_folder_that_reports_no_changes_has_it_polled() {
         fs_err::create_dir(root.join("share")).unwrap();
     });
     lab.until("watched", |state| state.mode == "watch").await;
-    // A file system of the kernel stands for a share: leukd knows of neither that it reports changes.
+    // A file system of the kernel stands for a share: leukd knows of neither that it reports
+    // changes.
     let share = lab.root.join("share");
     if !std::process::Command::new("mount")
         .args(["-t", "devpts", "devpts"])

@@ -105,7 +105,8 @@ async fn fill(folders: &Folders, count: usize) {
     assert!(commits.all(|committed| std::future::ready(committed.is_ok())).await);
 }
 
-/// With Nagle's algorithm on the daemon's side each of these calls takes the 40 ms of a delayed acknowledgement.
+/// With Nagle's algorithm on the daemon's side each of these calls takes the 40 ms of a delayed
+/// acknowledgement.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_waits_for_a_delayed_acknowledgement() {
     let harness = Harness::start().await;

@@ -1,4 +1,5 @@
-//! The daemon as its users meet it: captures in, results out, and everything that is asked of it meanwhile.
+//! The daemon as its users meet it: captures in, results out, and everything that is asked of it
+//! meanwhile.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

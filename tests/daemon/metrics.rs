@@ -1,4 +1,5 @@
-//! The endpoint for Prometheus: what it says is true, its names are documented, and nothing that is done to it hurts.
+//! The endpoint for Prometheus: what it says is true, its names are documented, and nothing that is
+//! done to it hurts.
 
 use crate::support;
 use std::collections::BTreeMap;
@@ -78,8 +79,8 @@ async fn a_scrape_counts_captures_results_and_stages_exactly() {
         let count = now.one("leukd_stage_seconds_count", &[&format!("stage=\"{stage}\"")]);
         (count, now.one("leukd_stage_seconds_sum", &[&format!("stage=\"{stage}\"")]))
     };
-    // Six results; the request was not read from a file, the broken one never reached the network, and the duplicate
-    // went to the disk without a result.
+    // Six results; the request was not read from a file, the broken one never reached the network,
+    // and the duplicate went to the disk without a result.
     assert_eq!(stage("queue").0, 6.0);
     assert_eq!(stage("infer").0, 5.0);
     assert!(stage("infer").1 > 0.0 && stage("infer").1 < 5.0, "{:?}", stage("infer"));
@@ -273,7 +274,8 @@ async fn no_label_tells_of_files_specimens_or_clients() {
     }
 }
 
-/// Every metric of the documents: name → (kind, labels). `leukd man --markdown` writes them from the same table.
+/// Every metric of the documents: name → (kind, labels). `leukd man --markdown` writes them from
+/// the same table.
 fn documented() -> BTreeMap<String, (String, Vec<String>)> {
     let row = |metric: &&Definition| {
         let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();

@@ -18,7 +18,8 @@ fn dashboard() -> Value {
     serde_json::from_str(&std::fs::read_to_string(file("leukd.dashboard.json")).unwrap()).unwrap()
 }
 
-/// Each alert's fields, as the file's plain layout shows them: one field a line, longer expressions indented below.
+/// Each alert's fields, as the file's plain layout shows them: one field a line, longer expressions
+/// indented below.
 fn rules() -> Vec<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(file("leukd.rules.yml")).unwrap();
     let mut rules: Vec<BTreeMap<String, String>> = Vec::new();
@@ -62,7 +63,8 @@ fn definition(name: &str) -> Option<&'static Definition> {
     })
 }
 
-/// Checks every metric of a query and every label that it is selected or grouped by. Gives the metrics' names.
+/// Checks every metric of a query and every label that it is selected or grouped by. Gives the
+/// metrics' names.
 fn check(place: &str, query: &str) -> BTreeSet<&'static str> {
     // What label values and strings say is no name.
     let selector = Regex::new(r"\b((?:leukd|process)_[a-z0-9_]+)(?:\{([^}]*)\})?").unwrap();

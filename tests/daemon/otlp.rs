@@ -1,5 +1,5 @@
-//! Spans reach an OpenTelemetry collector, and a daemon without one works as ever. Only in builds with the feature `otlp`:
-//! `cargo test --release -p leukd --features otlp --test daemon otlp::`.
+//! Spans reach an OpenTelemetry collector, and a daemon without one works as ever. Only in builds
+//! with the feature `otlp`: `cargo test --release -p leukd --features otlp --test daemon otlp::`.
 
 use crate::support;
 use std::net::SocketAddr;

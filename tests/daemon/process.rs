@@ -114,7 +114,8 @@ async fn sigterm_ends_streams_and_the_process_whatever_clients_do() {
         support::next_results(&mut stream, 1).await;
         streams.push(stream);
     }
-    // A client that has asked and never closes, one that has never said a word, and one that watches health.
+    // A client that has asked and never closes, one that has never said a word, and one that
+    // watches health.
     let mut idle = process.results().await;
     idle.list_results(proto::ListResultsRequest::default()).await.unwrap();
     let mute = tokio::net::TcpStream::connect(process.address).await.unwrap();

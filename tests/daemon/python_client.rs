@@ -1,4 +1,5 @@
-//! A Python client made from proto/ alone gets every result just once, over many broken connections.
+//! A Python client made from proto/ alone gets every result just once, over many broken
+//! connections.
 
 #![allow(clippy::print_stdout)]
 
@@ -24,7 +25,8 @@ async fn python(program: &str, arguments: &[&str]) -> Option<Output> {
     tokio::time::timeout(support::PATIENCE, run).await.expect("python ends in time").ok()
 }
 
-/// The python that has the packages of tests/python/requirements.txt; none, said so, where it is not here.
+/// The python that has the packages of tests/python/requirements.txt; none, said so, where it is
+/// not here.
 async fn interpreter() -> Option<String> {
     let program = std::env::var("LEUKD_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let packages = "import grpc, grpc_tools, grpc_health, grpc_reflection";

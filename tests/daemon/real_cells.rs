@@ -1,7 +1,8 @@
-//! Real cells through the folder: the very bytes of C-NMC give the probabilities that `leukd classify` gives.
+//! Real cells through the folder: the very bytes of C-NMC give the probabilities that
+//! `leukd classify` gives.
 //!
-//! The cells are not part of the repository. They are looked for in LEUKD_DATA, else in ../shared/data; without
-//! them this test says that it skips.
+//! The cells are not part of the repository. They are looked for in LEUKD_DATA, else in
+//! ../shared/data; without them this test says that it skips.
 
 use crate::support;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,8 @@ const CELLS: usize = 200;
 /// Cells on which the two engines are compared.
 const COMPARED: usize = 500;
 
-/// P(all) of every file in a folder, by `leukd classify`, with the digest of the model that gave it.
+/// P(all) of every file in a folder, by `leukd classify`, with the digest of the model that gave
+/// it.
 async fn classify(folder: &Path) -> BTreeMap<String, (f64, String)> {
     let output = leukd(&["classify", "--json", folder.to_str().unwrap()]).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

@@ -1,4 +1,5 @@
-//! ReloadModel: the good bundle takes over, a bad one changes nothing, and no capture is lost by either.
+//! ReloadModel: the good bundle takes over, a bad one changes nothing, and no capture is lost by
+//! either.
 
 use crate::support;
 use std::path::Path;
@@ -57,8 +58,8 @@ async fn load(harness: &Harness, stop: &CancellationToken) -> Load {
     load
 }
 
-/// Runs `work` under load, which gives the requests that it had answered itself, and makes sure that each
-/// capture and request then has just one result, none rejected.
+/// Runs `work` under load, which gives the requests that it had answered itself, and makes sure
+/// that each capture and request then has just one result, none rejected.
 async fn under_load(
     harness: &Harness,
     work: impl Future<Output = Vec<proto::Result>>,
@@ -245,7 +246,8 @@ async fn twenty_reloads_under_load_lose_nothing() {
             let digest = reloaded.model.unwrap().digest;
             assert_eq!((&digest, &reloaded.previous_digest), (&digests[round % 2], &before));
             before = digest;
-            // The same bytes under another model are another result; under the same one they are not.
+            // The same bytes under another model are another result; under the same one they are
+            // not.
             let answer = harness.classify(cell_of(ALL, 3_000_000)).await;
             assert_eq!(self::digest(&answer), before);
             answers.push(answer);

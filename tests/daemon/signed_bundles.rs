@@ -1,4 +1,5 @@
-//! Which model may run: signed by a trusted key, or allowed by name. Whatever else comes, the model before stays.
+//! Which model may run: signed by a trusted key, or allowed by name. Whatever else comes, the model
+//! before stays.
 
 use crate::support;
 use std::path::{Path, PathBuf};

@@ -420,8 +420,8 @@ async fn there_are_no_more_subscribers_than_allowed_and_a_place_comes_back() {
     assert_eq!(sequences(&mut third, 1).await, [1]);
 }
 
-/// Readers that begin anywhere and break off anywhere, while results are stored: each of them has seen every
-/// result after its first start, once, in order.
+/// Readers that begin anywhere and break off anywhere, while results are stored: each of them has
+/// seen every result after its first start, once, in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_breaks_nothing_is_lost_doubled_or_out_of_order() {
     futures_util::future::join_all((0..4).map(one_journal_with_many_breaks)).await;

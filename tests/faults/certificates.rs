@@ -1,4 +1,5 @@
-//! Certificates and keys that cannot be used: `leukd check` says why, and which command makes good ones.
+//! Certificates and keys that cannot be used: `leukd check` says why, and which command makes good
+//! ones.
 
 use crate::support::Folders;
 use crate::support::keys::Ca;

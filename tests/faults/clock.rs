@@ -1,4 +1,5 @@
-//! A wall clock that jumps, by libfaketime. Waiting goes by the monotonic clock, which it leaves alone.
+//! A wall clock that jumps, by libfaketime. Waiting goes by the monotonic clock, which it leaves
+//! alone.
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +17,9 @@ fn libfaketime() -> Option<PathBuf> {
     files.into_iter().find(|file| file.exists())
 }
 
-/// The wall clock jumps to `to` between two lots of captures, and back before a third. After each jump leukd starts anew,
-/// too: retention looks at what is too old at a start, and then once a minute.
+/// The wall clock jumps to `to` between two lots of captures, and back before a third. After each
+/// jump leukd starts anew, too: retention looks at what is too old at a start, and then once a
+/// minute.
 async fn jumps(to: &str, forward: bool) {
     let Some(library) = libfaketime() else { return skip("libfaketime is not installed") };
     let folders = Folders::new();

@@ -70,7 +70,8 @@ async fn assert_chain_is_whole(folders: &Folders) {
     assert!(verified.status.success(), "{}", stderr(&verified));
 }
 
-/// Captures wait, requests are refused with the reason, `GetStatus` tells; and with space all of it heals by itself.
+/// Captures wait, requests are refused with the reason, `GetStatus` tells; and with space all of it
+/// heals by itself.
 async fn full_and_free_again(change: impl FnOnce(&mut Settings), but_for: u64) {
     if !is_root() {
         return skip("only the superuser may mount a small disk");

@@ -1,4 +1,5 @@
-//! A journal that was copied, and one that was restored, as an administrator and a client meet them.
+//! A journal that was copied, and one that was restored, as an administrator and a client meet
+//! them.
 
 use std::collections::BTreeMap;
 

@@ -60,7 +60,8 @@ async fn a_folder_that_may_not_be_read_any_more_is_told_and_its_captures_come_la
     is_healthy(&process).await;
 }
 
-/// strace, which changes what the kernel answers to some of a process' calls on one path, until it is dropped.
+/// strace, which changes what the kernel answers to some of a process' calls on one path, until it
+/// is dropped.
 struct Faulty(Child);
 
 impl Faulty {
@@ -134,7 +135,8 @@ async fn io_errors_in_a_capture_make_it_wait_and_stop_no_other() {
     all_once(&process, 11).await;
 }
 
-/// A share that does not answer: whoever asks for a heat map hears so, and nothing else waits for it.
+/// A share that does not answer: whoever asks for a heat map hears so, and nothing else waits for
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_whose_reading_hangs_is_told_to_whoever_asks_and_stops_nothing_else() {
     let folders = Folders::new();

@@ -10,7 +10,8 @@ use crate::ready::newest;
 use crate::support::process::{Process, serve_command};
 use crate::support::{ALL, Folders, PATIENCE, all_results, cell_of, path_of, reason_of};
 
-/// Private memory for a process that decodes ordinary captures, and not for one of 8,000 × 8,000 pixels.
+/// Private memory for a process that decodes ordinary captures, and not for one of 8,000 × 8,000
+/// pixels.
 const MEMORY: u64 = 120 << 20;
 
 fn huge() -> Vec<u8> {
@@ -19,8 +20,8 @@ fn huge() -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// The limits allow the picture and the machine has not the memory: Rust ends a process whose allocation fails.
-/// The test starts the daemon again each time, as systemd would.
+/// The limits allow the picture and the machine has not the memory: Rust ends a process whose
+/// allocation fails. The test starts the daemon again each time, as systemd would.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_kills_the_process_is_rejected_after_two_deaths_and_stops_no_other() {
     let folders = Folders::new();

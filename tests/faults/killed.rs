@@ -26,7 +26,8 @@ use crate::support::{Folders, all_results, assert_gapless, cell_of, path_of, sha
 const KILLS: u32 = 500;
 const SIDE_BY_SIDE: u32 = 4;
 
-/// The longest life, in milliseconds from the start of the process: from before it listens to long after.
+/// The longest life, in milliseconds from the start of the process: from before it listens to long
+/// after.
 const LONGEST_LIFE: u64 = 320;
 
 /// What clients were promised, each by sequence.

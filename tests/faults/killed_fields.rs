@@ -1,4 +1,5 @@
-//! kill -9 while fields of view are taken apart: each field has its cells and one event, or neither yet.
+//! kill -9 while fields of view are taken apart: each field has its cells and one event, or neither
+//! yet.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;

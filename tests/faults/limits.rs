@@ -27,7 +27,8 @@ async fn with_no_descriptor_left_it_waits_without_spinning_and_goes_on_when_ther
     let process = Process::serve(&folders);
     folders.drop_capture("before.bmp", &cell_of(ALL, 1));
     all_once(&process, 1).await;
-    // Lowered while it runs: one that starts with so few takes no more connections than leave some over.
+    // Lowered while it runs: one that starts with so few takes no more connections than leave some
+    // over.
     let lowered = Command::new("prlimit")
         .args([format!("--pid={}", process.id()), format!("--nofile={DESCRIPTORS}")])
         .status();
@@ -123,7 +124,8 @@ impl Drop for Group {
     }
 }
 
-/// What the unit's comment on `MemoryMax` counts: an idle daemon, and `image.max_memory` for each worker.
+/// What the unit's comment on `MemoryMax` counts: an idle daemon, and `image.max_memory` for each
+/// worker.
 const IDLE: u64 = 128 << 20;
 const A_WORKER: u64 = 256 << 20;
 const WORKERS: u64 = 2;
@@ -139,7 +141,8 @@ async fn the_largest_pictures_on_every_worker_stay_within_what_the_unit_counts_w
         return skip("no memory control group can be made here");
     };
     let folders = Folders::new();
-    // A picture of 64 MiB, the default's largest file, and one that is small as a file and large in memory.
+    // A picture of 64 MiB, the default's largest file, and one that is small as a file and large in
+    // memory.
     let large = |number: u8| {
         let mut picture = image::RgbImage::new(4_700, 4_700);
         picture.put_pixel(0, 0, image::Rgb([number, 1, 1]));

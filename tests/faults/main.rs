@@ -1,7 +1,8 @@
-//! What a fault costs: the real binary, and real faults. docs/development/faults.md has one row for each of these tests.
+//! What a fault costs: the real binary, and real faults. docs/development/faults.md has one row for
+//! each of these tests.
 //!
-//! Some need the superuser (mounts, control groups) or a program (strace, libfaketime); where one is missing a
-//! test says that it skips.
+//! Some need the superuser (mounts, control groups) or a program (strace, libfaketime); where one
+//! is missing a test says that it skips.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 

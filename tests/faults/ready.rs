@@ -9,7 +9,8 @@ use crate::support::bounded::InTime as _;
 use crate::support::process::Process;
 use crate::support::{all_results, assert_gapless, path_of, until};
 
-/// Says that a test does nothing here, and why. On a machine that is said to have everything that is a failure.
+/// Says that a test does nothing here, and why. On a machine that is said to have everything that
+/// is a failure.
 pub(crate) fn skip(why: &str) {
     assert!(std::env::var("LEUKD_REQUIRE_FAULTS").as_deref() != Ok("1"), "skipped: {why}");
     println!("skipped: {why}");
@@ -35,8 +36,8 @@ pub(crate) async fn degraded(process: &Process, component: &str) -> Option<Strin
     degraded.into_iter().find(|what| what.component == component).map(|what| what.message)
 }
 
-/// Waits until so many results are stored, then until nothing is left to do, and gives them all: without holes,
-/// each of its own path, none rejected.
+/// Waits until so many results are stored, then until nothing is left to do, and gives them all:
+/// without holes, each of its own path, none rejected.
 pub(crate) async fn all_once(process: &Process, count: usize) -> Vec<proto::Result> {
     let wanted = count as u64;
     until(&format!("{count} results"), async || {

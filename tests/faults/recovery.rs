@@ -1,5 +1,5 @@
-//! A damaged journal as the administrator meets it: the daemon refuses, `check` tells, `recover` mends, and every
-//! capture has its result again.
+//! A damaged journal as the administrator meets it: the daemon refuses, `check` tells, `recover`
+//! mends, and every capture has its result again.
 
 use crate::support::process::{Process, config_file, leukd, stderr, stdout};
 use crate::support::{

@@ -8,11 +8,13 @@ use crate::support::{ALL, Folders, cell_of, in_time, until};
 
 /// Growth allowed over the last hundred reloads: less than a fifth of one model.
 ///
-/// Over the first hundred the allocator still finds room for both bundles, in a few steps that differ
-/// from machine to machine (8.5 MB in all were seen). A leak shows in the second hundred as well.
+/// Over the first hundred the allocator still finds room for both bundles, in a few steps that
+/// differ from machine to machine (8.5 MB in all were seen). A leak shows in the second hundred as
+/// well.
 const GROWTH: u64 = 8 << 20;
 
-/// Not the most: whether a capture still holds the model before when memory is read is chance, and worth 40 MB.
+/// Not the most: whether a capture still holds the model before when memory is read is chance, and
+/// worth 40 MB.
 fn median(bytes: &[u64]) -> u64 {
     let mut sorted = bytes.to_vec();
     sorted.sort_unstable();

@@ -80,7 +80,8 @@ async fn a_hundred_subscribers_that_never_read_cost_the_nine_hundred_others_noth
     }
     let grown = resident(&process).saturating_sub(before);
     println!("{} MB more with {} subscribers and {RESULTS} results", grown >> 20, READERS + DEAF);
-    // 55 to 62 MB where each holds what it may; a queue without a bound would hold some 44 MB of results more for the deaf.
+    // 55 to 62 MB where each holds what it may; a queue without a bound would hold some 44 MB of
+    // results more for the deaf.
     assert!(grown < 84 << 20, "{grown} bytes more");
     until("all the deaf given up", async || {
         let dropped = samples(metrics).await.one("leukd_subscribers_dropped_total", &[]);

@@ -1,4 +1,5 @@
-//! Bytes that no client sends: broken HTTP/2 (RFC 9113), broken gRPC framing, oversized messages, floods.
+//! Bytes that no client sends: broken HTTP/2 (RFC 9113), broken gRPC framing, oversized messages,
+//! floods.
 
 use std::time::Duration;
 
@@ -168,8 +169,8 @@ fn attacks() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Sends it all, as far as the daemon takes it, and reads what comes back until the daemon ends the connection or
-/// has nothing to say for a moment.
+/// Sends it all, as far as the daemon takes it, and reads what comes back until the daemon ends the
+/// connection or has nothing to say for a moment.
 async fn send(process: &Process, bytes: &[u8]) {
     let mut stream = TcpStream::connect(process.address).await.unwrap();
     let (mut read, mut write) = stream.split();

@@ -1,5 +1,6 @@
-//! Mutates inputs and runs a target on them. What a target answers is a word for how it ended (an error's kind): an input
-//! that gives a new word joins those that are mutated, which stands in for the coverage that libFuzzer measures.
+//! Mutates inputs and runs a target on them. What a target answers is a word for how it ended (an
+//! error's kind): an input that gives a new word joins those that are mutated, which stands in for
+//! the coverage that libFuzzer measures.
 
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -37,7 +38,8 @@ const EDGES: [u64; 14] = [
     u64::MAX,
 ];
 
-/// Runs a target on its corpus, the seeds, and what comes of them, for as long as `LEUKD_FUZZ_SECONDS` says.
+/// Runs a target on its corpus, the seeds, and what comes of them, for as long as
+/// `LEUKD_FUZZ_SECONDS` says.
 ///
 /// # Panics
 ///

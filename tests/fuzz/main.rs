@@ -1,8 +1,9 @@
 //! Fuzzing: bytes that nobody meant, for a bounded time, with the toolchain that builds leukd.
 //!
-//! `LEUKD_FUZZ_SECONDS` says how long each target runs (2 by default), `LEUKD_FUZZ_SEED` where its dice begin. What fails is
-//! written to `target/fuzz/` and named in the failure; `LEUKD_FUZZ_REPLAY=FILE` runs that input alone. The same
-//! targets run under libFuzzer: `fuzz/README.md`.
+//! `LEUKD_FUZZ_SECONDS` says how long each target runs (2 by default), `LEUKD_FUZZ_SEED` where its
+//! dice begin. What fails is written to `target/fuzz/` and named in the failure;
+//! `LEUKD_FUZZ_REPLAY=FILE` runs that input alone. The same targets run under libFuzzer:
+//! `fuzz/README.md`.
 
 #![allow(
     clippy::unwrap_used,

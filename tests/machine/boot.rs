@@ -1,5 +1,6 @@
-//! A machine of its own for a test, with systemd as its PID 1 (`boot.sh`): there the shipped unit runs as it will run,
-//! under each of its limits. Where this machine lets no such machine be, a test says so and ends.
+//! A machine of its own for a test, with systemd as its PID 1 (`boot.sh`): there the shipped unit
+//! runs as it will run, under each of its limits. Where this machine lets no such machine be, a
+//! test says so and ends.
 #![allow(clippy::print_stderr, unreachable_pub)]
 
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -56,7 +57,8 @@ impl Machine {
         loop {
             if let Some(init) = machine.first_child() {
                 machine.init = init;
-                // Until the namespaces stand there is no systemctl to ask, or it is this machine's own.
+                // Until the namespaces stand there is no systemctl to ask, or it is this machine's
+                // own.
                 if machine.is_apart()
                     && machine
                         .run(&["systemctl", "is-active", "leukd-test.target"])

@@ -1,7 +1,8 @@
-//! The shipped unit at work, under each of its limits: a real systemd starts it on a machine of the test's own.
+//! The shipped unit at work, under each of its limits: a real systemd starts it on a machine of the
+//! test's own.
 //!
-//! Skipped where this machine lets no other be booted (not root, no systemd, no namespaces); `tests/machine/units.rs` reads
-//! the unit without starting it.
+//! Skipped where this machine lets no other be booted (not root, no systemd, no namespaces);
+//! `tests/machine/units.rs` reads the unit without starting it.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,7 +24,8 @@ fn capture(seed: u64) -> Vec<u8> {
     synthetic::bmp(&synthetic::cell(seed, kind))
 }
 
-/// A machine with leukd installed as docs/guide/install.md says, and an export folder that one group may read.
+/// A machine with leukd installed as docs/guide/install.md says, and an export folder that one
+/// group may read.
 async fn installed() -> Option<Machine> {
     let machine = Machine::boot().await?;
     machine.copy(LEUKD, "/usr/bin/leukd", 0o755);
@@ -178,7 +180,8 @@ async fn the_daemon_holds_no_right_but_to_read_captures_and_write_its_state() {
     // A user namespace of its own: root, leukd and nobody else.
     assert_eq!(machine.read(&format!("/proc/{main}/uid_map")).lines().count(), 2);
     assert_eq!(machine.read(&format!("/proc/{main}/oom_score_adj")).trim(), "300");
-    // Where root itself may not go above a limit (in some virtual machines), systemd gives what it can.
+    // Where root itself may not go above a limit (in some virtual machines), systemd gives what it
+    // can.
     let most = limit(&machine, "1", "Max open files", 1);
     assert_eq!(limit(&machine, &main, "Max open files", 0), most.min(65_536));
     assert_eq!(limit(&machine, &main, "Max core file size", 0), 0);
@@ -279,8 +282,8 @@ async fn what_dies_or_hangs_is_started_again_and_what_is_misconfigured_is_not() 
     assert!(machine.log().contains("leukd.toml"), "{}", machine.log());
 }
 
-/// The guide's own commands, under the unit: the key as a credential that only systemd can read, the access file as
-/// `leukd token new` makes it.
+/// The guide's own commands, under the unit: the key as a credential that only systemd can read,
+/// the access file as `leukd token new` makes it.
 #[tokio::test]
 async fn the_guides_tls_and_tokens_work_with_other_system_calls_deadly() {
     let Some(machine) = installed().await else { return };

@@ -1,4 +1,5 @@
-//! What the binary is made of: the bill of materials tells all of it and nothing else, under licences that deny.toml allows.
+//! What the binary is made of: the bill of materials tells all of it and nothing else, under
+//! licences that deny.toml allows.
 //!
 //! Skipped where there is no Python 3.11. `.ci/run` holds the bill against CycloneDX's own schema.
 #![allow(clippy::print_stderr)]

@@ -1,4 +1,5 @@
-//! What is installed: the unit, the package, and what they are made of. Most of it on a machine of its own (`boot.rs`).
+//! What is installed: the unit, the package, and what they are made of. Most of it on a machine of
+//! its own (`boot.rs`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

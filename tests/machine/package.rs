@@ -1,6 +1,8 @@
-//! The Debian package's whole life on a machine of its own: installed, at work, upgraded, removed, purged, installed again.
+//! The Debian package's whole life on a machine of its own: installed, at work, upgraded, removed,
+//! purged, installed again.
 //!
-//! Skipped where cargo-deb is not installed or no machine can be booted; `.ci/run` installs cargo-deb where there is time.
+//! Skipped where cargo-deb is not installed or no machine can be booted; `.ci/run` installs
+//! cargo-deb where there is time.
 #![allow(clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};

@@ -81,7 +81,8 @@ fn examples() -> Vec<PathBuf> {
     files
 }
 
-/// Runs `systemd-analyze` on the unit with one drop-in, or with none; none where there is no such program.
+/// Runs `systemd-analyze` on the unit with one drop-in, or with none; none where there is no such
+/// program.
 fn analyze(arguments: &[&str], with: Option<&Path>) -> Option<Output> {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("leukd.service");

@@ -1,4 +1,5 @@
-//! What leukd decides and what it leaves to a person: the model's review band, and the configured one.
+//! What leukd decides and what it leaves to a person: the model's review band, and the configured
+//! one.
 
 #![allow(clippy::float_cmp)]
 

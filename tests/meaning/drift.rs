@@ -1,4 +1,5 @@
-//! The last weeks: what is counted of them is what the stored results say, and a week that stands out is told.
+//! The last weeks: what is counted of them is what the stored results say, and a week that stands
+//! out is told.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;
@@ -151,7 +152,8 @@ async fn the_weeks_are_what_the_stored_results_say_and_what_stands_out_is_told()
     let folders = Folders::new();
     let clock = Clock::manual(NOW);
     let last = Timestamp(NOW.0 - 7 * DAY);
-    // Last week: 300 cells. This week: 250, all surely blasts, and blurred. One long ago, and one from a leaping clock.
+    // Last week: 300 cells. This week: 250, all surely blasts, and blurred. One long ago, and one
+    // from a leaping clock.
     let mut findings = vec![cell(9_001, Timestamp(NOW.0 - 200 * DAY), 0.7, 5.0)];
     findings.extend(
         (0..300).map(|number| cell(number, last, ordinary(number), 5.0 + (number % 5) as f64)),
@@ -162,7 +164,8 @@ async fn the_weeks_are_what_the_stored_results_say_and_what_stands_out_is_told()
     }));
     let journal = Journal::open(&folders.state, Options::new(clock.clone())).unwrap();
     let sequences = store(&journal, findings.clone()).await;
-    // Forty reviews of last week's: the latest of each counts. The second half of them disagrees at first.
+    // Forty reviews of last week's: the latest of each counts. The second half of them disagrees at
+    // first.
     for (place, sequence) in sequences[1..41].iter().enumerate() {
         let label = findings[place + 1].cells[0].label().unwrap();
         let (same, other) = match label {

@@ -26,7 +26,8 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tonic::Code;
 
-/// The embedded model: EfficientNet-B3 with the seed's head, and so the network that a laboratory runs.
+/// The embedded model: EfficientNet-B3 with the seed's head, and so the network that a laboratory
+/// runs.
 fn embedded() -> Model {
     Model::load(Bundle::embedded().unwrap()).unwrap()
 }
@@ -38,8 +39,8 @@ fn map_of(model: &Model, seed: u64, kind: Kind) -> HeatMap {
     HeatMap::of(model, &seen, &picture).unwrap()
 }
 
-/// The map of a picture, held against what the network's own head says of its features; and whether it could be held against
-/// the slope of the logits too.
+/// The map of a picture, held against what the network's own head says of its features; and whether
+/// it could be held against the slope of the logits too.
 fn map_that_adds_up(model: &Model, picture: &image::RgbImage, whose: &str) -> (HeatMap, bool) {
     let head = model.head().unwrap();
     let seen = model.look(&model.manifest().preprocessing.tensor(picture).unwrap()).unwrap();
@@ -58,7 +59,8 @@ fn map_that_adds_up(model: &Model, picture: &image::RgbImage, whose: &str) -> (H
         let off = (sum + map.constant - value).abs();
         assert!(off <= 1e-3 * scale.max(1.0), "{whose}: {sum} + {} and {value}", map.constant);
     }
-    // Along the line from the features towards nothing, as far as no ReLU bends, the logits change by the map alone.
+    // Along the line from the features towards nothing, as far as no ReLU bends, the logits change
+    // by the map alone.
     let least = 1.0 / 4096.0;
     let nearer: Vec<f32> = features.iter().map(|value| value * (1.0 - least)).collect();
     let bent = |features: &[f32]| -> Vec<bool> {
@@ -140,7 +142,8 @@ fn raw_map(network: &ModelProto, model: &Model, seed: u64) -> Vec<f64> {
     head.contributions(&activation, &head.pool(&activation), &gradient)
 }
 
-/// The sanity check of Adebayo et al. 2018: an explanation that does not depend on the weights explains nothing.
+/// The sanity check of Adebayo et al. 2018: an explanation that does not depend on the weights
+/// explains nothing.
 #[test]
 fn weights_in_another_order_give_another_map() {
     let (model, bundle) = (embedded(), Bundle::embedded().unwrap());

@@ -120,7 +120,8 @@ async fn all_images_are_kept_and_give_heat_maps_when_their_files_are_gone() {
         assert!(reason(&refused) == "NO_IMAGE", "{refused:?}");
     }
     assert_eq!(kept(&harness.folders.state).len(), 2, "rejections have none");
-    // What is known already is kept when it comes again, as where images are kept only since a while.
+    // What is known already is kept when it comes again, as where images are kept only since a
+    // while.
     for file in kept(&harness.folders.state) {
         std::fs::remove_file(file).unwrap();
     }
@@ -176,8 +177,8 @@ async fn an_image_goes_with_the_last_result_of_its_bytes() {
     for file in [&places[0], &places[2], &half] {
         std::fs::File::options().write(true).open(file).unwrap().set_modified(old).unwrap();
     }
-    // No longer kept, and those that are there go with their results all the same. The second one is so young that its
-    // result may be on its way.
+    // No longer kept, and those that are there go with their results all the same. The second one
+    // is so young that its result may be on its way.
     let harness =
         Harness::start_on(folders, |settings| settings.journal.keep_count = Some(1)).await;
     until("the first image is gone", async || {

@@ -1,4 +1,5 @@
-//! What a result says: its decision, its doubts, where in the picture it came from, what a specimen and a person add.
+//! What a result says: its decision, its doubts, where in the picture it came from, what a specimen
+//! and a person add.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -15,7 +15,8 @@ use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;
 use leukd::pipeline::examine;
 
-/// What the contract's message says of a picture, by the library's own figures and the embedded model.
+/// What the contract's message says of a picture, by the library's own figures and the embedded
+/// model.
 fn expected(picture: &RgbImage) -> proto::Quality {
     let model = Model::load(Bundle::embedded().unwrap()).unwrap();
     let input = model.manifest().preprocessing.tensor(picture).unwrap();

@@ -179,7 +179,8 @@ fn the_embedded_model_leaves_what_it_was_not_made_for_to_a_person() {
     assert!(by_features >= 10, "the features alone tell {by_features} of {}", others().len());
 }
 
-/// It was trained on cells of every subject there: how many cells of subjects that they had not seen its siblings doubt stands on its card.
+/// It was trained on cells of every subject there: how many cells of subjects that they had not
+/// seen its siblings doubt stands on its card.
 #[test]
 fn of_real_cells_like_those_that_it_was_trained_on_few_are_doubted() {
     let Some(folder) = cnmc::data() else {

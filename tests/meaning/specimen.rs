@@ -1,4 +1,5 @@
-//! What is said of a specimen: counts, the blast fraction, its correction for the model's errors, flags.
+//! What is said of a specimen: counts, the blast fraction, its correction for the model's errors,
+//! flags.
 
 #![allow(clippy::float_cmp)]
 
@@ -34,7 +35,8 @@ fn good() -> Vec<u8> {
     measured("good", (0.9, Some((0.85, 0.95))), (0.8, Some((0.72, 0.88))))
 }
 
-/// A daemon that serves this bundle, with four blasts, two normal cells and two for review on two slides of S.
+/// A daemon that serves this bundle, with four blasts, two normal cells and two for review on two
+/// slides of S.
 async fn daemon(bundle: Vec<u8>, change: impl FnOnce(&mut Settings)) -> Harness {
     let folders = Folders::new();
     std::fs::write(folders.models.join("tiny.onnx"), bundle).unwrap();
@@ -101,7 +103,8 @@ async fn a_specimen_is_counted_slide_by_slide() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fraction_is_corrected_on_what_the_rates_were_measured_on_whatever_was_decided() {
-    // A band that leaves everything to a person changes no probability, and so no corrected fraction.
+    // A band that leaves everything to a person changes no probability, and so no corrected
+    // fraction.
     for review in [None, Some((0.0, 1.0))] {
         let harness = daemon(good(), |settings| settings.decision.review = review).await;
         let response = ask(&harness, None).await.unwrap();
@@ -177,7 +180,8 @@ async fn each_configured_flag_is_above_below_or_undecided_in_words() {
             stand(corrected.lower.unwrap(), corrected.upper.unwrap())
         );
     }
-    // One slide has cells for review alone: no cell was decided, so there is nothing to stand anywhere.
+    // One slide has cells for review alone: no cell was decided, so there is nothing to stand
+    // anywhere.
     let second = ask(&harness, Some("2")).await.unwrap();
     assert!(second.flags.iter().all(|flag| flag.blast_fraction.is_empty()));
     assert_eq!(second.flags.len(), 3);

@@ -63,7 +63,8 @@ async fn a_specimen_that_falls_quiet_is_told_and_told_again_after_further_result
         classify(&harness, "S", patches, seed).await;
         clock.advance(MINUTE);
     }
-    // Ten minutes after the newest, and not before: another specimen's event proves that somebody looked.
+    // Ten minutes after the newest, and not before: another specimen's event proves that somebody
+    // looked.
     classify(&harness, "early", ALL, 10).await;
     clock.advance(9 * MINUTE);
     let told = specimen(&mut stream).await;

@@ -1,4 +1,5 @@
-//! What `leukd bench` promises: figures that a program can read, rounds on request, and a ratio that is held to.
+//! What `leukd bench` promises: figures that a program can read, rounds on request, and a ratio
+//! that is held to.
 
 use crate::bounded;
 use std::fs;

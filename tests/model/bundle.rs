@@ -1,4 +1,5 @@
-//! The model room's promises: bundle → weights → engine → golden self-test → judgement, and the reload.
+//! The model room's promises: bundle → weights → engine → golden self-test → judgement, and the
+//! reload.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -12,7 +12,8 @@ use leukd::model::testing;
 
 const NOTICE: &str = "For Research Use Only. Not for use in diagnostic procedures.";
 
-/// Two bundles and a folder in C-NMC's layout: three blasts, two normal cells, one of no known class, one broken.
+/// Two bundles and a folder in C-NMC's layout: three blasts, two normal cells, one of no known
+/// class, one broken.
 struct Lab {
     folder: tempfile::TempDir,
 }

@@ -1,4 +1,5 @@
-//! The fused engine: the answers of tract's own operators, for any network, whatever of it is recognised.
+//! The fused engine: the answers of tract's own operators, for any network, whatever of it is
+//! recognised.
 
 use leukd::cell::preprocess::{InputTensor, Layout};
 use leukd::cell::synthetic::{self, Kind};
@@ -20,7 +21,8 @@ fn counts(fusion: &Fusion) -> (usize, usize, usize) {
     (fusion.stems, fusion.blocks, fusion.tops)
 }
 
-/// What the two engines make of `network`: the fused one's account, after both agreed on a few cells.
+/// What the two engines make of `network`: the fused one's account, after both agreed on a few
+/// cells.
 fn agreed(network: &ModelProto, size: u32) -> Fusion {
     let mut preprocessing = Bundle::embedded().unwrap().manifest().preprocessing.clone();
     preprocessing.size = size;

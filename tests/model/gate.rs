@@ -1,4 +1,5 @@
-//! The gate: what a bundle may not hold is refused before the engine sees it, quickly and without memory.
+//! The gate: what a bundle may not hold is refused before the engine sees it, quickly and without
+//! memory.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! What `leukd model keygen`, `sign` and `verify` promise, and `leukd check` of a bundle's signature.
+//! What `leukd model keygen`, `sign` and `verify` promise, and `leukd check` of a bundle's
+//! signature.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -252,8 +253,8 @@ fn settings_that_name_no_key_and_no_bundle_are_refused_with_their_line() {
     }
 }
 
-/// Where the tool is installed (Debian: `apt-get install minisign`); elsewhere a signature that it made is held in
-/// `signed_bundles.rs`.
+/// Where the tool is installed (Debian: `apt-get install minisign`); elsewhere a signature that it
+/// made is held in `signed_bundles.rs`.
 #[test]
 fn minisign_verifies_what_leukd_signs_and_leukd_what_minisign_signs() {
     let lab = Lab::new();

@@ -1,5 +1,5 @@
-//! Real cells for the tests that can use them: C-NMC's fold_1, from LEUKD_DATA or ../shared/data. They are not part of the
-//! repository.
+//! Real cells for the tests that can use them: C-NMC's fold_1, from LEUKD_DATA or ../shared/data.
+//! They are not part of the repository.
 
 #![allow(clippy::print_stdout)]
 
@@ -54,7 +54,8 @@ pub fn index(folder: &Path) -> Vec<Row> {
     rows.collect()
 }
 
-/// Every twin with its original, and of the others as many as make it `count`, evenly from the whole fold.
+/// Every twin with its original, and of the others as many as make it `count`, evenly from the
+/// whole fold.
 pub fn choose(rows: &[Row], count: usize) -> Vec<&Row> {
     let twins: BTreeSet<_> =
         rows.iter().filter(|row| row.has_twin).map(|row| &row.stored).collect();
@@ -85,7 +86,8 @@ pub fn restore(folder: &Path, row: &Row) -> Vec<u8> {
     synthetic::bmp(&picture)
 }
 
-/// The bytes of `count` original files, evenly from the whole fold; none, and a word about it, where there are none.
+/// The bytes of `count` original files, evenly from the whole fold; none, and a word about it,
+/// where there are none.
 pub fn cells(count: usize) -> Option<Vec<Vec<u8>>> {
     let Some(folder) = data() else {
         println!("{NO_CELLS}");

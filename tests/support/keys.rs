@@ -110,7 +110,8 @@ fn ended(mut params: CertificateParams) -> CertificateParams {
     params
 }
 
-/// Lets a daemon speak TLS with a certificate of `ca`, whose files are then server.pem and server.key.
+/// Lets a daemon speak TLS with a certificate of `ca`, whose files are then server.pem and
+/// server.key.
 pub fn speak_tls(settings: &mut Settings, folder: &Path, ca: &Ca) {
     let (certificate, key) = ca.server().write(folder, "server");
     settings.tls.certificate = Some(certificate.into());

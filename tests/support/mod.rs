@@ -117,7 +117,8 @@ impl Harness {
         Self::start_with(|_| {}).await
     }
 
-    /// Starts a daemon on fresh folders whose settings `change` has adapted, and waits until it serves.
+    /// Starts a daemon on fresh folders whose settings `change` has adapted, and waits until it
+    /// serves.
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::start_on(Folders::new(), change).await
     }
@@ -157,7 +158,8 @@ impl Harness {
         let daemon = build(settings, clock).await.spawn().unwrap();
         let url = format!("http://{}", daemon.address());
         let endpoint = Channel::from_shared(url).unwrap();
-        // A daemon that speaks TLS, or serves its socket alone, is called over connections of the test's own.
+        // A daemon that speaks TLS, or serves its socket alone, is called over connections of the
+        // test's own.
         let plain = daemon.place().starts_with("127.") && !tls;
         let channel =
             if plain { endpoint.connect().await.unwrap() } else { endpoint.connect_lazy() };
@@ -184,8 +186,8 @@ impl Harness {
         self.channel.clone()
     }
 
-    /// A connection of its own, whose server may send only `window` bytes ahead of what a stream's reader
-    /// takes: with a small one, a reader that takes nothing is felt at once.
+    /// A connection of its own, whose server may send only `window` bytes ahead of what a stream's
+    /// reader takes: with a small one, a reader that takes nothing is felt at once.
     pub async fn narrow_channel(&self, window: u32) -> Channel {
         let url = format!("http://{}", self.daemon.address());
         let endpoint = Endpoint::from_shared(url).unwrap().initial_stream_window_size(window);
@@ -246,8 +248,8 @@ impl Harness {
         all_results(self.results()).await
     }
 
-    /// Waits until `count` results are stored and nothing is under way, and gives them all: a result
-    /// too many fails here too.
+    /// Waits until `count` results are stored and nothing is under way, and gives them all: a
+    /// result too many fails here too.
     pub async fn wait_results(&self, count: usize) -> Vec<proto::Result> {
         let mut results = Vec::new();
         let enough = async {
@@ -330,8 +332,8 @@ impl Harness {
     }
 }
 
-/// Builds a daemon. One that was drained in this same process lets go of the journal only when the last of its
-/// connections has noticed: that is waited for.
+/// Builds a daemon. One that was drained in this same process lets go of the journal only when the
+/// last of its connections has noticed: that is waited for.
 async fn build(settings: Settings, clock: Clock) -> daemon::Daemon {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -358,7 +360,8 @@ async fn build(settings: Settings, clock: Clock) -> daemon::Daemon {
     }
 }
 
-/// Every stored result of a server, oldest first, as streams and Classify tell them: without its standing.
+/// Every stored result of a server, oldest first, as streams and Classify tell them: without its
+/// standing.
 pub async fn all_results(mut client: ResultsClient<Channel>) -> Vec<proto::Result> {
     let mut results = Vec::new();
     let mut page_token = String::new();
@@ -480,7 +483,8 @@ pub const REVIEW: u32 = 56;
 /// Decided as blast, but with a probability of only some 0.8.
 pub const WEAK_ALL: u32 = 59;
 
-/// A 64×64 BMP whose cell covers `patches` of the tiny network's 16×16 patches, and that no other seed has.
+/// A 64×64 BMP whose cell covers `patches` of the tiny network's 16×16 patches, and that no other
+/// seed has.
 pub fn cell_of(patches: u32, seed: u64) -> Vec<u8> {
     let picture = image::RgbImage::from_fn(64, 64, |x, y| {
         if (y / 4) * 16 + x / 4 >= patches {

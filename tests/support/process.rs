@@ -130,7 +130,8 @@ impl Drop for Process {
     }
 }
 
-/// `leukd serve` on these folders, not yet started: limits, another user or other variables may still be set.
+/// `leukd serve` on these folders, not yet started: limits, another user or other variables may
+/// still be set.
 pub fn serve_command(folders: &Folders, change: impl FnOnce(&mut Settings)) -> Command {
     let config = config_file(folders, "leukd.toml", change);
     let mut command = Command::new(env!("CARGO_BIN_EXE_leukd"));

@@ -15,8 +15,8 @@ pub(crate) const REMARK: &str = "\n\nRemark: ";
 /// Of a smaller form's figures and calibration, as long as they are its f32 bundle's.
 pub(crate) const OF_FLOAT: &str = " All figures and the calibration above were measured with the f32 weights unless they say otherwise.";
 
-/// `card` with `paragraph` in place of the one that begins with `begin`; at its end where there is none. An empty one takes
-/// it out.
+/// `card` with `paragraph` in place of the one that begins with `begin`; at its end where there is
+/// none. An empty one takes it out.
 pub(crate) fn with_paragraph(card: &str, begin: &str, paragraph: &str) -> String {
     let Some(start) = card.find(begin) else { return card.to_owned() + paragraph };
     let after = start + begin.len();

@@ -18,7 +18,8 @@ pub enum Compute {
 /// How numbers are kept on a graphics card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Numbers {
-    /// IEEE single precision. On NVIDIA a 1×1 convolution's factors are rounded to TF32, ten bits of mantissa.
+    /// IEEE single precision. On NVIDIA a 1×1 convolution's factors are rounded to TF32, ten bits
+    /// of mantissa.
     #[default]
     F32,
     /// bfloat16: eight bits of mantissa. Graphics cards only.

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes `bytes` to `path`: through a file beside it that then takes its name, so that neither a crash nor
-/// a full disk leaves half a file.
+/// Writes `bytes` to `path`: through a file beside it that then takes its name, so that neither a
+/// crash nor a full disk leaves half a file.
 ///
 /// # Errors
 ///

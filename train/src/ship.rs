@@ -55,15 +55,15 @@ pub enum ShipError {
     },
 }
 
-/// The bundle `bytes`, trained on everything, with the cross-validated figures of its siblings: its metrics, its
-/// calibration (from the figures by subject) and its card, with `remark` as a paragraph of its own. `figures` are one by
-/// subject and at most one by image.
+/// The bundle `bytes`, trained on everything, with the cross-validated figures of its siblings: its
+/// metrics, its calibration (from the figures by subject) and its card, with `remark` as a
+/// paragraph of its own. `figures` are one by subject and at most one by image.
 ///
 /// # Errors
 ///
-/// Where the figures are of another recipe, all settings compared but [`pool::MAY_DIFFER`], or of other cells, or where the bundle
-/// was not trained on everything. Where its weights began as one of the measured models, how they went on may differ too:
-/// [`GOES_ON`].
+/// Where the figures are of another recipe, all settings compared but [`pool::MAY_DIFFER`], or of
+/// other cells, or where the bundle was not trained on everything. Where its weights began as one
+/// of the measured models, how they went on may differ too: [`GOES_ON`].
 pub fn ship(bytes: &[u8], figures: &[Pooled], remark: Option<&str>) -> Result<Vec<u8>, ShipError> {
     let manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
     let protocol = &manifest.training.protocol;
@@ -110,12 +110,13 @@ fn remarked(text: &str) -> String {
     if words.is_empty() { String::new() } else { format!("{REMARK}{}", words.join(" ")) }
 }
 
-/// What may differ, besides [`pool::MAY_DIFFER`], between a model and the one that it began as: how long and how fast it
-/// went on. Network, input, losses, augmentation and sampling must be the same.
+/// What may differ, besides [`pool::MAY_DIFFER`], between a model and the one that it began as: how
+/// long and how fast it went on. Network, input, losses, augmentation and sampling must be the
+/// same.
 pub const GOES_ON: [&str; 6] = ["steps.", "optimizer.", "schedule.", "average.", "run.", "choice."];
 
-/// The measured model whose weights this one began as: `run.initial_weights` names the digest of its file. Only where it
-/// was measured alone: the figures of several belong to none of them.
+/// The measured model whose weights this one began as: `run.initial_weights` names the digest of
+/// its file. Only where it was measured alone: the figures of several belong to none of them.
 fn parent<'a>(manifest: &Manifest, figures: &'a Pooled) -> Option<&'a Fold> {
     let began = manifest.training.recipe.get("run.initial_weights")?;
     let [fold] = figures.folds.as_slice() else { return None };
@@ -151,8 +152,8 @@ fn check_siblings(manifest: &Manifest, figures: &Pooled) -> Result<(), ShipError
     Ok(())
 }
 
-/// The figures as a manifest holds them: pooled, model by model, and what the cells' area alone reaches. Those before
-/// temperature scaling say nothing of a bundle that has a temperature.
+/// The figures as a manifest holds them: pooled, model by model, and what the cells' area alone
+/// reaches. Those before temperature scaling say nothing of a bundle that has a temperature.
 fn metrics(of: &Pooled) -> Vec<Metric> {
     let siblings = u32::try_from(of.folds.len()).ok();
     let mut metrics: Vec<Metric> = of.pooled.metrics();
@@ -312,7 +313,8 @@ fn few(subjects: u64) -> String {
     if subjects >= FEW_SUBJECTS || subjects == 0 {
         return String::new();
     }
-    // Where none of n fails, a rate of failure of up to 1 − 0.05^(1/n) is not excluded at 95 % (Clopper & Pearson 1934).
+    // Where none of n fails, a rate of failure of up to 1 − 0.05^(1/n) is not excluded at 95 %
+    // (Clopper & Pearson 1934).
     let unseen = 1.0 - 0.05_f64.powf(1.0 / subjects as f64);
     format!(
         " The specificity rests on {}: that can show a recipe that fails on one of them, and cannot show how often it \

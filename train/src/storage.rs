@@ -1,7 +1,7 @@
 //! Kernels in the forms that a bundle stores, and these forms as ONNX.
 //!
-//! Both the export of a run and the quantization of a bundle write kernels this way; the daemon's loader
-//! (`leukd_model::weights`) reads them back.
+//! Both the export of a run and the quantization of a bundle write kernels this way; the daemon's
+//! loader (`leukd_model::weights`) reads them back.
 
 use half::f16;
 use leukd_model::manifest::Precision;
@@ -30,8 +30,8 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// Stores `values`, `rows` output channels of equally many numbers; in one byte with the scales of
-    /// [`largest_scales`].
+    /// Stores `values`, `rows` output channels of equally many numbers; in one byte with the scales
+    /// of [`largest_scales`].
     #[must_use]
     pub fn new(values: &[f32], rows: usize, precision: Precision) -> Self {
         match precision {
@@ -41,7 +41,8 @@ impl Stored {
         }
     }
 
-    /// Stores `values` in one byte each, one row a scale; what lies beyond 127 levels is cut to them.
+    /// Stores `values` in one byte each, one row a scale; what lies beyond 127 levels is cut to
+    /// them.
     #[must_use]
     pub fn int8(values: &[f32], scales: Vec<f32>) -> Self {
         let level = |value: f32, scale: f32| level(value, scale) as i8;
@@ -69,8 +70,9 @@ impl Stored {
         }
     }
 
-    /// The tensors that hold the kernel `name` of `shape`, output channels first, and the node that gives
-    /// it back as f32 under that name; no node where it is stored as it is. ONNX operators, opset 13.
+    /// The tensors that hold the kernel `name` of `shape`, output channels first, and the node that
+    /// gives it back as f32 under that name; no node where it is stored as it is. ONNX operators,
+    /// opset 13.
     #[must_use]
     pub fn onnx(&self, name: &str, shape: &[i64]) -> (Vec<TensorProto>, Option<NodeProto>) {
         match self {
@@ -103,10 +105,10 @@ pub fn largest_scales(values: &[f32], rows: usize) -> Vec<f32> {
     values.chunks(row_of(values, rows)).map(largest_scale).collect()
 }
 
-/// One scale a row of `values`: the one with the least squared error among [`largest_scales`]' and those that cut
-/// off up to two fifths of the range, in steps of a hundredth. A few outliers are cut so that all others get
-/// finer levels (the search for a clipping ratio of OMSE: Choukroun et al. 2019, "Low-bit Quantization of Neural
-/// Networks for Efficient Inference").
+/// One scale a row of `values`: the one with the least squared error among [`largest_scales`]' and
+/// those that cut off up to two fifths of the range, in steps of a hundredth. A few outliers are
+/// cut so that all others get finer levels (the search for a clipping ratio of OMSE: Choukroun et
+/// al. 2019, "Low-bit Quantization of Neural Networks for Efficient Inference").
 #[must_use]
 pub fn least_error_scales(values: &[f32], rows: usize) -> Vec<f32> {
     let best = |row: &[f32]| {

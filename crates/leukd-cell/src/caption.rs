@@ -49,8 +49,8 @@ pub fn outline(picture: &mut RgbImage, corners: &[[u32; 2]], colour: [u8; 3], th
     }
 }
 
-/// Writes `text` with its upper left corner at `x`, `y`, each dot of a letter `dot_side` pixels wide,
-/// on a dark ground. Letters that are not known are left blank.
+/// Writes `text` with its upper left corner at `x`, `y`, each dot of a letter `dot_side` pixels
+/// wide, on a dark ground. Letters that are not known are left blank.
 pub fn text(
     picture: &mut RgbImage,
     (x, y): (u32, u32),

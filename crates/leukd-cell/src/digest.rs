@@ -20,7 +20,8 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Every result that is sent carries one: written at once rather than by 32 formatted numbers.
+        // Every result that is sent carries one: written at once rather than by 32 formatted
+        // numbers.
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
         for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {

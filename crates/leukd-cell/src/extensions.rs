@@ -6,8 +6,8 @@ pub use super::format::extensions;
 
 /// Names that no microscope gives to a capture, as globs on the path below a folder: unfinished
 /// files and what file systems, a NAS (Synology, QNAP, NetApp), Windows, macOS, editors and
-/// notebooks leave there, and leukd's own heat maps and overlays. `FOUND.000` holds what a check of the disk
-/// found. Names that begin with a dot hold `._*`, `.Trash-*`, `.snapshot`, `.@__thumb` and
+/// notebooks leave there, and leukd's own heat maps and overlays. `FOUND.000` holds what a check of
+/// the disk found. Names that begin with a dot hold `._*`, `.Trash-*`, `.snapshot`, `.@__thumb` and
 /// `.ipynb_checkpoints`.
 pub const LEFTOVERS: [&str; 20] = [
     "**/.*",

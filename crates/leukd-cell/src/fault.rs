@@ -75,9 +75,9 @@ impl Fault {
 
     /// Whether a file with this fault may become whole while its writer goes on.
     ///
-    /// A file grows (`empty`, `truncated`), or is filled in place after it was allocated with zeros, in
-    /// any order (`not-an-image`, `corrupt`). A header that promises too much, or a variant that leukd
-    /// does not read, stays what it is.
+    /// A file grows (`empty`, `truncated`), or is filled in place after it was allocated with
+    /// zeros, in any order (`not-an-image`, `corrupt`). A header that promises too much, or a
+    /// variant that leukd does not read, stays what it is.
     #[must_use]
     pub const fn may_heal(&self) -> bool {
         match self.kind {

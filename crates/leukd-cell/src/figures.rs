@@ -10,13 +10,14 @@ use crate::segment::{RedCells, SetAside};
 pub struct Figures {
     /// The picture's own figures. None: nothing in it is foreground.
     pub measures: Option<Measures>,
-    /// Distance of the network's features from the training cells'. None: the model's bundle says nothing of those, or
-    /// nothing in the picture is foreground.
+    /// Distance of the network's features from the training cells'. None: the model's bundle says
+    /// nothing of those, or nothing in the picture is foreground.
     pub distance: Option<Distance>,
 }
 
 impl Figures {
-    /// The figures without those that are no finite numbers, which say nothing and have no form in JSON.
+    /// The figures without those that are no finite numbers, which say nothing and have no form in
+    /// JSON.
     #[must_use]
     pub fn finite(self) -> Self {
         let measures = self.measures.filter(|seen| seen.values().iter().all(|v| v.is_finite()));

@@ -2,11 +2,12 @@
 
 /// Highest level, in every channel, of a background pixel.
 ///
-/// Compression leaves some noise in black, and a stained cell has hardly a pixel as dark (C-NMC: fewer than 1 in 100).
+/// Compression leaves some noise in black, and a stained cell has hardly a pixel as dark (C-NMC:
+/// fewer than 1 in 100).
 pub const BLACK: u8 = 10;
 
-/// A picture with fewer than one foreground pixel in this many has hardly a cell. C-NMC's cells cover 5 to 30 % of
-/// their pictures.
+/// A picture with fewer than one foreground pixel in this many has hardly a cell. C-NMC's cells
+/// cover 5 to 30 % of their pictures.
 pub const HARDLY: usize = 1000;
 
 /// True for a foreground pixel: one of its samples is above [`BLACK`].

@@ -1,4 +1,5 @@
-//! Drawn pictures that are no single cell: what a model should leave to a person, for tests and reports.
+//! Drawn pictures that are no single cell: what a model should leave to a person, for tests and
+//! reports.
 //!
 //! The same seed gives the same pixels on every machine: all arithmetic is on integers.
 

@@ -4,12 +4,14 @@
 
 use crate::foreground::is_foreground;
 
-/// Of a cell's pixels at least one in this many must be interior, or the cell is taken whole: a thin one has none.
+/// Of a cell's pixels at least one in this many must be interior, or the cell is taken whole: a
+/// thin one has none.
 const LEAST_INTERIOR: usize = 7;
 
-/// Which pixels are the cell's interior: those that are more than `rim` pixels, along rows and along columns, away from any
-/// that is not the cell's; all of the cell where it has hardly any. `samples` are a square's pixels, row by row, red green
-/// blue. What lies outside the square counts as cell.
+/// Which pixels are the cell's interior: those that are more than `rim` pixels, along rows and
+/// along columns, away from any that is not the cell's; all of the cell where it has hardly any.
+/// `samples` are a square's pixels, row by row, red green blue. What lies outside the square counts
+/// as cell.
 pub(super) fn counted(samples: &[u8], rim: usize) -> Vec<bool> {
     let cell: Vec<bool> = samples.chunks_exact(3).map(is_foreground).collect();
     if rim == 0 {

@@ -1,5 +1,5 @@
-//! What a cell's picture measures, without any model: cheap figures that tell a capture which is none of the kind that a
-//! model was trained on.
+//! What a cell's picture measures, without any model: cheap figures that tell a capture which is
+//! none of the kind that a model was trained on.
 
 mod texture;
 
@@ -14,12 +14,15 @@ use texture::Texture;
 pub struct Measures {
     /// The foreground's area in pixels.
     pub area: f64,
-    /// The share, 0 to 1, of the picture's outermost pixels that are foreground: 0 where the cell stands free.
+    /// The share, 0 to 1, of the picture's outermost pixels that are foreground: 0 where the cell
+    /// stands free.
     pub frame: f64,
-    /// The foreground's area by that of its convex hull, above 0 to 1: one cell is nearly convex, two are not.
+    /// The foreground's area by that of its convex hull, above 0 to 1: one cell is nearly convex,
+    /// two are not.
     pub solidity: f64,
-    /// The natural logarithm of the variance of the brightness' Laplacian (four neighbours, levels of 0 to 255) inside the
-    /// foreground: how sharp the picture is (Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy").
+    /// The natural logarithm of the variance of the brightness' Laplacian (four neighbours, levels
+    /// of 0 to 255) inside the foreground: how sharp the picture is (Pech-Pacheco et al. 2000,
+    /// "Diatom autofocusing in brightfield microscopy").
     pub sharpness: f64,
     /// The foreground's mean brightness, 0 to 255 (luma of ITU-R BT.601).
     pub brightness: f64,
@@ -120,8 +123,8 @@ fn frame<'a>(
     (first + last + sides) as f64 / outermost as f64
 }
 
-/// The area of the foreground's convex hull in pixels: each pixel is a square. Andrew's monotone chain over the rows' ends,
-/// which come in the order of their rows.
+/// The area of the foreground's convex hull in pixels: each pixel is a square. Andrew's monotone
+/// chain over the rows' ends, which come in the order of their rows.
 fn hull(extents: &[Option<(usize, usize)>]) -> f64 {
     let mut area = 0.0;
     // The left border, from above to below, and the right one: together they go around.

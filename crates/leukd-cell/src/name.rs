@@ -19,8 +19,8 @@ pub struct CellIds {
     pub cell: String,
 }
 
-/// The longest id (specimen, slide, cell, request), in bytes: a file's name has at most 255. A longer
-/// one out of a name is cut off; a longer one from a client is refused.
+/// The longest id (specimen, slide, cell, request), in bytes: a file's name has at most 255. A
+/// longer one out of a name is cut off; a longer one from a client is refused.
 pub const MAX_ID: usize = 256;
 
 const GROUPS: [&str; 3] = ["specimen", "slide", "cell"];
@@ -30,8 +30,9 @@ const GROUPS: [&str; 3] = ["specimen", "slide", "cell"];
 pub struct NamePattern(Regex);
 
 impl NamePattern {
-    /// A pattern with at least one of the named groups `specimen`, `slide` and `cell`, in the syntax of the `regex`
-    /// crate (which takes time linear in the name's length, whatever the pattern).
+    /// A pattern with at least one of the named groups `specimen`, `slide` and `cell`, in the
+    /// syntax of the `regex` crate (which takes time linear in the name's length, whatever the
+    /// pattern).
     ///
     /// # Errors
     ///
@@ -55,8 +56,8 @@ impl NamePattern {
         Ok(Self(regex))
     }
 
-    /// The ids in `file_name` (without its folder). Empty ones where the pattern does not match or has
-    /// no such group: a strange name is no reason to leave a cell out.
+    /// The ids in `file_name` (without its folder). Empty ones where the pattern does not match or
+    /// has no such group: a strange name is no reason to leave a cell out.
     #[must_use]
     pub fn ids(&self, file_name: &str) -> CellIds {
         let Some(captures) = self.0.captures(file_name) else { return CellIds::default() };

@@ -4,12 +4,13 @@ use image::{Rgb, RgbImage};
 
 use super::preprocess::Placement;
 
-/// At the place that weighs most so much of the picture is covered, 0 to 1: the cell can still be seen.
+/// At the place that weighs most so much of the picture is covered, 0 to 1: the cell can still be
+/// seen.
 const MOST: f64 = 0.65;
 
-/// Draws `map` (row-major, `rows` × `columns`) over `picture`, at its `placement`, interpolated bilinearly between the
-/// middles of its places. The strongest place has the strongest colour, whatever its value: two pictures are not
-/// compared by their colours.
+/// Draws `map` (row-major, `rows` × `columns`) over `picture`, at its `placement`, interpolated
+/// bilinearly between the middles of its places. The strongest place has the strongest colour,
+/// whatever its value: two pictures are not compared by their colours.
 #[must_use]
 pub fn overlay(
     picture: &RgbImage,
@@ -41,7 +42,8 @@ pub fn overlay(
     drawn
 }
 
-/// The map at the shares `(u, v)`, 0 to 1; beyond the middles of its outermost places it stays as it is there.
+/// The map at the shares `(u, v)`, 0 to 1; beyond the middles of its outermost places it stays as
+/// it is there.
 fn between(map: &[f64], rows: usize, columns: usize, u: f64, v: f64) -> f64 {
     let (left, right, x) = neighbours(u, columns);
     let (above, below, y) = neighbours(v, rows);
@@ -49,7 +51,8 @@ fn between(map: &[f64], rows: usize, columns: usize, u: f64, v: f64) -> f64 {
     line(above) * (1.0 - y) + line(below) * y
 }
 
-/// The two places of a row of `count` around the share `at`, and how far it lies from the first to the second, 0 to 1.
+/// The two places of a row of `count` around the share `at`, and how far it lies from the first to
+/// the second, 0 to 1.
 #[expect(clippy::cast_sign_loss, reason = "clamped at 0")]
 fn neighbours(at: f64, count: usize) -> (usize, usize, f64) {
     let last = count.saturating_sub(1);

@@ -16,12 +16,14 @@ use crate::foreground::is_foreground;
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
     /// Cut this many pixels square from the middle first, with black where the picture is smaller;
-    /// absent: the whole picture, made square with black. Scale stays the same for every cell: its size is a cue.
+    /// absent: the whole picture, made square with black. Scale stays the same for every cell: its
+    /// size is a cue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<u32>,
-    /// Scale every cell to one area: the share of the input square that its foreground fills, 0.25 to 1. The
-    /// square is cut about the foreground's centroid, with black beside the picture; a picture without foreground
-    /// is taken whole. Excludes `window`, which keeps the scale. Absent: size remains visible to the network.
+    /// Scale every cell to one area: the share of the input square that its foreground fills, 0.25
+    /// to 1. The square is cut about the foreground's centroid, with black beside the picture; a
+    /// picture without foreground is taken whole. Excludes `window`, which keeps the scale. Absent:
+    /// size remains visible to the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell_share: Option<f32>,
     /// Width and height of the network's input, in pixels.
@@ -43,10 +45,10 @@ pub struct Preprocessing {
 pub enum Filter {
     /// The nearest pixel: what Keras' generators do by default, and the seed trained on.
     ///
-    /// Output pixel `x` is input pixel `floor((x + 1/2) · input / output)`: Pillow's `NEAREST`, by which
-    /// Keras' generators resize, and TensorFlow's `tf.image.resize(…, "nearest")`. Where that product is
-    /// a whole number the last bit of a float decides, and implementations may differ; C-NMC's sides
-    /// of 450 and 600 pixels never meet it at 224.
+    /// Output pixel `x` is input pixel `floor((x + 1/2) · input / output)`: Pillow's `NEAREST`, by
+    /// which Keras' generators resize, and TensorFlow's `tf.image.resize(…, "nearest")`. Where that
+    /// product is a whole number the last bit of a float decides, and implementations may differ;
+    /// C-NMC's sides of 450 and 600 pixels never meet it at 224.
     Nearest,
     /// Antialiased bilinear (a triangle as wide as the reduction): leukd's default.
     Bilinear,
@@ -88,9 +90,9 @@ pub struct InputTensor {
 
 /// The square of a picture that the network sees, in the picture's own pixels.
 ///
-/// A point at the shares `(u, v)` of the network's input, or of a map over it, counted from its upper left corner, lies at
-/// `(left + u · side, top + v · side)` of the picture. Both may be negative: the square is wider than the picture then, and
-/// black beside it.
+/// A point at the shares `(u, v)` of the network's input, or of a map over it, counted from its
+/// upper left corner, lies at `(left + u · side, top + v · side)` of the picture. Both may be
+/// negative: the square is wider than the picture then, and black beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
     /// Columns from the picture's left edge to the square's.
@@ -106,11 +108,12 @@ impl Preprocessing {
     pub const MOST_SIZE: u32 = 2048;
     /// The largest `window` that is served.
     pub const MOST_WINDOW: u32 = 16_384;
-    /// The smallest `cell_share` that is served: the square is then at most twice as wide as the picture.
+    /// The smallest `cell_share` that is served: the square is then at most twice as wide as the
+    /// picture.
     pub const MIN_CELL_SHARE: f32 = 0.25;
 
-    /// What the seed's network was built on, with leukd's filter: the whole picture, 224 × 224, antialiased
-    /// bilinear, 0 to 255, channels first.
+    /// What the seed's network was built on, with leukd's filter: the whole picture, 224 × 224,
+    /// antialiased bilinear, 0 to 255, channels first.
     #[must_use]
     pub const fn b3() -> Self {
         Self {
@@ -160,7 +163,8 @@ impl Preprocessing {
     ///
     /// # Errors
     ///
-    /// For a `size`, `window` or `cell_share` out of its range, and for `window` beside `cell_share`.
+    /// For a `size`, `window` or `cell_share` out of its range, and for `window` beside
+    /// `cell_share`.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let pixels = |field, value: u32, most: u32| match (1..=most).contains(&value) {
             true => Ok(()),
@@ -203,15 +207,16 @@ impl Preprocessing {
         Ok(tensor)
     }
 
-    /// The first half: the window (or the cell at its share, or the whole picture) made square with black and
-    /// brought to `size` × `size` pixels. The trainer augments between the two halves.
+    /// The first half: the window (or the cell at its share, or the whole picture) made square with
+    /// black and brought to `size` × `size` pixels. The trainer augments between the two halves.
     ///
-    /// The picture stands in the middle of its square; where a pixel is left over, the wider black margin is to the
-    /// right and below, and of a window the wider remainder of the picture.
+    /// The picture stands in the middle of its square; where a pixel is left over, the wider black
+    /// margin is to the right and below, and of a window the wider remainder of the picture.
     ///
     /// # Errors
     ///
-    /// `empty` for a picture without pixels; `unsupported` for what [`Preprocessing::check`] refuses.
+    /// `empty` for a picture without pixels; `unsupported` for what [`Preprocessing::check`]
+    /// refuses.
     pub fn square(&self, picture: &RgbImage) -> Result<RgbImage, Fault> {
         Scratch::with(|scratch| self.squared(picture, Vec::new(), &mut scratch.room))
     }
@@ -252,7 +257,8 @@ impl Preprocessing {
             let source = TypedImageRef::<U8x3>::from_buffer(side, side, whole)?;
             let mut resized = TypedImage::<U8x3>::from_buffer(self.size, self.size, &mut square)?;
             let options = ResizeOptions::new().resize_alg(algorithm);
-            // Typed: of the library's thirteen kinds of pixels only this one is compiled into leukd.
+            // Typed: of the library's thirteen kinds of pixels only this one is compiled into
+            // leukd.
             Ok(room.resizer.resize_typed(&source, &mut resized, &options)?)
         };
         let failed = |error: &dyn std::fmt::Display| {
@@ -262,8 +268,9 @@ impl Preprocessing {
         RgbImage::from_raw(self.size, self.size, square).ok_or_else(|| failed(&"too few pixels"))
     }
 
-    /// The second half: a square of pixels, standardised, in the tensor's range and order. The shape follows the
-    /// square's own size, which is `size` when it comes from [`Preprocessing::square`].
+    /// The second half: a square of pixels, standardised, in the tensor's range and order. The
+    /// shape follows the square's own size, which is `size` when it comes from
+    /// [`Preprocessing::square`].
     #[must_use]
     pub fn numbers(&self, square: &RgbImage) -> InputTensor {
         self.numbered(square, Vec::new())
@@ -282,9 +289,9 @@ impl Preprocessing {
         InputTensor { shape, data }
     }
 
-    /// [`Preprocessing::numbers`] behind those that `into` holds, for batches: `samples` are a square's pixels row by
-    /// row, red green blue. Where colours are standardised, they miss the targets by `residual`; where not, it
-    /// changes nothing.
+    /// [`Preprocessing::numbers`] behind those that `into` holds, for batches: `samples` are a
+    /// square's pixels row by row, red green blue. Where colours are standardised, they miss the
+    /// targets by `residual`; where not, it changes nothing.
     pub fn append(&self, samples: &[u8], residual: &Residual, into: &mut Vec<f32>) {
         let start = into.len();
         into.resize(start + samples.len() / 3 * 3, 0.0);
@@ -339,8 +346,8 @@ impl Preprocessing {
     }
 }
 
-/// The square about the centroid of `picture`'s foreground, in whole pixels; the foreground fills `share` of it.
-/// None without foreground.
+/// The square about the centroid of `picture`'s foreground, in whole pixels; the foreground fills
+/// `share` of it. None without foreground.
 fn about_cell(picture: &RgbImage, share: f32) -> Option<Placement> {
     let (mut count, mut columns, mut rows) = (0_u64, 0_u64, 0_u64);
     let lines = picture.as_raw().chunks_exact(picture.width() as usize * 3);

@@ -1,13 +1,14 @@
-//! Memory that the way from bytes to tensor uses again from picture to picture, so that a worker in full swing asks the
-//! system for none that grows with the picture. (`tests/pictures/allocations.rs`)
+//! Memory that the way from bytes to tensor uses again from picture to picture, so that a worker in
+//! full swing asks the system for none that grows with the picture.
+//! (`tests/pictures/allocations.rs`)
 
 use std::cell::Cell;
 
 use fast_image_resize::Resizer;
 use image::RgbImage;
 
-/// A buffer beyond this many bytes is given back to the system: one huge picture shall not cost its size for good. A
-/// picture of 1,182 × 1,182 pixels fits.
+/// A buffer beyond this many bytes is given back to the system: one huge picture shall not cost its
+/// size for good. A picture of 1,182 × 1,182 pixels fits.
 const MOST_KEPT: usize = 4 << 20;
 
 /// The buffers. Nothing of a picture can be read from them afterwards.
@@ -32,7 +33,8 @@ thread_local! {
 }
 
 impl Scratch {
-    /// `work` with this thread's buffers. Inside itself it finds empty ones, and a panic loses them: neither does harm.
+    /// `work` with this thread's buffers. Inside itself it finds empty ones, and a panic loses
+    /// them: neither does harm.
     pub fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let mut scratch = OF_THIS_THREAD.take();
         let done = work(&mut scratch);
@@ -41,7 +43,8 @@ impl Scratch {
         done
     }
 
-    /// Takes back the memory of a decoded picture and of its tensor's numbers, for the next picture.
+    /// Takes back the memory of a decoded picture and of its tensor's numbers, for the next
+    /// picture.
     pub fn take_back(&mut self, picture: RgbImage, numbers: Vec<f32>) {
         self.pixels = picture.into_raw();
         self.numbers = numbers;

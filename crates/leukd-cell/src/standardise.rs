@@ -1,9 +1,10 @@
-//! Stain standardisation: every cell's colours brought to the same means and spreads, so that another
-//! laboratory's stain, lamp or camera changes the network's input as little as may be.
+//! Stain standardisation: every cell's colours brought to the same means and spreads, so that
+//! another laboratory's stain, lamp or camera changes the network's input as little as may be.
 //!
-//! `channels` and `density` map each channel's levels by a function of that channel alone, `luminance` maps the sum of
-//! three; the cell's own pixels (those that are not black, see [`BLACK`](crate::foreground::BLACK)) decide which. So a
-//! picture is read for its statistics, and once through three tables.
+//! `channels` and `density` map each channel's levels by a function of that channel alone,
+//! `luminance` maps the sum of three; the cell's own pixels (those that are not black, see
+//! [`BLACK`](crate::foreground::BLACK)) decide which. So a picture is read for its statistics, and
+//! once through three tables.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,24 +13,26 @@ use crate::foreground::{HARDLY, is_foreground};
 
 /// How a cell's colours are standardised, on the square of pixels that the network sees.
 ///
-/// In each channel the mean m and the standard deviation s (of the population, not of a sample) over the cell's
-/// pixels, or those of its interior ([`Targets::rim`]), are brought to the targets M and S:
-/// `v' = M + (v − m) · S / max(s, floor)`, after Reinhard et al. 2001, "Color transfer between images", there in
-/// lαβ. What comes out lies within 0 to 255 and is not rounded; pixels that are not the cell's become exactly 0. A picture whose cell has fewer than one pixel in [`HARDLY`] stays as
-/// it is, background included.
+/// In each channel the mean m and the standard deviation s (of the population, not of a sample)
+/// over the cell's pixels, or those of its interior ([`Targets::rim`]), are brought to the targets
+/// M and S: `v' = M + (v − m) · S / max(s, floor)`, after Reinhard et al. 2001, "Color transfer
+/// between images", there in lαβ. What comes out lies within 0 to 255 and is not rounded; pixels
+/// that are not the cell's become exactly 0. A picture whose cell has fewer than one pixel in
+/// [`HARDLY`] stays as it is, background included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "lowercase")]
 pub enum Standardise {
-    /// v is the level, 0 to 255. Two captures of one cell whose channels differ by a gain and an offset each come
-    /// out the same, but for rounding and for what lay beyond 0 or 255.
+    /// v is the level, 0 to 255. Two captures of one cell whose channels differ by a gain and an
+    /// offset each come out the same, but for rounding and for what lay beyond 0 or 255.
     Channels(Targets),
-    /// v is the optical density of level l, `−ln((l + 1) / 256)`: 0 to 5.55, in which amounts of stain add up
-    /// (Beer and Lambert; Ruifrok & Johnston 2001). Two captures of one cell whose channels differ by a gain (light,
-    /// exposure) and by a factor of density (thickness, staining time) come out the same. The result is turned back
-    /// into levels, `256 · exp(−v') − 1`.
+    /// v is the optical density of level l, `−ln((l + 1) / 256)`: 0 to 5.55, in which amounts of
+    /// stain add up (Beer and Lambert; Ruifrok & Johnston 2001). Two captures of one cell whose
+    /// channels differ by a gain (light, exposure) and by a factor of density (thickness, staining
+    /// time) come out the same. The result is turned back into levels, `256 · exp(−v') − 1`.
     Density(Targets),
-    /// v is the luminance, 0 to 255 (ITU-R BT.601: 0.299 red + 0.587 green + 0.114 blue), and all three channels show
-    /// v'. Of the colours nothing is left: what a stain's hue says of a cell differs from slide to slide.
+    /// v is the luminance, 0 to 255 (ITU-R BT.601: 0.299 red + 0.587 green + 0.114 blue), and all
+    /// three channels show v'. Of the colours nothing is left: what a stain's hue says of a cell
+    /// differs from slide to slide.
     Luminance(Targets),
 }
 
@@ -41,12 +44,13 @@ pub struct Targets {
     pub mean: f64,
     /// Their standard deviation: above 0, and at most 128 levels or a density of 3.
     pub deviation: f64,
-    /// The least standard deviation that a cell is taken to have: a channel that is nearly even is not
-    /// stretched until its noise fills it. As `deviation`.
+    /// The least standard deviation that a cell is taken to have: a channel that is nearly even is
+    /// not stretched until its noise fills it. As `deviation`.
     pub floor: f64,
-    /// Pixels of the network's input, 0 to [`MOST_RIM`]: mean and deviation are those of the cell's interior, its pixels that
-    /// are more than so many rows and columns away from any that is not the cell's. Where that is less than a seventh of
-    /// the cell, and where this is 0 or absent, all of it counts.
+    /// Pixels of the network's input, 0 to [`MOST_RIM`]: mean and deviation are those of the cell's
+    /// interior, its pixels that are more than so many rows and columns away from any that is not
+    /// the cell's. Where that is less than a seventh of the cell, and where this is 0 or absent,
+    /// all of it counts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rim: u32,
 }
@@ -63,23 +67,26 @@ const fn is_zero(rim: &u32) -> bool {
 pub const MOST_DENSITY: f64 = 5.55;
 
 impl Targets {
-    /// For [`Standardise::Channels`] and [`Standardise::Luminance`] at an input of `size` pixels: mean 112 and deviation 36,
-    /// so that most of a rim, brighter than the interior by 1 to 4 deviations, lies below 255; floor 2; a rim of 4 % of
-    /// the input, so that how bright it is does not decide how strong the cell's texture looks.
+    /// For [`Standardise::Channels`] and [`Standardise::Luminance`] at an input of `size` pixels:
+    /// mean 112 and deviation 36, so that most of a rim, brighter than the interior by 1 to 4
+    /// deviations, lies below 255; floor 2; a rim of 4 % of the input, so that how bright it is
+    /// does not decide how strong the cell's texture looks.
     #[must_use]
     pub const fn levels(size: u32) -> Self {
         Self { mean: 112.0, deviation: 36.0, floor: 2.0, rim: (size + 12) / 25 }
     }
 
-    /// For [`Standardise::Density`]: mean 1, deviation 0.3, with which up to 0.4 % of a channel's pixels end at 255;
-    /// floor 0.03. In 45 cells of C-NMC's fold 1 a channel's deviation is 0.06 to 0.39.
+    /// For [`Standardise::Density`]: mean 1, deviation 0.3, with which up to 0.4 % of a channel's
+    /// pixels end at 255; floor 0.03. In 45 cells of C-NMC's fold 1 a channel's deviation is 0.06
+    /// to 0.39.
     pub const DENSITY: Self = Self { mean: 1.0, deviation: 0.3, floor: 0.03, rim: 0 };
 }
 
-/// What a standardisation leaves of another laboratory's colours, as the trainer draws it. Serving has none.
+/// What a standardisation leaves of another laboratory's colours, as the trainer draws it. Serving
+/// has none.
 ///
-/// Red, green, blue. The channel's target deviation is multiplied by `gain`, and its target mean moved by `shift`
-/// target deviations.
+/// Red, green, blue. The channel's target deviation is multiplied by `gain`, and its target mean
+/// moved by `shift` target deviations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Residual {
     /// 0 or more; 1 changes nothing, 0 leaves no texture.
@@ -93,11 +100,13 @@ impl Residual {
     pub const NONE: Self = Self { gain: [1.0; 3], shift: [0.0; 3] };
 }
 
-/// What each level of each channel becomes; and whether pixels that are not the cell's become 0 instead.
+/// What each level of each channel becomes; and whether pixels that are not the cell's become 0
+/// instead.
 pub(super) struct Tables {
     pub(super) levels: [[f32; 256]; 3],
     pub(super) background_is_zero: bool,
-    /// All three channels show the sum of what their levels become, no less than 0 and no more than this.
+    /// All three channels show the sum of what their levels become, no less than 0 and no more than
+    /// this.
     pub(super) summed: Option<f32>,
 }
 
@@ -203,7 +212,8 @@ fn luminance(pixel: &[u8]) -> f64 {
     SHARES.iter().zip(pixel).map(|(share, level)| share * f64::from(*level)).sum()
 }
 
-/// The luminance's tables: `M' + (v − m) · gain` is a sum of what each channel adds. `values` are those of the pixels that count.
+/// The luminance's tables: `M' + (v − m) · gain` is a sum of what each channel adds. `values` are
+/// those of the pixels that count.
 fn luminous(
     values: impl Iterator<Item = f64> + Clone,
     targets: &Targets,

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Defines an enum whose variants are written as words: in the journal, in JSON, on the command line
-/// and in the contract.
+/// Defines an enum whose variants are written as words: in the journal, in JSON, on the command
+/// line and in the contract.
 ///
-/// The enum has `EVERY` (all variants in their order) and `as_str`; `Display`, `FromStr` and serde go
-/// by its words. The text after the colon names the enum in the message of a wrong word.
+/// The enum has `EVERY` (all variants in their order) and `as_str`; `Display`, `FromStr` and serde
+/// go by its words. The text after the colon names the enum in the message of a wrong word.
 #[macro_export]
 macro_rules! words {
     (

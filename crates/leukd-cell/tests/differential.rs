@@ -1,5 +1,5 @@
-//! Pixels beside the reference readers': every variant that `reference/variants.py` wrote is read as it
-//! says, or refused. `reference/run.sh` runs both.
+//! Pixels beside the reference readers': every variant that `reference/variants.py` wrote is read
+//! as it says, or refused. `reference/run.sh` runs both.
 
 use std::collections::BTreeMap;
 use std::fs;

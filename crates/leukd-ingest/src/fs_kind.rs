@@ -9,8 +9,8 @@ use std::path::Path;
 pub struct FsKind {
     /// For people: `ext4`, `xfs`, `cifs`, …; `unknown (0x…)` for a kind that is not in the table.
     pub name: Cow<'static, str>,
-    /// inotify tells of every change. Never so on a network or FUSE mount: the kernel sees only what
-    /// this very machine writes, and microscopes write from another one.
+    /// inotify tells of every change. Never so on a network or FUSE mount: the kernel sees only
+    /// what this very machine writes, and microscopes write from another one.
     pub tells: bool,
     /// Status-change times and inode numbers mean the same after a remount.
     pub steady: bool,

@@ -16,8 +16,8 @@ use super::tracker::{Moment, Tracker, Verdict};
 use leukd_journal::clock::Clock;
 use leukd_journal::result::{CapturePath, Timestamp};
 
-/// A folder whose thread gives no sign of life for this long is called stuck: a system call hangs, as they do
-/// on a network mount whose server is gone.
+/// A folder whose thread gives no sign of life for this long is called stuck: a system call hangs,
+/// as they do on a network mount whose server is gone.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The running room. Cheap to clone; [`Ingest::stop`] ends it, and so does dropping [`Captures`].
@@ -36,8 +36,8 @@ impl std::fmt::Debug for Ingest {
 impl Ingest {
     /// Starts one thread a folder. The captures come out of the second value.
     ///
-    /// Looks, scans and waits go by `clock`; the threads ask it every second or more often, so after moving a
-    /// manual clock, [`Ingest::hint`] saves that second.
+    /// Looks, scans and waits go by `clock`; the threads ask it every second or more often, so
+    /// after moving a manual clock, [`Ingest::hint`] saves that second.
     ///
     /// # Errors
     /// The system gives no more threads.
@@ -74,8 +74,8 @@ impl Ingest {
         Ok((Self { folders: folders.into(), clock }, Captures { receivers, next: 0 }))
     }
 
-    /// What became of a capture. Every capture that was received needs exactly one verdict; until then it is
-    /// not handed again. A verdict for anything else is ignored.
+    /// What became of a capture. Every capture that was received needs exactly one verdict; until
+    /// then it is not handed again. A verdict for anything else is ignored.
     pub fn report(&self, path: &CapturePath, verdict: Verdict) {
         if let Verdict::NotYet(reason) = &verdict {
             tracing::debug!(capture = %path, reason, "not whole yet");
@@ -132,9 +132,9 @@ impl Ingest {
         state
     }
 
-    /// Signs of life of the folder that shows the fewest: goes up every second or more often, also when
-    /// idle. It stands still when a folder's thread is lost, and also while a system call on a dead
-    /// network mount hangs, which no restart cures; [`Ingest::status`] then says which folder.
+    /// Signs of life of the folder that shows the fewest: goes up every second or more often, also
+    /// when idle. It stands still when a folder's thread is lost, and also while a system call on a
+    /// dead network mount hangs, which no restart cures; [`Ingest::status`] then says which folder.
     #[must_use]
     pub fn progress(&self) -> u64 {
         self.folders.iter().map(|(_, shared)| shared.progress()).min().unwrap_or(0)
@@ -153,8 +153,8 @@ impl Ingest {
         }
     }
 
-    /// After [`Ingest::stop`]: waits, blocking, until the threads have ended. False when one has not within `most`:
-    /// it hangs in a system call and is left behind.
+    /// After [`Ingest::stop`]: waits, blocking, until the threads have ended. False when one has
+    /// not within `most`: it hangs in a system call and is left behind.
     #[must_use]
     pub fn join(&self, most: Duration) -> bool {
         let now = Instant::now();
@@ -163,8 +163,8 @@ impl Ingest {
     }
 }
 
-/// The settled captures of all folders. Each folder has a bounded channel of its own and they are served in turn,
-/// so that a folder with a large backlog does not keep another one waiting.
+/// The settled captures of all folders. Each folder has a bounded channel of its own and they are
+/// served in turn, so that a folder with a large backlog does not keep another one waiting.
 #[derive(Debug)]
 pub struct Captures {
     receivers: Vec<mpsc::Receiver<Settled>>,
@@ -172,8 +172,8 @@ pub struct Captures {
 }
 
 impl Captures {
-    /// The next capture; none once every folder's thread has ended (at once when no folder is configured).
-    /// Cancel-safe: a capture is lost in no case.
+    /// The next capture; none once every folder's thread has ended (at once when no folder is
+    /// configured). Cancel-safe: a capture is lost in no case.
     pub async fn recv(&mut self) -> Option<Settled> {
         poll_fn(|context| {
             let count = self.receivers.len();
@@ -194,8 +194,8 @@ impl Captures {
         .await
     }
 
-    /// Ends the intake: the threads end, and captures that are still in the channels are dropped; the next start
-    /// finds them again.
+    /// Ends the intake: the threads end, and captures that are still in the channels are dropped;
+    /// the next start finds them again.
     pub fn close(&mut self) {
         for receiver in &mut self.receivers {
             receiver.close();

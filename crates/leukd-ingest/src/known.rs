@@ -8,9 +8,10 @@ use leukd_journal::types::FileStamp;
 /// The most files remembered for one folder: some 8 MB. Beyond it the ledger is asked each time.
 const MOST: usize = 1 << 18;
 
-/// Path → stamp of files that need nothing more, both as keyed 64-bit hashes. A row is only ever what the
-/// ledger said, and gives way as soon as the file's stamp is another. Two of MOST paths share a hash once in
-/// half a thousand million folders, and then their stamps' hashes would have to agree too.
+/// Path → stamp of files that need nothing more, both as keyed 64-bit hashes. A row is only ever
+/// what the ledger said, and gives way as soon as the file's stamp is another. Two of MOST paths
+/// share a hash once in half a thousand million folders, and then their stamps' hashes would have
+/// to agree too.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     hasher: RandomState,
@@ -38,7 +39,8 @@ impl Known {
         }
     }
 
-    /// Before a full scan: makes room for files that are there, once files that are gone fill the memory.
+    /// Before a full scan: makes room for files that are there, once files that are gone fill the
+    /// memory.
     pub(super) fn begin_scan(&mut self) {
         if self.rows.len() >= MOST {
             self.rows.clear();

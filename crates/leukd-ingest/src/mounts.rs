@@ -1,4 +1,5 @@
-//! Mounts below a watched folder, where inotify may hear nothing though it hears all of the folder itself.
+//! Mounts below a watched folder, where inotify may hear nothing though it hears all of the folder
+//! itself.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -9,8 +10,8 @@ use super::fs_kind;
 /// Where this process sees mounts: proc_pid_mountinfo(5).
 const MOUNTS: &str = "/proc/self/mountinfo";
 
-/// File systems mounted below `folder` that report no changes (NFS, CIFS, FUSE, unknown ones), as their
-/// path below it and their name. `passed_over` names paths that are not scanned.
+/// File systems mounted below `folder` that report no changes (NFS, CIFS, FUSE, unknown ones), as
+/// their path below it and their name. `passed_over` names paths that are not scanned.
 pub(super) fn silent_below(
     folder: &Path,
     passed_over: impl Fn(&Path) -> bool,

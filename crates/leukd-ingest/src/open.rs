@@ -7,15 +7,15 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use leukd_journal::result::CapturePath;
 
-/// Opens a capture for reading: no part of its path below the folder may be a symbolic link, and it must be
-/// a regular file by the time it is open. A FIFO that took its place does not block.
+/// Opens a capture for reading: no part of its path below the folder may be a symbolic link, and it
+/// must be a regular file by the time it is open. A FIFO that took its place does not block.
 ///
-/// Compare the file's metadata with [`super::Settled::is_still`] after opening and again after reading: only
-/// then do the bytes belong to the stamp.
+/// Compare the file's metadata with [`super::Settled::is_still`] after opening and again after
+/// reading: only then do the bytes belong to the stamp.
 ///
 /// # Errors
-/// `NotFound`, `PermissionDenied`, … as open(2) gives them, with the path; `InvalidInput` for a symbolic
-/// link, for something that is no regular file, and for a path that leaves the folder.
+/// `NotFound`, `PermissionDenied`, … as open(2) gives them, with the path; `InvalidInput` for a
+/// symbolic link, for something that is no regular file, and for a path that leaves the folder.
 pub fn open_capture(path: &CapturePath) -> io::Result<File> {
     open_parts(path).map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
 }
@@ -33,7 +33,8 @@ fn open_parts(path: &CapturePath) -> io::Result<File> {
         at =
             openat(&at, part, flags | kind | OFlags::NOFOLLOW, Mode::empty()).map_err(|error| {
                 match error {
-                    // What O_NOFOLLOW gives for a link, alone and together with O_DIRECTORY; a socket gives ENXIO.
+                    // What O_NOFOLLOW gives for a link, alone and together with O_DIRECTORY; a
+                    // socket gives ENXIO.
                     rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => {
                         invalid("a part of the path is a symbolic link or no folder")
                     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Two scans in a row never come closer: a burst of events becomes a few scans, not thousands.
 const SHORTEST_GAP: Duration = Duration::from_millis(100);
 
-/// After a scan the folder is left alone for this many times what the scan took: scanning takes at most a
-/// fifth of the time, however big the folder and however fast the events.
+/// After a scan the folder is left alone for this many times what the scan took: scanning takes at
+/// most a fifth of the time, however big the folder and however fast the events.
 const REST: u32 = 4;
 
 /// Times of one folder's scans, on the monotonic clock.
@@ -21,7 +21,8 @@ impl Pace {
         self.last = Some((ended, ended.saturating_sub(began)));
     }
 
-    /// When the next scan is due; `hinted` when something is said to have changed. At once before the first.
+    /// When the next scan is due; `hinted` when something is said to have changed. At once before
+    /// the first.
     pub(super) fn next(&self, interval: Duration, hinted: bool) -> Duration {
         let Some((ended, took)) = self.last else { return Duration::ZERO };
         let gap = took.saturating_mul(REST).max(SHORTEST_GAP);

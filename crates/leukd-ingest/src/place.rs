@@ -17,7 +17,8 @@ pub struct Place {
     pub kind: FsKind,
     /// File systems mounted below it that report no changes: their path below it and their name.
     pub silent: Vec<(PathBuf, String)>,
-    /// Device and inode: another pair under the same path is another folder (mounted, moved, made anew).
+    /// Device and inode: another pair under the same path is another folder (mounted, moved, made
+    /// anew).
     pub identity: (u64, u64),
 }
 
@@ -81,8 +82,8 @@ fn explain(folder: &Path, error: &io::Error) -> String {
     }
 }
 
-/// By the kernel's own word where it gives one (Linux 5.8), which knows bind mounts too; otherwise by the
-/// device number, which differs from the parent's.
+/// By the kernel's own word where it gives one (Linux 5.8), which knows bind mounts too; otherwise
+/// by the device number, which differs from the parent's.
 fn is_mount_point(folder: &Path, metadata: &std::fs::Metadata) -> io::Result<bool> {
     if let Ok(answer) = rustix::fs::statx(CWD, folder, AtFlags::empty(), StatxFlags::empty())
         && answer.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)

@@ -27,13 +27,15 @@ use leukd_journal::types::FileStamp;
 
 /// The thread turns at least this often, so that the watchdog sees it live.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// With captures ready and the channel full, how soon it is tried again; a verdict wakes the thread sooner.
+/// With captures ready and the channel full, how soon it is tried again; a verdict wakes the thread
+/// sooner.
 const FULL_WAIT: Duration = Duration::from_millis(100);
 /// Looks between two signs of life.
 const BATCH: usize = 512;
 /// Entries of a scan between two glances at what else is due.
 const GLANCE: u64 = 64;
-/// The most done-markers of one folder that wait at once for captures of their specimens; the others wait on disk.
+/// The most done-markers of one folder that wait at once for captures of their specimens; the
+/// others wait on disk.
 const MOST_MARKERS: usize = 1024;
 /// With more captures than this on their way a marker waits for the next scan.
 const FEW: usize = 256;
@@ -88,7 +90,8 @@ impl Runner {
 
     /// Until told to stop, or until nobody receives any more.
     pub(super) fn run(self) {
-        // Also when the thread panics, and only once `turn` has dropped the sender: the receiver sees the end.
+        // Also when the thread panics, and only once `turn` has dropped the sender: the receiver
+        // sees the end.
         let _end = FinishOnDrop(Arc::clone(&self.shared));
         self.turn();
     }

@@ -9,8 +9,8 @@ use super::settings::FolderRules;
 use super::stamp;
 use leukd_journal::types::FileStamp;
 
-/// Folders nested deeper than this are reported, not entered: paths would come near the system's limit of
-/// 4,096 bytes, and no microscope makes them.
+/// Folders nested deeper than this are reported, not entered: paths would come near the system's
+/// limit of 4,096 bytes, and no microscope makes them.
 pub const MAX_DEPTH: usize = 64;
 
 /// What one entry of the walk is.
@@ -48,8 +48,8 @@ impl Walk {
         Self { rules: Arc::clone(rules), steady, entries, ignored: 0, refused: 0 }
     }
 
-    /// Files that are no captures, so far: those that `ignore` names, and other files that `include` does
-    /// not. A folder that `ignore` names counts as one.
+    /// Files that are no captures, so far: those that `ignore` names, and other files that
+    /// `include` does not. A folder that `ignore` names counts as one.
     #[must_use]
     pub fn ignored(&self) -> u64 {
         self.ignored

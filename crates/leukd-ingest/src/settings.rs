@@ -69,7 +69,8 @@ impl Markers {
         self.glob.is_match(file_name)
     }
 
-    /// The specimen that a marker of this path is of: by the pattern, or else its name without its extension.
+    /// The specimen that a marker of this path is of: by the pattern, or else its name without its
+    /// extension.
     #[must_use]
     pub fn specimen(&self, path: &str) -> String {
         let by_pattern = self.specimen_of_capture(path);
@@ -89,8 +90,8 @@ impl Markers {
 }
 
 impl IngestSettings {
-    /// Checks `[watch]`. `queue` is how many captures may wait in memory for the pipeline, all folders
-    /// together (each folder has at least one place); the others wait on disk.
+    /// Checks `[watch]`. `queue` is how many captures may wait in memory for the pipeline, all
+    /// folders together (each folder has at least one place); the others wait on disk.
     ///
     /// # Errors
     /// The first setting that makes no sense.
@@ -144,7 +145,8 @@ impl IngestSettings {
         Ok(Self { folders, queue })
     }
 
-    /// Files whose name matches `glob` say that a specimen is done; `names` is what tells specimens of captures.
+    /// Files whose name matches `glob` say that a specimen is done; `names` is what tells specimens
+    /// of captures.
     ///
     /// # Errors
     /// The glob is none.
@@ -162,8 +164,8 @@ fn error(field: &'static str, message: impl Into<String>) -> SettingsError {
     SettingsError { field, message: message.into() }
 }
 
-/// `*` stays within one part of the path, `**` crosses; letter case does not matter (A to Z), because
-/// microscopes write `.BMP` as often as `.bmp`.
+/// `*` stays within one part of the path, `**` crosses; letter case does not matter (A to Z),
+/// because microscopes write `.BMP` as often as `.bmp`.
 pub fn globs(field: &'static str, patterns: &[String]) -> Result<GlobSet, SettingsError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {

@@ -1,5 +1,6 @@
-//! What a folder's thread shares with the rest of the daemon. Each lock is held for a few map operations
-//! only, never across I/O, so that a file system that hangs stops nobody but its own thread.
+//! What a folder's thread shares with the rest of the daemon. Each lock is held for a few map
+//! operations only, never across I/O, so that a file system that hangs stops nobody but its own
+//! thread.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,8 @@ use super::state::FolderState;
 use super::tracker::Tracker;
 use leukd_journal::clock::Clock;
 
-/// Locks; a thread that panicked while it held the lock left nothing half-done that matters more than going on.
+/// Locks; a thread that panicked while it held the lock left nothing half-done that matters more
+/// than going on.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

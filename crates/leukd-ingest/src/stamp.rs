@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use leukd_journal::result::Timestamp;
 use leukd_journal::types::FileStamp;
 
-/// The stamp of a file. `steady` says whether its file system's status-change times and inode numbers can be
-/// relied on ([`super::fs_kind::FsKind::steady`]); where not, both are 0.
+/// The stamp of a file. `steady` says whether its file system's status-change times and inode
+/// numbers can be relied on ([`super::fs_kind::FsKind::steady`]); where not, both are 0.
 #[must_use]
 pub fn of(metadata: &Metadata, steady: bool) -> FileStamp {
     let (ctime_ns, inode) = if steady {
@@ -23,7 +23,8 @@ pub fn of(metadata: &Metadata, steady: bool) -> FileStamp {
     }
 }
 
-/// Whether a file with this metadata is still in the state of `stamp`, by as much as the stamp tells.
+/// Whether a file with this metadata is still in the state of `stamp`, by as much as the stamp
+/// tells.
 #[must_use]
 pub fn is_still(stamp: &FileStamp, metadata: &Metadata) -> bool {
     of(metadata, stamp.inode != 0 || stamp.ctime_ns != 0) == *stamp

@@ -24,8 +24,8 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// Whether an opened file is still in the state that settled. Ask after opening and again after reading;
-    /// when it is not, the verdict is [`Verdict::NotYet`](super::Verdict::NotYet).
+    /// Whether an opened file is still in the state that settled. Ask after opening and again after
+    /// reading; when it is not, the verdict is [`Verdict::NotYet`](super::Verdict::NotYet).
     #[must_use]
     pub fn is_still(&self, metadata: &std::fs::Metadata) -> bool {
         stamp::is_still(&self.stamp, metadata)
@@ -39,7 +39,8 @@ pub struct FolderState {
     pub folder: String,
     /// The kind of file system; empty until it was reached once.
     pub file_system: String,
-    /// `watch` or `poll`: what is done now, which may be less than what is configured (then `problem` says why).
+    /// `watch` or `poll`: what is done now, which may be less than what is configured (then
+    /// `problem` says why).
     pub mode: &'static str,
     /// It is there and can be read. Also false, without a `problem`, until it was first looked at.
     pub reachable: bool,

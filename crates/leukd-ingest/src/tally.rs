@@ -10,7 +10,8 @@ pub(super) struct Tally {
     candidates: BinaryHeap<Candidate>,
     /// Captures left on disk.
     pub(super) left: u64,
-    /// The journal did not answer: further new files wait for the next scan, instead of a timeout each.
+    /// The journal did not answer: further new files wait for the next scan, instead of a timeout
+    /// each.
     pub(super) blind: bool,
     problems: u64,
     first_problem: Option<String>,
@@ -36,8 +37,9 @@ impl Ord for Candidate {
 }
 
 impl Tally {
-    /// A capture for which there may be room: kept if it is among the `room` oldest of this scan, so that under
-    /// a lasting backlog the oldest captures come first whatever order the folder lists them in.
+    /// A capture for which there may be room: kept if it is among the `room` oldest of this scan,
+    /// so that under a lasting backlog the oldest captures come first whatever order the folder
+    /// lists them in.
     pub(super) fn candidate(&mut self, path: String, stamp: FileStamp, room: usize) {
         self.candidates.push(Candidate { path, stamp });
         while self.candidates.len() > room {

@@ -9,11 +9,12 @@ use uuid::Uuid;
 use leukd_journal::result::Timestamp;
 use leukd_journal::types::FileStamp;
 
-/// The most files of one folder that are tracked at once (some 5 MB). Further ones wait on disk: the disk is
-/// the queue.
+/// The most files of one folder that are tracked at once (some 5 MB). Further ones wait on disk:
+/// the disk is the queue.
 pub const MAX_PENDING: usize = 16_384;
 
-/// The first wait after [`Verdict::Retry`]; each further one is twice as long, up to [`RETRY_MOST`].
+/// The first wait after [`Verdict::Retry`]; each further one is twice as long, up to
+/// [`RETRY_MOST`].
 pub const RETRY_FIRST: Duration = Duration::from_millis(250);
 
 /// The longest wait after [`Verdict::Retry`].
@@ -49,10 +50,11 @@ pub struct Moment {
 pub enum Verdict {
     /// Its result or rejection is in the journal, or the file is gone: nothing more to do.
     Finished,
-    /// It is not whole yet, for the reason given. It is handed again when it changes, or, for the last
-    /// time, when it has stood unchanged for `broken_after`.
+    /// It is not whole yet, for the reason given. It is handed again when it changes, or, for the
+    /// last time, when it has stood unchanged for `broken_after`.
     NotYet(String),
-    /// leukd's own fault (journal full, worker lost): handed again after a while that doubles each time.
+    /// leukd's own fault (journal full, worker lost): handed again after a while that doubles each
+    /// time.
     Retry,
 }
 
@@ -252,8 +254,9 @@ impl Tracker {
         Some(taken)
     }
 
-    /// What became of a file that was handed over. Returns whether the folder should be scanned soon, because
-    /// the file changed while the pipeline had it. A verdict on any other file is ignored.
+    /// What became of a file that was handed over. Returns whether the folder should be scanned
+    /// soon, because the file changed while the pipeline had it. A verdict on any other file is
+    /// ignored.
     pub fn verdict(&mut self, path: &str, verdict: &Verdict, now: Moment) -> bool {
         let Some((key, file)) = self.files.get_key_value(path) else { return false };
         let Stage::Handed { changed } = file.stage else { return false };
@@ -329,7 +332,8 @@ impl Tracker {
         }
     }
 
-    /// The one place that moves a file from stage to stage, so that `due` and `ready` agree with `files`.
+    /// The one place that moves a file from stage to stage, so that `due` and `ready` agree with
+    /// `files`.
     fn enter(&mut self, key: &Arc<str>, stage: Stage, due: Option<Duration>) {
         let Some(file) = self.files.get_mut(key) else { return };
         if let Some(at) = file.due {

@@ -34,11 +34,11 @@ pub struct Watch {
     pub broken_after: Span,
     /// The folder must be a mount point of its own; degraded while it is not.
     pub require_mount: bool,
-    /// What captures show: `auto` (decided by the picture), `cell` (one segmented cell on black each)
-    /// or `field` (fields of view, in which leukd finds the white cells).
+    /// What captures show: `auto` (decided by the picture), `cell` (one segmented cell on black
+    /// each) or `field` (fields of view, in which leukd finds the white cells).
     pub kind: KindRule,
-    /// The scale of fields of view: micrometres that one pixel spans, 0.005 to 5. Absent: by the file,
-    /// else estimated from the red cells, and then every cell is left to a person.
+    /// The scale of fields of view: micrometres that one pixel spans, 0.005 to 5. Absent: by the
+    /// file, else estimated from the red cells, and then every cell is left to a person.
     pub micrometres_per_pixel: Option<f64>,
     /// Files for which another `kind` or scale holds: the first rule whose glob matches counts.
     pub rules: Vec<WatchRule>,

@@ -1,4 +1,5 @@
-//! inotify as a source of hints, through `notify`. What an event says is never used, only that there was one.
+//! inotify as a source of hints, through `notify`. What an event says is never used, only that
+//! there was one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,8 +41,8 @@ impl Hints {
         };
         let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         let config = Config::default().with_follow_symlinks(false);
-        // Links inside the folder are not followed. Where the folder itself is one, the link would be
-        // watched and nothing behind it heard.
+        // Links inside the folder are not followed. Where the folder itself is one, the link would
+        // be watched and nothing behind it heard.
         let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         RecommendedWatcher::new(on_event, config)
             .and_then(|mut watcher| watcher.watch(&real, mode).map(|()| watcher))
@@ -55,7 +56,8 @@ impl Hints {
     }
 }
 
-/// Whether the folder may have changed. Opening and reading change nothing, and leukd itself does both.
+/// Whether the folder may have changed. Opening and reading change nothing, and leukd itself does
+/// both.
 fn is_change(event: &notify::Event) -> bool {
     match event.kind {
         EventKind::Access(kind) => {

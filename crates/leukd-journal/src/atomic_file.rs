@@ -1,12 +1,13 @@
-//! Files that are written as one: whoever reads meanwhile, or after a death in the midst of it, finds the old or the new.
+//! Files that are written as one: whoever reads meanwhile, or after a death in the midst of it,
+//! finds the old or the new.
 
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Writes `path` anew: what `write` puts into a file beside it takes its place, with the permissions `mode` whatever the
-/// umask, once all of it is on the disk.
+/// Writes `path` anew: what `write` puts into a file beside it takes its place, with the
+/// permissions `mode` whatever the umask, once all of it is on the disk.
 ///
 /// # Errors
 /// What `write` gives, or the system; then `path` is as it was and nothing is left beside it.

@@ -1,8 +1,8 @@
 //! A backup of a journal at work, and a journal out of a backup.
 //!
-//! A backup is one SQLite file without a write-ahead log: the journal as it was at one moment. It is
-//! verified before it gets its name. A restored journal begins a new epoch: events that were stored
-//! after the backup are not in it, and their numbers are given again.
+//! A backup is one SQLite file without a write-ahead log: the journal as it was at one moment. It
+//! is verified before it gets its name. A restored journal begins a new epoch: events that were
+//! stored after the backup are not in it, and their numbers are given again.
 
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

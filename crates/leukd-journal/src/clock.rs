@@ -59,7 +59,8 @@ impl Clock {
 }
 
 impl Clock {
-    /// Sets a manual clock's wall time alone, as an administrator or NTP does. Does nothing to the system's.
+    /// Sets a manual clock's wall time alone, as an administrator or NTP does. Does nothing to the
+    /// system's.
     pub fn set_wall(&self, to: Timestamp) {
         if let Kind::Manual { wall_ms, .. } = &*self.0 {
             wall_ms.store(to.0, Ordering::SeqCst);

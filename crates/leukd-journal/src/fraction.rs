@@ -1,11 +1,11 @@
-//! Shares of cells, and what a count allows to be said of them. Arithmetic alone: 95 % intervals, a share corrected for a
-//! model's measured errors, and on which side of a flag an interval lies.
+//! Shares of cells, and what a count allows to be said of them. Arithmetic alone: 95 % intervals, a
+//! share corrected for a model's measured errors, and on which side of a flag an interval lies.
 
 /// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// Below this sensitivity + specificity − 1 (Youden's index) a model tells so little that a correction by it would
-/// multiply every error by more than ten.
+/// Below this sensitivity + specificity − 1 (Youden's index) a model tells so little that a
+/// correction by it would multiply every error by more than ten.
 pub const LEAST_YOUDEN: f64 = 0.1;
 
 /// A share, 0 to 1, with the 95 % interval that its count allows.
@@ -19,8 +19,9 @@ pub struct Share {
     pub upper: f64,
 }
 
-/// A share with its 95 % score interval (Wilson 1927, "Probable Inference, the Law of Succession, and Statistical
-/// Inference", without continuity correction). It takes the cells as independent. None when there is nothing to count.
+/// A share with its 95 % score interval (Wilson 1927, "Probable Inference, the Law of Succession,
+/// and Statistical Inference", without continuity correction). It takes the cells as independent.
+/// None when there is nothing to count.
 #[must_use]
 pub fn wilson(hits: u64, of: u64) -> Option<Share> {
     if of == 0 {
@@ -49,8 +50,9 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// How many independent cells would have given so wide an interval (Kish's effective sample size): the rate was
-    /// measured on cells of few subjects, which are alike. Never more than there were. None without an interval.
+    /// How many independent cells would have given so wide an interval (Kish's effective sample
+    /// size): the rate was measured on cells of few subjects, which are alike. Never more than
+    /// there were. None without an interval.
     #[must_use]
     pub fn effective_cells(&self) -> Option<f64> {
         let (lower, upper) = self.interval?;
@@ -73,15 +75,18 @@ pub struct Corrected {
     pub interval: Option<(f64, f64)>,
 }
 
-/// Corrects a share of `hits` among `of` cells for the sensitivity and specificity of whoever counted the hits: Rogan &
-/// Gladen 1978, "Estimating prevalence from the results of a screening test", p = (q + Sp − 1) / (Se + Sp − 1), clamped to
-/// 0..1. The rates must have been measured on what is counted here, at the same threshold.
+/// Corrects a share of `hits` among `of` cells for the sensitivity and specificity of whoever
+/// counted the hits: Rogan & Gladen 1978, "Estimating prevalence from the results of a screening
+/// test", p = (q + Sp − 1) / (Se + Sp − 1), clamped to 0..1. The rates must have been measured on
+/// what is counted here, at the same threshold.
 ///
-/// The interval is that of Lang & Reiczigel 2014, "Confidence limits for prevalence of disease adjusted for estimated
-/// sensitivity and specificity" (Preventive Veterinary Medicine 113): pseudo-observations are added to all three shares, the
-/// deviation follows from the three variances, and the middle is shifted. It carries the uncertainty of the count and of
-/// both rates, whose [effective cells](Rate::effective_cells) stand for the sizes of their samples. It is clamped to 0..1 and
-/// holds the estimate. A specimen whose cells are unlike those that the rates were measured on is outside of all this.
+/// The interval is that of Lang & Reiczigel 2014, "Confidence limits for prevalence of disease
+/// adjusted for estimated sensitivity and specificity" (Preventive Veterinary Medicine 113):
+/// pseudo-observations are added to all three shares, the deviation follows from the three
+/// variances, and the middle is shifted. It carries the uncertainty of the count and of both rates,
+/// whose [effective cells](Rate::effective_cells) stand for the sizes of their samples. It is
+/// clamped to 0..1 and holds the estimate. A specimen whose cells are unlike those that the rates
+/// were measured on is outside of all this.
 ///
 /// None without cells, and where Se + Sp − 1 is below [`LEAST_YOUDEN`].
 #[must_use]
@@ -134,7 +139,8 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Where the interval from `lower` to `upper` lies beside `flag`; an end on the flag is around it.
+    /// Where the interval from `lower` to `upper` lies beside `flag`; an end on the flag is around
+    /// it.
     #[must_use]
     pub fn of((lower, upper): (f64, f64), flag: f64) -> Self {
         if lower > flag {

@@ -19,23 +19,26 @@
 //! capture supersedes its own; no two live folder results are of the same cell (an index of the
 //! schema sees to it).
 //!
-//! 1. Bytes that have a live folder result keep it: the file's ledger row leads there, and the answer is
-//!    [`types::Committed::Known`]. A rename, a copy, a re-export or a touch gives no
+//! 1. Bytes that have a live folder result keep it: the file's ledger row leads there, and the
+//!    answer is [`types::Committed::Known`]. A rename, a copy, a re-export or a touch gives no
 //!    second result. This holds for rejections too, as long as the new finding is one as well.
-//! 2. Bytes whose live result is a rejection, and which could now be classified, get a new result. It
-//!    supersedes the rejection, and every file that led to the rejection leads to the new result.
-//! 3. Other bytes get a new result. If the file's row led to an earlier result, the new one supersedes it,
-//!    **unless another file's row still leads there**: that file still shows those bytes, and its cell
-//!    must not be lost. Whichever file leaves a result last supersedes it, whoever it was named after.
-//!    So X, then Y, then X again under one name gives three results, each superseding the one before.
-//! 4. A file that could not be read has no bytes to know it by. It shares nothing; the same state of the
-//!    same file is answered with the result that it has.
-//! 5. Only a new result supersedes. A file that is overwritten with bytes that have a live result already
-//!    leads there, and its own earlier result stays live, as it would if the file were deleted. So the live
-//!    results are exactly those that no stored result names in `supersedes`: a client that follows the
-//!    stream counts what [`Journal::specimen`] counts. In a field of view it is the event that closes it which they name.
-//! 6. Requests are known by bytes, ids and model among themselves. They neither give results to files nor
-//!    take them.
+//! 2. Bytes whose live result is a rejection, and which could now be classified, get a new result.
+//!    It supersedes the rejection, and every file that led to the rejection leads to the new
+//!    result.
+//! 3. Other bytes get a new result. If the file's row led to an earlier result, the new one
+//!    supersedes it, **unless another file's row still leads there**: that file still shows those
+//!    bytes, and its cell must not be lost. Whichever file leaves a result last supersedes it,
+//!    whoever it was named after. So X, then Y, then X again under one name gives three results,
+//!    each superseding the one before.
+//! 4. A file that could not be read has no bytes to know it by. It shares nothing; the same state
+//!    of the same file is answered with the result that it has.
+//! 5. Only a new result supersedes. A file that is overwritten with bytes that have a live result
+//!    already leads there, and its own earlier result stays live, as it would if the file were
+//!    deleted. So the live results are exactly those that no stored result names in `supersedes`: a
+//!    client that follows the stream counts what [`Journal::specimen`] counts. In a field of view
+//!    it is the event that closes it which they name.
+//! 6. Requests are known by bytes, ids and model among themselves. They neither give results to
+//!    files nor take them.
 //!
 //! # What people say of a result
 //!

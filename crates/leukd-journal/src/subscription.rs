@@ -1,9 +1,9 @@
 //! One subscription: history, then live, by one and the same read.
 //!
-//! There is no hand-over to get wrong. A subscription owns a cursor; it reads the journal after that
-//! cursor until nothing is left, then waits until the journal has grown. The newest events come out
-//! of memory, older ones from the disk. It knows nothing of who reads it: every face (gRPC, the
-//! page, the fleet) encodes its steps, and keeps the cursor its own way.
+//! There is no hand-over to get wrong. A subscription owns a cursor; it reads the journal after
+//! that cursor until nothing is left, then waits until the journal has grown. The newest events
+//! come out of memory, older ones from the disk. It knows nothing of who reads it: every face
+//! (gRPC, the page, the fleet) encodes its steps, and keeps the cursor its own way.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -4,14 +4,14 @@ use super::lanes::Lanes;
 
 /// The logistic function is taken for inputs between −30 and 30; beyond, it is within 1e-13 of 0 or 1.
 ///
-/// So little is nothing beside what it is added to. Let through, its products with small weights and activations would fall
-/// below f32's normal range, which x86 processors compute slowly.
+/// So little is nothing beside what it is added to. Let through, its products with small weights
+/// and activations would fall below f32's normal range, which x86 processors compute slowly.
 const MOST: f32 = 30.0;
 
 /// `1 / (1 + exp(−x))`, to 2e-6 of its value (fused sums: 1e-6) or 1e-13. NaN stays NaN.
 ///
-/// `exp(−x)` is `2^n · 2^f` with a whole n and |f| ≤ 1/2 (Cody and Waite), 2^f its polynomial of degree 6 (Taylor's: ln2^k/k!;
-/// the remainder is 1.2e-7 at the ends).
+/// `exp(−x)` is `2^n · 2^f` with a whole n and |f| ≤ 1/2 (Cody and Waite), 2^f its polynomial of
+/// degree 6 (Taylor's: ln2^k/k!; the remainder is 1.2e-7 at the ends).
 #[inline(always)]
 pub(super) unsafe fn logistic<L: Lanes>(x: L::V) -> L::V {
     const TAYLOR: [f32; 7] =

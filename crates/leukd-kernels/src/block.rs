@@ -1,5 +1,6 @@
-//! The inverted-residual block (Sandler et al., 2018; with squeeze and excitation, Tan and Le, 2019): expand 1×1 →
-//! depthwise → squeeze and excite → project 1×1, and the input added where the shapes allow.
+//! The inverted-residual block (Sandler et al., 2018; with squeeze and excitation, Tan and Le,
+//! 2019): expand 1×1 → depthwise → squeeze and excite → project 1×1, and the input added where the
+//! shapes allow.
 
 use super::depthwise::{Depthwise, Planes, Window};
 use super::isa::Isa;
@@ -58,7 +59,8 @@ pub(super) struct Block {
     places: Vec<u32>,
 }
 
-/// Memory for what lies between a block's steps; it grows to what the largest block needs and is used again.
+/// Memory for what lies between a block's steps; it grows to what the largest block needs and is
+/// used again.
 #[derive(Debug, Default)]
 pub(super) struct Between {
     padded: Buffer,
@@ -76,7 +78,8 @@ impl Between {
     }
 }
 
-/// The places of `height` × `width` pixels, in numbers, in rows of `row` pixels from pixel `first` on.
+/// The places of `height` × `width` pixels, in numbers, in rows of `row` pixels from pixel `first`
+/// on.
 pub(super) fn places(isa: Isa, [height, width]: [usize; 2], row: usize, first: usize) -> Vec<u32> {
     let end = (first + height * row) * isa.width();
     assert!(u32::try_from(end).is_ok(), "a plane of {end} numbers: the recogniser bounds them");

@@ -66,7 +66,8 @@ pub struct Chain {
 /// So many numbers a thread keeps from run to run, 64 MiB: enough for a B3 at 600 × 600 pixels.
 const MOST_KEPT: usize = 16 << 20;
 
-/// A thread's memory for what lies between stages: it grows to what the largest needs, so that later runs allocate nothing.
+/// A thread's memory for what lies between stages: it grows to what the largest needs, so that
+/// later runs allocate nothing.
 #[derive(Debug, Default)]
 struct Memory {
     from: Buffer,

@@ -64,8 +64,8 @@ impl Depthwise {
         Self { isa, window, weights: packed, bias: padded }
     }
 
-    /// Blocks `first` to `first + count` of the channels: `from` holds just these, padded, `to` takes them; `means` takes
-    /// the mean of each of their channels over the output.
+    /// Blocks `first` to `first + count` of the channels: `from` holds just these, padded, `to`
+    /// takes them; `means` takes the mean of each of their channels over the output.
     pub(super) fn run(
         &self,
         (first, count): (usize, usize),
@@ -97,7 +97,8 @@ impl Depthwise {
                 to: to[block * output[0] * output[1] * width..].as_mut_ptr(),
                 mean: means[block * width..].as_mut_ptr(),
             };
-            // SAFETY: an `Isa` was found on this processor; the assertions bound a block's window, planes and mean.
+            // SAFETY: an `Isa` was found on this processor; the assertions bound a block's window,
+            // planes and mean.
             unsafe { pass_on(self.isa, &pass) }
         }
     }

@@ -53,8 +53,9 @@ impl Isa {
         }
     }
 
-    /// How many vectors of output channels and how many pixels a product keeps in registers: their product, a vector for
-    /// each weight and one for the activation fit AVX-512's 32 registers and AVX2's 16.
+    /// How many vectors of output channels and how many pixels a product keeps in registers: their
+    /// product, a vector for each weight and one for the activation fit AVX-512's 32 registers and
+    /// AVX2's 16.
     pub(super) const fn tile(self) -> Tile {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -104,8 +105,8 @@ impl fmt::Display for Isa {
 /// Compiles a kernel, generic over [`super::lanes::Lanes`], for each instruction set:
 /// `dispatched!(name(argument: Type) = kernel)` makes `unsafe fn name(isa: Isa, argument: Type)`.
 ///
-/// What that function asks of its caller is what the kernel asks of its own: that the processor has the instructions is what
-/// an [`Isa`] says.
+/// What that function asks of its caller is what the kernel asks of its own: that the processor has
+/// the instructions is what an [`Isa`] says.
 macro_rules! dispatched {
     ($name:ident($argument:ident: $kind:ty) = $kernel:ident) => {
         unsafe fn $name(isa: $crate::isa::Isa, $argument: $kind) {

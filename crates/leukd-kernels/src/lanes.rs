@@ -2,13 +2,14 @@
 
 /// A vector type of one instruction set.
 ///
-/// Every kernel is written once over this trait and compiled once for each type that implements it, inside a function
-/// that has the set's instructions switched on (`#[target_feature]`, in [`super::isa`]). All methods are inlined into it.
+/// Every kernel is written once over this trait and compiled once for each type that implements it,
+/// inside a function that has the set's instructions switched on (`#[target_feature]`, in
+/// [`super::isa`]). All methods are inlined into it.
 ///
 /// # Safety
 ///
-/// The methods may be called only on a processor that has the instructions, and the pointers must be good for
-/// `WIDTH` numbers (bytes for [`Lanes::widen`]). No alignment is asked for.
+/// The methods may be called only on a processor that has the instructions, and the pointers must
+/// be good for `WIDTH` numbers (bytes for [`Lanes::widen`]). No alignment is asked for.
 pub(super) trait Lanes: Copy {
     /// Numbers in a vector.
     const WIDTH: usize;

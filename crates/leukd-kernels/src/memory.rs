@@ -47,9 +47,9 @@ impl Buffer {
 
 /// Activations of one picture: `channels` planes of `height` × `width` numbers.
 ///
-/// In the kernels' layout they lie as `[channels / L][height][width][L]`, L the instruction set's vector width; the
-/// channels that fill up the last block are 0. So a pixel's block of channels is one vector, and a product reads its
-/// activations as they lie, without packing.
+/// In the kernels' layout they lie as `[channels / L][height][width][L]`, L the instruction set's
+/// vector width; the channels that fill up the last block are 0. So a pixel's block of channels is
+/// one vector, and a product reads its activations as they lie, without packing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Planes.

@@ -4,11 +4,12 @@ use super::isa::{Isa, dispatched};
 use super::lanes::Lanes;
 use super::memory::{Buffer, parts};
 
-/// The weights of `outputs` × `inputs`, output channels in vectors; up to three neighbouring vectors make a panel
-/// `[inputs][vectors][L]`, which a product reads from its beginning to its end.
+/// The weights of `outputs` × `inputs`, output channels in vectors; up to three neighbouring
+/// vectors make a panel `[inputs][vectors][L]`, which a product reads from its beginning to its
+/// end.
 ///
-/// A small picture reads each weight but a few times: then it is memory that a product waits for, and a byte is a quarter
-/// of a f32.
+/// A small picture reads each weight but a few times: then it is memory that a product waits for,
+/// and a byte is a quarter of a f32.
 #[derive(Debug, Clone)]
 pub(super) enum Panels {
     Floats(Buffer),
@@ -16,10 +17,11 @@ pub(super) enum Panels {
 }
 
 impl Panels {
-    /// Packs `weights`, `[outputs][inputs]`; with what each output channel's sum is to be multiplied by.
+    /// Packs `weights`, `[outputs][inputs]`; with what each output channel's sum is to be
+    /// multiplied by.
     ///
-    /// Weights that are whole multiples, −127 to 127, of one number for each output channel (as weight-only quantization
-    /// leaves them) are kept as bytes.
+    /// Weights that are whole multiples, −127 to 127, of one number for each output channel (as
+    /// weight-only quantization leaves them) are kept as bytes.
     pub(super) fn new(
         isa: Isa,
         weights: &[f32],
@@ -44,8 +46,8 @@ impl Panels {
 
     /// The panel of `count` vectors from `first` on, of `inputs` rows, as a product reads it.
     ///
-    /// `panel` is memory for one that is made ready first: multiplied by `gates`, a factor for each input; and widened,
-    /// where it is read more than `once`.
+    /// `panel` is memory for one that is made ready first: multiplied by `gates`, a factor for each
+    /// input; and widened, where it is read more than `once`.
     pub(super) fn read(
         &self,
         isa: Isa,
@@ -70,8 +72,8 @@ impl Panels {
         let gates = gates.map_or(std::ptr::null(), <[f32]>::as_ptr);
         let to = panel.as_mut_slice().as_mut_ptr();
         let ready = Ready { from: stored, gates, inputs, vectors: count, to };
-        // SAFETY: an `Isa` was found on this processor; `inputs` rows of `count` vectors are there to be read
-        // (the slices above) and written (`reserve`), and as many gates.
+        // SAFETY: an `Isa` was found on this processor; `inputs` rows of `count` vectors are there
+        // to be read (the slices above) and written (`reserve`), and as many gates.
         unsafe { ready_on(isa, &ready) }
         Read::Floats(to, false)
     }
@@ -101,9 +103,11 @@ fn packed<T: Clone + Default>(
     packed
 }
 
-/// The number of which all of `weights` are whole multiples, −127 to 127, each to 6e-7 of the largest; none where there is none.
+/// The number of which all of `weights` are whole multiples, −127 to 127, each to 6e-7 of the
+/// largest; none where there is none.
 ///
-/// Quantization leaves a multiple of 127 in each channel; its scale and a batch normalisation that is folded in round it.
+/// Quantization leaves a multiple of 127 in each channel; its scale and a batch normalisation that
+/// is folded in round it.
 pub(super) fn quantum(weights: &[f32]) -> Option<f32> {
     let most = weights.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
     let step = most / 127.0;
@@ -119,7 +123,8 @@ pub(super) fn quantum(weights: &[f32]) -> Option<f32> {
 
 /// `weight / step`, rounded, for −127 to 127; 0 for a step of 0.
 pub(super) fn nearest(weight: f32, step: f32) -> i8 {
-    // Added to a number below 2^22, this leaves the nearest whole number in the lowest bits (Hecker's trick).
+    // Added to a number below 2^22, this leaves the nearest whole number in the lowest bits
+    // (Hecker's trick).
     const MAGIC: f32 = 12_582_912.0;
     let ratio = if step > 0.0 { weight / step } else { 0.0 };
     let [low, ..] = (ratio + MAGIC).to_bits().to_le_bytes();

@@ -83,10 +83,12 @@ impl Pointwise {
         parts(self.vectors, self.isa.tile().vectors)
     }
 
-    /// One panel's product: channels `part` of `weights · from + bias`, then SiLU, then `residual`, if asked for.
+    /// One panel's product: channels `part` of `weights · from + bias`, then SiLU, then `residual`,
+    /// if asked for.
     ///
-    /// `from` and `residual` are blocked, of as many pixels as `target.places`. Input channels count `gates` times, where
-    /// there are any. `panel` is memory for a panel that is made ready first.
+    /// `from` and `residual` are blocked, of as many pixels as `target.places`. Input channels
+    /// count `gates` times, where there are any. `panel` is memory for a panel that is made ready
+    /// first.
     pub(super) fn run(
         &self,
         (first, count): (usize, usize),
@@ -122,8 +124,9 @@ impl Pointwise {
             places: target.places.as_ptr(),
             pixels,
         };
-        // SAFETY: an `Isa` was found on this processor; the assertions above bound every access: weights, scales and
-        // bias of `count` vectors from `first`, `pixels` vectors a block of inputs and residual, and the last place written.
+        // SAFETY: an `Isa` was found on this processor; the assertions above bound every access:
+        // weights, scales and bias of `count` vectors from `first`, `pixels` vectors a block of
+        // inputs and residual, and the last place written.
         unsafe { product.compute(self.isa) }
     }
 }

@@ -42,7 +42,8 @@ unsafe fn all_planes<L: Lanes>(planes: &Planes) {
         // SAFETY: the caller's.
         unsafe {
             let from = planes.from.add(block * planes.pixels * L::WIDTH);
-            // `max` forgets what is no number: 0 times each number is 0, but of a NaN or an infinity it is NaN.
+            // `max` forgets what is no number: 0 times each number is 0, but of a NaN or an
+            // infinity it is NaN.
             let mut seen = L::splat(0.0);
             let mut pooled = match planes.kind {
                 Pool::Max => L::load(from),

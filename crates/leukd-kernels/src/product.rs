@@ -30,9 +30,10 @@ impl Product {
     ///
     /// # Safety
     ///
-    /// This processor has `isa`; `inputs` rows of `vectors` vectors of weights, `vectors` of scales and bias, `pixels` vectors
-    /// of each block of `from` and `residual` (unless that is null) may be read; a vector at each of the `pixels` places, in
-    /// `vectors` blocks of `to`, may be written and is read by nobody else meanwhile.
+    /// This processor has `isa`; `inputs` rows of `vectors` vectors of weights, `vectors` of scales
+    /// and bias, `pixels` vectors of each block of `from` and `residual` (unless that is null) may
+    /// be read; a vector at each of the `pixels` places, in `vectors` blocks of `to`, may be
+    /// written and is read by nobody else meanwhile.
     pub(super) unsafe fn compute(&self, isa: Isa) {
         // SAFETY: the caller's.
         unsafe { product_on(isa, self) }
@@ -68,8 +69,9 @@ unsafe fn tile<L: Lanes, const VECTORS: usize, const PIXELS: usize>(
     product: &Product,
     pixel: usize,
 ) {
-    // SAFETY: the caller's: reads `inputs` · VECTORS vectors of weights, `PIXELS` vectors of each block of inputs (of the last
-    // only the channels there are), VECTORS of scales and bias; reads and writes VECTORS · PIXELS of residual and target.
+    // SAFETY: the caller's: reads `inputs` · VECTORS vectors of weights, `PIXELS` vectors of each
+    // block of inputs (of the last only the channels there are), VECTORS of scales and bias; reads
+    // and writes VECTORS · PIXELS of residual and target.
     unsafe {
         let from = product.from.add(pixel * L::WIDTH);
         let sums: [[L::V; VECTORS]; PIXELS] = match product.weights {

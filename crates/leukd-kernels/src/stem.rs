@@ -22,8 +22,8 @@ pub struct StemParts {
     pub weights: Weights,
 }
 
-/// A dense convolution of a few channels, packed for one instruction set: each row of its windows laid out as a 1×1
-/// convolution's pixels (im2col).
+/// A dense convolution of a few channels, packed for one instruction set: each row of its windows
+/// laid out as a 1×1 convolution's pixels (im2col).
 #[derive(Debug, Clone)]
 pub(super) struct Stem {
     isa: Isa,

@@ -1,4 +1,5 @@
-//! Each kernel against its twin in plain f64, over odd shapes, steps and tails, on every instruction set of this machine.
+//! Each kernel against its twin in plain f64, over odd shapes, steps and tails, on every
+//! instruction set of this machine.
 
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -24,7 +25,8 @@ impl Numbers {
         (0..count).map(|_| self.0.random_range(-1.0..1.0)).collect()
     }
 
-    /// A kernel of `outputs` rows of `each` numbers, as training leaves them or as quantization does.
+    /// A kernel of `outputs` rows of `each` numbers, as training leaves them or as quantization
+    /// does.
     fn weights(&mut self, outputs: usize, each: usize, bytes: bool) -> Weights {
         // So that a layer's results are about as large as its inputs.
         #[allow(clippy::cast_precision_loss)]

@@ -5,8 +5,8 @@ use super::lanes::Lanes;
 use super::memory::Buffer;
 use super::panels::{nearest, quantum};
 
-/// So many vectors of columns are summed at once: enough for no sum to wait for the one before, and few enough for AVX2's 16
-/// registers.
+/// So many vectors of columns are summed at once: enough for no sum to wait for the one before, and
+/// few enough for AVX2's 16 registers.
 const VECTORS: usize = 8;
 
 /// So many rows ahead are asked for: far enough for memory to answer in time.
@@ -17,9 +17,10 @@ const LINE: usize = 64;
 
 /// A matrix `[rows][columns]` that gives weighted sums of its rows.
 ///
-/// It lies in bands of `VECTORS` vectors of columns, each `[rows][VECTORS · L]`: a band's sums stay in registers while its
-/// rows are read. Rows that are whole multiples of one number each, as weight-only quantization leaves them, are kept as bytes:
-/// beside one picture's network it is memory that the sums wait for.
+/// It lies in bands of `VECTORS` vectors of columns, each `[rows][VECTORS · L]`: a band's sums stay
+/// in registers while its rows are read. Rows that are whole multiples of one number each, as
+/// weight-only quantization leaves them, are kept as bytes: beside one picture's network it is
+/// memory that the sums wait for.
 #[derive(Debug, Clone)]
 pub struct Transposed {
     isa: Isa,
@@ -90,8 +91,8 @@ impl Transposed {
         };
         let (all, to) = (self.rows(), sums.as_mut_ptr());
         let work = Sums { floats, bytes, rows: &rows, all, bands, to };
-        // SAFETY: an `Isa` was found on this processor; `banded` made so many bands of `all` rows, in which each of
-        // `rows` is one, and `to` holds a band's numbers for each.
+        // SAFETY: an `Isa` was found on this processor; `banded` made so many bands of `all` rows,
+        // in which each of `rows` is one, and `to` holds a band's numbers for each.
         unsafe { sums_on(self.isa, &work) }
         sums.truncate(self.columns);
         sums

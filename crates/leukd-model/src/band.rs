@@ -1,7 +1,9 @@
-//! Which cells a person looks at: the model's own review band, and what the configuration adds to it.
+//! Which cells a person looks at: the model's own review band, and what the configuration adds to
+//! it.
 //!
-//! The trainer chooses a model's band on cells that the network was not fitted on, at a risk that its card tells. A site
-//! may be more careful, and only that: what is in force is the hull of both bands.
+//! The trainer chooses a model's band on cells that the network was not fitted on, at a risk that
+//! its card tells. A site may be more careful, and only that: what is in force is the hull of both
+//! bands.
 
 use crate::manifest::Calibration;
 use leukd_cell::Decision;
@@ -50,8 +52,9 @@ impl Band {
         Self { calibration, asked: None, in_force: calibration.review }
     }
 
-    /// The hull of the model's own band and the configured one, 0 to 1: the configuration leaves more to a person, never
-    /// less. A band with equal ends is none, and the other one is in force as it is.
+    /// The hull of the model's own band and the configured one, 0 to 1: the configuration leaves
+    /// more to a person, never less. A band with equal ends is none, and the other one is in force
+    /// as it is.
     ///
     /// # Errors
     /// The configured band does not contain the model's threshold.
@@ -72,7 +75,8 @@ impl Band {
         self.in_force
     }
 
-    /// What leukd suggests at this calibrated P(all): [`Calibration::decide`] with the band in force.
+    /// What leukd suggests at this calibrated P(all): [`Calibration::decide`] with the band in
+    /// force.
     #[must_use]
     pub fn decide(&self, all: f64) -> Decision {
         Calibration { review: self.in_force, ..self.calibration }.decide(all)

@@ -92,8 +92,8 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// Reads a bundle from memory. `origin` is where the bytes came from, for messages and `GetModel`.
-    /// Weights in a storage form (half precision, one byte) are expanded.
+    /// Reads a bundle from memory. `origin` is where the bytes came from, for messages and
+    /// `GetModel`. Weights in a storage form (half precision, one byte) are expanded.
     ///
     /// # Errors
     ///
@@ -213,12 +213,13 @@ impl Bundle {
     }
 }
 
-/// The file of a bundle: `network` with `manifest` in its metadata (in place of any manifest that was there).
+/// The file of a bundle: `network` with `manifest` in its metadata (in place of any manifest that
+/// was there).
 ///
 /// # Errors
 ///
-/// [`BundleError::Manifest`] for a manifest that would not be read again, [`BundleError::NotOnnx`] for
-/// a network without a graph, [`BundleError::Weights`] and [`FileError::TooLarge`].
+/// [`BundleError::Manifest`] for a manifest that would not be read again, [`BundleError::NotOnnx`]
+/// for a network without a graph, [`BundleError::Weights`] and [`FileError::TooLarge`].
 pub fn write(mut network: onnx::ModelProto, manifest: &Manifest) -> Result<Vec<u8>, BundleError> {
     let origin = || format!("bundle {:?}", manifest.id);
     manifest.check().map_err(|source| BundleError::Manifest { origin: origin(), source })?;

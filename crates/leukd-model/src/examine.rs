@@ -58,7 +58,8 @@ pub fn examine(bytes: &[u8], model: &Model, limits: &Limits) -> Result<Examined,
     examine_and(bytes, model, limits, |_, _| ()).map(|(examined, ())| examined)
 }
 
-/// The same, and what `also` makes of the picture and of what the network saw in it, without another run.
+/// The same, and what `also` makes of the picture and of what the network saw in it, without
+/// another run.
 ///
 /// # Errors
 /// As [`examine`].

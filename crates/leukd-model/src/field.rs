@@ -1,5 +1,5 @@
-//! A capture → the judgement of each of its cells: one for a segmented cell on black, any number for
-//! a field of view.
+//! A capture → the judgement of each of its cells: one for a segmented cell on black, any number
+//! for a field of view.
 
 use std::time::Instant;
 
@@ -45,8 +45,9 @@ pub struct ExaminedCapture {
     pub decode_us: u64,
 }
 
-/// Diameter of a red cell in micrometres: the ruler of a field whose scale nobody gave. The middle of
-/// the normal range of 6.2 to 8.2 µm (Turgeon 2004, "Clinical Hematology: Theory and Procedures").
+/// Diameter of a red cell in micrometres: the ruler of a field whose scale nobody gave. The middle
+/// of the normal range of 6.2 to 8.2 µm (Turgeon 2004, "Clinical Hematology: Theory and
+/// Procedures").
 const RED_CELL_UM: f64 = 7.2;
 
 /// Micrometres that a pixel of the training pictures spans where the bundle does not say: an

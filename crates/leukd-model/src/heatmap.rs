@@ -1,9 +1,10 @@
 //! Where in the picture a network's answer comes from.
 //!
-//! A map of the last activation's places, in logits, of what spoke for `all` (positive) and what for `hem` (negative). It
-//! comes from the same run as the probabilities, in closed form ([`Head`]), and adds up: all places together with
-//! [`HeatMap::constant`] are the difference of the two logits, before calibration. It says what the network looked at,
-//! not whether it was right.
+//! A map of the last activation's places, in logits, of what spoke for `all` (positive) and what
+//! for `hem` (negative). It comes from the same run as the probabilities, in closed form
+//! ([`Head`]), and adds up: all places together with [`HeatMap::constant`] are the difference of
+//! the two logits, before calibration. It says what the network looked at, not whether it was
+//! right.
 
 #[cfg(doc)]
 use crate::head::Head;
@@ -22,7 +23,8 @@ pub struct HeatMap {
     pub columns: usize,
     /// Row-major, `rows · columns` numbers: each place's part of `logit(all) − logit(hem)`.
     pub contributions: Vec<f64>,
-    /// Row-major, 0 or more, without a unit: Grad-CAM for `logit(all) − logit(hem)` ([`Head::grad_cam`]).
+    /// Row-major, 0 or more, without a unit: Grad-CAM for `logit(all) − logit(hem)`
+    /// ([`Head::grad_cam`]).
     pub grad_cam: Vec<f64>,
     /// What the head gives of itself: `contributions` and it add up to `difference`.
     pub constant: f64,

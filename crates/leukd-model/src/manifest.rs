@@ -43,10 +43,12 @@ pub struct Manifest {
     pub training: Training,
     /// What it was measured at, on data it did not train on.
     pub metrics: Vec<Metric>,
-    /// What its training cells are like, so that others are not judged as if they were of their kind.
+    /// What its training cells are like, so that others are not judged as if they were of their
+    /// kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
-    /// Inputs with the outputs that the trainer saw (of a quantized network: see [`Quantization`]): at least one.
+    /// Inputs with the outputs that the trainer saw (of a quantized network: see [`Quantization`]):
+    /// at least one.
     pub golden: Vec<Golden>,
     /// Intended use, limits, caveats: plain text for people.
     pub card: String,
@@ -101,20 +103,23 @@ impl Precision {
 
 /// A network that was made smaller after its training, and what it lost by that.
 ///
-/// The golden outputs of such a bundle are the quantized network's own, in leukd's engine on the machine that made it:
-/// they prove that it serves what was measured here, and no longer what the trainer computed. The changes were
-/// measured against the f32 bundle on validation cells, through the same engine.
+/// The golden outputs of such a bundle are the quantized network's own, in leukd's engine on the
+/// machine that made it: they prove that it serves what was measured here, and no longer what the
+/// trainer computed. The changes were measured against the f32 bundle on validation cells, through
+/// the same engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantization {
     /// SHA-256 of the f32 bundle's file, 64 lower-case hexadecimal digits.
     pub from_digest: String,
-    /// The form: `f16`, `int8`, `int8-mse`, `int8-corrected` or `int8-full`. [`Precision`] says how its weights are
-    /// stored; `int8-full` also rounds what flows into its layers, by nodes in the graph.
+    /// The form: `f16`, `int8`, `int8-mse`, `int8-corrected` or `int8-full`. [`Precision`] says how
+    /// its weights are stored; `int8-full` also rounds what flows into its layers, by nodes in the
+    /// graph.
     pub variant: String,
     /// Its accuracy less that of f32, −1 to 1, at the manifest's temperature and threshold.
     pub accuracy_change: f64,
-    /// Its sensitivity less that of f32, −1 to 1, both at the specificity that f32 has at its threshold.
+    /// Its sensitivity less that of f32, −1 to 1, both at the specificity that f32 has at its
+    /// threshold.
     pub sensitivity_change: f64,
     /// How many cells are decided otherwise than by f32, in either direction.
     pub flips: u64,
@@ -177,8 +182,9 @@ pub struct Metric {
     pub cells: u64,
     /// Of how many subjects.
     pub subjects: u64,
-    /// By cross-validation: measured not on this model but on so many siblings of it, at least 1, trained by the same
-    /// recipe, each on cells that it had not seen. None: measured on this very model.
+    /// By cross-validation: measured not on this model but on so many siblings of it, at least 1,
+    /// trained by the same recipe, each on cells that it had not seen. None: measured on this very
+    /// model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub siblings: Option<u32>,
 }
@@ -201,7 +207,8 @@ pub const GOLDEN_TOLERANCE: f64 = 1e-4;
 /// The most golden inputs of one bundle: each costs a run of the network at every start.
 pub const MOST_GOLDEN: usize = 64;
 
-/// The most figures of one bundle, and the most bytes of its card: both go to every client that asks for the model.
+/// The most figures of one bundle, and the most bytes of its card: both go to every client that
+/// asks for the model.
 pub const MOST_METRICS: usize = 1024;
 /// See [`MOST_METRICS`].
 pub const MOST_CARD: usize = 64 << 10;
@@ -289,8 +296,8 @@ impl Manifest {
 }
 
 impl Calibration {
-    /// What leukd suggests at this calibrated P(all), 0 to 1: `Review` inside the band, else `All` at or above
-    /// the threshold, else `Hem`.
+    /// What leukd suggests at this calibrated P(all), 0 to 1: `Review` inside the band, else `All`
+    /// at or above the threshold, else `Hem`.
     #[must_use]
     pub fn decide(&self, all: f64) -> Decision {
         if (self.review.0..self.review.1).contains(&all) {

@@ -1,8 +1,8 @@
 //! The workers: threads that take jobs from two bounded lanes.
 //!
-//! A request's job (interactive) goes first, yet after [`INTERACTIVE_IN_A_ROW`] of them one folder capture
-//! (backlog) has its turn, so that neither lane starves. A full interactive lane turns work away at once; the
-//! backlog's callers wait for a place, and their captures wait on disk.
+//! A request's job (interactive) goes first, yet after [`INTERACTIVE_IN_A_ROW`] of them one folder
+//! capture (backlog) has its turn, so that neither lane starves. A full interactive lane turns work
+//! away at once; the backlog's callers wait for a place, and their captures wait on disk.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -116,8 +116,8 @@ struct Job {
 }
 
 impl Pool {
-    /// Starts `threads` workers (at least one), named `leukd-worker-N`, over lanes of the given capacities
-    /// (at least one place each).
+    /// Starts `threads` workers (at least one), named `leukd-worker-N`, over lanes of the given
+    /// capacities (at least one place each).
     ///
     /// # Errors
     ///
@@ -151,8 +151,8 @@ impl Pool {
 
     /// Runs `job` on a worker and gives its answer.
     ///
-    /// Wrap it in a timeout where there is a deadline. Dropping the future before a worker has taken the job drops
-    /// the job; a job that runs is run to its end and its answer thrown away.
+    /// Wrap it in a timeout where there is a deadline. Dropping the future before a worker has
+    /// taken the job drops the job; a job that runs is run to its end and its answer thrown away.
     ///
     /// # Errors
     ///
@@ -197,15 +197,16 @@ impl Pool {
         }
     }
 
-    /// How many jobs have ended, by answer or panic. A watchdog looks whether it moves while there is
-    /// work.
+    /// How many jobs have ended, by answer or panic. A watchdog looks whether it moves while there
+    /// is work.
     #[must_use]
     pub fn progress(&self) -> u64 {
         self.shared.finished.load(Ordering::Relaxed)
     }
 
-    /// Takes no more jobs, throws the backlog away (its captures are still on disk), and waits up to `deadline`
-    /// until interactive and running jobs have ended; then throws away what still waits. Blocks.
+    /// Takes no more jobs, throws the backlog away (its captures are still on disk), and waits up
+    /// to `deadline` until interactive and running jobs have ended; then throws away what still
+    /// waits. Blocks.
     ///
     /// True when every job ended in time.
     #[must_use]
@@ -320,8 +321,8 @@ fn words(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "it panicked without a message".to_owned())
 }
 
-/// Physical cores that this process may use: a second thread on the same core adds nothing to the network's
-/// arithmetic. Where the system does not tell, the logical ones; at least 1.
+/// Physical cores that this process may use: a second thread on the same core adds nothing to the
+/// network's arithmetic. Where the system does not tell, the logical ones; at least 1.
 #[must_use]
 pub fn physical_cores() -> usize {
     let logical = std::thread::available_parallelism().map_or(1, usize::from);

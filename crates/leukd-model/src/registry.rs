@@ -12,7 +12,8 @@ use crate::gate::Limits;
 use crate::serving::{Model, ModelError};
 use crate::trust::Trust;
 
-/// The model in service. Readers never wait: a capture that has begun ends with the model it began with.
+/// The model in service. Readers never wait: a capture that has begun ends with the model it began
+/// with.
 #[derive(Debug, Default)]
 pub struct Registry {
     /// The engine of every model that is loaded here.
@@ -82,7 +83,8 @@ pub enum ReloadError {
 }
 
 impl Registry {
-    /// Without a model; those that come run on the fused engine, and none but signed ones could: no key is trusted yet.
+    /// Without a model; those that come run on the fused engine, and none but signed ones could: no
+    /// key is trusted yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -100,7 +102,8 @@ impl Registry {
         Self { admission, ..self }
     }
 
-    /// The same; models that come decide by the hull of their own review band and this one, `[lower, upper)` of P(all).
+    /// The same; models that come decide by the hull of their own review band and this one,
+    /// `[lower, upper)` of P(all).
     #[must_use]
     pub fn deciding(self, review: Option<(f64, f64)>) -> Self {
         Self { review, ..self }
@@ -123,8 +126,9 @@ impl Registry {
         self.current.swap(Some(model))
     }
 
-    /// Reads, admits, compiles and tests the bundle from `source` and then puts it into service. Blocks for as
-    /// long as that takes, up to some seconds. On any error the model before it stays in service.
+    /// Reads, admits, compiles and tests the bundle from `source` and then puts it into service.
+    /// Blocks for as long as that takes, up to some seconds. On any error the model before it stays
+    /// in service.
     ///
     /// # Errors
     ///

@@ -69,10 +69,11 @@ pub enum ModelError {
 /// What one run of the network gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// Logits in the order of the manifest's labels, before calibration: of a network that gives probabilities, their
-    /// natural logarithms.
+    /// Logits in the order of the manifest's labels, before calibration: of a network that gives
+    /// probabilities, their natural logarithms.
     pub logits: Vec<f64>,
-    /// The last activation before global pooling; none where the network has no head that leukd knows.
+    /// The last activation before global pooling; none where the network has no head that leukd
+    /// knows.
     pub activation: Option<Activation>,
     /// What global pooling left of it.
     pub pooled: Option<Pooled>,
@@ -108,8 +109,8 @@ impl Model {
         Ok(model)
     }
 
-    /// The same model with what the configuration says of its review band (`decision.review`): from now on
-    /// [`Model::judge`] goes by the hull of both.
+    /// The same model with what the configuration says of its review band (`decision.review`): from
+    /// now on [`Model::judge`] goes by the hull of both.
     ///
     /// # Errors
     ///
@@ -119,8 +120,8 @@ impl Model {
         Ok(Self { band, ..self })
     }
 
-    /// One cell through the network: calibrated probabilities in the order of the manifest's labels. They add
-    /// up to 1.
+    /// One cell through the network: calibrated probabilities in the order of the manifest's
+    /// labels. They add up to 1.
     ///
     /// # Errors
     ///
@@ -129,8 +130,9 @@ impl Model {
         Ok(self.probabilities(&self.logits(input)?))
     }
 
-    /// All that is said of the capture that gave `seen`: probabilities, and the decision by P(all), the review band and what
-    /// the bundle knows of its training cells. The daemon, the commands and the trainer all decide by this.
+    /// All that is said of the capture that gave `seen`: probabilities, and the decision by P(all),
+    /// the review band and what the bundle knows of its training cells. The daemon, the commands
+    /// and the trainer all decide by this.
     ///
     /// `measures` are the whole picture's ([`Measures::of`]).
     #[must_use]
@@ -141,7 +143,8 @@ impl Model {
         Verdict { probabilities, judgement, figures }
     }
 
-    /// What was measured of a picture, with how far what the network saw lies from the training cells.
+    /// What was measured of a picture, with how far what the network saw lies from the training
+    /// cells.
     #[must_use]
     pub fn figures(&self, measures: Option<Measures>, seen: &Seen) -> Figures {
         // Where there is no cell, how far it is from others says nothing.
@@ -152,8 +155,8 @@ impl Model {
         Figures { measures, distance }
     }
 
-    /// Why a capture may be none of the kind that the model was trained on, most important first; empty where nothing speaks for
-    /// that, or where the bundle says nothing of its training cells.
+    /// Why a capture may be none of the kind that the model was trained on, most important first;
+    /// empty where nothing speaks for that, or where the bundle says nothing of its training cells.
     fn doubts(&self, figures: &Figures) -> Vec<Reason> {
         let Some(reference) = &self.manifest.reference else { return Vec::new() };
         let Some(measures) = &figures.measures else { return vec![reference::no_cell()] };
@@ -164,10 +167,12 @@ impl Model {
         doubts
     }
 
-    /// Label and decision for the probabilities that [`Model::run`] gave, without any look at the picture.
+    /// Label and decision for the probabilities that [`Model::run`] gave, without any look at the
+    /// picture.
     ///
-    /// The label is the likeliest class, `all` where both are equally likely. The decision goes by P(all): `review`
-    /// inside the [band in force](Model::band), else `all` at or above the model's threshold, else `hem`.
+    /// The label is the likeliest class, `all` where both are equally likely. The decision goes by
+    /// P(all): `review` inside the [band in force](Model::band), else `all` at or above the model's
+    /// threshold, else `hem`.
     #[must_use]
     pub fn judge(&self, probabilities: &[f64]) -> Judgement {
         Judgement::of(&self.band, self.p_all(probabilities))
@@ -283,7 +288,8 @@ impl Model {
         }
     }
 
-    /// Holds the head against the network's own outputs on the golden inputs: one that was misread explains nothing.
+    /// Holds the head against the network's own outputs on the golden inputs: one that was misread
+    /// explains nothing.
     fn check_head(&mut self) -> Result<(), ModelError> {
         let Ok(head) = &self.head else { return Ok(()) };
         let labels = self.manifest.labels.len();
@@ -324,12 +330,14 @@ impl Model {
 
 /// The manifest's golden inputs with the outputs that `network` gives for them, in this engine.
 ///
-/// For a network that was derived from a trained one, as by quantization: its bundle then proves that it serves what
-/// was measured when it was made. The trainer of a network writes what the trainer computed instead.
+/// For a network that was derived from a trained one, as by quantization: its bundle then proves
+/// that it serves what was measured when it was made. The trainer of a network writes what the
+/// trainer computed instead.
 ///
 /// # Errors
 ///
-/// See [`ModelError`]; a golden input that cannot be read is named. Stored weights must have been expanded.
+/// See [`ModelError`]; a golden input that cannot be read is named. Stored weights must have been
+/// expanded.
 pub fn golden_outputs(
     network: &ModelProto,
     manifest: &Manifest,

@@ -1,5 +1,5 @@
-//! Small bundles for tests, of this room and of those above it: a real ONNX network of a few kilobytes that tells
-//! synthetic blasts from synthetic normal cells by their area.
+//! Small bundles for tests, of this room and of those above it: a real ONNX network of a few
+//! kilobytes that tells synthetic blasts from synthetic normal cells by their area.
 #![allow(clippy::expect_used, reason = "test support: a failure is the test's")]
 
 use base64::Engine as _;
@@ -31,8 +31,8 @@ pub const TINY_SIZE: u32 = 64;
 const CHANNELS: usize = 4;
 const KERNEL: usize = 4;
 
-/// A bundle that serves: f32 weights, `id` as its name. The seed makes weights that change the outputs a
-/// little, so that two seeds are two models.
+/// A bundle that serves: f32 weights, `id` as its name. The seed makes weights that change the
+/// outputs a little, so that two seeds are two models.
 #[must_use]
 pub fn tiny_bundle(id: &str, seed: u64) -> Vec<u8> {
     bundle_of(tiny_network(seed, Precision::F32), tiny_manifest(id, Precision::F32))
@@ -129,8 +129,9 @@ fn with_golden(network: &ModelProto, mut manifest: Manifest) -> Manifest {
 
 /// Conv 3→4 (4×4, stride 4), ReLU, mean over the picture, dense 4→2.
 ///
-/// Channels 0 and 1 are `relu(g·x)` and `relu(g·x − 1)` of a patch's brightness x: their difference is 1 on the cell and 0
-/// beside it, so the means' difference is the cell's share of the picture. Channels 2 and 3 are the seed's.
+/// Channels 0 and 1 are `relu(g·x)` and `relu(g·x − 1)` of a patch's brightness x: their difference
+/// is 1 on the cell and 0 beside it, so the means' difference is the cell's share of the picture.
+/// Channels 2 and 3 are the seed's.
 #[must_use]
 pub fn tiny_network(seed: u64, precision: Precision) -> ModelProto {
     /// Between a normal cell's share of the patches and a blast's; patches on the edge count too.

@@ -12,7 +12,8 @@ pub struct Judgement {
     pub label: Label,
     /// What leukd suggests: never `Rejected`.
     pub decision: Decision,
-    /// Why, where the decision is `Review`: doubts about the capture first, then at most one [`ReasonCode::LowConfidence`].
+    /// Why, where the decision is `Review`: doubts about the capture first, then at most one
+    /// [`ReasonCode::LowConfidence`].
     pub reasons: Vec<Reason>,
 }
 
@@ -47,8 +48,8 @@ impl Judgement {
         Self { label, decision, reasons: vec![Reason::new(ReasonCode::LowConfidence, message)] }
     }
 
-    /// The same for a capture that may be none of the kind that the model was trained on: `review`, with these reasons first.
-    /// Without a doubt nothing changes.
+    /// The same for a capture that may be none of the kind that the model was trained on: `review`,
+    /// with these reasons first. Without a doubt nothing changes.
     #[must_use]
     pub fn doubted(self, doubts: Vec<Reason>) -> Self {
         if doubts.is_empty() {

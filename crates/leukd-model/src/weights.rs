@@ -1,8 +1,8 @@
 //! Weights as they are stored → plain f32, before the engine sees them.
 //!
-//! A bundle may store weights as half precision behind `Cast`, or as one byte each with one scale an output
-//! channel behind `DequantizeLinear` (ONNX operators, opset 13). The engine could fold both itself, but takes
-//! over a second for 11 million weights; here it is a fraction of that.
+//! A bundle may store weights as half precision behind `Cast`, or as one byte each with one scale
+//! an output channel behind `DequantizeLinear` (ONNX operators, opset 13). The engine could fold
+//! both itself, but takes over a second for 11 million weights; here it is a fraction of that.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -45,8 +45,8 @@ pub fn check(graph: &GraphProto) -> Result<(), WeightsError> {
     graph.initializer.iter().try_for_each(|tensor| verify(tensor).map(drop))
 }
 
-/// Replaces each `DequantizeLinear` of stored bytes and each `Cast` of stored half-precision numbers by a plain f32
-/// tensor of the same name, and drops what nothing needs any more.
+/// Replaces each `DequantizeLinear` of stored bytes and each `Cast` of stored half-precision
+/// numbers by a plain f32 tensor of the same name, and drops what nothing needs any more.
 ///
 /// Nodes whose inputs are computed stay as they are.
 ///
@@ -220,8 +220,8 @@ fn widened(
     Ok(plain(node, &tensor.dims, raw))
 }
 
-/// `DequantizeLinear` of stored bytes: `(value − zero point) · scale`, scale and zero point one for the whole tensor or
-/// one for each place along `axis`.
+/// `DequantizeLinear` of stored bytes: `(value − zero point) · scale`, scale and zero point one for
+/// the whole tensor or one for each place along `axis`.
 fn dequantized(
     node: &NodeProto,
     stored: &HashMap<&str, &TensorProto>,

@@ -12,7 +12,8 @@ use crate::cli::error::CliError;
 use crate::cli::images::{files, read_limited};
 use crate::config::settings::Watch;
 
-/// Bytes of `count` images: the folder's first by name, or drawn ones as a microscope would write them.
+/// Bytes of `count` images: the folder's first by name, or drawn ones as a microscope would write
+/// them.
 ///
 /// # Errors
 /// No such folder, or a file that cannot be read.
@@ -73,7 +74,8 @@ pub(super) fn write(inputs: &[InputTensor], file: &Path) -> Result<(), CliError>
         "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {a}, {b}, {c}), }}",
         inputs.len()
     );
-    // Magic, version and length take 10 bytes; the header ends with a line break, and the numbers begin at 64 · n.
+    // Magic, version and length take 10 bytes; the header ends with a line break, and the numbers
+    // begin at 64 · n.
     let padding = 63 - (10 + header.len()) % 64;
     header.extend(std::iter::repeat_n(' ', padding));
     header.push('\n');

@@ -39,7 +39,8 @@ pub(super) struct DaemonFigures {
     /// The slowest 1 % of so few are the slowest one.
     pub(super) folder_to_event_p99_ms: f64,
     requests: u64,
-    /// A request's round trip without the stages in its result: transport, hashing and the durable commit.
+    /// A request's round trip without the stages in its result: transport, hashing and the durable
+    /// commit.
     pub(super) rpc_overhead_p50_ms: f64,
     pub(super) rpc_overhead_p99_ms: f64,
 }

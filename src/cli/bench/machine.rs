@@ -8,8 +8,8 @@ use crate::model::pool::physical_cores;
 /// The machine.
 #[derive(Debug, Serialize)]
 pub(super) struct Machine {
-    /// Its processor's name, with family and model where the system tells them: a virtual machine hides what else tells
-    /// one generation from the next.
+    /// Its processor's name, with family and model where the system tells them: a virtual machine
+    /// hides what else tells one generation from the next.
     pub(super) cpu: String,
     /// The widest instructions that leukd could use here.
     pub(super) isa: String,
@@ -30,7 +30,8 @@ impl Machine {
     }
 }
 
-/// The key of this machine among stored ratios: what the kernels used, and where nothing was fused what they could use.
+/// The key of this machine among stored ratios: what the kernels used, and where nothing was fused
+/// what they could use.
 pub(super) fn key(fusion: &Fusion) -> String {
     if fusion.isa.is_empty() { instructions() } else { fusion.isa.clone() }
 }

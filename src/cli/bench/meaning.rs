@@ -19,12 +19,15 @@ const ROUNDS: usize = 40;
 /// Medians over all cells and rounds; the network's were taken in turns with the others'.
 #[derive(Debug, Serialize)]
 pub(super) struct Meaning {
-    /// The network, on the engine that serves, in microseconds a cell, without the pooling of what it left.
+    /// The network, on the engine that serves, in microseconds a cell, without the pooling of what
+    /// it left.
     network_us: f64,
-    /// The quality flags of the picture, its measures against the training cells' bounds, the pooling of its features and their
-    /// distance from theirs, with the probabilities and the decision: all that is said of it.
+    /// The quality flags of the picture, its measures against the training cells' bounds, the
+    /// pooling of its features and their distance from theirs, with the probabilities and the
+    /// decision: all that is said of it.
     pub(super) quality_us: f64,
-    /// The heat map with Grad-CAM, from what the network's one run and the pooling left; none where the model's head has no map.
+    /// The heat map with Grad-CAM, from what the network's one run and the pooling left; none where
+    /// the model's head has no map.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) heat_map_us: Option<f64>,
     /// The median over cells and rounds of all of these by the network's time.

@@ -1,4 +1,5 @@
-//! `leukd bench`: what this machine needs for a cell, engine by engine, and for the way around the network.
+//! `leukd bench`: what this machine needs for a cell, engine by engine, and for the way around the
+//! network.
 
 mod cells;
 mod daemon;
@@ -26,8 +27,9 @@ use report::{ModelFigures, Report};
 
 /// Measure leukd on this machine
 ///
-/// The engines take turns in short rounds, so that other load meets both. Cells are drawn unless --images names some. The
-/// daemon's part always draws its own, because equal captures have one result. Close other programs first.
+/// The engines take turns in short rounds, so that other load meets both. Cells are drawn unless
+/// --images names some. The daemon's part always draws its own, because equal captures have one
+/// result. Close other programs first.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct BenchArgs {
     /// Measure this bundle instead of the one inside the binary
@@ -54,15 +56,15 @@ pub(super) struct BenchArgs {
     /// One JSON object
     #[arg(long)]
     json: bool,
-    /// Measure the fused engine's time over the stock one's, and fail if it is more than 5 % above this file's ratio for
-    /// this machine's instructions
+    /// Measure the fused engine's time over the stock one's, and fail if it is more than 5 % above
+    /// this file's ratio for this machine's instructions
     #[arg(long, value_name = "FILE", conflicts_with_all = ["engine", "only", "json"])]
     check: Option<PathBuf>,
     /// Write the network's inputs as a NumPy array, for other programs, and end
     #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "json", "only"])]
     write_inputs: Option<PathBuf>,
-    /// Read commands from standard input, one a line: `round N` runs N cells and prints the milliseconds a cell,
-    /// `outputs` prints each cell's probabilities
+    /// Read commands from standard input, one a line: `round N` runs N cells and prints the
+    /// milliseconds a cell, `outputs` prints each cell's probabilities
     #[arg(long, requires = "engine", conflicts_with_all = ["check", "json", "only", "write_inputs"])]
     serve_rounds: bool,
 }
@@ -90,7 +92,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// Runs it.
 ///
 /// # Errors
-/// A bundle, folder or file of ratios that does not work; with `--check`, an engine that became slower.
+/// A bundle, folder or file of ratios that does not work; with `--check`, an engine that became
+/// slower.
 pub(super) fn run(args: &BenchArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
     let source = args.model.clone().map_or(BundleSource::Embedded, BundleSource::File);

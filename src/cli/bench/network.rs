@@ -11,7 +11,8 @@ use crate::cli::error::CliError;
 use crate::model::engine::EngineKind;
 use crate::model::serving::Model;
 
-/// A round lasts about so long: short enough that a disturbance meets all engines, long enough for the clock.
+/// A round lasts about so long: short enough that a disturbance meets all engines, long enough for
+/// the clock.
 const ROUND: Duration = Duration::from_millis(100);
 
 /// A model on one engine.

@@ -1,5 +1,5 @@
-//! The fused engine's time over the stock one's, held against a stored one. A time alone could not be held to: it says as
-//! much of the machine, and of what else it does, as of the engine.
+//! The fused engine's time over the stock one's, held against a stored one. A time alone could not
+//! be held to: it says as much of the machine, and of what else it does, as of the engine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use crate::model::engine::EngineKind;
 /// So far above the stored ratio a measured one may lie.
 const MARGIN: f64 = 0.05;
 
-/// Measurements before the answer is no: what else a machine does can spoil one and another, a slower engine spoils all.
+/// Measurements before the answer is no: what else a machine does can spoil one and another, a
+/// slower engine spoils all.
 const TRIES: usize = 6;
 
 /// The stored ratios.
@@ -65,7 +66,8 @@ impl Stored {
     }
 }
 
-/// The median over rounds of the fused engine's time by the stock one's; none where one of them did not run.
+/// The median over rounds of the fused engine's time by the stock one's; none where one of them did
+/// not run.
 pub(super) fn of(runs: &[Run]) -> Option<f64> {
     let each = |kind| runs.iter().find(|run| run.engine == kind).map(|run| run.each.as_slice());
     Some(median(&ratios(each(EngineKind::Fused)?, each(EngineKind::Stock)?)))
@@ -92,7 +94,8 @@ pub(super) fn check(
     let entry = stored.of(&cpu, &isa);
     for left in (0..TRIES).rev() {
         let runs = measure(loaded, inputs, threads, for_so_long)?;
-        // The quickest rounds: a disturbance can only slow, and it slows what waits for memory more than what computes.
+        // The quickest rounds: a disturbance can only slow, and it slows what waits for memory more
+        // than what computes.
         let quickest = |kind| runs.iter().find(|run| run.engine == kind);
         let (Some(fused), Some(stock)) = (quickest(EngineKind::Fused), quickest(EngineKind::Stock))
         else {

@@ -1,5 +1,5 @@
-//! Rounds on request, for a program that lets leukd and other engines take turns: the process is started once, and one
-//! line in is one line out.
+//! Rounds on request, for a program that lets leukd and other engines take turns: the process is
+//! started once, and one line in is one line out.
 
 use std::io::BufRead as _;
 

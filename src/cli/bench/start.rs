@@ -1,4 +1,5 @@
-//! This very program as a process of its own: how long until it serves, and how much memory it takes.
+//! This very program as a process of its own: how long until it serves, and how much memory it
+//! takes.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -40,7 +41,8 @@ pub(super) struct StartFigures {
     pub(super) to_serving_ms_median: f64,
     /// The quickest one's.
     pub(super) to_serving_ms_min: f64,
-    /// The most memory that one of them held (VmHWM), after it has classified some cells on all its workers.
+    /// The most memory that one of them held (VmHWM), after it has classified some cells on all its
+    /// workers.
     pub(super) peak_memory_bytes: u64,
 }
 

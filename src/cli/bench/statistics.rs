@@ -1,11 +1,13 @@
-//! Medians and what goes with them. None of these is asked about no values at all; where it is, the answer is 0.
+//! Medians and what goes with them. None of these is asked about no values at all; where it is, the
+//! answer is 0.
 
 /// The value in the middle.
 pub(super) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value below which this share of `values` lies, linear between neighbours (Hyndman and Fan's type 7).
+/// The value below which this share of `values` lies, linear between neighbours (Hyndman and Fan's
+/// type 7).
 pub(super) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

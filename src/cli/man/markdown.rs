@@ -38,8 +38,8 @@ fn item(page: &mut String, text: &str) {
     wrap(page, "- ", text);
 }
 
-/// Text in lines of at most [`MAX_COLUMNS`], the first after `mark`, the others indented as far. A longer word
-/// has a line of its own.
+/// Text in lines of at most [`MAX_COLUMNS`], the first after `mark`, the others indented as far. A
+/// longer word has a line of its own.
 fn wrap(page: &mut String, mark: &str, text: &str) {
     let mut line = mark.to_owned();
     let mut is_empty = true;
@@ -156,8 +156,8 @@ fn metrics() -> String {
     page
 }
 
-/// Every setting, from the commented example: "# " begins the text of the settings below it, any other line
-/// is a setting or a section's name.
+/// Every setting, from the commented example: "# " begins the text of the settings below it, any
+/// other line is a setting or a section's name.
 fn settings(example: &str) -> String {
     let about = "[Configure](../guide/configure.md) explains the layers. Each setting stands here with its default; \
                  one that is absent by default stands with an example.";

@@ -1,5 +1,5 @@
-//! `leukd man`: manual pages and the reference documents, from the command line's grammar and the commented
-//! example of the settings.
+//! `leukd man`: manual pages and the reference documents, from the command line's grammar and the
+//! commented example of the settings.
 
 mod markdown;
 
@@ -12,7 +12,8 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::error::CliError;
 use crate::result::RESEARCH_USE_ONLY;
 
-/// Every setting with its meaning and default; tests/commands/config.rs compares it with the settings.
+/// Every setting with its meaning and default; tests/commands/config.rs compares it with the
+/// settings.
 const SETTINGS: &str = include_str!("../../../systemd/leukd.toml");
 
 /// Stands in each page's foot instead of a date: the same program writes the same pages.
@@ -110,8 +111,8 @@ fn entries(page: &mut Roff, heading: &str, entries: &[(&str, &str)]) {
     }
 }
 
-/// leukd.toml(5), from the commented example: "# " begins the text of the settings below it, "#" alone and an
-/// empty line end a paragraph, and any other line is a setting or a section's name.
+/// leukd.toml(5), from the commented example: "# " begins the text of the settings below it, "#"
+/// alone and an empty line end a paragraph, and any other line is a setting or a section's name.
 fn settings_page(example: &str) -> String {
     let mut page = Roff::new();
     page.control("TH", ["leukd.toml", "5", VERSION, "Research use only", "leukd"]);

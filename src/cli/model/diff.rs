@@ -26,9 +26,9 @@ const CAUTION: &str = "If either model was trained on these files, its figures a
 
 /// Compare two bundles on a folder of images: agreement, flips, and figures with known labels
 ///
-/// Every image of the folder and its subfolders goes through both bundles. A folder named `all` or `hem`, as in C-NMC,
-/// gives its images that label. Unreadable images are listed and left out. The configured review band applies too
-/// (decision.review).
+/// Every image of the folder and its subfolders goes through both bundles. A folder named `all` or
+/// `hem`, as in C-NMC, gives its images that label. Unreadable images are listed and left out. The
+/// configured review band applies too (decision.review).
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DiffArgs {
     /// The first bundle: the one in service now
@@ -80,7 +80,8 @@ struct Report<'a> {
 /// Runs it.
 ///
 /// # Errors
-/// The configuration; a bundle that does not work; a folder that is not there or has no images; no image that could be read at all.
+/// The configuration; a bundle that does not work; a folder that is not there or has no images; no
+/// image that could be read at all.
 pub(super) fn run(args: &DiffArgs) -> Result<(), CliError> {
     remark(RESEARCH_USE_ONLY);
     let settings = SettingsArgs::of_file(args.config.as_ref())?;

@@ -21,8 +21,9 @@ const LARGEST_FILE: u64 = 4096;
 
 /// Make a key that signs bundles
 ///
-/// Writes the secret key to FILE, readable for you alone, and the public key to FILE.pub. minisign reads both. The secret
-/// key's password comes from the variable LEUKD_KEY_PASSWORD or from --password-file; there is no prompt.
+/// Writes the secret key to FILE, readable for you alone, and the public key to FILE.pub. minisign
+/// reads both. The secret key's password comes from the variable LEUKD_KEY_PASSWORD or from
+/// --password-file; there is no prompt.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct KeygenArgs {
     /// The secret key's new file
@@ -120,8 +121,8 @@ fn password(file: Option<&Path>) -> Result<Option<String>, CliError> {
 pub(super) fn secret(path: &Path, password_file: Option<&Path>) -> Result<SecretKey, CliError> {
     let text = text_of(path)?;
     let shown = path.display();
-    // A key without a password is taken as its bytes are: minisign 0.11 leaves such a key's checksum empty. A damaged one
-    // shows when its first signature does not verify.
+    // A key without a password is taken as its bytes are: minisign 0.11 leaves such a key's
+    // checksum empty. A damaged one shows when its first signature does not verify.
     let blob = text.lines().nth(1).and_then(|line| BASE64.decode(line.trim()).ok());
     if let Some(blob) = blob.filter(|blob| blob.get(2..4) == Some(&[0, 0])) {
         let key = SecretKey::from_bytes(&blob);

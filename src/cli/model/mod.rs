@@ -1,4 +1,5 @@
-//! `leukd model`: the card of the model in service, or of a bundle; two bundles side by side; signatures.
+//! `leukd model`: the card of the model in service, or of a bundle; two bundles side by side;
+//! signatures.
 
 mod diff;
 mod key;
@@ -69,10 +70,12 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CliError> {
     }
 }
 
-/// Reads and compiles a bundle and runs its golden inputs. It decides by its own review band and the configured one.
+/// Reads and compiles a bundle and runs its golden inputs. It decides by its own review band and
+/// the configured one.
 ///
 /// # Errors
-/// [`CliError::NoInput`] where there is no such file, [`CliError::Data`] where it does not work, or not with that band.
+/// [`CliError::NoInput`] where there is no such file, [`CliError::Data`] where it does not work, or
+/// not with that band.
 pub(super) fn load(
     source: &BundleSource,
     kind: EngineKind,

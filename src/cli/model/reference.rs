@@ -21,10 +21,12 @@ use crate::model::reference::{FALSE_ALARMS, Reference, Sample, fit};
 use crate::model::serving::Model;
 use crate::result::RESEARCH_USE_ONLY;
 
-/// Write a description of its training cells into a bundle, so that other captures are left to a person
+/// Write a description of its training cells into a bundle, so that other captures are left to a
+/// person
 ///
-/// Measures the cells of a folder and their pooled features. Cells of subjects that the model was not trained on choose the
-/// limit. Network, calibration and figures stay the same. The digest changes, so the bundle must be signed again.
+/// Measures the cells of a folder and their pooled features. Cells of subjects that the model was
+/// not trained on choose the limit. Network, calibration and figures stay the same. The digest
+/// changes, so the bundle must be signed again.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ReferenceArgs {
     /// The bundle
@@ -38,7 +40,8 @@ pub(super) struct ReferenceArgs {
     /// Largest share of their cells that may be left to a person, 0 to 0.5
     #[arg(long, value_name = "SHARE", default_value_t = FALSE_ALARMS, value_parser = share)]
     false_alarms: f64,
-    /// Also count the images left to a person in each folder below this one: other cells, noise, blank frames
+    /// Also count the images left to a person in each folder below this one: other cells, noise,
+    /// blank frames
     #[arg(long, value_name = "DIR")]
     others: Option<PathBuf>,
     /// Write the new bundle to this file
@@ -145,7 +148,8 @@ fn measured(
     Ok((cells, broken))
 }
 
-/// One image: what it measures, its features (none where the head is not known), and whether it is doubted.
+/// One image: what it measures, its features (none where the head is not known), and whether it is
+/// doubted.
 fn through(file: &Path, model: &Model) -> Result<(Option<Measures>, Vec<f32>, bool), String> {
     let limits = Limits::default();
     let bytes = read_limited(file, limits.max_bytes).map_err(|reason| reason.message)?;
@@ -158,7 +162,8 @@ fn through(file: &Path, model: &Model) -> Result<(Option<Measures>, Vec<f32>, bo
     Ok((measures, seen.pooled.map(|pooled| pooled.features).unwrap_or_default(), doubted))
 }
 
-/// Doubted images and all images, for each folder in `folder`. Unreadable images are left out and reported.
+/// Doubted images and all images, for each folder in `folder`. Unreadable images are left out and
+/// reported.
 fn doubted(folder: &Path, model: &Model) -> Result<BTreeMap<String, (u64, u64)>, CliError> {
     let files = files(&[folder.to_owned()], &Watch::default().ignore)?;
     let mut counts = BTreeMap::new();

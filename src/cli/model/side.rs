@@ -65,7 +65,8 @@ pub(super) struct Truth {
     pub(super) b: Figures,
 }
 
-/// One model's figures at its threshold; the review band changes nothing here. A figure without images is absent.
+/// One model's figures at its threshold; the review band changes nothing here. A figure without
+/// images is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Figures {
     /// Images on the right side of the threshold.

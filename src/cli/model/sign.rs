@@ -19,9 +19,9 @@ use crate::model::trust::{Provenance, Seal, TrustedKey};
 
 /// Sign a bundle, so that daemons that trust the key can serve it
 ///
-/// Loads the bundle and runs its golden inputs first; a bundle that fails is not signed. Writes or replaces BUNDLE.minisig,
-/// a minisign signature (`minisign -V` verifies it). The key's password comes from the variable LEUKD_KEY_PASSWORD or from
-/// --password-file.
+/// Loads the bundle and runs its golden inputs first; a bundle that fails is not signed. Writes or
+/// replaces BUNDLE.minisig, a minisign signature (`minisign -V` verifies it). The key's password
+/// comes from the variable LEUKD_KEY_PASSWORD or from --password-file.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SignArgs {
     /// The bundle

@@ -19,9 +19,9 @@ use crate::model::trust::{Provenance, Seal, Trust, TrustedKey};
 
 /// Check a bundle's signature, limits and golden inputs
 ///
-/// Ends with 65 when the signature is wrong, when no key of --public-key signed it, or when the bundle does not work.
-/// Without --public-key, an unsigned bundle that works passes. The second line says whether this machine's configuration
-/// would let the daemon serve it.
+/// Ends with 65 when the signature is wrong, when no key of --public-key signed it, or when the
+/// bundle does not work. Without --public-key, an unsigned bundle that works passes. The second
+/// line says whether this machine's configuration would let the daemon serve it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct VerifyArgs {
     /// The bundle
@@ -43,7 +43,8 @@ pub(super) struct VerifyArgs {
 /// Runs it.
 ///
 /// # Errors
-/// No such file; a signature that is wrong or missing where one is asked for; a bundle that does not work.
+/// No such file; a signature that is wrong or missing where one is asked for; a bundle that does
+/// not work.
 pub(super) fn run(args: &VerifyArgs) -> Result<(), CliError> {
     let started = Instant::now();
     let (trust, limits) = trust(args)?;

@@ -49,7 +49,8 @@ impl Stream for Incoming {
 }
 
 impl Incoming {
-    /// Accepts on `listeners`, with TLS where there are keys. At most `most` connections are open at once.
+    /// Accepts on `listeners`, with TLS where there are keys. At most `most` connections are open
+    /// at once.
     #[must_use]
     pub fn start(
         listeners: Listeners,
@@ -103,7 +104,8 @@ impl Door {
                 self.too_many(&Peer::Tcp { address, certificate: None });
                 continue;
             };
-            // Without it a client's delayed acknowledgement holds an answer, or leave to send on, back for 40 ms.
+            // Without it a client's delayed acknowledgement holds an answer, or leave to send on,
+            // back for 40 ms.
             if let Err(error) = tcp.set_nodelay(true) {
                 tracing::debug!("{address}: {error}");
             }

@@ -1,4 +1,5 @@
-//! From sockets to connections that are known: listeners, TLS, and bounds on what is not even a call yet.
+//! From sockets to connections that are known: listeners, TLS, and bounds on what is not even a
+//! call yet.
 //!
 //! | bound | here |
 //! |---|---|

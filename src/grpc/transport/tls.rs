@@ -50,8 +50,8 @@ impl ServerKeys {
         self.not_before <= at && at <= self.not_after
     }
 
-    /// Whether they may take the place of `before` at the time `now`: a certificate that no client takes does not displace one
-    /// that they do.
+    /// Whether they may take the place of `before` at the time `now`: a certificate that no client
+    /// takes does not displace one that they do.
     ///
     /// # Errors
     /// Why not, in the words of a message.
@@ -140,7 +140,8 @@ impl TlsFiles {
             other => format!("{shown} with {}: {other}", self.key.display()),
         })?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        // Every connection is checked anew: they live long, and a resumed one would be checked less.
+        // Every connection is checked anew: they live long, and a resumed one would be checked
+        // less.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         let config = Arc::new(config);
@@ -186,8 +187,8 @@ fn end(certificate: &X509Certificate<'_>) -> Timestamp {
     Timestamp(certificate.validity().not_after.timestamp().saturating_mul(1000))
 }
 
-/// Who a client is, by a certificate that TLS has checked: the first DNS name, else the first URI or e-mail address,
-/// else the common name. None when it has no name that can stand in a log.
+/// Who a client is, by a certificate that TLS has checked: the first DNS name, else the first URI
+/// or e-mail address, else the common name. None when it has no name that can stand in a log.
 pub(super) fn client(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let alternatives = certificate.subject_alternative_name().ok().flatten();

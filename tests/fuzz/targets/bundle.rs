@@ -26,7 +26,8 @@ fn stored(precision: Precision) -> Vec<u8> {
     bundle::write(network, &manifest).unwrap()
 }
 
-/// What is let in keeps the limits and is written again as a bundle; all else is an error that begins with its origin.
+/// What is let in keeps the limits and is written again as a bundle; all else is an error that
+/// begins with its origin.
 pub fn run(bytes: &[u8]) -> String {
     let bundle = match Bundle::from_bytes(bytes, "b.onnx") {
         Ok(bundle) => bundle,

@@ -33,8 +33,8 @@ thread_local! {
     static FOLDER: OnceCell<tempfile::TempDir> = const { OnceCell::new() };
 }
 
-/// Settings that were accepted read back the same when they are written out; a refusal has at least one problem, each
-/// with a message.
+/// Settings that were accepted read back the same when they are written out; a refusal has at least
+/// one problem, each with a message.
 pub fn run(bytes: &[u8]) -> String {
     let (file, environment) = match bytes.iter().position(|byte| *byte == 0) {
         Some(place) => (&bytes[..place], &bytes[place + 1..]),

@@ -1,5 +1,5 @@
-//! Bytes → a story of captures, copies, requests, retention, stops and crashes, against the journal; and what must hold
-//! after each step.
+//! Bytes → a story of captures, copies, requests, retention, stops and crashes, against the
+//! journal; and what must hold after each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ const START: Timestamp = Timestamp(1_767_225_600_000);
 /// The most steps of a story: each flushes to the disk.
 const MOST_STEPS: usize = 48;
 
-/// Stories that each rule of the journal's own list has a part in. A step is four bytes: what, path, content, more.
+/// Stories that each rule of the journal's own list has a part in. A step is four bytes: what,
+/// path, content, more.
 pub fn seeds() -> Vec<Vec<u8>> {
     let story = |steps: &[[u8; 4]]| steps.concat();
     vec![
@@ -83,7 +84,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A folder in memory where there is one: thousands of flushes to a disk would be all that is tried.
+/// A folder in memory where there is one: thousands of flushes to a disk would be all that is
+/// tried.
 pub fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
@@ -280,7 +282,8 @@ impl Story {
         }
     }
 
-    /// The files as they are at this moment become the next life's; the process that held them is gone.
+    /// The files as they are at this moment become the next life's; the process that held them is
+    /// gone.
     fn crash(&mut self, in_hand: Option<(&str, u8)>) {
         let before = self.home();
         let after = self.root.path().join((self.life + 1).to_string());

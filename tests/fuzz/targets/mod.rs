@@ -1,4 +1,5 @@
-//! One file a target: its seeds, and what must hold of any bytes. libFuzzer's entries include the same files.
+//! One file a target: its seeds, and what must hold of any bytes. libFuzzer's entries include the
+//! same files.
 
 pub mod bundle;
 pub mod config;

@@ -15,7 +15,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Any pattern compiles or is refused with a sentence; any name has ids out of itself, none longer than allowed.
+/// Any pattern compiles or is refused with a sentence; any name has ids out of itself, none longer
+/// than allowed.
 pub fn run(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let (pattern, name) = text.split_once('\n').unwrap_or((&text, ""));

@@ -1,5 +1,6 @@
-//! Bundles that the gate lets in, through the engine: compiled and run on their golden inputs. tract's panics are caught
-//! where the daemon catches them; an abort, a hang or a panic beyond that door is a finding.
+//! Bundles that the gate lets in, through the engine: compiled and run on their golden inputs.
+//! tract's panics are caught where the daemon catches them; an abort, a hang or a panic beyond that
+//! door is a finding.
 
 use leukd::model::bundle::Bundle;
 use leukd::model::serving::Model;

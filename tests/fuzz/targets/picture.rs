@@ -16,7 +16,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     writers.map(|write| write(&small)).to_vec()
 }
 
-/// A picture keeps the limits, is whole, and becomes a tensor of finite numbers; all else is a fault with a reason.
+/// A picture keeps the limits, is whole, and becomes a tensor of finite numbers; all else is a
+/// fault with a reason.
 pub fn run(bytes: &[u8]) -> String {
     let whole = completeness(bytes);
     let picture = match decode(bytes, &LIMITS) {

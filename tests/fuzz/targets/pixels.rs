@@ -1,5 +1,5 @@
-//! Bytes → pixels, beside those of a second decoder: `jpeg-decoder`, `zune-png`, and a plain reader of
-//! uncompressed BMPs.
+//! Bytes → pixels, beside those of a second decoder: `jpeg-decoder`, `zune-png`, and a plain reader
+//! of uncompressed BMPs.
 
 use leukd::cell::{Limits, decode, synthetic};
 use zune_png::PngDecoder;
@@ -9,12 +9,12 @@ use zune_png::zune_core::result::DecodingResult;
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_side: 512, max_memory: 4 << 20 };
 
-/// JPEG leaves the rounding of its transforms to the decoder: libjpeg's and `jpeg-decoder`'s differ by a few
-/// levels.
+/// JPEG leaves the rounding of its transforms to the decoder: libjpeg's and `jpeg-decoder`'s differ
+/// by a few levels.
 const LEVELS: u8 = 16;
 
-/// JPEG's largest unit, in pixels. What one does beyond the range of a sample is the decoder's choice too, so
-/// units with the least or the largest value are not compared.
+/// JPEG's largest unit, in pixels. What one does beyond the range of a sample is the decoder's
+/// choice too, so units with the least or the largest value are not compared.
 const UNIT: usize = 16;
 
 /// The share of samples, one in so many, that may differ by more than [`LEVELS`].
@@ -65,7 +65,8 @@ pub fn run(bytes: &[u8]) -> String {
     };
     if is_jpeg {
         let (compared, wrong) = compare(width, height, ours.as_raw(), &same);
-        // Codes that went wrong drive values out of their range: what little stays within it says nothing.
+        // Codes that went wrong drive values out of their range: what little stays within it says
+        // nothing.
         if 2 * compared < same.len() {
             return "out of range".to_owned();
         }
@@ -118,7 +119,8 @@ fn png(bytes: &[u8]) -> Option<Second> {
     opaque.then_some((width, height, samples))
 }
 
-/// Rows from the bottom up, of 24 or 32 bits a pixel without masks (MS-WMF, `DeviceIndependentBitmap`).
+/// Rows from the bottom up, of 24 or 32 bits a pixel without masks (MS-WMF,
+/// `DeviceIndependentBitmap`).
 fn bmp(bytes: &[u8]) -> Option<Second> {
     let number = |at: usize, size: usize| {
         let mut word = [0; 8];

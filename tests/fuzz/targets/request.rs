@@ -1,4 +1,5 @@
-//! Bytes that a client sends as a message, to a real daemon over HTTP/2: the first says which method.
+//! Bytes that a client sends as a message, to a real daemon over HTTP/2: the first says which
+//! method.
 
 use std::sync::OnceLock;
 
@@ -122,8 +123,8 @@ fn server() -> &'static Server {
     })
 }
 
-/// Every message has an answer in time: a result whose probabilities add up to 1, or a status that says whose fault it is
-/// and that is no defect of the daemon's.
+/// Every message has an answer in time: a result whose probabilities add up to 1, or a status that
+/// says whose fault it is and that is no defect of the daemon's.
 pub fn run(bytes: &[u8]) -> String {
     let Some((method, message)) = bytes.split_first() else { return "nothing".to_owned() };
     let method = METHODS[usize::from(*method) % METHODS.len()];

@@ -2,8 +2,8 @@
 
 use rand::Rng;
 
-/// The least and the most that is erased, as a share of the picture (Zhong et al. 2020, "Random Erasing Data
-/// Augmentation", whose range is 0.02 to 0.4).
+/// The least and the most that is erased, as a share of the picture (Zhong et al. 2020, "Random
+/// Erasing Data Augmentation", whose range is 0.02 to 0.4).
 const AREA: (f32, f32) = (0.02, 0.2);
 
 /// A rectangle is at most so many times as high as wide, or as wide as high (there r₁ = 0.3).

@@ -7,8 +7,8 @@ use rand::Rng;
 use super::{cell, factor, level, ratio};
 use crate::recipe::Augmentation;
 
-/// Level v of a channel becomes `255 · ((m + (gain · v − m) · contrast) / 255) ^ gamma`, m the mean of `gain · v` over
-/// the cell's pixels, the inner value cut off at 0.
+/// Level v of a channel becomes `255 · ((m + (gain · v − m) · contrast) / 255) ^ gamma`, m the mean
+/// of `gain · v` over the cell's pixels, the inner value cut off at 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Light {
     pub(super) gains: [f32; 3],

@@ -1,12 +1,13 @@
 //! What training varies in a picture: everything that does not change what a cell is.
 //!
-//! In the order in which a capture comes about: how the cell lies (`pose`), its stain (`stain`), the optics
-//! (`optics`: blur, sharpness), light and camera (`light`, then noise), and what is hidden of it (`erase`). All of it
-//! works on the square of 8-bit pixels that `Preprocessing::square` makes; the same standardisation as in serving
-//! comes after it, less what [`residual`] leaves.
+//! In the order in which a capture comes about: how the cell lies (`pose`), its stain (`stain`),
+//! the optics (`optics`: blur, sharpness), light and camera (`light`, then noise), and what is
+//! hidden of it (`erase`). All of it works on the square of 8-bit pixels that
+//! `Preprocessing::square` makes; the same standardisation as in serving comes after it, less what
+//! [`residual`] leaves.
 //!
-//! A setting of 0 draws no random number, so that a recipe which does not use it repeats what it was before the
-//! setting existed.
+//! A setting of 0 draws no random number, so that a recipe which does not use it repeats what it
+//! was before the setting existed.
 
 mod erase;
 mod light;
@@ -22,10 +23,11 @@ use crate::recipe::Augmentation;
 use light::Light;
 use pose::Pose;
 
-/// One random variant of a picture of `side` × `side` pixels, at least one, row by row, red green blue.
+/// One random variant of a picture of `side` × `side` pixels, at least one, row by row, red green
+/// blue.
 ///
-/// What is black stays black: the cell is cut out after it was captured, so neither light nor noise nor blur reaches
-/// beyond it.
+/// What is black stays black: the cell is cut out after it was captured, so neither light nor noise
+/// nor blur reaches beyond it.
 #[must_use]
 pub fn vary(pixels: &[u8], side: usize, how: &Augmentation, rng: &mut impl Rng) -> Vec<u8> {
     let pose = Pose::draw(how, rng);
@@ -75,7 +77,8 @@ pub fn residual(how: &Augmentation, rng: &mut impl Rng) -> Residual {
     left
 }
 
-/// A gain for each band of spatial frequencies, and one for all together that the finest bands have most of.
+/// A gain for each band of spatial frequencies, and one for all together that the finest bands have
+/// most of.
 fn gains(how: &Augmentation, rng: &mut impl Rng) -> [f32; optics::BANDS] {
     let together = ratio(how.sharpness, rng);
     std::array::from_fn(|place| {
@@ -95,7 +98,8 @@ fn factor(spread: f64, rng: &mut impl Rng) -> f32 {
     if spread > 0.0 { 1.0 + rng.random_range(-spread..=spread) } else { 1.0 }
 }
 
-/// From 1 / (1 + `spread`) to 1 + `spread`, its logarithm evenly: twice as much is as likely as half as much.
+/// From 1 / (1 + `spread`) to 1 + `spread`, its logarithm evenly: twice as much is as likely as
+/// half as much.
 fn ratio(spread: f64, rng: &mut impl Rng) -> f32 {
     let most = (spread as f32).ln_1p();
     if most > 0.0 { rng.random_range(-most..=most).exp() } else { 1.0 }

@@ -7,9 +7,9 @@ use rand::Rng;
 
 use super::{cell, level};
 
-/// Gaussian blur with a standard deviation of `sigma` pixels, among the cell's pixels alone: each becomes the weighted
-/// mean of those around it that are not black (Knutsson & Westin 1993, "Normalized and differential
-/// convolution"). Weights end at 3 σ.
+/// Gaussian blur with a standard deviation of `sigma` pixels, among the cell's pixels alone: each
+/// becomes the weighted mean of those around it that are not black (Knutsson & Westin 1993,
+/// "Normalized and differential convolution"). Weights end at 3 σ.
 pub(super) fn blur(pixels: &mut [u8], side: usize, sigma: f32) {
     let Some(cell) = Parts::of(pixels, side) else { return };
     if sigma > 0.0 {
@@ -17,15 +17,17 @@ pub(super) fn blur(pixels: &mut [u8], side: usize, sigma: f32) {
     }
 }
 
-/// Standard deviations of the Gaussians between which a picture's bands lie, in pixels of the network's input.
+/// Standard deviations of the Gaussians between which a picture's bands lie, in pixels of the
+/// network's input.
 const SIGMAS: [f32; 4] = [0.5, 1.0, 2.0, 4.0];
 
-/// How many bands there are: differences of neighbouring Gaussians, the picture itself the first. What the last
-/// Gaussian leaves is no band and stays.
+/// How many bands there are: differences of neighbouring Gaussians, the picture itself the first.
+/// What the last Gaussian leaves is no band and stays.
 pub(super) const BANDS: usize = SIGMAS.len();
 
-/// Multiplies each band of spatial frequencies by its own gain, the finest first (Burt & Adelson 1983, "The Laplacian
-/// Pyramid as a Compact Image Code", without taking fewer pixels), among the cell's pixels alone as [`blur`].
+/// Multiplies each band of spatial frequencies by its own gain, the finest first (Burt & Adelson
+/// 1983, "The Laplacian Pyramid as a Compact Image Code", without taking fewer pixels), among the
+/// cell's pixels alone as [`blur`].
 pub(super) fn bands(pixels: &mut [u8], side: usize, gains: [f32; BANDS]) {
     let Some(cell) = Parts::of(pixels, side) else { return };
     // Σ (fᵢ − fᵢ₊₁) · gᵢ + f₄ = f₀ · g₀ + Σ fᵢ · (gᵢ − gᵢ₋₁) with g₄ = 1.
@@ -40,7 +42,8 @@ pub(super) fn bands(pixels: &mut [u8], side: usize, gains: [f32; BANDS]) {
 /// Sums over the cell's pixels, one for each pixel of the smallest rectangle that holds it.
 struct Parts {
     extent: Extent,
-    /// Red, green, blue and the weight of what was summed, row by row; all are 0 where the cell is not.
+    /// Red, green, blue and the weight of what was summed, row by row; all are 0 where the cell is
+    /// not.
     values: Vec<f32>,
 }
 
@@ -182,7 +185,8 @@ fn add(into: &mut [f32], from: &[f32], weight: f32) {
     }
 }
 
-/// Adds to every sample of the cell a normal number with a standard deviation of `deviation` levels, each its own.
+/// Adds to every sample of the cell a normal number with a standard deviation of `deviation`
+/// levels, each its own.
 pub(super) fn noise(pixels: &mut [u8], deviation: f32, rng: &mut impl Rng) {
     let normal = &*NORMAL;
     for pixel in cell(pixels) {
@@ -198,8 +202,8 @@ pub(super) fn noise(pixels: &mut [u8], deviation: f32, rng: &mut impl Rng) {
 /// Random bits that one normal number takes.
 const BITS: u32 = 12;
 
-/// The standard normal distribution as equally likely numbers: its quantiles at (i + ½) / 4096, by the rational
-/// approximation 26.2.23 of Abramowitz & Stegun 1964, whose error is below 4.5e-4.
+/// The standard normal distribution as equally likely numbers: its quantiles at (i + ½) / 4096, by
+/// the rational approximation 26.2.23 of Abramowitz & Stegun 1964, whose error is below 4.5e-4.
 static NORMAL: LazyLock<[f32; 1 << BITS]> = LazyLock::new(|| {
     let count = f64::from(1_u32 << BITS);
     std::array::from_fn(|place| {

@@ -5,7 +5,8 @@ use rand::Rng;
 use super::{level, ratio};
 use crate::recipe::Augmentation;
 
-/// Flips, then quarter turns, then a turn by an angle with a magnification, about the picture's middle.
+/// Flips, then quarter turns, then a turn by an angle with a magnification, about the picture's
+/// middle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Pose {
     pub(super) flip_x: bool,
@@ -66,8 +67,8 @@ impl Pose {
         (if self.flip_x { last - x } else { x }, if self.flip_y { last - y } else { y })
     }
 
-    /// The turn and the magnification, in one interpolation. Bilinear without antialiasing: a picture is made
-    /// smaller by a factor of 2 at the most.
+    /// The turn and the magnification, in one interpolation. Bilinear without antialiasing: a
+    /// picture is made smaller by a factor of 2 at the most.
     #[expect(clippy::cast_sign_loss, reason = "places below 0 are between's")]
     fn turn(self, pixels: &[u8], side: usize) -> Vec<u8> {
         let (sine, cosine) = self.angle.sin_cos();

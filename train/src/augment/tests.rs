@@ -163,7 +163,8 @@ fn an_appearance_that_is_not_varied_is_the_cell_s_own() {
     }
 }
 
-/// What a run drew before magnification, contrast and the rest existed it draws again when it goes on.
+/// What a run drew before magnification, contrast and the rest existed it draws again when it goes
+/// on.
 #[test]
 fn settings_of_0_draw_no_numbers_between_the_others() {
     let how = Augmentation {

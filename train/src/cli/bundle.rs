@@ -61,8 +61,8 @@ pub(super) struct BundleArgs {
     /// The model's name: 1 to 64 letters, digits, `.`, `-`, `_`.
     #[arg(long, default_value = "efficientnet-b3", value_parser = id)]
     pub(super) id: String,
-    /// The training data in words, with their source, for the bundle's card. Default: where they were
-    /// read from.
+    /// The training data in words, with their source, for the bundle's card. Default: where they
+    /// were read from.
     #[arg(long, value_name = "TEXT")]
     pub(super) about_data: Option<String>,
 }

@@ -18,8 +18,8 @@ const NAMED: usize = 10;
 #[derive(Debug, Args)]
 pub(super) struct DataArgs {
     /// The cells: a folder with all/ and hem/ at any depth (C-NMC's, or one with a folder for each
-    /// subject), or a CSV with the columns path, label and subject; with --from-journal, leukd's state folder
-    /// (/var/lib/leukd): the cells that people reviewed, with their labels.
+    /// subject), or a CSV with the columns path, label and subject; with --from-journal, leukd's
+    /// state folder (/var/lib/leukd): the cells that people reviewed, with their labels.
     #[arg(long, visible_alias = "from-journal", value_name = "DIR|CSV")]
     pub(super) data: PathBuf,
     #[command(flatten)]
@@ -127,8 +127,8 @@ enum ProtocolArg {
     Subject,
     /// The sides that the data name, in a CSV's column side or by folders such as test.
     Given,
-    /// Nothing: no test side, everything is trained on but 5 % of each subject's cells, which draw the
-    /// learning curve. For the model that is shipped; its figures come from `pool`.
+    /// Nothing: no test side, everything is trained on but 5 % of each subject's cells, which draw
+    /// the learning curve. For the model that is shipped; its figures come from `pool`.
     Everything,
 }
 

@@ -28,17 +28,19 @@ pub(super) struct EvaluateArgs {
     /// never pooled.
     #[arg(long, value_enum, default_value = "test")]
     side: Sides,
-    /// Measure every cell of --data, whoever's it is: for a bundle that was trained on other data. The flags
-    /// of the split mean nothing then.
+    /// Measure every cell of --data, whoever's it is: for a bundle that was trained on other data.
+    /// The flags of the split mean nothing then.
     #[arg(long, conflicts_with = "side")]
     everything: bool,
     /// One JSON object a side, a line each, instead of tables.
     #[arg(long)]
     json: bool,
-    /// Write evaluation.json, predictions.csv, split.csv, report.html and figures/ into this folder.
+    /// Write evaluation.json, predictions.csv, split.csv, report.html and figures/ into this
+    /// folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The metrics.jsonl of the run that the bundle is of: its learning curve comes into the report.
+    /// The metrics.jsonl of the run that the bundle is of: its learning curve comes into the
+    /// report.
     #[arg(long, value_name = "FILE", requires = "out")]
     metrics: Option<PathBuf>,
     /// Seeds the bootstrap of the intervals.

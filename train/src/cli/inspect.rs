@@ -21,8 +21,8 @@ const WIDTH: usize = 80;
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// A folder with all/ and hem/ at any depth, a CSV with the columns path, label and subject, or leukd's state folder
-    /// (the cells that people reviewed).
+    /// A folder with all/ and hem/ at any depth, a CSV with the columns path, label and subject, or
+    /// leukd's state folder (the cells that people reviewed).
     #[arg(value_name = "DIR|CSV")]
     data: PathBuf,
     /// Print one JSON object, with every file that was left out and every twin.

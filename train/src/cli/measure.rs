@@ -40,12 +40,13 @@ pub(super) struct Extra {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Report")]
 pub(super) struct ReportArgs {
-    /// Tell too how many images of each folder in this one the model leaves to a person for being unlike its training
-    /// cells: other kinds of cells, other stains, whole smears. What leukd draws itself is told without it.
+    /// Tell too how many images of each folder in this one the model leaves to a person for being
+    /// unlike its training cells: other kinds of cells, other stains, whole smears. What leukd
+    /// draws itself is told without it.
     #[arg(long, value_name = "DIR")]
     pub(super) others: Option<PathBuf>,
-    /// Leave the pictures of cells out of report.html, for a page that goes where they may not. The subjects' names and
-    /// the paths of files that could not be read stay in it.
+    /// Leave the pictures of cells out of report.html, for a page that goes where they may not. The
+    /// subjects' names and the paths of files that could not be read stay in it.
     #[arg(long)]
     pub(super) no_pictures: bool,
 }
@@ -131,7 +132,8 @@ pub(super) fn measure<'a>(
         .collect()
 }
 
-/// `evaluation.json`, `predictions.csv`, `split.csv` and the report into `folder`; the report's path.
+/// `evaluation.json`, `predictions.csv`, `split.csv` and the report into `folder`; the report's
+/// path.
 pub(super) fn write(
     folder: &Path,
     model: &Model,
@@ -185,7 +187,8 @@ pub(super) fn write(
     Ok(report::write(&facts, folder)?.page)
 }
 
-/// `predictions.csv`: a line for each cell, with what the daemon decides about it, and the codes of the reasons.
+/// `predictions.csv`: a line for each cell, with what the daemon decides about it, and the codes of
+/// the reasons.
 fn predictions(measured: &[Measured<'_>]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([

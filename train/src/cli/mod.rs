@@ -32,9 +32,9 @@ pub(crate) struct Stopped;
 
 /// Trains the models that leukd serves.
 ///
-/// Without a command it does everything: reads the cells, parts them, trains, calibrates, makes smaller
-/// forms, measures them on the test side, and writes bundle and report into --out. Each command
-/// below is one of these steps, or looks at something.
+/// Without a command it does everything: reads the cells, parts them, trains, calibrates, makes
+/// smaller forms, measures them on the test side, and writes bundle and report into --out. Each
+/// command below is one of these steps, or looks at something.
 ///
 /// For Research Use Only. Not for use in diagnostic procedures.
 #[derive(Debug, Parser)]
@@ -73,30 +73,33 @@ enum Command {
     /// Measure a bundle through the daemon's own engine, with intervals, and write a report.
     ///
     /// Sensitivity, specificity, AUROC and the rest on one side of a split, subject by subject, and
-    /// beside them what the cell's area alone tells; then the daemon's own decisions, its doubts among
-    /// them, and how many cells and other pictures it doubts. Nothing is fitted on the cells that are
-    /// measured. The exit code is 1 where nothing could be measured.
+    /// beside them what the cell's area alone tells; then the daemon's own decisions, its doubts
+    /// among them, and how many cells and other pictures it doubts. Nothing is fitted on the cells
+    /// that are measured. The exit code is 1 where nothing could be measured.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Evaluate(Box<evaluate::EvaluateArgs>),
-    /// Make smaller forms of an f32 bundle, measure what each costs, and choose the smallest that costs nothing that
-    /// matters.
+    /// Make smaller forms of an f32 bundle, measure what each costs, and choose the smallest that
+    /// costs nothing that matters.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Quantize(Box<quantize::QuantizeArgs>),
-    /// Put the figures of several runs together: each tested on cells of its own, by one recipe (cross-validation).
+    /// Put the figures of several runs together: each tested on cells of its own, by one recipe
+    /// (cross-validation).
     ///
-    /// Prints each run's figures, their mean, and those of all tested cells together, with intervals, beside what the
-    /// cell's area alone tells; fits the calibration of a model that was trained on everything; writes pooled.json.
-    /// Refuses runs of different recipes, cells or protocols, and cells that were tested twice.
+    /// Prints each run's figures, their mean, and those of all tested cells together, with
+    /// intervals, beside what the cell's area alone tells; fits the calibration of a model that was
+    /// trained on everything; writes pooled.json. Refuses runs of different recipes, cells or
+    /// protocols, and cells that were tested twice.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Pool(Box<pool::PoolArgs>),
-    /// Give a bundle that was trained on everything the cross-validated figures and the calibration of its siblings.
+    /// Give a bundle that was trained on everything the cross-validated figures and the calibration
+    /// of its siblings.
     ///
-    /// The figures must come from runs of the same cells and the same recipe: every setting is compared but the split, the
-    /// seed, the device and the minutes. The bundle's manifest and card then say how many sibling models were measured,
-    /// by subject and by image, never mixed.
+    /// The figures must come from runs of the same cells and the same recipe: every setting is
+    /// compared but the split, the seed, the device and the minutes. The bundle's manifest and card
+    /// then say how many sibling models were measured, by subject and by image, never mixed.
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Ship(Box<ship::ShipArgs>),

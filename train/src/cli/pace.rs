@@ -12,9 +12,11 @@ use super::recipe::RecipeArgs;
 /// See [`Numbers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum NumbersArg {
-    /// IEEE single precision, as training uses it; NVIDIA's tensor cores round the factors of a product to TF32.
+    /// IEEE single precision, as training uses it; NVIDIA's tensor cores round the factors of a
+    /// product to TF32.
     F32,
-    /// bfloat16 throughout: to time, not to train with. Small updates of weights and averages are lost in it.
+    /// bfloat16 throughout: to time, not to train with. Small updates of weights and averages are
+    /// lost in it.
     Bf16,
 }
 

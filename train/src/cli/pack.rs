@@ -10,8 +10,8 @@ use super::{Outcome, data};
 
 #[derive(Debug, Args)]
 pub(super) struct PackArgs {
-    /// The cells: a folder with all/ and hem/ at any depth, or a CSV with the columns path, label and
-    /// subject; with --from-journal, leukd's state folder: the cells that people reviewed.
+    /// The cells: a folder with all/ and hem/ at any depth, or a CSV with the columns path, label
+    /// and subject; with --from-journal, leukd's state folder: the cells that people reviewed.
     #[arg(long, visible_alias = "from-journal", value_name = "DIR|CSV")]
     data: PathBuf,
     /// The pack to write; every command takes it as --data.

@@ -13,8 +13,8 @@ use super::Outcome;
 
 #[derive(Debug, Args)]
 pub(super) struct PoolArgs {
-    /// The runs' folders: of the whole command, or of `evaluate --out`. By subject the runs of all folds, by image one
-    /// or more.
+    /// The runs' folders: of the whole command, or of `evaluate --out`. By subject the runs of all
+    /// folds, by image one or more.
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
     /// Take a single fold of a split by subject too; it is said how many cells nobody tested.

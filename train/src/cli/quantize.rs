@@ -89,8 +89,8 @@ impl GateArgs {
 #[derive(Debug, Serialize)]
 struct Document<'a> {
     bundle: String,
-    /// Whether the bundle says that it was trained on this split's training side. Else cells that it was trained on may
-    /// stand on the validation side.
+    /// Whether the bundle says that it was trained on this split's training side. Else cells that
+    /// it was trained on may stand on the validation side.
     trained_on_this_split: bool,
     chosen: &'a str,
     #[serde(flatten)]
@@ -129,7 +129,8 @@ struct Chosen {
     reference: String,
 }
 
-/// The smallest form that lost nothing, with the reference of its own network; else the f32 bundle as it is.
+/// The smallest form that lost nothing, with the reference of its own network; else the f32 bundle
+/// as it is.
 fn chosen(
     path: &Path,
     split: &Split,

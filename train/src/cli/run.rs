@@ -31,19 +31,20 @@ pub(super) struct RunArgs {
     /// Go on where the run in --out stopped.
     #[arg(long, conflicts_with = "init")]
     pub(super) resume: bool,
-    /// Begin with these weights: Keras' .h5, timm's or torchvision's .safetensors or .pth, a bundle,
-    /// or the folder of another run.
+    /// Begin with these weights: Keras' .h5, timm's or torchvision's .safetensors or .pth, a
+    /// bundle, or the folder of another run.
     #[arg(long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
-    /// A teacher's P(all) of every training cell: a CSV with the columns name and p_all, such as the
-    /// predictions.csv of an evaluation. The recipe's distil.weight is its share of the targets. A
-    /// teacher that was fitted on the test side's subjects makes the figures worthless.
+    /// A teacher's P(all) of every training cell: a CSV with the columns name and p_all, such as
+    /// the predictions.csv of an evaluation. The recipe's distil.weight is its share of the
+    /// targets. A teacher that was fitted on the test side's subjects makes the figures worthless.
     #[arg(long, value_name = "FILE")]
     pub(super) targets: Option<PathBuf>,
     /// What computes: cpu, cuda, cuda:N or vulkan.
     #[arg(long, default_value = "cpu")]
     pub(super) device: Compute,
-    /// Stop the training after this many minutes of it; `--resume` goes on as if nothing had happened.
+    /// Stop the training after this many minutes of it; `--resume` goes on as if nothing had
+    /// happened.
     #[arg(long, value_name = "MINUTES")]
     pub(super) max_minutes: Option<f64>,
     /// Threads that make batches ahead of the device.
@@ -85,8 +86,9 @@ impl RunArgs {
         }
     }
 
-    /// The run's folder with what decides it, so that it can be read, and given again. A run that is gone on
-    /// with must be this one: what it was started with is not overwritten by anything else.
+    /// The run's folder with what decides it, so that it can be read, and given again. A run that
+    /// is gone on with must be this one: what it was started with is not overwritten by anything
+    /// else.
     pub(super) fn prepare(
         &self,
         recipe: &Recipe,
@@ -172,7 +174,8 @@ impl RunArgs {
             Err(CheckpointError::Ended(_)) => (checkpoint.state()?, Ending::Done),
             outcome => outcome?,
         };
-        // From here on a signal ends the program: every file is written whole, and --resume does the rest.
+        // From here on a signal ends the program: every file is written whole, and --resume does
+        // the rest.
         stop.end();
         progress.finish();
         let mut out = std::io::stdout();

@@ -6,7 +6,8 @@ use leukd_train::dataset::LABELS;
 use leukd_train::evaluate::{Doubted, Evaluation};
 use leukd_train::report::{NO_REFERENCE, counted, number};
 
-/// What the daemon decides about a side's cells, why it leaves some to a person, and how many pictures it doubts.
+/// What the daemon decides about a side's cells, why it leaves some to a person, and how many
+/// pictures it doubts.
 pub(super) fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()> {
     let Some(served) = &of.served else { return Ok(()) };
     writeln!(out, "\n{:<18} {:>8} {:>8} {:>8}", "as the daemon", "all", "review", "hem")?;

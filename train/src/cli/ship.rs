@@ -18,11 +18,12 @@ use super::Outcome;
 pub(super) struct ShipArgs {
     /// The bundle that was trained on everything (--protocol everything).
     bundle: PathBuf,
-    /// A pooled.json of runs of the same recipe and cells: one by subject, and where there is one, one by image.
+    /// A pooled.json of runs of the same recipe and cells: one by subject, and where there is one,
+    /// one by image.
     #[arg(long, value_name = "FILE", required = true)]
     figures: Vec<PathBuf>,
-    /// What the card's readers should know besides, such as what is owed: a paragraph at the card's end. Without it one
-    /// that is there stays; an empty text takes it out.
+    /// What the card's readers should know besides, such as what is owed: a paragraph at the card's
+    /// end. Without it one that is there stays; an empty text takes it out.
     #[arg(long, value_name = "TEXT")]
     remark: Option<String>,
     /// The bundle to write.

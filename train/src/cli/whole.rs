@@ -1,4 +1,5 @@
-//! `leukd-train` without a subcommand: from a folder of cells to a bundle that serves, and its report.
+//! `leukd-train` without a subcommand: from a folder of cells to a bundle that serves, and its
+//! report.
 
 use std::io::Write;
 use std::path::Path;
@@ -131,7 +132,8 @@ fn headline(split: &Split) -> Side {
     if split.test.is_empty() { Side::Validation } else { Side::Test }
 }
 
-/// The bundle with the reference of its own network: f32's tells nothing of a smaller form's features.
+/// The bundle with the reference of its own network: f32's tells nothing of a smaller form's
+/// features.
 fn referred(
     bytes: &[u8],
     split: &Split,
@@ -145,8 +147,8 @@ fn referred(
     Ok(bytes)
 }
 
-/// Measures the bundle on every side that tells something about new cells, writes it to `path` with the figures
-/// of the [`headline`] side, and gives the model that was written.
+/// Measures the bundle on every side that tells something about new cells, writes it to `path` with
+/// the figures of the [`headline`] side, and gives the model that was written.
 fn measured<'a>(
     bytes: &[u8],
     split: &'a Split,

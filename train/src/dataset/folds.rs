@@ -88,12 +88,13 @@ pub(super) fn fewest_first(
     Ok(order)
 }
 
-/// Each subject's fold in the `repeat`-th repeat of a CSV with the columns `subject` and `repeat_1`, `repeat_2` and so
-/// on, as `train/protocol/folds.csv`.
+/// Each subject's fold in the `repeat`-th repeat of a CSV with the columns `subject` and
+/// `repeat_1`, `repeat_2` and so on, as `train/protocol/folds.csv`.
 ///
 /// # Errors
 ///
-/// Where the file cannot be read, lacks a column, names a subject twice, or has a fold that is no number from 1 on.
+/// Where the file cannot be read, lacks a column, names a subject twice, or has a fold that is no
+/// number from 1 on.
 pub fn fold_table(path: &Path, repeat: usize) -> Result<BTreeMap<String, usize>, DatasetError> {
     let wrong = |problem: String| DatasetError::FoldTable { path: path.to_owned(), problem };
     let mut table = csv::Reader::from_path(path).map_err(|error| wrong(error.to_string()))?;

@@ -16,8 +16,8 @@ pub(super) struct Found {
     pub(super) subject: String,
     pub(super) fold: Option<String>,
     pub(super) side: Option<Side>,
-    /// The bytes that somebody reviewed; those of the file must be the same, and the label is that person's, whatever the
-    /// file's name says.
+    /// The bytes that somebody reviewed; those of the file must be the same, and the label is that
+    /// person's, whatever the file's name says.
     pub(super) reviewed: Option<Digest>,
     /// The CSV, and the line in it.
     pub(super) line: Option<(PathBuf, u64)>,

@@ -26,8 +26,8 @@ pub(super) fn find(state: &Path) -> Result<(Vec<Found>, Vec<Broken>), DatasetErr
         message: error.to_string(),
     })?;
     let (mut found, mut broken) = (Vec::new(), Vec::new());
-    // A capture and a request of the same bytes are one picture. Where people disagree on it both stand here, and the reading
-    // leaves both out.
+    // A capture and a request of the same bytes are one picture. Where people disagree on it both
+    // stand here, and the reading leaves both out.
     let mut seen = BTreeMap::new();
     for cell in cells {
         let sequence = cell.sequence;

@@ -76,8 +76,8 @@ pub struct Cell {
     pub height: u32,
     /// Pixels of the whole picture that are not black: the cell's area, before any resizing.
     pub area: u64,
-    /// What the whole picture measures, before any resizing; none where all of it is black, or without a picture
-    /// ([`Split::told`]).
+    /// What the whole picture measures, before any resizing; none where all of it is black, or
+    /// without a picture ([`Split::told`]).
     pub measures: Option<Measures>,
     /// P(all) by a teacher, 0 to 1: [`Split::teach`].
     pub teacher: Option<f64>,
@@ -137,9 +137,10 @@ impl Dataset {
     /// `test`); further columns mean nothing. Without a subject the name pattern is asked. Commas,
     /// semicolons or tabs divide the columns, whichever the header has.
     ///
-    /// A leukd state folder (it holds `journal.sqlite`) gives the cells that people reviewed: the latest review's label,
-    /// the specimen as the subject, and the picture from the images that leukd kept, or else from the export folder, if
-    /// those are still the bytes that were reviewed. A cell reviewed as `other` is of neither class and left out.
+    /// A leukd state folder (it holds `journal.sqlite`) gives the cells that people reviewed: the
+    /// latest review's label, the specimen as the subject, and the picture from the images that
+    /// leukd kept, or else from the export folder, if those are still the bytes that were reviewed.
+    /// A cell reviewed as `other` is of neither class and left out.
     ///
     /// A pack that [`Dataset::pack`] wrote gives its cells back as they were read then.
     ///

@@ -1,5 +1,5 @@
-//! All cells of a data set in one file, at the network's size: to carry them to another machine, and
-//! to read them there in seconds.
+//! All cells of a data set in one file, at the network's size: to carry them to another machine,
+//! and to read them there in seconds.
 //!
 //! A ZIP file of `index.json` and one lossless PNG a cell. It keeps what splits and reports need of
 //! the originals (digest, subject, area, size), so that a run on a pack is the run on the files.
@@ -25,7 +25,8 @@ const INDEX: &str = "index.json";
 
 /// The version of the index that this program writes and reads.
 ///
-/// Version 1 did not hold what the whole pictures measure, and from the squares alone nobody can tell.
+/// Version 1 did not hold what the whole pictures measure, and from the squares alone nobody can
+/// tell.
 const VERSION: u32 = 2;
 
 /// The most bytes of an index: more than 100 million cells would need.
@@ -41,7 +42,8 @@ const MAGIC: [u8; 4] = *b"PK\x03\x04";
 #[serde(deny_unknown_fields)]
 struct Index {
     version: u32,
-    /// What brought the pictures to their size. Their colours are as captured: standardised when they are read.
+    /// What brought the pictures to their size. Their colours are as captured: standardised when
+    /// they are read.
     preprocessing: Preprocessing,
     cells: Vec<Entry>,
     /// What had been left out.
@@ -85,8 +87,8 @@ pub(super) fn is_pack(path: &Path) -> bool {
 }
 
 impl Dataset {
-    /// Writes every cell to `path`, whole or not at all. `preprocessing` is what they were read with; what it says
-    /// beyond the square (colours, order, range) is free when the pack is read.
+    /// Writes every cell to `path`, whole or not at all. `preprocessing` is what they were read
+    /// with; what it says beyond the square (colours, order, range) is free when the pack is read.
     ///
     /// # Errors
     ///
@@ -229,7 +231,8 @@ pub fn packed_with(path: &Path) -> Result<Option<Preprocessing>, DatasetError> {
     Ok(Some(index.preprocessing))
 }
 
-/// Reads a pack whose squares are those of `preprocessing`; what comes after the square does not matter.
+/// Reads a pack whose squares are those of `preprocessing`; what comes after the square does not
+/// matter.
 pub(super) fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Dataset, DatasetError> {
     let wrong = |problem: String| DatasetError::Pack { path: path.to_owned(), problem };
     let (mut zip, index) = open(path)?;

@@ -42,8 +42,9 @@ pub enum SplitPlan {
         /// Decides the rest.
         seed: u64,
     },
-    /// No test side: every picture is trained on but 5 % of each subject's, which draw the learning curve. For the
-    /// model that is shipped, whose figures come from runs that tested ([`crate::pool`]).
+    /// No test side: every picture is trained on but 5 % of each subject's, which draw the learning
+    /// curve. For the model that is shipped, whose figures come from runs that tested
+    /// ([`crate::pool`]).
     Everything {
         /// Decides which are left out.
         seed: u64,
@@ -62,8 +63,8 @@ pub enum TestSubjects {
     },
     /// These.
     Named(Vec<String>),
-    /// Those of one fold of a table that assigns every subject ([`fold_table`](super::fold_table)). Every other subject
-    /// is trained on, where none is named to validate on.
+    /// Those of one fold of a table that assigns every subject ([`fold_table`](super::fold_table)).
+    /// Every other subject is trained on, where none is named to validate on.
     Assigned {
         /// Each subject's fold.
         folds: BTreeMap<String, usize>,
@@ -223,8 +224,8 @@ struct Parted {
 }
 
 impl Parted {
-    /// Keeps each picture once, on the test side first, and trains on every other subject: the validation side is the
-    /// few cells of theirs that draw the learning curve.
+    /// Keeps each picture once, on the test side first, and trains on every other subject: the
+    /// validation side is the few cells of theirs that draw the learning curve.
     fn with_every_subject(self, seed: u64) -> Split {
         let mut seen = HashSet::new();
         let test = once(self.test, &mut seen);

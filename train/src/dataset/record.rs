@@ -93,13 +93,14 @@ impl Split {
         .with_every_class()
     }
 
-    /// The split that a CSV as [`Split::write_csv`] writes it tells of, without its pictures: its cells have names,
-    /// labels, subjects and digests, and no pixels, sizes or areas. For what is said of a split long after it was
-    /// trained on.
+    /// The split that a CSV as [`Split::write_csv`] writes it tells of, without its pictures: its
+    /// cells have names, labels, subjects and digests, and no pixels, sizes or areas. For what is
+    /// said of a split long after it was trained on.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, and at the first line that names no cell or one that came before.
+    /// Where the file cannot be read, and at the first line that names no cell or one that came
+    /// before.
     pub fn told(path: &Path) -> Result<Self, DatasetError> {
         let mut parted = [Vec::new(), Vec::new(), Vec::new()];
         for entry in entries(path)? {

@@ -18,8 +18,8 @@ const FRAME: u32 = 4;
 const GAP: u32 = 4;
 /// Rows that one sheet holds: some 30,000 pixels of height.
 const MOST_ROWS: usize = 288;
-/// The frames' colours, in the order of [`LABELS`]: vermilion and blue of Okabe & Ito (2008), "Color
-/// Universal Design", which the colour-blind tell apart too.
+/// The frames' colours, in the order of [`LABELS`]: vermilion and blue of Okabe & Ito (2008),
+/// "Color Universal Design", which the colour-blind tell apart too.
 const COLOURS: [Rgb<u8>; LABELS.len()] = [Rgb([213, 94, 0]), Rgb([0, 114, 178])];
 
 /// A picture with a row for each subject and class.

@@ -18,8 +18,8 @@ pub enum Protocol {
     Image,
     /// Subjects: nobody's cells are fitted on and measured on.
     Subject,
-    /// Nothing: there is no test side, and the validation cells are the training subjects'. Nothing that such a run
-    /// measures says anything about new cells.
+    /// Nothing: there is no test side, and the validation cells are the training subjects'. Nothing
+    /// that such a run measures says anything about new cells.
     Everything,
 }
 
@@ -123,16 +123,16 @@ pub struct Split {
 }
 
 impl Split {
-    /// SHA-256 over the sorted `label digest` lines of every cell, whichever side it stands on: the same for every
-    /// split of the same pictures with the same labels.
+    /// SHA-256 over the sorted `label digest` lines of every cell, whichever side it stands on: the
+    /// same for every split of the same pictures with the same labels.
     #[must_use]
     pub fn cells_digest(&self) -> Digest {
         let sides = Side::EVERY.into_iter().flat_map(|side| self.side(side));
         of_lines(sides.map(|cell| format!("{} {}\n", LABELS[cell.label], cell.digest)).collect())
     }
 
-    /// SHA-256 over the sorted `side label subject digest` lines of every cell: two splits with the same one
-    /// part the same pictures with the same labels in the same way.
+    /// SHA-256 over the sorted `side label subject digest` lines of every cell: two splits with the
+    /// same one part the same pictures with the same labels in the same way.
     #[must_use]
     pub fn sides_digest(&self) -> Digest {
         let lines = Side::EVERY
@@ -147,7 +147,8 @@ impl Split {
         of_lines(lines)
     }
 
-    /// Every cell on the test side, byte-identical copies once: for a model that was made elsewhere.
+    /// Every cell on the test side, byte-identical copies once: for a model that was made
+    /// elsewhere.
     #[must_use]
     pub fn all_tested(dataset: Dataset) -> Self {
         let total = dataset.cells.len();

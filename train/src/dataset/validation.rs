@@ -13,7 +13,8 @@ use super::{Cell, LABELS, census};
 /// 70/15/15.
 pub(super) const SHARE: usize = 15;
 
-/// The percentage of each subject's cells that a training on everything leaves out, to draw its learning curve.
+/// The percentage of each subject's cells that a training on everything leaves out, to draw its
+/// learning curve.
 pub(super) const CURVE_SHARE: usize = 5;
 
 /// Subjects of each class that training keeps where others are taken away.
@@ -101,8 +102,8 @@ fn take(
     chosen.insert(subject.to_owned());
 }
 
-/// Indices of `percent` percent of each subject's cells of each class: rounded so that the shares of all
-/// subjects together are right, and one at least of each class that has two.
+/// Indices of `percent` percent of each subject's cells of each class: rounded so that the shares
+/// of all subjects together are right, and one at least of each class that has two.
 fn images(cells: &[Cell], percent: usize, rng: &mut ChaCha8Rng) -> BTreeSet<usize> {
     let mut taken = BTreeSet::new();
     for label in 0..LABELS.len() {

@@ -11,7 +11,8 @@ use super::bootstrap::Resampling;
 use super::counts::Counts;
 use crate::dataset::{Protocol, Side, Split};
 
-/// The manifest's recipe tells by this key whether the weights began as those of another model of such cells.
+/// The manifest's recipe tells by this key whether the weights began as those of another model of
+/// such cells.
 pub const INHERITED: &str = "run.inherited";
 
 /// And by this one [`Split::sides_digest`].

@@ -68,15 +68,16 @@ pub struct Baseline {
     pub figures: AreaFigures,
 }
 
-/// What cuts through the cells' areas reach. The decisions are the cuts'; the ranking is the area's own.
+/// What cuts through the cells' areas reach. The decisions are the cuts'; the ranking is the area's
+/// own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AreaFigures {
     /// Cells that it decides rightly.
     pub accuracy: Estimate,
     /// Mean of sensitivity and specificity.
     pub balanced_accuracy: Estimate,
-    /// Area under the receiver operating characteristic of the area itself, in the cut's direction; none where cuts
-    /// in both directions were pooled.
+    /// Area under the receiver operating characteristic of the area itself, in the cut's direction;
+    /// none where cuts in both directions were pooled.
     pub auroc: Estimate,
     /// Share of `all` cells that it calls `all`.
     pub sensitivity: Estimate,
@@ -92,8 +93,8 @@ impl Baseline {
 }
 
 impl AreaFigures {
-    /// Each cell decided by a cut of its own: that of the training side of the model that tested it. `seed` is the
-    /// bootstrap's.
+    /// Each cell decided by a cut of its own: that of the training side of the model that tested
+    /// it. `seed` is the bootstrap's.
     #[must_use]
     pub fn pooled(cells: &[(Prediction, AreaCut)], resampling: Resampling, seed: u64) -> Self {
         let predictions: Vec<Prediction> = cells.iter().map(|(one, _)| one.clone()).collect();

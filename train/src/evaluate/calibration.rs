@@ -98,8 +98,8 @@ pub(super) fn brier(scored: impl Iterator<Item = (f64, bool, f64)>) -> Option<f6
 /// of the mean negative log likelihood, which has one minimum over log T. Call it on validation
 /// cells only.
 ///
-/// 1 where the cells determine none: where every one is classified rightly, any smaller temperature makes
-/// the labels likelier still, and where the logits say nothing, any larger one.
+/// 1 where the cells determine none: where every one is classified rightly, any smaller temperature
+/// makes the labels likelier still, and where the logits say nothing, any larger one.
 #[must_use]
 pub fn fit_temperature(predictions: &[Prediction]) -> f64 {
     let loss = |log: f64| -> f64 {

@@ -58,7 +58,8 @@ pub struct Answer {
     pub all: f64,
     /// By P(all), the bundle's own review band and its doubts.
     pub decision: Decision,
-    /// The codes of the reasons of a `review`, the most important first; empty for another decision.
+    /// The codes of the reasons of a `review`, the most important first; empty for another
+    /// decision.
     pub reasons: Vec<String>,
 }
 
@@ -74,8 +75,8 @@ pub fn through_engine(model: &Model, cells: &[Cell]) -> Result<Vec<Prediction>, 
     each(model, cells, |cell, seen| prediction(model, cell, &seen.logits))
 }
 
-/// As [`through_engine`], with what the daemon makes of each cell: [`Model::verdict`] decides for both. A site's
-/// `decision.review` is not known here: the band is the bundle's own.
+/// As [`through_engine`], with what the daemon makes of each cell: [`Model::verdict`] decides for
+/// both. A site's `decision.review` is not known here: the band is the bundle's own.
 ///
 /// # Errors
 ///
@@ -92,8 +93,8 @@ pub fn answers(model: &Model, cells: &[Cell]) -> Result<Vec<Answer>, EngineRunEr
     })
 }
 
-/// What pictures and network say of the cells, to fit a reference on; cells of which all is black are left out, and so are
-/// features where the network's head is not known.
+/// What pictures and network say of the cells, to fit a reference on; cells of which all is black
+/// are left out, and so are features where the network's head is not known.
 ///
 /// # Errors
 ///

@@ -61,8 +61,8 @@ pub struct Evaluation {
     pub split: String,
     /// [`Split::training_digest`](crate::dataset::Split::training_digest), hexadecimal.
     pub training_digest: String,
-    /// How the bundle was trained: each setting of its recipe, and what its run adds, by name. Absent in a file of
-    /// before it was told.
+    /// How the bundle was trained: each setting of its recipe, and what its run adds, by name.
+    /// Absent in a file of before it was told.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recipe: BTreeMap<String, String>,
     /// The bundle.
@@ -85,8 +85,8 @@ pub struct Evaluation {
     pub confusion: Confusion,
     /// Decisions by P(all) and the review band, whatever the pictures look like.
     pub decisions: Decisions,
-    /// Decisions as the daemon gives them, its doubts about captures among their reasons; absent in a file of before they
-    /// were told, and where runs are pooled.
+    /// Decisions as the daemon gives them, its doubts about captures among their reasons; absent in
+    /// a file of before they were told, and where runs are pooled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<Served>,
     /// What the review band costs and spares.
@@ -166,9 +166,9 @@ impl Evaluation {
         }
     }
 
-    /// Measures what the daemon answered: as [`Evaluation::of`] its predictions, and its decisions beside that.
-    /// `has_reference`: whether the bundle knows its training cells, without which nothing is doubted. `others`: of
-    /// [`others`](super::others()).
+    /// Measures what the daemon answered: as [`Evaluation::of`] its predictions, and its decisions
+    /// beside that. `has_reference`: whether the bundle knows its training cells, without which
+    /// nothing is doubted. `others`: of [`others`](super::others()).
     #[must_use]
     pub fn of_answers(
         answers: &[Answer],

@@ -44,14 +44,17 @@ measures! {
     /// Area under the receiver operating characteristic, 0 to 1: how often a random `all` is
     /// ranked above a random `hem`, ties counted half.
     auroc,
-    /// Mean over all pairs of a healthy person and one with blasts of the AUROC between their cells, 0 to 1: every
-    /// person counts once. Only for a split by subject, and only pairs that one model tested.
+    /// Mean over all pairs of a healthy person and one with blasts of the AUROC between their
+    /// cells, 0 to 1: every person counts once. Only for a split by subject, and only pairs that
+    /// one model tested.
     #[serde(default)]
     person_auroc,
-    /// The same between cells of like area alone, in bands a tenth wide: what is left where size is no cue.
+    /// The same between cells of like area alone, in bands a tenth wide: what is left where size is
+    /// no cue.
     #[serde(default)]
     person_auroc_in_area_bands,
-    /// Median over healthy persons of their specificity at the threshold. Only for a split by subject.
+    /// Median over healthy persons of their specificity at the threshold. Only for a split by
+    /// subject.
     #[serde(default)]
     person_specificity_median,
     /// The lowest of them.
@@ -170,7 +173,8 @@ impl Sample {
         Self { cells, ranking, persons: Persons::default(), threshold }
     }
 
-    /// With the figures of [`Persons`]; `folds` as there. The weights of one person's cells must then be equal.
+    /// With the figures of [`Persons`]; `folds` as there. The weights of one person's cells must
+    /// then be equal.
     pub(super) fn with_persons(mut self, predictions: &[Prediction], folds: &[usize]) -> Self {
         let scores: Vec<f64> = self.cells.iter().map(|(_, p, _)| *p).collect();
         self.persons = Persons::new(predictions, &scores, folds, self.threshold);

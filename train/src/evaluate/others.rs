@@ -39,8 +39,9 @@ pub enum OthersError {
     },
 }
 
-/// Of the pictures that leukd draws itself, [`DRAWN`] of each kind, and of the images below each folder of `folder`, where there
-/// is one. A bundle without a reference doubts nothing: none of it is asked.
+/// Of the pictures that leukd draws itself, [`DRAWN`] of each kind, and of the images below each
+/// folder of `folder`, where there is one. A bundle without a reference doubts nothing: none of it
+/// is asked.
 ///
 /// # Errors
 ///

@@ -38,8 +38,8 @@ pub(super) struct PersonFigures {
 }
 
 impl Persons {
-    /// `scores` are P(all). `folds` names the model that tested each cell, and only cells of one model are compared;
-    /// empty: one model tested all.
+    /// `scores` are P(all). `folds` names the model that tested each cell, and only cells of one
+    /// model are compared; empty: one model tested all.
     pub(super) fn new(
         predictions: &[Prediction],
         scores: &[f64],

@@ -117,8 +117,9 @@ impl Ranking {
         Some(best)
     }
 
-    /// What deciding for `all` at or above each score gives, as `(score, sensitivity, specificity)`, the highest score
-    /// first. Empty where a class has no cell.
+    /// What deciding for `all` at or above each score gives, as
+    /// `(score, sensitivity, specificity)`, the highest score first. Empty where a class has no
+    /// cell.
     pub(super) fn decisions(&self) -> Vec<(f64, f64, f64)> {
         let weights = vec![1.0; self.items.len()];
         let Some((positives, negatives)) = self.both(&weights) else { return Vec::new() };

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Figures, Prediction, fit_temperature};
 
-/// Outside the review band at least this share of the cells that it is fitted on is decided rightly, each class counted
-/// equally, where a band reaches it; the card says where none does.
+/// Outside the review band at least this share of the cells that it is fitted on is decided
+/// rightly, each class counted equally, where a band reaches it; the card says where none does.
 pub const REVIEW_ACCURACY: f64 = 0.95;
 
 /// At or above this P(all) a cell is decided as `all`: even odds, after calibration.
@@ -97,11 +97,12 @@ pub fn risk_coverage(
 /// The widest band that is considered: `0.5 ± 0.45`.
 pub const WIDEST_BAND: (f64, f64) = (0.05, 0.95);
 
-/// Outside a band there must be at least so many cells of each class for their share to mean something.
+/// Outside a band there must be at least so many cells of each class for their share to mean
+/// something.
 const FEWEST_OUTSIDE: usize = 5;
 
-/// The band of P(all) in which a person should look: the narrowest `0.5 ± w` (w a multiple of
-/// 0.01) outside which at least `accuracy` of the cells are decided rightly, each class counted equally,
+/// The band of P(all) in which a person should look: the narrowest `0.5 ± w` (w a multiple of 0.01)
+/// outside which at least `accuracy` of the cells are decided rightly, each class counted equally,
 /// with at least five cells of each class outside. Where none is found, [`WIDEST_BAND`]: a model
 /// that cannot be trusted leaves the decision to a person. Call it on validation cells only.
 #[must_use]
@@ -128,8 +129,8 @@ pub fn review_band(predictions: &[Prediction], temperature: f64, accuracy: f64) 
     WIDEST_BAND
 }
 
-/// Temperature and review band, fitted on `predictions`, and [`THRESHOLD`]. Call it only on cells that the network was
-/// not fitted on.
+/// Temperature and review band, fitted on `predictions`, and [`THRESHOLD`]. Call it only on cells
+/// that the network was not fitted on.
 #[must_use]
 pub fn calibrated(predictions: &[Prediction]) -> Calibration {
     let temperature = fit_temperature(predictions);

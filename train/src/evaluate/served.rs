@@ -1,5 +1,5 @@
-//! What the daemon does with the cells of one side: by P(all), by the review band, and by its doubts about captures that are
-//! unlike the cells that the model was trained on.
+//! What the daemon does with the cells of one side: by P(all), by the review band, and by its
+//! doubts about captures that are unlike the cells that the model was trained on.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +20,14 @@ pub struct ByTruth {
     pub hem: u64,
 }
 
-/// The daemon's decisions on one side, each that of [`Model::verdict`](leukd_model::serving::Model::verdict).
+/// The daemon's decisions on one side, each that of
+/// [`Model::verdict`](leukd_model::serving::Model::verdict).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Served {
     /// All, review and hem, for each true class.
     pub decisions: Decisions,
-    /// Of the cells that are decided as `all` or `hem`, the share that is wrong, 0 to 1; none where there are none.
+    /// Of the cells that are decided as `all` or `hem`, the share that is wrong, 0 to 1; none where
+    /// there are none.
     pub error_decided: Option<f64>,
     /// Left to a person by the review band and by no doubt.
     pub by_band: ByTruth,
@@ -35,13 +37,16 @@ pub struct Served {
     pub by_both: ByTruth,
     /// Cells by the code of a reason. A cell may have several.
     pub reasons: BTreeMap<String, ByTruth>,
-    /// How many of these cells are doubted; none where the bundle holds no reference, and so doubts nothing.
+    /// How many of these cells are doubted; none where the bundle holds no reference, and so doubts
+    /// nothing.
     pub doubted: Option<Doubted>,
-    /// The same of pictures that are no such cells; empty without a reference. It is no property of this side.
+    /// The same of pictures that are no such cells; empty without a reference. It is no property of
+    /// this side.
     pub others: Vec<Doubted>,
 }
 
-/// How many of some pictures are doubted: left to a person for being unlike the training cells, wherever P(all) lies.
+/// How many of some pictures are doubted: left to a person for being unlike the training cells,
+/// wherever P(all) lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Doubted {
     /// What they are: `test cells`, `drawn: noise`, a folder's name.
@@ -54,7 +59,8 @@ pub struct Doubted {
     pub doubted: u64,
     /// `doubted / pictures`, 0 to 1; none without any.
     pub share: Option<f64>,
-    /// 95 % interval of `share` ([`wilson`]). It takes the pictures as independent; cells of one subject are not quite.
+    /// 95 % interval of `share` ([`wilson`]). It takes the pictures as independent; cells of one
+    /// subject are not quite.
     pub interval: Option<(f64, f64)>,
     /// Pictures by the code of a doubt. A picture may have several.
     pub reasons: BTreeMap<String, u64>,
@@ -129,7 +135,8 @@ impl ByTruth {
 }
 
 impl Doubted {
-    /// Of all pictures of `parts` together, such as the test cells of several models; none where there are no parts.
+    /// Of all pictures of `parts` together, such as the test cells of several models; none where
+    /// there are no parts.
     pub fn together<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let mut parts = parts.into_iter();
         let mut all = parts.next()?.clone();

@@ -1,4 +1,5 @@
-//! What other thresholds than the served one would give: information, found on the very cells that it is about.
+//! What other thresholds than the served one would give: information, found on the very cells that
+//! it is about.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +19,14 @@ pub struct OperatingPoint {
     pub balanced_accuracy: f64,
 }
 
-/// Two thresholds that somebody may want instead of the served one. What they give is what the ranking allows, not what
-/// a user will see: they are found on these same cells.
+/// Two thresholds that somebody may want instead of the served one. What they give is what the
+/// ranking allows, not what a user will see: they are found on these same cells.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {
     /// With the highest balanced accuracy; of equally good ones the one nearest to 0.5.
     pub most_balanced_accuracy: OperatingPoint,
-    /// With sensitivity and specificity as equal as they get; of equally equal ones the one nearest to 0.5.
+    /// With sensitivity and specificity as equal as they get; of equally equal ones the one nearest
+    /// to 0.5.
     pub equal_errors: OperatingPoint,
 }
 

@@ -212,11 +212,12 @@ const UNMEASURED: &str = "none. It was trained on everything, so no cell was lef
                           are the training subjects': they drew the learning curve and fitted the calibration, and what \
                           they say is no accuracy on new cells.";
 
-/// Ends a paragraph that is about the bundle itself and not about the f32 bundle that it was made of.
+/// Ends a paragraph that is about the bundle itself and not about the f32 bundle that it was made
+/// of.
 const OWN: &str = " Measured with the weights of this very file.";
 
-/// `card` with another paragraph on its figures: those of `evaluation`, of the very bundle that the card is
-/// in.
+/// `card` with another paragraph on its figures: those of `evaluation`, of the very bundle that the
+/// card is in.
 pub(super) fn told(card: &str, evaluation: &Evaluation) -> String {
     with_paragraph(card, FIGURES, &(figures(evaluation) + OWN))
 }

@@ -91,9 +91,10 @@ pub struct Naming<'a> {
     pub data: &'a str,
 }
 
-/// Exports `kept`'s epoch of the run in `checkpoint` under the names of `naming`, with kernels stored as
-/// `precision` asks. `split` is the run's own: calibration and figures come from its validation
-/// side, computed with the stored kernels, and the daemon's engine must agree on every cell of it.
+/// Exports `kept`'s epoch of the run in `checkpoint` under the names of `naming`, with kernels
+/// stored as `precision` asks. `split` is the run's own: calibration and figures come from its
+/// validation side, computed with the stored kernels, and the daemon's engine must agree on every
+/// cell of it.
 ///
 /// # Errors
 ///
@@ -213,7 +214,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
         .map_err(|source| ExportError::File { path: path.to_owned(), source })
 }
 
-/// What burn says of one square that [`Preprocessing::square`] has made: row by row, red green blue.
+/// What burn says of one square that [`Preprocessing::square`] has made: row by row, red green
+/// blue.
 #[must_use]
 pub fn probabilities(network: &Network, preprocessing: &Preprocessing, square: &[u8]) -> Vec<f64> {
     let input = crate::fit::pixels(&[square], preprocessing, &Device::flex());

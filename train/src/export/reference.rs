@@ -1,4 +1,5 @@
-//! What a bundle knows of its training cells: taken from its own network, by the same fit as `leukd model reference`.
+//! What a bundle knows of its training cells: taken from its own network, by the same fit as
+//! `leukd model reference`.
 
 use std::collections::BTreeSet;
 
@@ -26,14 +27,15 @@ pub enum Referred {
     Without(String),
 }
 
-/// The bundle `bytes` with what the training cells of `split`, its own, are like: bounds of what their pictures measure, and
-/// where the bundle's very network, in the daemon's engine, puts their features. The limit leaves at most
-/// [`FALSE_ALARMS`] of the validation cells to a person. A reference that the bundle held is replaced, or taken out.
+/// The bundle `bytes` with what the training cells of `split`, its own, are like: bounds of what
+/// their pictures measure, and where the bundle's very network, in the daemon's engine, puts their
+/// features. The limit leaves at most [`FALSE_ALARMS`] of the validation cells to a person. A
+/// reference that the bundle held is replaced, or taken out.
 ///
 /// # Errors
 ///
-/// Where `bytes` are no bundle, or the engine cannot run a cell. That there can be no reference is none: see
-/// [`Referred::Without`].
+/// Where `bytes` are no bundle, or the engine cannot run a cell. That there can be no reference is
+/// none: see [`Referred::Without`].
 pub fn referred(bytes: &[u8], split: &Split) -> Result<(Vec<u8>, Referred), ExportError> {
     let referred = of(bytes, split)?;
     let bytes = rewritten(bytes, |manifest| {

@@ -193,7 +193,8 @@ impl Checkpoint {
 
     /// # Errors
     ///
-    /// Where there is none, it cannot be understood, or this program would prepare the run's cells otherwise.
+    /// Where there is none, it cannot be understood, or this program would prepare the run's cells
+    /// otherwise.
     pub fn state(&self) -> Result<State, CheckpointError> {
         if !self.exists() {
             return Err(CheckpointError::NoRun(self.folder.clone()));
@@ -408,8 +409,8 @@ impl Checkpoint {
     }
 }
 
-/// Waits until a folder and its files are on the disk: a power cut must not leave a checkpoint of names
-/// without their bytes.
+/// Waits until a folder and its files are on the disk: a power cut must not leave a checkpoint of
+/// names without their bytes.
 fn sync_all(folder: &Path) -> Result<(), CheckpointError> {
     for entry in std::fs::read_dir(folder).map_err(|error| file(folder, error))? {
         let path = entry.map_err(|error| file(folder, error))?.path();

@@ -122,8 +122,8 @@ impl Iterator for Loader {
     }
 }
 
-/// Squares, row by row, red green blue, as the network's input `[batch, 3, size, size]`: by `preprocessing`, whose
-/// layout must be channels first, as a recipe's is.
+/// Squares, row by row, red green blue, as the network's input `[batch, 3, size, size]`: by
+/// `preprocessing`, whose layout must be channels first, as a recipe's is.
 #[must_use]
 pub fn pixels(squares: &[&[u8]], preprocessing: &Preprocessing, device: &Device) -> Tensor<4> {
     let [_, channels, height, width] = preprocessing.shape();
@@ -149,8 +149,8 @@ fn target(cell: &Cell, recipe: &Recipe) -> [f32; LABELS.len()] {
     })
 }
 
-/// Mixes each picture and its targets with another's (Zhang et al. 2018, "mixup"): one share a batch,
-/// from Beta(α, α), of which the larger part stays the picture's own.
+/// Mixes each picture and its targets with another's (Zhang et al. 2018, "mixup"): one share a
+/// batch, from Beta(α, α), of which the larger part stays the picture's own.
 fn mix(pixels: &mut [f32], targets: &mut [f32], alpha: f64, cells: usize, rng: &mut impl Rng) {
     let drawn = beta(alpha, rng);
     let share = drawn.max(1.0 - drawn) as f32;

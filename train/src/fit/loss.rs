@@ -8,8 +8,8 @@ use crate::network::Output;
 use crate::recipe::Penalties;
 
 /// Mean cross-entropy of the logits against `targets` `[batch, classes]`, and the hidden layer's
-/// penalties: `kernel_l2 · Σw² + bias_l1 · Σ|b| + activity_l1 · Σ|a| / batch`, as Keras adds those of a
-/// `Dense` with `kernel_regularizer`, `bias_regularizer` and `activity_regularizer`.
+/// penalties: `kernel_l2 · Σw² + bias_l1 · Σ|b| + activity_l1 · Σ|a| / batch`, as Keras adds those
+/// of a `Dense` with `kernel_regularizer`, `bias_regularizer` and `activity_regularizer`.
 #[must_use]
 pub fn loss(
     output: &Output,

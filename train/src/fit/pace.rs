@@ -10,9 +10,9 @@ use crate::network::Network;
 use crate::optim::optimizer;
 use crate::recipe::Recipe;
 
-/// Seconds of each of `steps` training steps (forward, backward, optimizer) of the recipe's network,
-/// batch and optimizer on `device`, which has no autodiff. The first ones include what a device
-/// compiles and tunes: leave them out of a figure.
+/// Seconds of each of `steps` training steps (forward, backward, optimizer) of the recipe's
+/// network, batch and optimizer on `device`, which has no autodiff. The first ones include what a
+/// device compiles and tunes: leave them out of a figure.
 #[must_use]
 pub fn pace(recipe: &Recipe, device: &Device, steps: u32) -> Vec<f64> {
     let trained = device.clone().autodiff();

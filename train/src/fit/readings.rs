@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor};
 use super::checkpoint::CheckpointError;
 use super::state::Partial;
 
-/// Reading waits for everything that a graphics card was asked for before, so that it idles while the
-/// next step is put together: one reading serves so many steps.
+/// Reading waits for everything that a graphics card was asked for before, so that it idles while
+/// the next step is put together: one reading serves so many steps.
 const STEPS: usize = 8;
 
 /// What a step said, still on the device.
@@ -35,7 +35,8 @@ impl Readings {
         Self { said: Vec::new(), most: if *device == Device::flex() { 1 } else { STEPS } }
     }
 
-    /// Takes `logits` `[cells, 2]` and `loss` of a step, and reads those that wait if they are many.
+    /// Takes `logits` `[cells, 2]` and `loss` of a step, and reads those that wait if they are
+    /// many.
     pub(super) fn take(
         &mut self,
         (logits, loss): (Tensor<2>, Tensor<1>),

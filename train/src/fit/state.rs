@@ -91,8 +91,8 @@ pub struct Partial {
 pub struct State {
     /// What it was started with.
     pub recipe: Recipe,
-    /// What that made of a cell, targets included: another leukd-train may make something else of the same words. None in a run
-    /// of before it was kept.
+    /// What that made of a cell, targets included: another leukd-train may make something else of
+    /// the same words. None in a run of before it was kept.
     #[serde(default)]
     pub preprocessing: Option<Preprocessing>,
     /// The split in words.
@@ -105,7 +105,8 @@ pub struct State {
     pub training_digest: String,
     /// Of every side, with labels and subjects: [`Split::sides_digest`].
     pub sides_digest: String,
-    /// Of every cell, whichever side: [`Split::cells_digest`]. Empty in a run of before it was kept.
+    /// Of every cell, whichever side: [`Split::cells_digest`]. Empty in a run of before it was
+    /// kept.
     #[serde(default)]
     pub cells_digest: String,
     /// SHA-256 of the file with its teacher's targets.
@@ -127,8 +128,8 @@ pub struct State {
     pub averaged: u64,
     /// Where the weights came from, in words; none: they began at random.
     pub initial: Option<String>,
-    /// Whether what the weights came from may have been trained on cells of this split: another model of
-    /// such cells, not a backbone that knows other pictures alone.
+    /// Whether what the weights came from may have been trained on cells of this split: another
+    /// model of such cells, not a backbone that knows other pictures alone.
     pub inherited: bool,
     /// What it was trained on: `cpu`, `cuda:0`.
     pub device: String,

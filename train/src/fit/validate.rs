@@ -70,8 +70,8 @@ pub fn refresh_norms(
     device: &Device,
 ) -> Network {
     let usual = recipe.regularisation();
-    // `valid` gives the copy statistics of its own. Without gradients: no backward pass follows that would let go of
-    // what the passes below would keep for it, gigabytes each.
+    // `valid` gives the copy statistics of its own. Without gradients: no backward pass follows
+    // that would let go of what the passes below would keep for it, gigabytes each.
     let mut network = network.valid().train().no_grad();
     let count = recipe.average.refresh_norms as usize;
     for (step, cells) in batches.iter().take(count).enumerate() {

@@ -90,7 +90,8 @@ fn in_hexadecimal<S: serde::Serializer>(digest: &Digest, to: S) -> Result<S::Ok,
 /// How many of a kind a message names.
 const NAMED: usize = 6;
 
-/// So many digits of a file's SHA-256 are told of it: `run.initial_weights` of a manifest begins with them after `SHA-256 `.
+/// So many digits of a file's SHA-256 are told of it: `run.initial_weights` of a manifest begins
+/// with them after `SHA-256 `.
 pub const NAMED_DIGITS: usize = 12;
 
 impl Comparison {

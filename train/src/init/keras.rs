@@ -187,7 +187,8 @@ impl Sorted {
         let has = |tensors: &[(String, Stored)], variable: &str| {
             tensors.iter().any(|(name, _)| name == variable)
         };
-        // By the model's own order; without it, dense comes before dense_1 and that before dense_10.
+        // By the model's own order; without it, dense comes before dense_1 and that before
+        // dense_10.
         let place = |layer: &str| {
             let known = order.iter().position(|name| name == layer).unwrap_or(order.len());
             (known, layer.len(), layer.to_owned())

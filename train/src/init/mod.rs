@@ -1,4 +1,5 @@
-//! Starting weights: another program's file, or our own, into a [`Network`](crate::network::Network).
+//! Starting weights: another program's file, or our own, into a
+//! [`Network`](crate::network::Network).
 //!
 //! | format | file | what it brings |
 //! |---|---|---|

@@ -1,7 +1,8 @@
 //! Which tensor of a file each of our parameters takes.
 //!
-//! Names as in `keras/applications/efficientnet.py`, timm's `EfficientNet` (`DepthwiseSeparableConv`
-//! in the first stage, `InvertedResidual` after) and torchvision's `EfficientNet` (`MBConv`).
+//! Names as in `keras/applications/efficientnet.py`, timm's `EfficientNet`
+//! (`DepthwiseSeparableConv` in the first stage, `InvertedResidual` after) and torchvision's
+//! `EfficientNet` (`MBConv`).
 
 use super::tensors::Format;
 use crate::network::{Layer, Network, Parameter, Position, Quantity};

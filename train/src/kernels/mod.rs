@@ -1,5 +1,5 @@
-//! The backbone's operations, forward and backward: loops of our own on the CPU, kernels of our own on
-//! graphics cards, burn's operations where neither applies (bfloat16).
+//! The backbone's operations, forward and backward: loops of our own on the CPU, kernels of our own
+//! on graphics cards, burn's operations where neither applies (bfloat16).
 //!
 //! burn's own convolution computes a depthwise kernel's gradient with one call a channel, and its
 //! elementwise operations each cross the activations once. These cross them as seldom as the

@@ -9,8 +9,8 @@ use super::arithmetic::Normalisation;
 use super::differentiable::Kernels;
 use super::{Geometry, portable};
 
-/// Whether the kernels know where and how `x` is kept: on burn's Flex, or in f32 on a graphics card;
-/// with or without autodiff.
+/// Whether the kernels know where and how `x` is kept: on burn's Flex, or in f32 on a graphics
+/// card; with or without autodiff.
 fn known<const D: usize>(x: &Tensor<D>) -> bool {
     match x.device().inner().as_dispatch() {
         DispatchDevice::Flex(_) => true,

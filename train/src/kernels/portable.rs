@@ -1,7 +1,7 @@
 //! The same operations in burn's own, for devices that these kernels do not know.
 //!
-//! A depthwise convolution is k² shifted multiply-adds, which a fusing backend makes one kernel of; the
-//! gradient of its weights is k² sums instead of a convolution with as many groups as channels.
+//! A depthwise convolution is k² shifted multiply-adds, which a fusing backend makes one kernel of;
+//! the gradient of its weights is k² sums instead of a convolution with as many groups as channels.
 
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, s};
@@ -25,7 +25,8 @@ fn padded(x: Tensor<4>, geometry: Geometry) -> Tensor<4> {
     along(along(x.clone(), 1, above, below), 2, before, after)
 }
 
-/// What each of the window's k² taps sees, in row order: `[channels, out height, out width, batch]`.
+/// What each of the window's k² taps sees, in row order:
+/// `[channels, out height, out width, batch]`.
 fn taps(x: Tensor<4>, geometry: Geometry) -> impl Iterator<Item = Tensor<4>> {
     let x = padded(x, geometry);
     let (height, width) = geometry.output();

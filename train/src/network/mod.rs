@@ -78,9 +78,9 @@ pub struct Regularisation {
     /// The last block's chance of being skipped in training (stochastic depth); earlier blocks
     /// have proportionally less. 0.2 in Keras.
     pub drop_connect: f64,
-    /// The logits' starting weights, as a multiple of Glorot's uniform: 1 in Keras. With 0.1 training
-    /// begins with even odds: global max pooling makes the largest of a random network's noise,
-    /// and full logits of it keep a short training from converging.
+    /// The logits' starting weights, as a multiple of Glorot's uniform: 1 in Keras. With 0.1
+    /// training begins with even odds: global max pooling makes the largest of a random network's
+    /// noise, and full logits of it keep a short training from converging.
     pub class_gain: f64,
     /// Whether each residual block begins as the identity, its last γ at 0 (Goyal et al. 2017,
     /// "Accurate, Large Minibatch SGD", section 5.1): a deep network that trains for a short time
@@ -129,8 +129,8 @@ impl Network {
         self.head.forward(self.features(pixels)).logits
     }
 
-    /// The backbone's last activations, `[channels, height / 32, width / 32, batch]`, of `pixels` as
-    /// in [`Self::forward`].
+    /// The backbone's last activations, `[channels, height / 32, width / 32, batch]`, of `pixels`
+    /// as in [`Self::forward`].
     #[must_use]
     pub fn features(&self, pixels: Tensor<4>) -> Tensor<4> {
         self.backbone.forward(normalise(pixels))

@@ -89,8 +89,8 @@ impl Optimizer for AdamW {
 
 /// What AdamW remembers of one parameter: burn's own, but read back on the processor.
 ///
-/// burn reads a record on its default device, which in a build for a card is that card, whatever the run asked for; the
-/// next step takes the moments to where the parameter is.
+/// burn reads a record on its default device, which in a build for a card is that card, whatever
+/// the run asked for; the next step takes the moments to where the parameter is.
 #[derive(Clone)]
 pub struct Moments<const D: usize>(pub AdamWState<D>);
 

@@ -24,7 +24,8 @@ impl Average {
         Self { decay, steps, network }
     }
 
-    /// Takes in the weights after `count` more steps, as if they had been the same after each of those.
+    /// Takes in the weights after `count` more steps, as if they had been the same after each of
+    /// those.
     #[must_use]
     pub fn update(self, network: &Network, count: u32) -> Self {
         let steps = self.steps + u64::from(count);

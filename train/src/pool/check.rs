@@ -8,9 +8,9 @@ use super::{PoolError, Run};
 use crate::dataset::{Protocol, Side, Split};
 use crate::evaluate::{CELLS, Prediction, SIDES, TEACHER};
 
-/// What siblings need not have in common: the split, the file of a teacher's targets, the seed, what
-/// computed them and how long that took. Every other setting, the starting weights among them, must
-/// be the same.
+/// What siblings need not have in common: the split, the file of a teacher's targets, the seed,
+/// what computed them and how long that took. Every other setting, the starting weights among them,
+/// must be the same.
 pub const MAY_DIFFER: [&str; 6] =
     [SIDES, CELLS, TEACHER, "steps.seed", "run.device", "run.minutes"];
 
@@ -131,8 +131,9 @@ fn count(split: &Split) -> u64 {
 
 /// Every tested picture once, and how many copies were left out for that.
 ///
-/// Each split keeps one of byte-identical copies, on its test side where there is one: a picture that two subjects'
-/// names share is tested in either one's fold, and neither run has seen it in training.
+/// Each split keeps one of byte-identical copies, on its test side where there is one: a picture
+/// that two subjects' names share is tested in either one's fold, and neither run has seen it in
+/// training.
 ///
 /// # Errors
 ///

@@ -1,14 +1,16 @@
-//! Cross-validation: what runs of one recipe, each tested on cells of its own, say together of that recipe.
+//! Cross-validation: what runs of one recipe, each tested on cells of its own, say together of that
+//! recipe.
 //!
 //! ```text
 //! run.rs    one run's folder, and whether its files are of one making
 //! check.rs  whether runs are siblings: one recipe, the same cells, none tested twice
 //! ```
 //!
-//! Logits of different networks have no common scale. What is measured together are therefore **calibrated
-//! probabilities**: each run's logits divided by the temperature that its own validation cells gave, so that nothing is
-//! fitted on what is measured. The one exception is [`Pooled::calibration`], made for another network of the recipe whose
-//! logits come with no temperature yet: it is fitted on the logits as they are.
+//! Logits of different networks have no common scale. What is measured together are therefore
+//! **calibrated probabilities**: each run's logits divided by the temperature that its own
+//! validation cells gave, so that nothing is fitted on what is measured. The one exception is
+//! [`Pooled::calibration`], made for another network of the recipe whose logits come with no
+//! temperature yet: it is fitted on the logits as they are.
 
 mod check;
 mod run;
@@ -65,8 +67,8 @@ pub enum PoolError {
     },
 }
 
-/// Figures of several runs: the schema of `pooled.json`. Field names are the JSON's, `null` stands for none. The same runs,
-/// seed and version give the same figures.
+/// Figures of several runs: the schema of `pooled.json`. Field names are the JSON's, `null` stands
+/// for none. The same runs, seed and version give the same figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pooled {
@@ -80,18 +82,21 @@ pub struct Pooled {
     pub folds: Vec<Fold>,
     /// The mean of each figure over the folds; none where a fold has none.
     pub mean: Measures<Option<f64>>,
-    /// Every tested cell's calibrated P(all) together, each from the model that tested it. `calibration.temperature` is 1,
-    /// for each run's own has been applied, and the band is the one that [`Pooled::calibration`] would give; the figures
-    /// `*_before` are those of the logits as they are. `model` and `training_digest` name no single model.
+    /// Every tested cell's calibrated P(all) together, each from the model that tested it.
+    /// `calibration.temperature` is 1, for each run's own has been applied, and the band is the one
+    /// that [`Pooled::calibration`] would give; the figures `*_before` are those of the logits as
+    /// they are. `model` and `training_digest` name no single model.
     pub pooled: Evaluation,
-    /// The cells' area alone: each cell decided by the cut of its own run. None where a run has no cut.
+    /// The cells' area alone: each cell decided by the cut of its own run. None where a run has no
+    /// cut.
     pub baseline: Option<AreaFigures>,
-    /// For a model of the same recipe that was trained on everything: temperature and review band fitted on the tested
-    /// cells' logits as they are, the threshold as served.
+    /// For a model of the same recipe that was trained on everything: temperature and review band
+    /// fitted on the tested cells' logits as they are, the threshold as served.
     pub calibration: Calibration,
     /// What that band does to the tested cells.
     pub review: Review,
-    /// What other thresholds would give, on calibrated P(all) of that calibration; none where a class has no cell.
+    /// What other thresholds would give, on calibrated P(all) of that calibration; none where a
+    /// class has no cell.
     pub thresholds: Option<Thresholds>,
     /// The settings that all runs share, by name.
     pub recipe: BTreeMap<String, String>,
@@ -103,8 +108,8 @@ pub struct Pooled {
     pub cells_digest: String,
     /// How many of them no run tested.
     pub untested: u64,
-    /// How many tested cells are byte-identical copies of one that another run tested under another subject's name: such a
-    /// picture counts once in what is pooled, for the run that comes first.
+    /// How many tested cells are byte-identical copies of one that another run tested under another
+    /// subject's name: such a picture counts once in what is pooled, for the run that comes first.
     pub copies: u64,
 }
 
@@ -130,7 +135,8 @@ pub struct Fold {
     pub figures: Measures<Estimate>,
     /// The cells' area alone; none where its training side lacks a class.
     pub baseline: Option<Baseline>,
-    /// How many of its test cells its bundle doubts; absent where it holds no reference, or was measured before that was told.
+    /// How many of its test cells its bundle doubts; absent where it holds no reference, or was
+    /// measured before that was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubted: Option<Doubted>,
 }
@@ -154,8 +160,8 @@ impl Fold {
 }
 
 impl Pooled {
-    /// How many of all tested cells the model that tested them doubts; none where a fold does not tell. Copies, which count
-    /// once elsewhere, count for each fold here.
+    /// How many of all tested cells the model that tested them doubts; none where a fold does not
+    /// tell. Copies, which count once elsewhere, count for each fold here.
     #[must_use]
     pub fn doubted(&self) -> Option<Doubted> {
         let each: Option<Vec<&Doubted>> =
@@ -163,12 +169,13 @@ impl Pooled {
         Doubted::together(each?)
     }
 
-    /// Pools `runs`. `seed` is the bootstrap's. With `partial` a single run by subject will do: [`Pooled::untested`] and a
-    /// caveat say how many cells nobody tested.
+    /// Pools `runs`. `seed` is the bootstrap's. With `partial` a single run by subject will do:
+    /// [`Pooled::untested`] and a caveat say how many cells nobody tested.
     ///
     /// # Errors
     ///
-    /// Where they are no siblings, naming run and field; where there is no run, or a single one by subject.
+    /// Where they are no siblings, naming run and field; where there is no run, or a single one by
+    /// subject.
     pub fn of(runs: &[Run], partial: bool, seed: u64) -> Result<Self, PoolError> {
         let siblings = check::siblings(runs, partial)?;
         let cells = &siblings.tested;
@@ -223,8 +230,8 @@ fn about(runs: &[Run], siblings: &check::Siblings<'_>, fitted: Calibration, seed
     }
 }
 
-/// Measures all tested cells, their logits brought to one scale by each run's own temperature. `fitted` is the same of the
-/// logits as they are.
+/// Measures all tested cells, their logits brought to one scale by each run's own temperature.
+/// `fitted` is the same of the logits as they are.
 fn together(cells: &[Cell<'_>], fitted: &Evaluation, about: &About) -> Evaluation {
     let scaled: Vec<Prediction> = cells
         .iter()

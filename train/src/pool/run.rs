@@ -11,8 +11,8 @@ use super::PoolError;
 use crate::dataset::{LABELS, Protocol, Side, Split};
 use crate::evaluate::{Evaluation, Prediction, SIDES, Seen, THRESHOLD};
 
-/// The most that a P(all) in `predictions.csv` may differ from what its logits give at the run's temperature: both were
-/// written as the shortest text that reads back as the same number.
+/// The most that a P(all) in `predictions.csv` may differ from what its logits give at the run's
+/// temperature: both were written as the shortest text that reads back as the same number.
 const ROUNDING: f64 = 1e-9;
 
 /// A run that tested: what `leukd train` or `leukd train evaluate --out` wrote into its folder.
@@ -43,13 +43,13 @@ struct Line {
 }
 
 impl Run {
-    /// Reads `evaluation.json`, `predictions.csv` and `split.csv` of `folder`, and where the first tells no recipe, as
-    /// before it did, that of `model.onnx`.
+    /// Reads `evaluation.json`, `predictions.csv` and `split.csv` of `folder`, and where the first
+    /// tells no recipe, as before it did, that of `model.onnx`.
     ///
     /// # Errors
     ///
-    /// Where a file is missing or damaged, no test side was measured, the cells may have been known to the model, or the
-    /// files contradict each other.
+    /// Where a file is missing or damaged, no test side was measured, the cells may have been known
+    /// to the model, or the files contradict each other.
     pub fn read(folder: &Path) -> Result<Self, PoolError> {
         let evaluation = test_side(folder)?;
         let path = folder.join("split.csv");
@@ -120,7 +120,8 @@ fn predictions(path: &Path) -> Result<Vec<(Prediction, f64)>, PoolError> {
 
 /// # Errors
 ///
-/// The field that shows that the files are not of one making, or that the figures are none of new cells.
+/// The field that shows that the files are not of one making, or that the figures are none of new
+/// cells.
 fn check_making(
     evaluation: &Evaluation,
     split: &Split,

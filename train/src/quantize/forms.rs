@@ -27,11 +27,12 @@ pub(super) struct Form {
 /// - `int8`: one byte a weight, one scale an output channel, nothing cut.
 /// - `int8-mse`: the same with the scales of least squared error.
 /// - `int8-corrected`: the same, and each output channel's mean shift mended.
-/// - `int8-full`: the same, and what flows into each layer rounded to 256 levels over its percentile range, as an
-///   integer processor would take it. Squeeze-and-excitations are computed in f32 (their weights are bytes), as are
-///   sigmoids and pools; the `keep_float` layers with the most noise to signal stay f32 altogether. Rounding makes the
-///   output jump where a number lies on the edge of two levels, so another processor's f32 arithmetic may give slightly
-///   other outputs.
+/// - `int8-full`: the same, and what flows into each layer rounded to 256 levels over its
+///   percentile range, as an integer processor would take it. Squeeze-and-excitations are computed
+///   in f32 (their weights are bytes), as are sigmoids and pools; the `keep_float` layers with the
+///   most noise to signal stay f32 altogether. Rounding makes the output jump where a number lies
+///   on the edge of two levels, so another processor's f32 arithmetic may give slightly other
+///   outputs.
 ///
 /// # Errors
 ///

@@ -44,7 +44,8 @@ pub(super) struct Layer {
     /// What follows, where that can take up a shift of the output.
     norm: Option<Norm>,
     bias: Option<String>,
-    /// Whether it stands inside a squeeze-and-excitation: all that it sees went through a mean over the whole picture.
+    /// Whether it stands inside a squeeze-and-excitation: all that it sees went through a mean over
+    /// the whole picture.
     pub(super) squeeze: bool,
 }
 
@@ -80,8 +81,8 @@ impl Layer {
 }
 
 impl FloatNetwork {
-    /// The layers of `network`, whose weights are expanded. A kernel that several nodes share, or that is computed,
-    /// is no layer: it stays as it is.
+    /// The layers of `network`, whose weights are expanded. A kernel that several nodes share, or
+    /// that is computed, is no layer: it stays as it is.
     pub(super) fn of(mut network: ModelProto) -> Self {
         let layers = network.graph.as_mut().map(layers).unwrap_or_default();
         Self { network, layers }
@@ -134,8 +135,8 @@ impl FloatNetwork {
 }
 
 impl Layer {
-    /// Adds `shift` to the output channels: taken from the following normalisation's means, which is the same, or
-    /// added to the bias.
+    /// Adds `shift` to the output channels: taken from the following normalisation's means, which
+    /// is the same, or added to the bias.
     fn shift(&self, graph: &mut GraphProto, shift: &[f32]) {
         let add = |tensor: &mut TensorProto, sign: f32| {
             if let Some(values) = floats(tensor) {
@@ -234,8 +235,8 @@ fn layers(graph: &mut GraphProto) -> Vec<Layer> {
     graph.node.iter().filter_map(layer).collect()
 }
 
-/// Turns kernels of `Gemm` nodes around whose output channels stand last, so that one scale an output channel is one a
-/// row.
+/// Turns kernels of `Gemm` nodes around whose output channels stand last, so that one scale an
+/// output channel is one a row.
 fn output_channels_first(graph: &mut GraphProto) {
     let uses: HashSet<String> = {
         let uses = uses(graph);
@@ -297,7 +298,8 @@ fn norm(
     once(&mean.name).then(|| Norm { mean: mean.name.clone(), gain: gain.collect() })
 }
 
-/// Whether `name` is nothing but a mean over the whole picture, through whatever squeeze-and-excitation makes of it.
+/// Whether `name` is nothing but a mean over the whole picture, through whatever
+/// squeeze-and-excitation makes of it.
 fn pooled(
     name: &str,
     producers: &HashMap<&str, &NodeProto>,

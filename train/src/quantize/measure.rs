@@ -94,7 +94,8 @@ impl Baseline {
     }
 }
 
-/// The share of `all` cells above the lowest threshold that leaves `right_hem` of the `hem` cells below it.
+/// The share of `all` cells above the lowest threshold that leaves `right_hem` of the `hem` cells
+/// below it.
 fn sensitivity_at(predictions: &[Prediction], temperature: f64, right_hem: usize) -> f64 {
     let of = |label: usize| {
         predictions
@@ -164,11 +165,12 @@ pub(super) struct Times {
     pub(super) forms: Vec<(f64, f64)>,
 }
 
-/// Times `forms` against two copies of f32, of which one was loaded before them and one after: where a model's weights
-/// came to lie in memory shows in its time too.
+/// Times `forms` against two copies of f32, of which one was loaded before them and one after:
+/// where a model's weights came to lie in memory shows in its time too.
 ///
-/// All take turns on one thread, cell by cell, each round in an order of its own, and each form is compared with the
-/// mean of the copies in the same round: what else the machine does meets all alike. Medians over rounds.
+/// All take turns on one thread, cell by cell, each round in an order of its own, and each form is
+/// compared with the mean of the copies in the same round: what else the machine does meets all
+/// alike. Medians over rounds.
 ///
 /// # Errors
 ///

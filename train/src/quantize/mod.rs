@@ -1,6 +1,8 @@
-//! From an f32 bundle to smaller ones, each measured against it; the smallest that loses nothing that matters wins.
+//! From an f32 bundle to smaller ones, each measured against it; the smallest that loses nothing
+//! that matters wins.
 //!
-//! All of this works on the ONNX graph and the daemon's own engine: what is measured here is what will be served.
+//! All of this works on the ONNX graph and the daemon's own engine: what is measured here is what
+//! will be served.
 
 mod forms;
 mod graph;
@@ -34,7 +36,8 @@ pub struct Settings {
     pub gate: Gate,
     /// Of the calibration cells at most so many are used, the classes equally often.
     pub calibration_cells: usize,
-    /// `int8-full` covers what flows into a layer between the percentiles 100 − this and this: above 50, to 100.
+    /// `int8-full` covers what flows into a layer between the percentiles 100 − this and this:
+    /// above 50, to 100.
     pub percentile: f64,
     /// `int8-full` leaves so many layers in f32: those that lose most.
     pub keep_float: usize,
@@ -136,9 +139,10 @@ pub enum QuantizeError {
 
 /// Makes every form of the f32 bundle `bytes` and measures each against it.
 ///
-/// A form that misses the gate, or that the daemon's engine does not run, is refused in its row and stops no other. Each
-/// form's bundle has the f32 bundle's calibration and figures, its own golden outputs, what it cost, and no reference: that
-/// of a network is its own ([`crate::export::referred`]).
+/// A form that misses the gate, or that the daemon's engine does not run, is refused in its row and
+/// stops no other. Each form's bundle has the f32 bundle's calibration and figures, its own golden
+/// outputs, what it cost, and no reference: that of a network is its own
+/// ([`crate::export::referred`]).
 ///
 /// # Errors
 ///
@@ -253,7 +257,8 @@ fn check(input: &QuantizeInput<'_>) -> Result<(), QuantizeError> {
     Ok(())
 }
 
-/// The calibration cells that are used: drawn by the seed, the classes in turn as long as both last.
+/// The calibration cells that are used: drawn by the seed, the classes in turn as long as both
+/// last.
 fn chosen<'a>(input: &QuantizeInput<'a>) -> Vec<&'a Cell> {
     let mut rng = ChaCha8Rng::seed_from_u64(input.settings.seed);
     let mut classes: Vec<Vec<&Cell>> = (0..LABELS.len())
@@ -272,8 +277,8 @@ fn chosen<'a>(input: &QuantizeInput<'a>) -> Vec<&'a Cell> {
     chosen
 }
 
-/// The kept row with the smallest file. Of those that are as small to a hundredth, which differ in little but their
-/// names, the one that stays closest to f32.
+/// The kept row with the smallest file. Of those that are as small to a hundredth, which differ in
+/// little but their names, the one that stays closest to f32.
 fn winner(rows: &[Row]) -> Option<usize> {
     let kept = || (0..rows.len()).filter(|index| rows[*index].verdict == Verdict::Kept);
     let least = kept().map(|index| rows[index].bytes).min()?;
@@ -310,7 +315,8 @@ impl Made {
     }
 }
 
-/// Writes the form's bundle, runs it on the validation cells, and writes it once more with what it cost.
+/// Writes the form's bundle, runs it on the validation cells, and writes it once more with what it
+/// cost.
 fn attempt(
     form: &Form,
     float: &Model,

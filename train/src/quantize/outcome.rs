@@ -33,13 +33,15 @@ pub struct Reference {
     pub accuracy: f64,
     /// Mean of sensitivity and specificity there.
     pub balanced_accuracy: f64,
-    /// At the lowest threshold with the specificity below: what forms' sensitivity is compared with.
+    /// At the lowest threshold with the specificity below: what forms' sensitivity is compared
+    /// with.
     pub sensitivity: f64,
     /// At its threshold.
     pub specificity: f64,
     /// A cell through the network, one thread: the median.
     pub milliseconds: f64,
-    /// How far two copies of f32 differ in time, as a share of it: what timing is good for on this machine, now.
+    /// How far two copies of f32 differ in time, as a share of it: what timing is good for on this
+    /// machine, now.
     pub timing_noise: f64,
     /// To read, compile and test the bundle.
     pub load_milliseconds: f64,
@@ -108,8 +110,8 @@ pub struct Outcome {
     pub calibration_cells: usize,
     /// One a form.
     pub rows: Vec<Row>,
-    /// The row with the smallest file among those that are kept; of files as small to a hundredth, the one whose P(all)
-    /// differs least from f32's on the mean. None where all were refused.
+    /// The row with the smallest file among those that are kept; of files as small to a hundredth,
+    /// the one whose P(all) differs least from f32's on the mean. None where all were refused.
     pub winner: Option<usize>,
     /// One file a row, with what it cost in its manifest; empty where none could be made.
     #[serde(skip)]
@@ -125,8 +127,8 @@ impl Outcome {
 }
 
 impl Gate {
-    /// Whether `measured` keeps to the gate; else every reason why not. `timing_noise` is [`Reference`]'s: what two
-    /// copies of f32 differ by in time is held against no form.
+    /// Whether `measured` keeps to the gate; else every reason why not. `timing_noise` is
+    /// [`Reference`]'s: what two copies of f32 differ by in time is held against no form.
     #[must_use]
     pub fn judge(&self, measured: &Measured, timing_noise: f64) -> Verdict {
         let mut reasons = Vec::new();

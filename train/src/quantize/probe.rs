@@ -1,7 +1,8 @@
 //! What a change of each layer does to that layer's own output, measured on cells.
 //!
-//! Beside each layer of the f32 network a changed copy is put that sees the same f32 input; both outputs and their
-//! difference are averaged inside the graph, so one run a cell measures every layer.
+//! Beside each layer of the f32 network a changed copy is put that sees the same f32 input; both
+//! outputs and their difference are averaged inside the graph, so one run a cell measures every
+//! layer.
 
 use leukd_cell::preprocess::InputTensor;
 use leukd_model::engine::{EngineError, Observed, Observer};
@@ -13,10 +14,12 @@ use crate::storage::{float_tensor, node};
 /// What was measured of one layer.
 #[derive(Debug, Clone)]
 pub(super) struct Effect {
-    /// For each output channel the mean of f32's output less the changed layer's: E\[W x\] − E\[Ŵ x̂\].
+    /// For each output channel the mean of f32's output less the changed layer's: E\[W x\] − E\[Ŵ
+    /// x̂\].
     pub(super) shift: Vec<f32>,
-    /// Noise to signal: the mean squared error that is left when the shift is mended, over the output's variance, both
-    /// after the normalisation's gain, summed over channels. 0 for a layer that is computed exactly.
+    /// Noise to signal: the mean squared error that is left when the shift is mended, over the
+    /// output's variance, both after the normalisation's gain, summed over channels. 0 for a layer
+    /// that is computed exactly.
     pub(super) noise: f64,
 }
 
@@ -31,9 +34,10 @@ struct Sums {
 
 /// Measures `changes` (their kernel and input; not their shift) on `inputs`, one effect a layer.
 ///
-/// The correction of the shift follows Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
-/// Correction", section 4.2, with the expectation over calibration cells (their appendix D) and, unlike there, over
-/// the f32 network's inputs: so all layers are measured in one pass.
+/// The correction of the shift follows Nagel et al. 2019, "Data-Free Quantization Through Weight
+/// Equalization and Bias Correction", section 4.2, with the expectation over calibration cells
+/// (their appendix D) and, unlike there, over the f32 network's inputs: so all layers are measured
+/// in one pass.
 ///
 /// # Errors
 ///
@@ -94,7 +98,8 @@ pub(super) fn effects(
     Ok(network.layers.iter().zip(&sums).map(|(layer, sums)| sums.effect(layer, count)).collect())
 }
 
-/// Nodes that compare a layer with its copy `prefix`; the names of what is to be observed go to `names`.
+/// Nodes that compare a layer with its copy `prefix`; the names of what is to be observed go to
+/// `names`.
 fn means(layer: &Layer, prefix: &str, names: &mut Vec<String>) -> Vec<NodeProto> {
     let error = format!("{prefix}.error");
     let mut nodes = vec![node("Sub", &error, &[&layer.output, prefix], Vec::new())];

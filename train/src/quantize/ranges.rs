@@ -4,7 +4,8 @@ use leukd_cell::preprocess::InputTensor;
 use leukd_model::engine::{EngineError, Observer};
 use leukd_model::onnx::ModelProto;
 
-/// Bins of a histogram between the least and the largest number: a percentile is right to a 4,096th of that.
+/// Bins of a histogram between the least and the largest number: a percentile is right to a 4,096th
+/// of that.
 const BINS: usize = 4096;
 
 /// 256 levels at equal distances, 0 one of them: level = round(value / scale) + zero, cut to 0 to 255.
@@ -59,7 +60,8 @@ impl Histogram {
         }
     }
 
-    /// The range outside which `100 − percentile` percent of the values lie on either side, to a bin outwards.
+    /// The range outside which `100 − percentile` percent of the values lie on either side, to a
+    /// bin outwards.
     fn range(&self, percentile: f64) -> (f32, f32) {
         let total: u64 = self.counts.iter().sum();
         let beyond = (total as f64 * (1.0 - percentile / 100.0)).max(0.0);
@@ -79,8 +81,8 @@ impl Histogram {
     }
 }
 
-/// The levels of each tensor of `names`, in their order, from what `inputs` make of it: everything between the
-/// percentiles `100 − percentile` and `percentile` of all its numbers in all pictures.
+/// The levels of each tensor of `names`, in their order, from what `inputs` make of it: everything
+/// between the percentiles `100 − percentile` and `percentile` of all its numbers in all pictures.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! Everything that decides how a training runs: one TOML file, which is also kept beside the weights.
+//! Everything that decides how a training runs: one TOML file, which is also kept beside the
+//! weights.
 
 mod check;
 mod layers;
@@ -78,7 +79,8 @@ pub struct Input {
     pub size: u32,
     /// The square that is cut from the picture's middle first, pixels; 0: the whole picture.
     pub window: u32,
-    /// The share of the input that every cell's foreground is scaled to, 0.25 to 1; 0: cells keep their size.
+    /// The share of the input that every cell's foreground is scaled to, 0.25 to 1; 0: cells keep
+    /// their size.
     #[serde(default)]
     pub cell_share: f32,
     /// How it is resized.
@@ -206,11 +208,13 @@ pub struct Distil {
     pub weight: f64,
 }
 
-/// What is varied in each picture, in [`crate::augment`]; the background stays black whatever is chosen, and 0 is off.
+/// What is varied in each picture, in [`crate::augment`]; the background stays black whatever is
+/// chosen, and 0 is off.
 ///
-/// Each setting is the most that a picture is changed by; how much is drawn for every picture anew. Which of them
-/// help across laboratories: Tellez et al. 2019, "Quantifying the effects of data augmentation and stain color
-/// normalization in convolutional neural networks for computational pathology".
+/// Each setting is the most that a picture is changed by; how much is drawn for every picture anew.
+/// Which of them help across laboratories: Tellez et al. 2019, "Quantifying the effects of data
+/// augmentation and stain color normalization in convolutional neural networks for computational
+/// pathology".
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
@@ -222,62 +226,68 @@ pub struct Augmentation {
     pub quarter_turns: bool,
     /// Turns by up to so many degrees either way, 0 to 180.
     pub rotation: f64,
-    /// Magnifies by 1 / (1 + this) to 1 + this, its logarithm evenly, 0 to 1: size alone is then no cue, and another
-    /// microscope is tolerated (Simonyan & Zisserman 2015, "scale jittering").
+    /// Magnifies by 1 / (1 + this) to 1 + this, its logarithm evenly, 0 to 1: size alone is then no
+    /// cue, and another microscope is tolerated (Simonyan & Zisserman 2015, "scale jittering").
     #[serde(default)]
     pub scale: f64,
-    /// With this probability, 0 to 1, a cell's stain, optics and light are varied, noise and erasing included; the other
-    /// cells show their own (but for `residual` and `flat`, which are drawn for every cell), so that a network which must do without may still learn from them. leukd's own.
+    /// With this probability, 0 to 1, a cell's stain, optics and light are varied, noise and
+    /// erasing included; the other cells show their own (but for `residual` and `flat`, which are
+    /// drawn for every cell), so that a network which must do without may still learn from them.
+    /// leukd's own.
     #[serde(default = "certain")]
     pub appearance: f64,
     /// Brightness is multiplied by 1 ± this, 0 to 0.9.
     pub brightness: f64,
     /// Each channel is, beyond that, by 1 ± this, 0 to 0.9.
     pub colour: f64,
-    /// Each channel's distance from its mean over the cell is multiplied by 1 ± this, 0 to 0.9 (Howard 2013, "Some
-    /// Improvements on Deep Convolutional Neural Network Based Image Classification"). Like brightness and colour it
-    /// is undone by a standardisation of `channels`, but for what is cut off at 0 and 255.
+    /// Each channel's distance from its mean over the cell is multiplied by 1 ± this, 0 to 0.9
+    /// (Howard 2013, "Some Improvements on Deep Convolutional Neural Network Based Image
+    /// Classification"). Like brightness and colour it is undone by a standardisation of
+    /// `channels`, but for what is cut off at 0 and 255.
     #[serde(default)]
     pub contrast: f64,
-    /// Levels, as shares of 255, are raised to a power of 1 / (1 + this) to 1 + this, its logarithm evenly, 0 to 1
-    /// (Isensee et al. 2021, "nnU-Net"): another camera's tone curve, which no standardisation undoes.
+    /// Levels, as shares of 255, are raised to a power of 1 / (1 + this) to 1 + this, its logarithm
+    /// evenly, 0 to 1 (Isensee et al. 2021, "nnU-Net"): another camera's tone curve, which no
+    /// standardisation undoes.
     #[serde(default)]
     pub gamma: f64,
     /// Each stain's optical density is multiplied by 1 ± this, 0 to 0.9.
     pub stain: f64,
-    /// What standardisation leaves of another laboratory's colours: each channel's target deviation is multiplied by
-    /// 1 ± this, and its target mean moved by ± this many target deviations, 0 to 0.9; only beside
-    /// `input.standardise`. leukd's own: the targets of [`Standardise`] are met by the average cell of a slide alone.
+    /// What standardisation leaves of another laboratory's colours: each channel's target deviation
+    /// is multiplied by 1 ± this, and its target mean moved by ± this many target deviations, 0 to
+    /// 0.9; only beside `input.standardise`. leukd's own: the targets of [`Standardise`] are met by
+    /// the average cell of a slide alone.
     #[serde(default)]
     pub residual: f64,
-    /// With this probability, 0 to 1, a cell that was standardised has half of its texture at the most: what is left
-    /// of its deviation is 0 to 1/2 times the target, evenly; only beside `input.standardise`. leukd's own: a network
-    /// that also sees cells without texture learns their size and outline.
+    /// With this probability, 0 to 1, a cell that was standardised has half of its texture at the
+    /// most: what is left of its deviation is 0 to 1/2 times the target, evenly; only beside
+    /// `input.standardise`. leukd's own: a network that also sees cells without texture learns
+    /// their size and outline.
     #[serde(default)]
     pub flat: f64,
-    /// With this probability, 0 to 1, the cell is shown as its luminance (ITU-R BT.601) in all three channels (Chen
-    /// et al. 2020, "A Simple Framework for Contrastive Learning", with 0.2).
+    /// With this probability, 0 to 1, the cell is shown as its luminance (ITU-R BT.601) in all
+    /// three channels (Chen et al. 2020, "A Simple Framework for Contrastive Learning", with 0.2).
     #[serde(default)]
     pub grey: f64,
-    /// Gaussian blur with a standard deviation of 0 to this many pixels of the network's input, evenly, 0 to 8:
-    /// other optics, another focus (Tellez et al. 2019).
+    /// Gaussian blur with a standard deviation of 0 to this many pixels of the network's input,
+    /// evenly, 0 to 8: other optics, another focus (Tellez et al. 2019).
     #[serde(default)]
     pub blur: f64,
-    /// Each band of spatial frequencies (differences of Gaussians of 0.5, 1, 2 and 4 pixels of the network's input) is
-    /// multiplied by 1 / (1 + this) to 1 + this, its logarithm evenly, 0 to 4: how strong the texture of one grain is
-    /// depends on slide, lens and camera.
+    /// Each band of spatial frequencies (differences of Gaussians of 0.5, 1, 2 and 4 pixels of the
+    /// network's input) is multiplied by 1 / (1 + this) to 1 + this, its logarithm evenly, 0 to 4:
+    /// how strong the texture of one grain is depends on slide, lens and camera.
     #[serde(default)]
     pub bands: f64,
-    /// All bands together are, beyond that, by 1 / (1 + this) to 1 + this, the finest wholly and coarser ones less: softer
-    /// and sharper pictures, 0 to 4.
+    /// All bands together are, beyond that, by 1 / (1 + this) to 1 + this, the finest wholly and
+    /// coarser ones less: softer and sharper pictures, 0 to 4.
     #[serde(default)]
     pub sharpness: f64,
-    /// Gaussian noise on every sample of the cell with a standard deviation of 0 to this many levels, evenly, 0 to
-    /// 64 (Tellez et al. 2019).
+    /// Gaussian noise on every sample of the cell with a standard deviation of 0 to this many
+    /// levels, evenly, 0 to 64 (Tellez et al. 2019).
     #[serde(default)]
     pub noise: f64,
-    /// With this probability, 0 to 1, a rectangle of 2 to 20 % of the picture is black (Zhong et al. 2020, "Random
-    /// Erasing Data Augmentation", with 0.5).
+    /// With this probability, 0 to 1, a rectangle of 2 to 20 % of the picture is black (Zhong et
+    /// al. 2020, "Random Erasing Data Augmentation", with 0.5).
     #[serde(default)]
     pub erase: f64,
 }
@@ -308,8 +318,8 @@ pub enum Balance {
 pub struct Average {
     /// What of the averaged weights each step keeps, 0 to 1; 0: there are none.
     pub decay: f64,
-    /// The weights are taken in after every so many steps, which then count as so many: on a graphics card they are
-    /// a third of a step's launches.
+    /// The weights are taken in after every so many steps, which then count as so many: on a
+    /// graphics card they are a third of a step's launches.
     #[serde(default = "one")]
     pub every: u32,
     /// Before each validation the running statistics are made anew from so many training batches;

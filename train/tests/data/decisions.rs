@@ -1,5 +1,5 @@
-//! The report and the daemon decide alike, file by file; a bundle's reference is its own network's; and what is told of
-//! pictures that are no such cells.
+//! The report and the daemon decide alike, file by file; a bundle's reference is its own network's;
+//! and what is told of pictures that are no such cells.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -35,7 +35,8 @@ fn write(path: &Path, picture: &image::RgbImage) {
     std::fs::write(path, synthetic::bmp(picture)).unwrap();
 }
 
-/// Three subjects a class, twelve cells each; of the first of each class some captures that are no good cells.
+/// Three subjects a class, twelve cells each; of the first of each class some captures that are no
+/// good cells.
 fn cells(dir: &Path) {
     let subjects =
         [("all", "1"), ("all", "2"), ("all", "3"), ("hem", "H1"), ("hem", "H2"), ("hem", "H3")];
@@ -58,7 +59,8 @@ fn cells(dir: &Path) {
     }
 }
 
-/// Tests on the first subject of each class, validates on the second, and trains a network that a test can train.
+/// Tests on the first subject of each class, validates on the second, and trains a network that a
+/// test can train.
 fn narrow() -> Vec<&'static str> {
     let more =
         ["--max-accuracy-loss", "100", "--max-sensitivity-loss", "100", "--hold-out", "1,H1"];
@@ -236,7 +238,8 @@ fn manifest_mean(manifest: &Manifest) -> String {
     manifest.reference.as_ref().unwrap().features.as_ref().unwrap().mean.clone()
 }
 
-/// `evaluate` says the same of the bundle, from the files and from a pack; `quantize` gives its form a reference too.
+/// `evaluate` says the same of the bundle, from the files and from a pack; `quantize` gives its
+/// form a reference too.
 fn measured_again(data: &Path, out: &Path, others: &Path, dir: &Path) {
     let (pack, bundle, sides) =
         (dir.join("cells.zip"), out.join("model.onnx"), out.join("split.csv"));

@@ -51,7 +51,8 @@ fn sides(bundle: &Path, data: &Path) -> Vec<Evaluation> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The embedded bundle as if it had been trained on a split by subject, of which it tells no more, and its manifest changed.
+/// The embedded bundle as if it had been trained on a split by subject, of which it tells no more,
+/// and its manifest changed.
 fn changed(dir: &Path, change: impl FnOnce(&mut leukd_model::manifest::Manifest)) -> PathBuf {
     let bundle = Bundle::read(Path::new(BUNDLE)).unwrap();
     let mut manifest = bundle.manifest().clone();

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// In leukd-train's place: tells what it was asked for and leaves the files that the script looks for. With `WAITS` a training lasts
-/// until it is told to stop, and counts how often it is.
+/// In leukd-train's place: tells what it was asked for and leaves the files that the script looks
+/// for. With `WAITS` a training lasts until it is told to stop, and counts how often it is.
 const STAND_IN: &str = r#"#!/usr/bin/env bash
 echo "$@"
 command=$1 told=0
@@ -105,7 +105,8 @@ fn shipped_sh_stops_its_trainings_once_and_goes_on_with_what_is_missing() {
         assert_eq!(told.matches("--resume").count(), usize::from(went_on), "{told}");
         assert_eq!(told.matches("evaluate ").count(), usize::from(name != "everything"), "{told}");
         for line in commands {
-            // The cells stand where they stood for every command, and a run that goes on has no other beginning.
+            // The cells stand where they stood for every command, and a run that goes on has no
+            // other beginning.
             assert!(line.contains(&side) && line.contains("--split-seed 7"), "{line}");
             let taught = format!("--targets taught/{name}.csv");
             assert_eq!(line.contains(&taught), line.starts_with("fit "), "{line}");

@@ -1,5 +1,5 @@
-//! The whole command, on the real binary: from a folder of cells to a bundle that serves and its report; and what it
-//! does when it is stopped or the disk is full.
+//! The whole command, on the real binary: from a folder of cells to a bundle that serves and its
+//! report; and what it does when it is stopped or the disk is full.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -190,7 +190,8 @@ fn a_run_that_its_minutes_stop_says_so_and_goes_on_from_a_pack() {
     let stopped = train(&pack, &out, &["--max-minutes", "0"]).output().unwrap();
     assert_eq!(stopped.status.code(), Some(75), "{}", said(&stopped));
     assert!(said(&stopped).contains("--resume"), "{}", said(&stopped));
-    // Another recipe, or other sides, are refused, and what the run was started with stays as it is.
+    // Another recipe, or other sides, are refused, and what the run was started with stays as it
+    // is.
     let kept = |name: &str| std::fs::read(out.join(name)).unwrap();
     let (recipe, sides) = (kept("recipe.toml"), kept("split.csv"));
     for (other, part) in [
@@ -261,7 +262,8 @@ fn a_pack_gives_its_cells_back_and_refuses_another_size() {
     assert!(error.contains("cells.zip is no pack of cells, or damaged"), "{error}");
 }
 
-/// A limit on the size of files stands for a disk that is full: writing fails in the midst of a checkpoint.
+/// A limit on the size of files stands for a disk that is full: writing fails in the midst of a
+/// checkpoint.
 #[test]
 fn a_full_disk_is_named_and_the_checkpoint_before_stays() {
     let dir = tempfile::tempdir().unwrap();

@@ -150,7 +150,8 @@ fn the_portable_operations_agree_with_the_kernels_forward_and_backward() {
     close(kernels::pool(x.clone()), portable::pool(x), 1e-5);
 }
 
-/// A part of a larger tensor shares its numbers, and where the outputs were put together their gradients are such parts.
+/// A part of a larger tensor shares its numbers, and where the outputs were put together their
+/// gradients are such parts.
 #[test]
 fn parts_of_larger_tensors_are_computed_as_themselves() {
     let device = Device::flex().autodiff();

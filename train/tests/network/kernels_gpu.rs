@@ -1,7 +1,7 @@
 //! On a graphics card the kernels compute what they compute on the processor, forward and backward.
 //!
-//! Which card: `LEUKD_TEST_CARD=cuda`, `vulkan` or, as without it, `gl`, which may be Mesa's software one.
-//! Where none was named and there is none each test says so and passes.
+//! Which card: `LEUKD_TEST_CARD=cuda`, `vulkan` or, as without it, `gl`, which may be Mesa's
+//! software one. Where none was named and there is none each test says so and passes.
 #![allow(clippy::print_stderr)]
 
 use std::sync::OnceLock;
@@ -34,8 +34,8 @@ fn found() -> Option<Device> {
         .clone()
 }
 
-/// Without a name OpenGL's: Mesa's software Vulkan (22.3 at least) crashes on any kernel with shared
-/// memory, burn's own matrix product among them.
+/// Without a name OpenGL's: Mesa's software Vulkan (22.3 at least) crashes on any kernel with
+/// shared memory, burn's own matrix product among them.
 fn device() -> Device {
     let name = std::env::var("LEUKD_TEST_CARD").unwrap_or_default();
     #[cfg(feature = "cuda")]

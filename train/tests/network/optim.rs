@@ -9,8 +9,8 @@ fn values(tensor: Tensor<1>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
-/// What `keras.optimizers.Adamax(learning_rate=0.01)` of Keras 3.15.1 (β 0.9 and 0.999, ε 1e-7) made of the weights
-/// 1, −1 and 0.5 with these gradients, step by step.
+/// What `keras.optimizers.Adamax(learning_rate=0.01)` of Keras 3.15.1 (β 0.9 and 0.999, ε 1e-7)
+/// made of the weights 1, −1 and 0.5 with these gradients, step by step.
 #[test]
 fn adamax_gives_the_numbers_of_keras() {
     let device = Device::flex();

@@ -1,4 +1,5 @@
-//! What quantization promises: every form serves, each is measured against f32, and none that loses too much is chosen.
+//! What quantization promises: every form serves, each is measured against f32, and none that loses
+//! too much is chosen.
 
 use crate::support;
 use std::path::Path;
@@ -86,8 +87,8 @@ fn trained() -> &'static [u8] {
     })
 }
 
-/// In the widest gap between the validation cells' P(all) where the most of them are decided rightly: no cell lies
-/// so near that another processor's rounding decides it.
+/// In the widest gap between the validation cells' P(all) where the most of them are decided
+/// rightly: no cell lies so near that another processor's rounding decides it.
 fn threshold(bytes: &[u8]) -> f64 {
     let model = Model::load(Bundle::from_bytes(bytes, "narrow").unwrap()).unwrap();
     let mut scored: Vec<(f64, usize)> = cells(&preprocessing(), 100..140)

@@ -1,7 +1,8 @@
 //! Sums over a cell's pixels: its colour, its brightness and how that changes from pixel to pixel.
 //!
-//! Each step is one plain loop over a line of pixels, without a branch, and sums run down the columns: so the compiler takes
-//! several pixels at once, and what is in work at a time are three lines.
+//! Each step is one plain loop over a line of pixels, without a branch, and sums run down the
+//! columns: so the compiler takes several pixels at once, and what is in work at a time are three
+//! lines.
 
 use crate::foreground::BLACK;
 
@@ -54,7 +55,8 @@ fn part(line: &[u8], [red, green, blue]: &mut [Vec<u8>; 3]) {
     }
 }
 
-/// Adds to each sum its level where the mask is set. A column has at most 2^16 levels (`image.max_side`): nothing wraps.
+/// Adds to each sum its level where the mask is set. A column has at most 2^16 levels
+/// (`image.max_side`): nothing wraps.
 fn add_inside(sums: &mut [u32], levels: &[u8], mask: &[u8]) {
     for ((sum, level), mask) in sums.iter_mut().zip(levels).zip(mask) {
         *sum = sum.wrapping_add(u32::from(level & mask));
@@ -201,7 +203,8 @@ mod tests {
         Moments { count, mean, variance }
     }
 
-    /// To what f32 keeps of a Laplacian of levels up to 255 (2e-4), of its square, and of their sums, `off` taken from each number.
+    /// To what f32 keeps of a Laplacian of levels up to 255 (2e-4), of its square, and of their
+    /// sums, `off` taken from each number.
     fn near(got: Moments, twin: Moments, off: f64) -> bool {
         let squares = twin.variance + (twin.mean - off) * (twin.mean - off);
         let (level, size) = (2e-4, squares.sqrt());

@@ -89,8 +89,8 @@ impl Scene {
     }
 }
 
-/// Outlines the cell around the nucleus at `at`; other white cells' nuclei in reach compete for what
-/// lies between. None where nothing is left of the cell.
+/// Outlines the cell around the nucleus at `at`; other white cells' nuclei in reach compete for
+/// what lies between. None where nothing is left of the cell.
 pub(super) fn outline(
     picture: &RgbImage,
     survey: &Survey,
@@ -278,7 +278,8 @@ const MAX_RING: f32 = 3.0;
 const MIN_CYTOPLASM: f32 = 0.1;
 /// Distance of two classes' means from which on they can be parted, in standard deviations.
 const MIN_SEPARATION: f32 = 1.2;
-/// Squared distance from the red cells' colour beyond which a pixel is none: 3.4 standard deviations.
+/// Squared distance from the red cells' colour beyond which a pixel is none: 3.4 standard
+/// deviations.
 const MAX_RED: f32 = 11.3;
 /// Above this [`nuclear`] stain no red cell is.
 const SURE_NUCLEUS: f32 = 0.65;

@@ -39,8 +39,8 @@ const LIT: (f64, f64) = (0.05, 0.3);
 /// Background's least level. No pixel of 311 cells of C-NMC, every 23rd, is as light.
 const LIGHT: u8 = 170;
 
-/// Rows that are looked at, at least, where a picture has more: shares need no more, and every capture
-/// waits for this.
+/// Rows that are looked at, at least, where a picture has more: shares need no more, and every
+/// capture waits for this.
 const ROWS: usize = 32;
 
 /// Guesses a capture's kind from black on its border and in the whole of it, and from the light of

@@ -10,8 +10,8 @@ const TERMS: usize = 6;
 
 /// Colour of the empty background at each place of a field.
 ///
-/// A polynomial through the background's own pixels, as in Likar et al. 2000, "Retrospective shading
-/// correction based on entropy minimization": light falls off smoothly.
+/// A polynomial through the background's own pixels, as in Likar et al. 2000, "Retrospective
+/// shading correction based on entropy minimization": light falls off smoothly.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Light {
     surfaces: [Surface; 3],
@@ -23,7 +23,8 @@ pub(super) struct Light {
     pub(super) empty: f32,
 }
 
-/// Tiles along each side for the first guess: some tile is nearly always free of cells at some place.
+/// Tiles along each side for the first guess: some tile is nearly always free of cells at some
+/// place.
 const TILES: usize = 6;
 /// Of a tile's pixels, the share below its background: a tenth may be brighter (refraction, noise).
 const BRIGHT: f64 = 0.9;
@@ -86,7 +87,8 @@ impl Light {
             let place = middle.map(|ends| ends as f64 / 2.0 * factor as f64 / self.side);
             levels.push((place, f64::from(level)));
         }
-        // The light differs by less than this from the brightest peak; a tile full of cells by more.
+        // The light differs by less than this from the brightest peak; a tile full of cells by
+        // more.
         let mut kept: Vec<_> = levels;
         kept.retain(|(_, level)| (*level / f64::from(peak) - 1.0).abs() < 0.35);
         let mut surface = fit(kept.iter().copied())?;

@@ -1,8 +1,8 @@
 //! Segmentation of a field of view: the white cells in a picture of a stained smear.
 //!
-//! Light and scale come from the picture itself (`survey.rs`); nuclei are what took the nuclear stain
-//! (`nuclei.rs`); each cell is then outlined on a plane of its own surroundings (`cells.rs`). All
-//! lengths are shares of a red cell's diameter, so a field's magnification does not matter.
+//! Light and scale come from the picture itself (`survey.rs`); nuclei are what took the nuclear
+//! stain (`nuclei.rs`); each cell is then outlined on a plane of its own surroundings (`cells.rs`).
+//! All lengths are shares of a red cell's diameter, so a field's magnification does not matter.
 
 mod cells;
 mod crop;
@@ -152,8 +152,8 @@ pub fn segment(picture: &RgbImage, options: &SegmentOptions) -> FieldOfView {
     }
 }
 
-/// Outlines the cell around each white nucleus, at the nucleus' place. Halves of one cell are outlined
-/// again as one.
+/// Outlines the cell around each white nucleus, at the nucleus' place. Halves of one cell are
+/// outlined again as one.
 fn outlines(
     picture: &RgbImage,
     survey: &mut Survey,

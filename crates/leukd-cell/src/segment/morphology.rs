@@ -4,7 +4,8 @@ use super::plane::Plane;
 
 /// Weights of a step to a side, a corner and a knight's move, in fifths of a pixel.
 ///
-/// Borgefors 1986, "Distance transformations in digital images": at most 2 % from the true distance.
+/// Borgefors 1986, "Distance transformations in digital images": at most 2 % from the true
+/// distance.
 const SIDE: u16 = 5;
 const CORNER: u16 = 7;
 const KNIGHT: u16 = 11;
@@ -64,8 +65,9 @@ fn distances(mask: &Plane<bool>, target: bool) -> Plane<f32> {
 /// Columns and rows around the mask, so that no step leaves the plane.
 const RIM: usize = 2;
 
-/// Brings a row's distances down to what its next row (`near`) and the one behind (`far`) allow. Steps
-/// along the row come afterwards: these are independent of each other, which a compiler makes wide.
+/// Brings a row's distances down to what its next row (`near`) and the one behind (`far`) allow.
+/// Steps along the row come afterwards: these are independent of each other, which a compiler makes
+/// wide.
 fn step_down(own: &mut [u16], near: &[u16], far: &[u16]) {
     let width = own.len() - 2 * RIM;
     let own = &mut own[RIM..RIM + width];

@@ -1,5 +1,5 @@
-//! Nuclei of a whole field: parts that took the nuclear stain, parted where nuclei touch, and joined
-//! where they are lobes of one.
+//! Nuclei of a whole field: parts that took the nuclear stain, parted where nuclei touch, and
+//! joined where they are lobes of one.
 
 use super::lobes;
 use super::morphology::{Component, components, depth, fill_holes, open, root};

@@ -127,8 +127,9 @@ pub fn area(outline: &[Point]) -> f64 {
     (twice / 2.0).abs()
 }
 
-/// Runs of pixels `(row, from column, to column)` inside a closed polygon, in a picture of `width` ×
-/// `height` pixels: those whose middle is inside by the even-odd rule. `to` is not part of the run.
+/// Runs of pixels `(row, from column, to column)` inside a closed polygon, in a picture of `width`
+/// × `height` pixels: those whose middle is inside by the even-odd rule. `to` is not part of the
+/// run.
 pub fn runs(
     outline: &[Point],
     width: u32,

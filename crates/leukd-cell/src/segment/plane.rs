@@ -86,8 +86,8 @@ impl Window {
     }
 }
 
-/// Means of `factor` × `factor` blocks of a picture's `window`. Blocks at the right and lower border
-/// may be smaller.
+/// Means of `factor` × `factor` blocks of a picture's `window`. Blocks at the right and lower
+/// border may be smaller.
 pub(super) fn reduce(picture: &RgbImage, window: Window, factor: usize) -> Plane<Colour> {
     let (columns, rows) = (window.width.div_ceil(factor), window.height.div_ceil(factor));
     let mut values = Vec::with_capacity(columns * rows);
@@ -126,7 +126,8 @@ pub(super) fn reduce(picture: &RgbImage, window: Window, factor: usize) -> Plane
     Plane { width: columns, height: rows, values }
 }
 
-/// Means of `factor` × `factor` blocks of a plane; blocks at the right and lower border may be smaller.
+/// Means of `factor` × `factor` blocks of a plane; blocks at the right and lower border may be
+/// smaller.
 pub(super) fn shrink(plane: &Plane<Colour>, factor: usize) -> Plane<Colour> {
     let (width, height) = (plane.width.div_ceil(factor), plane.height.div_ceil(factor));
     let mut shrunk = Plane::filled(width, height, [0.0; 3]);

@@ -13,7 +13,8 @@ use super::plane::Plane;
 pub struct RedCells {
     /// Median diameter of a circle of a red cell's area.
     pub diameter: f64,
-    /// Standard error of the median: how far `diameter` itself may be off, not how much cells differ.
+    /// Standard error of the median: how far `diameter` itself may be off, not how much cells
+    /// differ.
     pub uncertainty: f64,
     /// Red cells that stood alone and were measured.
     pub count: u32,
@@ -26,7 +27,8 @@ pub struct RedCells {
 pub(super) fn typical_diameter(mask: &Plane<bool>) -> f32 {
     let mut filled = mask.clone();
     let mut diameter = 0.0;
-    // A pale centre halves the depth around it. Rings are filled with what is known of the diameter.
+    // A pale centre halves the depth around it. Rings are filled with what is known of the
+    // diameter.
     for _ in 0..3 {
         let depths = depth(&filled);
         let count = filled.count();

@@ -56,8 +56,8 @@ pub(super) enum Sort {
 const MIN_NUCLEUS: f32 = 0.2;
 /// A nucleus that the edge cuts must show at least so much.
 const MIN_CUT_NUCLEUS: f32 = 0.12;
-/// A whole white cell has at least this area. The smallest lymphocyte has about 0.8; the scale may be
-/// a third off.
+/// A whole white cell has at least this area. The smallest lymphocyte has about 0.8; the scale may
+/// be a third off.
 const MIN_CELL: f64 = 0.4;
 /// A deposit lets less than this share of blue light through, and hardly more than of red.
 const MIN_BLUE: f32 = 0.3;

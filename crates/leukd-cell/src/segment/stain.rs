@@ -5,8 +5,8 @@ use super::threshold::Histogram;
 
 /// How much a pixel looks like a stained nucleus: blue above green, and dark in red.
 ///
-/// Azure dyes take green and red and let blue through; haemoglobin takes blue and green and lets red
-/// through. Background 0, red cells 0.1 to 0.5, nuclei 0.5 to 1.4.
+/// Azure dyes take green and red and let blue through; haemoglobin takes blue and green and lets
+/// red through. Background 0, red cells 0.1 to 0.5, nuclei 0.5 to 1.4.
 pub(super) fn nuclear(transmission: Colour) -> f32 {
     let [red, green, blue] = transmission;
     blue - green + 1.0 - red

@@ -10,11 +10,12 @@ pub(super) const FREE: u16 = 0;
 pub(super) const WALL: u16 = u16::MAX;
 
 /// Floods `relief` from `labels`: each free pixel gets the label of the marker whose water reaches
-/// it first, lowest levels first. Of equal levels the earlier comes first, so a plateau is shared by
-/// distance.
+/// it first, lowest levels first. Of equal levels the earlier comes first, so a plateau is shared
+/// by distance.
 ///
-/// Beucher & Meyer 1993, "The morphological approach to segmentation: the watershed transformation";
-/// Meyer 1994, "Topographic distance and watershed lines". No line of pixels is left between basins.
+/// Beucher & Meyer 1993, "The morphological approach to segmentation: the watershed
+/// transformation"; Meyer 1994, "Topographic distance and watershed lines". No line of pixels is
+/// left between basins.
 pub(super) fn flood(relief: &Plane<u8>, labels: &mut Plane<u16>) {
     let mut waiting: Vec<VecDeque<u32>> = vec![VecDeque::new(); 256];
     for at in 0..labels.values.len() {

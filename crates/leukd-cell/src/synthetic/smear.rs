@@ -1,7 +1,7 @@
 //! Drawn fields of view of a smear, with the truth about them. They only look like blood.
 //!
-//! The same recipe gives the same pixels on every machine: of arithmetic on floats only what IEEE 754
-//! rounds exactly is used.
+//! The same recipe gives the same pixels on every machine: of arithmetic on floats only what IEEE
+//! 754 rounds exactly is used.
 
 use image::{Rgb, RgbImage};
 use rand::{Rng, SeedableRng};

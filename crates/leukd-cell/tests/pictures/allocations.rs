@@ -53,7 +53,8 @@ fn without_a_filter_only_the_networks_input_counts() {
 
 #[test]
 fn a_filter_asks_for_its_coefficients_alone() {
-    // Some for each row and column, which grow with the side: for the whole picture a hundredth of its bytes and less.
+    // Some for each row and column, which grow with the side: for the whole picture a hundredth of
+    // its bytes and less.
     for (side, most) in [(450, 100_000), (1000, 200_000)] {
         let asked = in_full_swing(side, &Preprocessing::b3());
         assert!(asked.bytes_total < most, "{side}: {asked:?}");

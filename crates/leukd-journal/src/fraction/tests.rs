@@ -90,8 +90,8 @@ fn hits(random: &mut ChaCha8Rng, n: u64, share: f64) -> u64 {
     (0..n).map(|_| u64::from(random.random_bool(share))).sum()
 }
 
-/// A rate as a trainer measures it: on the cells of `subjects`, each of whom has a rate of its own around `mean`, with a
-/// percentile bootstrap over the subjects.
+/// A rate as a trainer measures it: on the cells of `subjects`, each of whom has a rate of its own
+/// around `mean`, with a percentile bootstrap over the subjects.
 fn measured(random: &mut ChaCha8Rng, mean: f64, spread: f64, subjects: usize, each: u64) -> Rate {
     let right: Vec<f64> = (0..subjects)
         .map(|_| {
@@ -112,7 +112,8 @@ fn measured(random: &mut ChaCha8Rng, mean: f64, spread: f64, subjects: usize, ea
     Rate { value, interval: Some((drawn[4], drawn[194])), cells }
 }
 
-/// How often the interval holds the true share, and how often one does that takes the measured rates for the true ones.
+/// How often the interval holds the true share, and how often one does that takes the measured
+/// rates for the true ones.
 fn coverage(p: f64, cells: u64, (se, sp): (f64, f64), spread: f64, subjects: usize) -> (f64, f64) {
     const DRAWS: u32 = 1000;
     let mut random = ChaCha8Rng::seed_from_u64(7);

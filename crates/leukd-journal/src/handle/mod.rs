@@ -265,7 +265,8 @@ impl Journal {
         self.inner.shared.check_floor()
     }
 
-    /// Makes sure that the journal's name still leads to the file that is open. A single system call.
+    /// Makes sure that the journal's name still leads to the file that is open. A single system
+    /// call.
     ///
     /// # Errors
     /// [`JournalError::Moved`].

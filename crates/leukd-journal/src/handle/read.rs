@@ -139,8 +139,8 @@ impl Journal {
         Ok(found.filter(|record| record.sequence <= newest).map(Arc::new))
     }
 
-    /// Files that led to the result at `sequence`, under the names that they were last seen under first: the
-    /// one that it was made from, and those that held the same bytes. At most 16.
+    /// Files that led to the result at `sequence`, under the names that they were last seen under
+    /// first: the one that it was made from, and those that held the same bytes. At most 16.
     ///
     /// # Errors
     /// [`JournalError`] when the file cannot be read.

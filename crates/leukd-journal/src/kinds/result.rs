@@ -172,8 +172,8 @@ pub(crate) fn known_request(
     Ok(head.map(|head| by_head(connection, head)).transpose()?.flatten())
 }
 
-/// The field of view of an earlier request that asked for the same. One without cells has no ids: it
-/// is known by its bytes.
+/// The field of view of an earlier request that asked for the same. One without cells has no ids:
+/// it is known by its bytes.
 pub(crate) fn known_field_request(
     connection: &Connection,
     request: &FieldRequest<'_>,

@@ -1,4 +1,5 @@
-//! Counts by a word that comes from code, not from clients: still bounded, in case that ever changes.
+//! Counts by a word that comes from code, not from clients: still bounded, in case that ever
+//! changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! Counters and histograms that the rooms keep of their own work. They know nothing of who reads them: `metrics` does,
-//! when it is asked. Recording takes a few nanoseconds and never waits.
+//! Counters and histograms that the rooms keep of their own work. They know nothing of who reads
+//! them: `metrics` does, when it is asked. Recording takes a few nanoseconds and never waits.
 
 mod label;
 
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 pub use label::Labelled;
 
-/// The upper bounds of a histogram's buckets in microseconds, both ends of a workstation's work within them: 0.1 ms to
-/// 10 s. What took longer stands in one more bucket.
+/// The upper bounds of a histogram's buckets in microseconds, both ends of a workstation's work
+/// within them: 0.1 ms to 10 s. What took longer stands in one more bucket.
 pub const BOUNDS_US: [u64; 16] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000,

@@ -241,8 +241,8 @@ async fn a_result_removed_or_inserted_by_hand_is_named() {
     whole(&file);
 }
 
-/// The limit: whoever may write the file can cut off its end, or write all of it anew. A head that is kept
-/// elsewhere finds it.
+/// The limit: whoever may write the file can cut off its end, or write all of it anew. A head that
+/// is kept elsewhere finds it.
 #[tokio::test]
 async fn a_chain_cut_short_or_written_anew_is_found_by_a_head_kept_elsewhere() {
     let directory = tempfile::tempdir().unwrap();

@@ -18,7 +18,8 @@ use crate::fixtures::{all, at, capture, clock, known, open, request, review, rev
 
 const PAGE: usize = 4096;
 
-/// A closed journal of some hundred results, some of them rewrites, copies, rejections and requests, and some reviewed.
+/// A closed journal of some hundred results, some of them rewrites, copies, rejections and
+/// requests, and some reviewed.
 async fn story(directory: &Path) -> (PathBuf, Vec<Record>) {
     let options = Options { keep_count: Some(313), ..Options::new(clock()) };
     let journal = Journal::open(directory, options).unwrap();
@@ -224,7 +225,8 @@ async fn whatever_is_damaged_every_readable_result_is_saved() {
         let journal = open(output.path());
         let records = all(&journal);
         for record in &records {
-            // Where the chain's record is damaged as well, an altered row cannot be told from a good one.
+            // Where the chain's record is damaged as well, an altered row cannot be told from a
+            // good one.
             if recovered.audit_fault_before.is_none() {
                 let id = &record.finding.result_id;
                 let original = before.iter().find(|one| one.finding.result_id == *id);

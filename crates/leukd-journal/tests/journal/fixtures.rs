@@ -19,8 +19,9 @@ pub(crate) fn clock() -> Clock {
     Clock::manual(START)
 }
 
-/// A journal that no other has, though it may look so for a moment: a process that a test beside this one starts
-/// holds every file of this process, a lock that was just let go too, between its fork and its exec.
+/// A journal that no other has, though it may look so for a moment: a process that a test beside
+/// this one starts holds every file of this process, a lock that was just let go too, between its
+/// fork and its exec.
 #[expect(clippy::disallowed_methods, reason = "another process' exec is waited for, not a clock")]
 pub(crate) fn open(directory: &Path) -> Journal {
     let mut tries = 100;

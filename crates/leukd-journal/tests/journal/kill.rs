@@ -12,7 +12,8 @@ use crate::fixtures::{all, at, capture, open};
 
 const DIRECTORY: &str = "LEUKD_TEST_KILLED_DIRECTORY";
 
-/// The process that is killed: it commits as fast as it can and prints each number that it was answered.
+/// The process that is killed: it commits as fast as it can and prints each number that it was
+/// answered.
 #[test]
 #[ignore = "started by a_killed_process_leaves_ledger_and_results_in_agreement"]
 fn child() {

@@ -135,7 +135,8 @@ async fn a_glob_that_matches_nothing_is_looked_for_in_bounded_calls() {
     const ROWS: u64 = 70_000;
     let directory = tempfile::tempdir().unwrap();
     stored(&open(directory.path()), capture("a.bmp", 1, "a", Decision::All)).await;
-    // As many copies as a busy year leaves; written by a tool, because one commit each would take minutes.
+    // As many copies as a busy year leaves; written by a tool, because one commit each would take
+    // minutes.
     let tool = rusqlite::Connection::open(directory.path().join(leukd_journal::FILE)).unwrap();
     tool.execute_batch(&format!(
         "CREATE TEMP TABLE copies AS SELECT * FROM results;

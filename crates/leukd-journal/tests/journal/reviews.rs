@@ -333,7 +333,8 @@ async fn a_review_is_one_record_of_the_chain_and_every_edit_of_it_is_found() {
             }
         }
     }
-    // Removed, and forged under a new number, under one that a result has, and under one that retention removed.
+    // Removed, and forged under a new number, under one that a result has, and under one that
+    // retention removed.
     for (table, number, says) in [
         ("events", 9, "event 9"),
         ("events", 0, "event 0"),

@@ -1,4 +1,5 @@
-//! Specimens that are told: once each time that they fall quiet or are marked, and never of what was told before.
+//! Specimens that are told: once each time that they fall quiet or are marked, and never of what
+//! was told before.
 
 use std::path::Path;
 use std::time::Duration;

@@ -11,8 +11,8 @@ fn each(with: impl Fn(usize) -> f32) -> [f32; 8] {
     std::array::from_fn(with)
 }
 
-// SAFETY (of `load`, `store` and `widen`): the caller's pointer is good for 8 numbers, as the trait says. The other
-// methods are safe.
+// SAFETY (of `load`, `store` and `widen`): the caller's pointer is good for 8 numbers, as the trait
+// says. The other methods are safe.
 impl Lanes for Portable {
     const WIDTH: usize = 8;
     type V = [f32; 8];
@@ -37,7 +37,8 @@ impl Lanes for Portable {
     unsafe fn fetch<T>(from: *const T) {
         let _ = from;
     }
-    // `f32::mul_add` is a call of a library function where there is no instruction: rounded twice, and fast.
+    // `f32::mul_add` is a call of a library function where there is no instruction: rounded twice,
+    // and fast.
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         each(|i| a[i] * b[i] + c[i])
@@ -68,7 +69,8 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn power_of_two(a: Self::V) -> (Self::V, Self::V) {
-        // Added to a number below 2^22, this leaves the nearest whole number in the low bits (Hecker's trick).
+        // Added to a number below 2^22, this leaves the nearest whole number in the low bits
+        // (Hecker's trick).
         const MAGIC: f32 = 12_582_912.0;
         let shifted = each(|i| a[i] + MAGIC);
         let whole = each(|i| shifted[i] - MAGIC);

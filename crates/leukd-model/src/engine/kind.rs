@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
-    /// What leukd recognises of an EfficientNet runs on leukd's own fused operators, the rest on tract's.
+    /// What leukd recognises of an EfficientNet runs on leukd's own fused operators, the rest on
+    /// tract's.
     #[default]
     Fused,
     /// tract's operators alone.
@@ -37,8 +38,8 @@ impl fmt::Display for EngineKind {
 /// What of a network runs on leukd's own operators.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Fusion {
-    /// The instructions that leukd's kernels use on this machine: `avx512`, `avx2` or `portable`; empty where
-    /// nothing was fused.
+    /// The instructions that leukd's kernels use on this machine: `avx512`, `avx2` or `portable`;
+    /// empty where nothing was fused.
     pub isa: String,
     /// First convolutions.
     pub stems: usize,

@@ -1,7 +1,7 @@
 //! The one folder that names tract: an ONNX network, compiled for this processor.
 //!
-//! tract's ONNX front calls itself unstable: its version is pinned exactly, and nothing outside this
-//! folder sees more of it than [`mod@onnx`], the prost types of the ONNX format.
+//! tract's ONNX front calls itself unstable: its version is pinned exactly, and nothing outside
+//! this folder sees more of it than [`mod@onnx`], the prost types of the ONNX format.
 
 mod fuse;
 mod kind;
@@ -26,8 +26,8 @@ use leukd_kernels::{Isa, upper};
 
 /// A compiled network. Shared between threads; each run has its own state.
 ///
-/// A run makes a fresh state: beside the network itself (tens of milliseconds) that is nothing, and no
-/// thread keeps a model alive that was swapped out.
+/// A run makes a fresh state: beside the network itself (tens of milliseconds) that is nothing, and
+/// no thread keeps a model alive that was swapped out.
 #[derive(Debug, Clone)]
 pub struct Engine {
     plan: Arc<TypedSimplePlan>,
@@ -43,7 +43,8 @@ pub struct Engine {
 pub struct Answer {
     /// Its outputs.
     pub outputs: Vec<f32>,
-    /// The inner tensor that [`Engine::compile_with`] was asked for; none where it was asked for none.
+    /// The inner tensor that [`Engine::compile_with`] was asked for; none where it was asked for
+    /// none.
     pub activation: Option<Activation>,
     /// The further tensors that it was asked for, in that order.
     pub bends: Vec<Vec<f32>>,
@@ -78,13 +79,13 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Compiles `network` for one input of `shape` (f32) and one output of shape `[1, outputs]`, on the operators that
-    /// `kind` names.
+    /// Compiles `network` for one input of `shape` (f32) and one output of shape `[1, outputs]`, on
+    /// the operators that `kind` names.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Compile`] and [`EngineError::Shape`]. tract panics on some broken graphs; that is
-    /// an error here too.
+    /// [`EngineError::Compile`] and [`EngineError::Shape`]. tract panics on some broken graphs;
+    /// that is an error here too.
     pub fn compile(
         network: &onnx::ModelProto,
         shape: [usize; 4],
@@ -95,12 +96,13 @@ impl Engine {
         Ok(Self { plan, shape, outputs, bends: Vec::new(), looks_inside: false, fusion })
     }
 
-    /// [`Engine::compile`], with the tensor `activation` and those named in `bends` as further outputs.
+    /// [`Engine::compile`], with the tensor `activation` and those named in `bends` as further
+    /// outputs.
     ///
     /// # Errors
     ///
-    /// As [`Engine::compile`], and [`EngineError::Shape`] where that tensor is not f32 of shape `[1, channels, height,
-    /// width]`.
+    /// As [`Engine::compile`], and [`EngineError::Shape`] where that tensor is not f32 of shape
+    /// `[1, channels, height, width]`.
     pub fn compile_with(
         network: &onnx::ModelProto,
         activation: &str,
@@ -161,7 +163,8 @@ impl Engine {
     }
 }
 
-/// The fastest instructions that leukd's own operators could use on this machine: `avx512`, `avx2` or `portable`.
+/// The fastest instructions that leukd's own operators could use on this machine: `avx512`, `avx2`
+/// or `portable`.
 #[must_use]
 pub fn instructions() -> String {
     Isa::best().to_string()
@@ -169,8 +172,9 @@ pub fn instructions() -> String {
 
 /// A network compiled to show what goes on inside it: some of its inner tensors, for one picture.
 ///
-/// For those who calibrate or explain a network. Nothing is served from it: as each tensor that is looked at
-/// must be stored, less of the network can be fused than in [`Engine`], and rounding may differ.
+/// For those who calibrate or explain a network. Nothing is served from it: as each tensor that is
+/// looked at must be stored, less of the network can be fused than in [`Engine`], and rounding may
+/// differ.
 #[derive(Debug, Clone)]
 pub struct Observer {
     plan: Arc<TypedSimplePlan>,
@@ -188,13 +192,13 @@ pub struct Observed {
 }
 
 impl Observer {
-    /// Compiles `network` for one input of `shape` (f32), with the tensors `names` as its outputs, in that order. What
-    /// none of them needs is left out.
+    /// Compiles `network` for one input of `shape` (f32), with the tensors `names` as its outputs,
+    /// in that order. What none of them needs is left out.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Compile`], for a name that no node gives too, and [`EngineError::Shape`] for a network that
-    /// has not one input.
+    /// [`EngineError::Compile`], for a name that no node gives too, and [`EngineError::Shape`] for
+    /// a network that has not one input.
     pub fn compile(
         network: &onnx::ModelProto,
         shape: [usize; 4],
@@ -219,8 +223,8 @@ impl Observer {
     ///
     /// # Errors
     ///
-    /// [`EngineError::Shape`] for an input of another shape, [`EngineError::Run`], for a tensor that is not f32
-    /// too, and [`EngineError::NotFinite`].
+    /// [`EngineError::Shape`] for an input of another shape, [`EngineError::Run`], for a tensor
+    /// that is not f32 too, and [`EngineError::NotFinite`].
     pub fn run(&self, input: &InputTensor) -> Result<Vec<Observed>, EngineError> {
         check_input(input, self.shape)?;
         let tensors = results(&self.plan, input)?;
@@ -313,8 +317,8 @@ fn optimized(
     Ok((model.into_optimized().map_err(uncompiled)?, fusion))
 }
 
-/// `model` with leukd's operators in it. Where they cannot take their place, which is a defect, it stays as it was: tract's own
-/// operators serve every network.
+/// `model` with leukd's operators in it. Where they cannot take their place, which is a defect, it
+/// stays as it was: tract's own operators serve every network.
 fn fused(model: TypedModel) -> (TypedModel, Fusion) {
     let mut changed = model.clone();
     let outcome = guarded(|| fuse::fuse(&mut changed, Isa::best()).map_err(uncompiled));

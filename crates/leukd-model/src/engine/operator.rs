@@ -16,7 +16,8 @@ impl FusedStages {
     }
 }
 
-// Two chains are told apart by their place in memory: comparing weights would take long, and nothing asks for it.
+// Two chains are told apart by their place in memory: comparing weights would take long, and
+// nothing asks for it.
 impl PartialEq for FusedStages {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

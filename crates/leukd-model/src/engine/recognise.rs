@@ -1,7 +1,8 @@
 //! Finds what the kernels compute in a network as tract reads it.
 //!
-//! It looks at the graph before tract's own simplification: there every convolution still is one, its batch normalisation a
-//! product and a sum behind it. What is found leaves the graph, so that tract need not simplify it.
+//! It looks at the graph before tract's own simplification: there every convolution still is one,
+//! its batch normalisation a product and a sum behind it. What is found leaves the graph, so that
+//! tract need not simplify it.
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{DimLike, ElementWiseMiniOp};
@@ -20,8 +21,8 @@ const MOST_STEM_CHANNELS: usize = 4;
 /// Widest kernel that is looked at.
 const MOST_SIDE: usize = 16;
 
-/// Most numbers of a stage's planes, borders included: beyond, it is no picture that leukd serves (a side of 2,048 with B3's 40
-/// channels are 42 million).
+/// Most numbers of a stage's planes, borders included: beyond, it is no picture that leukd serves
+/// (a side of 2,048 with B3's 40 channels are 42 million).
 const MOST_NUMBERS: usize = 1 << 28;
 
 /// Stages that follow each other, with nothing else looking at what lies between them.
@@ -284,7 +285,8 @@ impl<'a> Graph<'a> {
         self.affine(from, self.only_user(from)?)
     }
 
-    /// The f32 convolution `node` of `from`, of one picture, with the factors and summands behind it.
+    /// The f32 convolution `node` of `from`, of one picture, with the factors and summands behind
+    /// it.
     fn affine(&self, from: OutletId, node: usize) -> Option<Affine<'a>> {
         let conv = self.0.nodes[node].op_as::<Conv>()?;
         let [input, kernel, bias] = self.0.nodes[node].inputs[..] else { return None };
@@ -323,7 +325,8 @@ impl<'a> Graph<'a> {
         let output = [rows.convoluted, columns.convoluted];
         let before = [rows.pad_before, columns.pad_before];
         let input = Shape { channels, height, width };
-        // A border as wide as the window makes outputs of nothing but zeros; beyond these bounds sizes could not be added up.
+        // A border as wide as the window makes outputs of nothing but zeros; beyond these bounds
+        // sizes could not be added up.
         let sides = [channels, height, width, outputs, output[0], output[1]];
         let bordered = spec.kernel_shape.iter().zip([rows, columns]).all(|(side, padding)| {
             *side <= MOST_SIDE && padding.pad_before < *side && padding.pad_after < *side
@@ -343,7 +346,8 @@ impl<'a> Graph<'a> {
         Some(Affine { conv, input, output, before, weights, to, nodes })
     }
 
-    /// The node that takes `from` and a constant for each of `channels`, where `from` serves nothing else.
+    /// The node that takes `from` and a constant for each of `channels`, where `from` serves
+    /// nothing else.
     fn with_constant<Operation: BinMiniOp>(
         &self,
         from: OutletId,

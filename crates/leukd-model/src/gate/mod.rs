@@ -1,10 +1,11 @@
-//! The gate: what a bundle may hold. A bundle is data, and whoever wrote it may mean harm: sizes, counts, operators and
-//! memory are held against limits before the engine sees anything.
+//! The gate: what a bundle may hold. A bundle is data, and whoever wrote it may mean harm: sizes,
+//! counts, operators and memory are held against limits before the engine sees anything.
 //!
-//! Two looks. [`scan`] walks the bytes and allocates nothing: what a few bytes could unfold into, counts of messages and
-//! numbers, is bounded before they are decoded, and subgraphs, functions and sparse tensors end there. [`admit`] takes the
-//! decoded graph: only operators of a list, each name given once and before it is taken, and every shape computed from the
-//! manifest's input, with the memory and the arithmetic that follow from it.
+//! Two looks. [`scan`] walks the bytes and allocates nothing: what a few bytes could unfold into,
+//! counts of messages and numbers, is bounded before they are decoded, and subgraphs, functions and
+//! sparse tensors end there. [`admit`] takes the decoded graph: only operators of a list, each name
+//! given once and before it is taken, and every shape computed from the manifest's input, with the
+//! memory and the arithmetic that follow from it.
 
 mod attributes;
 mod operators;
@@ -19,35 +20,37 @@ use crate::manifest::{MANIFEST_KEY, Manifest};
 pub use operators::ALLOWED as ALLOWED_OPERATORS;
 pub use wire::scan;
 
-/// The most nodes: three times an EfficientNet-B7's, each activation written as two operators and each kernel behind one
-/// that expands it. The engine's time to compile grows with their square. A Sum, Mean, Min or Max of more than two tensors
-/// counts as the chain of nodes that the engine makes of it.
+/// The most nodes: three times an EfficientNet-B7's, each activation written as two operators and
+/// each kernel behind one that expands it. The engine's time to compile grows with their square. A
+/// Sum, Mean, Min or Max of more than two tensors counts as the chain of nodes that the engine
+/// makes of it.
 pub const MOST_NODES: usize = 4_096;
 
 /// The most stored tensors: as many as nodes.
 pub const MOST_TENSORS: usize = MOST_NODES;
 
-/// The most messages and texts in the file, whatever they belong to: each takes up to some hundred bytes once decoded,
-/// 100 MB together. A B3 has some 10,000.
+/// The most messages and texts in the file, whatever they belong to: each takes up to some hundred
+/// bytes once decoded, 100 MB together. A B3 has some 10,000.
 pub const MOST_MESSAGES: u64 = 1 << 18;
 
-/// The most integers in lists (shapes, pads, axes, indices): a byte of the file each may become eight. No list of a
-/// classifier is longer than its classes or channels.
+/// The most integers in lists (shapes, pads, axes, indices): a byte of the file each may become
+/// eight. No list of a classifier is longer than its classes or channels.
 pub const MOST_INTEGERS: u64 = 1 << 20;
 
-/// The most weights that are listed one by one as integers instead of lying in `raw_data`: a byte of the file may become
-/// four, 256 MB together.
+/// The most weights that are listed one by one as integers instead of lying in `raw_data`: a byte
+/// of the file may become four, 256 MB together.
 pub const MOST_LISTED: u64 = 64 << 20;
 
-/// The most bytes of metadata (manifest, golden pictures): the most golden inputs, each a 450 × 450 picture that no
-/// compression makes smaller, take half of it.
+/// The most bytes of metadata (manifest, golden pictures): the most golden inputs, each a 450 × 450
+/// picture that no compression makes smaller, take half of it.
 pub const MOST_METADATA: usize = 128 << 20;
 
-/// The most sides of a tensor: channel shuffles, as the most demanding of the classifiers meant here, need five.
+/// The most sides of a tensor: channel shuffles, as the most demanding of the classifiers meant
+/// here, need five.
 pub const MOST_RANK: usize = 8;
 
-/// The most multiplications for one picture: an EfficientNet-B7 at its own 600 pixels needs 3.7e10. More would hold a start
-/// or a reload, which runs up to 64 golden inputs, up for many minutes.
+/// The most multiplications for one picture: an EfficientNet-B7 at its own 600 pixels needs 3.7e10.
+/// More would hold a start or a reload, which runs up to 64 golden inputs, up for many minutes.
 pub const MOST_PRODUCTS: u64 = 50_000_000_000;
 
 /// What an administrator may set.
@@ -55,9 +58,10 @@ pub const MOST_PRODUCTS: u64 = 50_000_000_000;
 pub struct Limits {
     /// The most bytes of the file.
     pub max_bytes: u64,
-    /// The most bytes of memory that the network may need: three copies of its weights as f32 (as read, as the engine
-    /// keeps them, as the kernels pack them), as many of what the engine lays out for each window, and what is alive at once
-    /// of one picture's activations. What a head needs besides for heat maps is bounded where it is read.
+    /// The most bytes of memory that the network may need: three copies of its weights as f32 (as
+    /// read, as the engine keeps them, as the kernels pack them), as many of what the engine lays
+    /// out for each window, and what is alive at once of one picture's activations. What a head
+    /// needs besides for heat maps is bounded where it is read.
     pub max_memory: u64,
 }
 
@@ -128,8 +132,8 @@ pub fn metadata(network: &ModelProto) -> Result<(), GateError> {
     Ok(())
 }
 
-/// Holds the decoded network, its weights not expanded yet, against the limits. One picture of the shape that `manifest`
-/// says must lead to one tensor of one number for each label.
+/// Holds the decoded network, its weights not expanded yet, against the limits. One picture of the
+/// shape that `manifest` says must lead to one tensor of one number for each label.
 ///
 /// # Errors
 ///

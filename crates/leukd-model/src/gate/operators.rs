@@ -3,12 +3,14 @@
 use super::{GateError, shown};
 use crate::engine::onnx::NodeProto;
 
-/// ONNX's own operators that classifiers of pictures are made of, sorted by name: what `leukd train` writes, and what
-/// exported ResNets, DenseNets, Inceptions, MobileNets, EfficientNets, ShuffleNets and ConvNeXts need.
+/// ONNX's own operators that classifiers of pictures are made of, sorted by name: what
+/// `leukd train` writes, and what exported ResNets, DenseNets, Inceptions, MobileNets,
+/// EfficientNets, ShuffleNets and ConvNeXts need.
 ///
-/// Left out on purpose: control flow and recurrence (If, Loop, Scan, RNN, GRU, LSTM), whatever makes a large tensor of a
-/// few numbers (Expand, Tile, ConstantOfShape, Range, EyeLike, OneHot, Resize), random numbers, and whatever has a
-/// shape that depends on a picture's values (NonZero, Compress, NonMaxSuppression, Where on indices).
+/// Left out on purpose: control flow and recurrence (If, Loop, Scan, RNN, GRU, LSTM), whatever
+/// makes a large tensor of a few numbers (Expand, Tile, ConstantOfShape, Range, EyeLike, OneHot,
+/// Resize), random numbers, and whatever has a shape that depends on a picture's values (NonZero,
+/// Compress, NonMaxSuppression, Where on indices).
 pub const ALLOWED: &[&str] = &[
     "Abs",
     "Add",

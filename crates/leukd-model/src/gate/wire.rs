@@ -1,7 +1,8 @@
 //! The first look: over the bytes as they are, with nothing allocated.
 //!
-//! A protobuf message of two bytes may become a struct of hundreds: 512 MiB of empty nodes would be some 70 GB. So what
-//! the decoder would make is counted first, along the ONNX schema; fields that the decoder skips are skipped here.
+//! A protobuf message of two bytes may become a struct of hundreds: 512 MiB of empty nodes would be
+//! some 70 GB. So what the decoder would make is counted first, along the ONNX schema; fields that
+//! the decoder skips are skipped here.
 
 use super::{GateError, MOST_INTEGERS, MOST_LISTED, MOST_MESSAGES, MOST_NODES, MOST_TENSORS};
 
@@ -175,7 +176,8 @@ fn inner(body: &[u8], known: Field, counts: &mut Counts) -> Result<(), GateError
     message(body, kind, counts)
 }
 
-/// A message that has no messages below it but an annotation's, which are pairs of texts. Each field is counted.
+/// A message that has no messages below it but an annotation's, which are pairs of texts. Each
+/// field is counted.
 fn plain(mut rest: &[u8], counts: &mut Counts) -> Result<(), GateError> {
     while !rest.is_empty() {
         let tag = varint(&mut rest)?;

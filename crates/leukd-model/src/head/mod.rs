@@ -1,8 +1,9 @@
-//! What lies behind a network's last activation: global pooling, then layers that bend only at ReLU.
+//! What lies behind a network's last activation: global pooling, then layers that bend only at
+//! ReLU.
 //!
-//! Of such a head the gradient is known in closed form, so that leukd can say which places of the picture spoke for
-//! a class (the heat map), and what the pooled features are (the distance to the training cells), from the one run of
-//! the network that a result takes anyway.
+//! Of such a head the gradient is known in closed form, so that leukd can say which places of the
+//! picture spoke for a class (the heat map), and what the pooled features are (the distance to the
+//! training cells), from the one run of the network that a result takes anyway.
 
 mod places;
 mod read;
@@ -26,7 +27,8 @@ pub struct Head {
 /// How the last activation becomes one number a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// The greatest number of each channel. Where it stands at several places, the first in reading order.
+    /// The greatest number of each channel. Where it stands at several places, the first in reading
+    /// order.
     Max,
     /// The mean of each channel.
     Mean,
@@ -70,7 +72,8 @@ impl Dense {
         Some(Self { weights, bias, back })
     }
 
-    /// How many numbers `back` takes of so many weights and outputs, padding among them; none where they do not fit each other.
+    /// How many numbers `back` takes of so many weights and outputs, padding among them; none where
+    /// they do not fit each other.
     fn room(weights: usize, outputs: usize) -> Option<usize> {
         let inputs = Self::inputs_of(weights, outputs)?;
         outputs.checked_mul(Transposed::padded(Isa::best(), inputs))
@@ -149,14 +152,16 @@ impl Head {
         x
     }
 
-    /// The names of the tensors that go into each ReLU, in the order of computing: [`Head::gradient`] takes their values.
+    /// The names of the tensors that go into each ReLU, in the order of computing:
+    /// [`Head::gradient`] takes their values.
     #[must_use]
     pub fn bends(&self) -> &[String] {
         &self.bends
     }
 
-    /// The gradient of `Σ direction · logits` with respect to the pooled features, where `bends` went into the ReLUs.
-    /// ReLU's own at 0 is 0, as Keras and PyTorch have it. None where `bends` are not those of this head.
+    /// The gradient of `Σ direction · logits` with respect to the pooled features, where `bends`
+    /// went into the ReLUs. ReLU's own at 0 is 0, as Keras and PyTorch have it. None where `bends`
+    /// are not those of this head.
     #[must_use]
     pub fn gradient(&self, bends: &[Vec<f32>], direction: &[f32]) -> Option<Vec<f32>> {
         let mut gradient = direction.to_vec();
@@ -182,7 +187,8 @@ impl Head {
         (gradient.len() == self.channels).then_some(gradient)
     }
 
-    /// What goes into each ReLU at these features: what the engine gives as [`Head::bends`], computed anew.
+    /// What goes into each ReLU at these features: what the engine gives as [`Head::bends`],
+    /// computed anew.
     #[must_use]
     pub fn bends_at(&self, features: &[f32]) -> Vec<Vec<f32>> {
         let mut x: Vec<f64> = features.iter().copied().map(f64::from).collect();
@@ -196,11 +202,13 @@ impl Head {
         bends
     }
 
-    /// Which places of an activation spoke for `Σ direction · logits`, in logits: row-major, `height · width` numbers.
+    /// Which places of an activation spoke for `Σ direction · logits`, in logits: row-major,
+    /// `height · width` numbers.
     ///
-    /// A channel's share is its gradient times its pooled value. It lies where the channel's greatest number is, or
-    /// over all places by what each gave to the mean. So the map adds up to `gradient · features`: the logits' sum less
-    /// what the head gives of itself, its biases and shifts, because the head is linear between two bends.
+    /// A channel's share is its gradient times its pooled value. It lies where the channel's
+    /// greatest number is, or over all places by what each gave to the mean. So the map adds up to
+    /// `gradient · features`: the logits' sum less what the head gives of itself, its biases and
+    /// shifts, because the head is linear between two bends.
     ///
     /// # Panics
     ///
@@ -226,11 +234,13 @@ impl Head {
         }
     }
 
-    /// Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-    /// Localization"): `ReLU(Σ α · A)` with α a channel's gradient, averaged over the places. Row-major.
+    /// Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via
+    /// Gradient-based Localization"): `ReLU(Σ α · A)` with α a channel's gradient, averaged over
+    /// the places. Row-major.
     #[must_use]
     pub fn grad_cam(&self, activation: &Activation, gradient: &[f32]) -> Vec<f64> {
-        // Of the mean's gradient each place holds its part, of the greatest number's one place all: the average is one.
+        // Of the mean's gradient each place holds its part, of the greatest number's one place all:
+        // the average is one.
         let mut map = places::weighted(activation, gradient);
         map.iter_mut().for_each(|value| *value = value.max(0.0));
         map

@@ -36,7 +36,8 @@ pub(super) fn means(activation: &Activation) -> impl Iterator<Item = f32> {
         .map(move |channel| channel.iter().sum::<f32>() / share)
 }
 
-/// At each place, row-major, the sum over the channels of weight · number, by the number of places: one weight a channel.
+/// At each place, row-major, the sum over the channels of weight · number, by the number of places:
+/// one weight a channel.
 pub(super) fn weighted(activation: &Activation, weights: &[f32]) -> Vec<f64> {
     let (groups, rest) = channels(activation);
     let (group_weights, rest_weights) = weights.as_chunks();

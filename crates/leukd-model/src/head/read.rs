@@ -8,8 +8,8 @@ use super::super::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
 use super::{Dense, Head, Layer, Pooling};
 use crate::weights;
 
-/// Why a network has no head that leukd knows, in words: it serves all the same, but nothing can be said of where in
-/// the picture its answer comes from.
+/// Why a network has no head that leukd knows, in words: it serves all the same, but nothing can be
+/// said of where in the picture its answer comes from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoHead(pub String);
@@ -20,7 +20,8 @@ const MOST_STEPS: usize = 64;
 /// The most numbers of one of its layers: a hundred times the seed's.
 const MOST_NUMBERS: usize = 64 << 20;
 
-/// The most numbers of all its dense layers as they lie for the way back, padding among them: forty times the seed's, 64 MiB.
+/// The most numbers of all its dense layers as they lie for the way back, padding among them: forty
+/// times the seed's, 64 MiB.
 const MOST_BACK: usize = 16 << 20;
 
 impl Head {
@@ -150,7 +151,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a reduction runs over rows and columns: axes 2 and 3, as an attribute or as an input.
+    /// Whether a reduction runs over rows and columns: axes 2 and 3, as an attribute or as an
+    /// input.
     fn over_the_picture(&self, node: &NodeProto) -> bool {
         let attribute = node.attribute.iter().find(|own| own.name == "axes");
         let axes: Vec<i64> = match (attribute, node.input.get(1)) {
@@ -202,7 +204,8 @@ impl<'a> Reader<'a> {
         Dense::new(weights, bias)
     }
 
-    /// Batch normalisation as it serves: `(x − mean) / √(variance + ε) · γ + β` (Ioffe & Szegedy 2015).
+    /// Batch normalisation as it serves: `(x − mean) / √(variance + ε) · γ + β` (Ioffe & Szegedy
+    /// 2015).
     fn normalisation(&self, node: &NodeProto) -> Option<Layer> {
         let [gamma, beta, mean, variance] = [1, 2, 3, 4].map(|at| self.values(node.input.get(at)));
         let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
@@ -273,8 +276,8 @@ fn transposed(weights: &[f32], columns: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The steps in the order of computing, each with as many numbers as the one before gives; and how many the first
-/// takes. None where they do not fit.
+/// The steps in the order of computing, each with as many numbers as the one before gives; and how
+/// many the first takes. None where they do not fit.
 fn joined(steps: Vec<Step>) -> Option<(usize, Vec<Layer>)> {
     let mut layers: Vec<Layer> = Vec::new();
     let first = steps.iter().rev().find_map(|step| match step {

@@ -11,7 +11,8 @@ use leukd_cell::Measures;
 /// The share of other real cells that may be doubted, 0 to 1, where nobody asks for another.
 pub const FALSE_ALARMS: f64 = 0.05;
 
-/// How many wide directions a space has. On a model of real cells 16, 32, 64 and 128 told other cells from its own equally well.
+/// How many wide directions a space has. On a model of real cells 16, 32, 64 and 128 told other
+/// cells from its own equally well.
 const DIRECTIONS: usize = 32;
 
 /// Passes of the iteration that finds them: what they change after it is far below half precision.
@@ -43,8 +44,9 @@ pub enum FitError {
     Uneven,
 }
 
-/// The reference of `training` cells, its limit such that of the `validation` cells at most the share `false_alarms` (0 to 1) is
-/// doubted by bounds and limit together. Where the bounds alone doubt more, the limit lies above them all.
+/// The reference of `training` cells, its limit such that of the `validation` cells at most the
+/// share `false_alarms` (0 to 1) is doubted by bounds and limit together. Where the bounds alone
+/// doubt more, the limit lies above them all.
 ///
 /// # Errors
 ///
@@ -97,8 +99,8 @@ pub fn fit(
     Ok(reference)
 }
 
-/// The bounds that all but [`TAIL`] of the cells keep, on each side. Of a cell that touches the frame or is not solid too much or too
-/// little is told by one bound alone.
+/// The bounds that all but [`TAIL`] of the cells keep, on each side. Of a cell that touches the
+/// frame or is not solid too much or too little is told by one bound alone.
 fn bounds(training: &[Sample]) -> BTreeMap<String, (f64, f64)> {
     let each = Measures::NAMES.iter().enumerate().map(|(at, name)| {
         let mut values: Vec<f64> =
@@ -117,8 +119,8 @@ fn bounds(training: &[Sample]) -> BTreeMap<String, (f64, f64)> {
     each.collect()
 }
 
-/// Mean, widest directions, variances along them and along all others: orthogonal iteration (Golub & Van Loan, "Matrix
-/// Computations", 8.2.4) on the covariance, which is never formed.
+/// Mean, widest directions, variances along them and along all others: orthogonal iteration (Golub
+/// & Van Loan, "Matrix Computations", 8.2.4) on the covariance, which is never formed.
 fn space(training: &[Sample], width: usize) -> (Vec<f32>, Vec<f32>, Vec<f64>, f64) {
     let cells = training.len() as f64;
     let mut mean = vec![0.0_f64; width];
@@ -165,7 +167,8 @@ fn space(training: &[Sample], width: usize) -> (Vec<f32>, Vec<f32>, Vec<f64>, f6
     (mean, directions, variances, residual)
 }
 
-/// Gram–Schmidt, twice, so that rounding leaves nothing: each row becomes orthogonal to those before it and of length 1.
+/// Gram–Schmidt, twice, so that rounding leaves nothing: each row becomes orthogonal to those
+/// before it and of length 1.
 fn orthogonal(rows: &mut [f32], width: usize) {
     let dot = |one: &[f32], other: &[f32]| -> f64 {
         one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum()

@@ -1,8 +1,9 @@
-//! What a model knows of the cells that it was trained on, and so which captures are none of their kind.
+//! What a model knows of the cells that it was trained on, and so which captures are none of their
+//! kind.
 //!
-//! Two looks, both cheap: the picture's own [`Measures`] against the bounds that the training cells keep, and the network's
-//! pooled features against where theirs lie. Neither says what a capture is instead. A capture that either doubts is
-//! left to a person, with the reason.
+//! Two looks, both cheap: the picture's own [`Measures`] against the bounds that the training cells
+//! keep, and the network's pooled features against where theirs lie. Neither says what a capture is
+//! instead. A capture that either doubts is left to a person, with the reason.
 
 mod fit;
 mod space;
@@ -26,12 +27,14 @@ pub struct Reference {
     pub data: String,
     /// How many cells the bounds and the space were taken from.
     pub cells: u64,
-    /// Lower and upper bound of each measure, by its name ([`Measures::NAMES`]): outside lies one training cell in 500 on each side.
+    /// Lower and upper bound of each measure, by its name ([`Measures::NAMES`]): outside lies one
+    /// training cell in 500 on each side.
     pub bounds: BTreeMap<String, (f64, f64)>,
     /// Where the pooled features lie; absent where the network's head is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureSpace>,
-    /// The share of other real cells, 0 to 1, that was to be doubted at the most when `features.limit` was chosen.
+    /// The share of other real cells, 0 to 1, that was to be doubted at the most when
+    /// `features.limit` was chosen.
     pub asked_false_alarms: f64,
     /// The share of them that bounds and limit together doubt.
     pub false_alarms: f64,
@@ -71,7 +74,8 @@ impl Reference {
         self.features.as_ref().map_or(Ok(()), FeatureSpace::check)
     }
 
-    /// What of a picture's measures lies outside the training cells' bounds, as reasons to look at it.
+    /// What of a picture's measures lies outside the training cells' bounds, as reasons to look at
+    /// it.
     #[must_use]
     pub fn doubts_of_measures(&self, measures: &Measures) -> Vec<Reason> {
         let named = Measures::NAMES.iter().zip(measures.values());

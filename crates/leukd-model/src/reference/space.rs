@@ -12,14 +12,16 @@ const MOST_FEATURES: usize = 65_536;
 /// See [`MOST_FEATURES`].
 const MOST_DIRECTIONS: usize = 256;
 
-/// A Gaussian over the pooled features with a few wide directions and the same narrow spread in all others: probabilistic
-/// principal component analysis (Tipping & Bishop 1999), as a bundle stores it.
+/// A Gaussian over the pooled features with a few wide directions and the same narrow spread in all
+/// others: probabilistic principal component analysis (Tipping & Bishop 1999), as a bundle stores
+/// it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSpace {
     /// The mean of each feature: base64 of little-endian f32.
     pub mean: String,
-    /// The wide directions, each of length 1, one after the other: base64 of little-endian IEEE half precision.
+    /// The wide directions, each of length 1, one after the other: base64 of little-endian IEEE
+    /// half precision.
     pub directions: String,
     /// The variance along each of them, greatest first.
     pub variances: Vec<f64>,
@@ -118,8 +120,8 @@ impl Space {
         self.mean.len()
     }
 
-    /// The Mahalanobis distance of `features` from the training cells' mean, by the square root of their number: near 1 for a
-    /// cell of theirs. None for another number of features.
+    /// The Mahalanobis distance of `features` from the training cells' mean, by the square root of
+    /// their number: near 1 for a cell of theirs. None for another number of features.
     #[must_use]
     pub fn distance(&self, features: &[f32]) -> Option<f64> {
         if features.len() != self.mean.len() {

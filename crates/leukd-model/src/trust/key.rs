@@ -9,8 +9,8 @@ use minisign_verify::PublicKey;
 
 use crate::file::regular;
 
-/// A key's number, which its signatures name too: 16 hexadecimal digits, as minisign shows it. It says which key to try
-/// and proves nothing.
+/// A key's number, which its signatures name too: 16 hexadecimal digits, as minisign shows it. It
+/// says which key to try and proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyId(u64);
 

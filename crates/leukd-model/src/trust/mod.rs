@@ -1,7 +1,7 @@
 //! Which bundles may serve: signed by a trusted key, or allowed by name.
 //!
-//! A signature is minisign's: a detached file beside the bundle (`b3.onnx.minisig`), Ed25519 over the BLAKE2b hash of the
-//! bundle's bytes. It is held against the very bytes that are then decoded.
+//! A signature is minisign's: a detached file beside the bundle (`b3.onnx.minisig`), Ed25519 over
+//! the BLAKE2b hash of the bundle's bytes. It is held against the very bytes that are then decoded.
 
 mod key;
 mod seal;
@@ -80,8 +80,8 @@ pub struct TrustError {
 impl Trust {
     /// Trusts these keys and allows these bundles.
     ///
-    /// A key is minisign's base64 text (`RWQ…`) or, where it begins with `/`, the path of a public key file. A bundle is
-    /// allowed by its file name or by `sha256:` and its digest.
+    /// A key is minisign's base64 text (`RWQ…`) or, where it begins with `/`, the path of a public
+    /// key file. A bundle is allowed by its file name or by `sha256:` and its digest.
     ///
     /// # Errors
     ///

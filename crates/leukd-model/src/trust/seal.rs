@@ -67,7 +67,8 @@ impl Seal {
         let mut why =
             "its signature is not of these bytes: file or signature were changed, or belong apart";
         for candidate in candidates {
-            // Without the prehashed form nothing but the whole file could be hashed, and minisign no longer makes it.
+            // Without the prehashed form nothing but the whole file could be hashed, and minisign
+            // no longer makes it.
             match candidate.key.verify(file.bytes(), &signature, false) {
                 Ok(()) => {
                     let comment = signature.trusted_comment().to_owned();

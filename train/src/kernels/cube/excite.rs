@@ -43,8 +43,8 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// `y[i, b] = Σₖ weights[i, k] · x[k, b]`, then `after`. A cube makes one row, or a block of it, of `y`:
-/// `rows` × `columns` units, the columns along the batch, the rows sharing the sum.
+/// `y[i, b] = Σₖ weights[i, k] · x[k, b]`, then `after`. A cube makes one row, or a block of it, of
+/// `y`: `rows` × `columns` units, the columns along the batch, the rows sharing the sum.
 #[cube(launch)]
 fn dense_kernel(
     weights: &[f32],

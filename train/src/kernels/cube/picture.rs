@@ -9,8 +9,8 @@ use super::super::arithmetic::extents;
 use super::{BUSY, SHARE, UNITS, empty, lanes, narrow, spread, sum_parts};
 
 /// Σ over a part of the picture, of `x` or of `x · other`: `[channels, positions, batch]` →
-/// `[parts, channels, batch]`, times `factor`. A cube is `rows` × `columns` units, the columns along
-/// the batch.
+/// `[parts, channels, batch]`, times `factor`. A cube is `rows` × `columns` units, the columns
+/// along the batch.
 #[cube(launch)]
 fn picture_sums_kernel<N: Size>(
     x: &[Vector<f32, N>],
@@ -95,8 +95,8 @@ fn pool_backward_kernel<N: Size>(
     }
 }
 
-/// What the window's taps see: `[channels·side·side, out height, out width, batch]`, a unit for each.
-/// `x` may lie in any order: the strides say where.
+/// What the window's taps see: `[channels·side·side, out height, out width, batch]`, a unit for
+/// each. `x` may lie in any order: the strides say where.
 #[cube(launch)]
 fn patches_kernel(
     x: &Tensor<f32>,

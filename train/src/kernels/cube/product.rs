@@ -1,9 +1,9 @@
 //! The matrix products of a 1×1 convolution: few rows, very many columns.
 //!
-//! Forward and to the input, the columns are the result's: cubek's matrix product does it, on tensor
-//! cores where there are some. To the kernel, the columns are summed away and the result is
-//! small: a product made for large results would keep few cubes busy, so ours cuts the
-//! columns into parts, a result of each, and sums those.
+//! Forward and to the input, the columns are the result's: cubek's matrix product does it, on
+//! tensor cores where there are some. To the kernel, the columns are summed away and the result is
+//! small: a product made for large results would keep few cubes busy, so ours cuts the columns into
+//! parts, a result of each, and sums those.
 
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -24,8 +24,8 @@ pub(super) fn transposed(mut x: CubeTensor) -> CubeTensor {
     x
 }
 
-/// In the order in which they are tried: tensor cores (on NVIDIA both factors are rounded to TF32), then plain units, then
-/// one unit a result.
+/// In the order in which they are tried: tensor cores (on NVIDIA both factors are rounded to TF32),
+/// then plain units, then one unit a result.
 fn strategies() -> [Multi; 3] {
     let args = SimpleArgs { multi_rows: false, tile_matmul: TileMatmulKind::Cmma };
     [
@@ -60,7 +60,8 @@ pub(super) fn multiply(left: CubeTensor, right: CubeTensor) -> CubeTensor {
     unlaunched(rows, columns, &refusals)
 }
 
-/// What is not computed must not be trained on. The last strategy asks for nothing that a card could lack.
+/// What is not computed must not be trained on. The last strategy asks for nothing that a card
+/// could lack.
 #[expect(clippy::panic, reason = "burn's operations have no other way to fail")]
 fn unlaunched(rows: usize, columns: usize, refusals: &[String]) -> ! {
     panic!("the card computes no product of {rows} × {columns}: {}", refusals.join("; "))

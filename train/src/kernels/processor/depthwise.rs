@@ -316,7 +316,8 @@ mod tests {
         }
     }
 
-    /// Batches of every mixture of blocks, kernels that have loops of their own and one that has none.
+    /// Batches of every mixture of blocks, kernels that have loops of their own and one that has
+    /// none.
     #[test]
     fn every_instruction_set_computes_what_the_definition_says() {
         for (kernel, stride, height, width, batch) in [

@@ -23,8 +23,9 @@ pub(super) fn instruction_sets() -> Vec<Arch> {
 /// Values of one block of a sum: what f32 may add before f64 takes it over.
 pub(super) const BLOCK: usize = 2048;
 
-/// `out[i] = f(out[i], a[i])`, a vector at a time and what is left over at the end. It is no function, because a
-/// closure would be compiled for every processor alike and call each of its instructions.
+/// `out[i] = f(out[i], a[i])`, a vector at a time and what is left over at the end. It is no
+/// function, because a closure would be compiled for every processor alike and call each of its
+/// instructions.
 macro_rules! update {
     ($simd:expr, $S:ty, $out:expr, $a:expr, |$own:pat_param, $x:ident| $value:expr) => {
         let (out, out_rest) = <$S>::as_mut_simd_f32s($out);

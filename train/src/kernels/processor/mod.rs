@@ -21,7 +21,8 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Flexible {
 
 impl Arithmetic for Flex {
     fn dense(x: Flexible) -> Flexible {
-        // No copy where it is dense already; a part of a larger buffer is none, although burn calls it contiguous.
+        // No copy where it is dense already; a part of a larger buffer is none, although burn calls
+        // it contiguous.
         x.to_contiguous()
     }
 

@@ -95,8 +95,8 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// Gradients of [`normalise`] with respect to `gamma` and `beta`, the moments being those of `x` itself; `gradient`,
-/// that of its output, becomes that of `x`.
+/// Gradients of [`normalise`] with respect to `gamma` and `beta`, the moments being those of `x`
+/// itself; `gradient`, that of its output, becomes that of `x`.
 pub(super) fn normalise_backward(
     x: &[f32],
     gamma: &[f32],
@@ -197,8 +197,8 @@ mod tests {
     use super::super::lanes::instruction_sets;
     use super::*;
 
-    /// Gradients against differences of the function itself in f64, for a channel of 2,065 values: a whole block, whole
-    /// vectors, and some that are left over.
+    /// Gradients against differences of the function itself in f64, for a channel of 2,065 values:
+    /// a whole block, whole vectors, and some that are left over.
     #[test]
     fn every_instruction_set_computes_what_the_definition_says() {
         let x: Vec<f32> = (0..2065).map(|at| (at as f32 * 0.731).sin() * 2.0 + 0.7).collect();

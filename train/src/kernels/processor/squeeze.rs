@@ -47,7 +47,8 @@ pub(super) fn gate(x: &[f32], gate: &[f32], channels: usize, batch: usize) -> Ve
     y
 }
 
-/// The gradient of [`gate`] with respect to the gate; `gradient`, that of its output, becomes that of `x`.
+/// The gradient of [`gate`] with respect to the gate; `gradient`, that of its output, becomes that
+/// of `x`.
 pub(super) fn gate_backward(
     x: &[f32],
     gate: &[f32],

@@ -29,8 +29,8 @@ fn cell(name: String, label: usize, subject: &str, picture: u64) -> Cell {
     }
 }
 
-/// Subjects with 1 to 12 own cells; with `mixed` some have cells of both classes. Up to 15 copies of
-/// any cells are spread over the subjects that have cells of the same class.
+/// Subjects with 1 to 12 own cells; with `mixed` some have cells of both classes. Up to 15 copies
+/// of any cells are spread over the subjects that have cells of the same class.
 fn datasets(mixed: bool) -> impl Strategy<Value = Dataset> {
     let subject = prop_oneof![
         6 => (1..12_usize).prop_map(|n| [n, 0]),

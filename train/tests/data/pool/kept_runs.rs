@@ -1,4 +1,5 @@
-//! The figures that `models/README.md` and the embedded model's card tell are those of the runs beside it.
+//! The figures that `models/README.md` and the embedded model's card tell are those of the runs
+//! beside it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! `leukd-train pool` and `ship`, on runs' files that are written here: from folds to a bundle with their figures.
+//! `leukd-train pool` and `ship`, on runs' files that are written here: from folds to a bundle with
+//! their figures.
 
 mod kept_runs;
 mod own_reference;

@@ -1,4 +1,5 @@
-//! What a shipped model knows of its training cells is its own network's, whatever its siblings know.
+//! What a shipped model knows of its training cells is its own network's, whatever its siblings
+//! know.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -189,7 +189,8 @@ fn one_run_by_image_is_enough_and_two_may_not_share_a_cell() {
 #[test]
 fn a_picture_that_two_subjects_share_is_pooled_once() {
     let dir = tempfile::tempdir().unwrap();
-    // Subject 2 has a copy of a picture of subject 1; each split keeps one, on the test side where it is tested.
+    // Subject 2 has a copy of a picture of subject 1; each split keeps one, on the test side where
+    // it is tested.
     let shared = cells()[0].digest;
     let fold = |fold: u64| {
         let mut story = Story::fold(fold);

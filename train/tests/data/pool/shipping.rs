@@ -14,7 +14,8 @@ use crate::pool::story::{Story, cells, recipe};
 use crate::pool::{paths, pool, three_folds};
 use crate::support::said;
 
-/// A tiny bundle as if it had been trained on everything by the recipe of the runs, before there were siblings.
+/// A tiny bundle as if it had been trained on everything by the recipe of the runs, before there
+/// were siblings.
 fn everything(dir: &Path, change: impl FnOnce(&mut Manifest)) -> PathBuf {
     let mut manifest = testing::tiny_manifest("everything", Precision::F32);
     "everything".clone_into(&mut manifest.training.protocol);

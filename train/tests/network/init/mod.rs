@@ -1,4 +1,5 @@
-//! Starting weights: files of the exact layout of each program, made here, applied whole or refused.
+//! Starting weights: files of the exact layout of each program, made here, applied whole or
+//! refused.
 
 mod command;
 mod files;

@@ -1,5 +1,5 @@
-//! Operators that only arrange what they take; those on shapes are computed, so that a shape taken from a picture's own
-//! (`view(x.size(0), -1)` of an exported PyTorch network) is known too.
+//! Operators that only arrange what they take; those on shapes are computed, so that a shape taken
+//! from a picture's own (`view(x.size(0), -1)` of an exported PyTorch network) is known too.
 
 use super::super::attributes::{integer, integers};
 use super::super::value::Value;

@@ -35,8 +35,8 @@ impl Steps {
         Ok(if begins >= side.saturating_add(self.before) { places - 1 } else { places })
     }
 
-    /// In how many ways at the most a window of these `places` may stick out over either end of the side, with the one
-    /// in which it does not.
+    /// In how many ways at the most a window of these `places` may stick out over either end of the
+    /// side, with the one in which it does not.
     fn ways(&self, side: u64, places: u64, how: &[u8]) -> u64 {
         let reach = (self.kernel - 1).saturating_mul(self.dilation).saturating_add(1);
         let before = if how.starts_with(b"SAME") {
@@ -57,9 +57,10 @@ impl Steps {
     }
 }
 
-/// Bytes of the tables that the engine lays out for a window before it computes anything, as tract 0.23 does it
-/// (`ops/cnn/patches.rs`): each of the window's elements with its place along every side and in the picture, and once
-/// more, two words each, for every way in which the window may stick out.
+/// Bytes of the tables that the engine lays out for a window before it computes anything, as tract
+/// 0.23 does it (`ops/cnn/patches.rs`): each of the window's elements with its place along every
+/// side and in the picture, and once more, two words each, for every way in which the window may
+/// stick out.
 fn tables(steps: &[Steps], sides: &[u64], places: &[u64], how: &[u8]) -> u64 {
     // The lists of one such way, before they hold anything.
     const WAY: u64 = 512;
