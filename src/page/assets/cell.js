@@ -10,7 +10,8 @@ function figureRow({ name, value, lower, upper }) {
   const known = lower !== null;
   const outside = known && (value < lower || value > upper);
   const round = (number) => Number(number.toPrecision(4)).toString();
-  return [own.names[name] ?? name, round(value), known ? `${round(lower)} to ${round(upper)}` : "–",
+  const bounds = known ? `${round(lower)} to ${round(upper)}` : "–";
+  return [own.names[name] ?? name, round(value), bounds,
     known ? h(`span.${outside ? "bad" : "fine"}`, {},
       outside ? `≠ ${own.outside}` : `✓ ${own.within}`) : ""];
 }

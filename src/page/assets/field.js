@@ -18,7 +18,8 @@ export function outlines(source, [width, height], cells, cards) {
   };
   cells.forEach((cell, at) => {
     const group = svg("g", {
-      class: `outline ${cell.decision}`, tabindex: "0", role: "button", "aria-label": describe(cell),
+      class: `outline ${cell.decision}`, tabindex: "0", role: "button",
+      "aria-label": describe(cell),
       onclick: () => mark(at, true),
       onkeydown(event) {
         if (event.key === "Enter" || event.key === " ") {
@@ -31,7 +32,8 @@ export function outlines(source, [width, height], cells, cards) {
     if (points) group.append(svg("polygon", { points }));
     const region = cell.region ?? { x: 0, y: 0 };
     const size = Math.max(14, width / 70);
-    group.append(svg("text", { x: region.x, y: Math.max(size, region.y - NUDGE), "font-size": size },
+    const above = Math.max(size, region.y - NUDGE);
+    group.append(svg("text", { x: region.x, y: above, "font-size": size },
       `${text.decision[cell.decision][0]} ${at + 1}`));
     drawn.append(group);
     cards[at].addEventListener("mouseenter", () => mark(at, false));

@@ -11,7 +11,8 @@ const REFRESH = 5_000;
 function state(found) {
   const { status, queue, model } = found;
   const wrong = status.degraded.map((one) => h("li", {},
-    h("strong", {}, one.component), ` ${one.message} `, h("small", {}, text.now.since(time(one.since)))));
+    h("strong", {}, one.component), ` ${one.message} `,
+    h("small", {}, text.now.since(time(one.since)))));
   const folders = status.folders.map((folder) => h("li", {}, h("code", {}, folder.folder), " ",
     folder.reachable ? text.now.folder(folder) : h("strong.bad", {}, text.now.unreachable)));
   return [

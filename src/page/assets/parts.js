@@ -27,7 +27,8 @@ export function decision(word) {
 export function standing(of) {
   if (!of || of.verdict === "suggested") return h("span.standing", {}, text.verdict.suggested);
   const says = `${text.verdict[of.verdict]}: ${text.label[of.label]}`;
-  return h(`span.standing.${of.verdict}`, {}, `${of.verdict === "confirmed" ? "✓" : "≠"} ${says}`);
+  const shape = of.verdict === "confirmed" ? "✓" : "≠";
+  return h(`span.standing.${of.verdict}`, {}, `${shape} ${says}`);
 }
 
 export function pictureAddress(cell, of) {

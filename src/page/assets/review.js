@@ -6,6 +6,7 @@ import { h, show } from "./dom.js";
 import { decision, describe, picture, pictureAddress, probability } from "./parts.js";
 import { text } from "./text.js";
 
+// Where a browser keeps the name, for each who signs in.
 const NAME = "leukd.reviewer";
 const AHEAD = 3;
 const RETRIES = 3;
@@ -103,7 +104,7 @@ class Queue {
   }
 }
 
-function askName(main, known) {
+function askName(main, key, known) {
   return new Promise((done) => {
     const name = h("input", {
       id: "reviewer", value: known, required: true, maxlength: "100", autocomplete: "name",
@@ -112,7 +113,7 @@ function askName(main, known) {
       onsubmit(event) {
         event.preventDefault();
         if (!name.value.trim()) return;
-        localStorage.setItem(NAME, name.value.trim());
+        localStorage.setItem(key, name.value.trim());
         done(name.value.trim());
       },
     }, h("h1", {}, text.review.heading), h("label", { for: "reviewer" }, text.review.name), name,
@@ -126,9 +127,10 @@ export async function review({ main, query, session, follow }) {
   const own = text.review;
   const specimen = query.get("specimen");
   const mayAnswer = session.scopes.includes("review");
+  const key = `${NAME} ${session.identity}`;
   const signed = session.identity.replace(/^token:/, "");
   const name = mayAnswer
-    ? localStorage.getItem(NAME) ?? await askName(main, signed) : "";
+    ? localStorage.getItem(key) ?? await askName(main, key, signed) : "";
   const found = await get("api/queue", { specimen });
   const queue = new Queue(found.cells, found.more, name);
   const stage = h("div.stage");
@@ -228,7 +230,14 @@ export async function review({ main, query, session, follow }) {
   });
 
   show(main, h("div.queue", {},
-    h("div.title", {}, h("h1", {}, own.heading, specimen ? ` ${specimen}` : ""), place, saved),
+    h("div.title", {}, h("h1", {}, own.heading, specimen ? ` ${specimen}` : ""), place, saved,
+      mayAnswer && h("span.who", {}, own.as(name), " ", h("button", {
+        type: "button",
+        onclick() {
+          localStorage.removeItem(key);
+          location.reload();
+        },
+      }, own.change))),
     !mayAnswer && h("p.problem", {}, own.mayNot), failed, stage,
     h("div.buttons", { role: "group", "aria-label": own.keys },
       button("all", "B", ".all"), button("hem", "N", ".hem"), button("other", "O"),

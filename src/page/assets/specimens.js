@@ -20,7 +20,8 @@ function line(one) {
     : String(one.to_review);
   return [link, figures ? tally(figures.cells) : "–",
     (figures && interval(figures.share)) ?? text.specimens.none,
-    (figures && interval(figures.corrected)) ?? "–", queue, figures ? time(figures.last_at) : "–"];
+    (figures && interval(figures.corrected)) ?? "–", queue,
+    figures ? time(figures.last_at) : "–"];
 }
 
 export async function specimens({ main, query, follow }) {
@@ -80,7 +81,8 @@ export async function specimen({ main, query, follow }) {
   };
   const slides = found.slides.map((slide) => [slide.slide, slide.slide || own.noSlide]);
   const filters = h("form.filters", { "aria-label": own.filter },
-    choice("order", own.order, Object.entries(own.orders), query.get("order") ?? "likeliest", change),
+    choice("order", own.order, Object.entries(own.orders), query.get("order") ?? "likeliest",
+      change),
     choice("decision", own.decision, words(decisions), query.get("decision") ?? "", change),
     choice("standing", own.standing, words(text.verdict), query.get("standing") ?? "", change),
     choice("reason", own.reason, [["", own.any], ...REASONS.map((word) => [word, word])],

@@ -87,6 +87,7 @@ export const text = {
   review: {
     heading: "Review",
     name: "Your name", nameWhy: "Your name stands with each of your reviews.",
+    as: (name) => `as ${name}`, change: "Change",
     begin: "Begin",
     empty: "No cell waits for a person.",
     done: (n) => `All done: ${n} answered here.`,
