@@ -129,22 +129,18 @@ def person_weights(is_all, persons, fitted):
     return weights / weights[fitted].mean()
 
 
-def main():
-    plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
-    parser.add_argument("--data", required=True, help="CSV: path, label, subject")
-    parser.add_argument("--fold-table", help="folds.csv; without it every person is fitted on")
-    parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--fold", type=int, help="whose persons are left out")
-    parser.add_argument("--split", help="split.csv of a run")
-    parser.add_argument("--figures", help="keeps the figures, .npz")
-    parser.add_argument("--out", required=True)
-    args = parser.parse_args()
+def read(parser, args):
+    """Rows of the data, names of the figures, digests of the pictures, and the figures."""
     if bool(args.fold_table) != bool(args.fold):
         parser.error("--fold-table and --fold go together")
     with open(args.data, newline="") as file:
         rows = list(csv.DictReader(file))
     values, names, digests = measured(rows, os.path.dirname(args.data), args.figures)
+    return rows, names, digests, values
+
+
+def sides(rows, digests, args):
+    """Labels, persons, and the cells to fit on."""
     is_all = np.array([row["label"] == "all" for row in rows])
     persons = np.array([row["subject"] for row in rows])
     # Byte-identical pictures count once.
@@ -159,16 +155,36 @@ def main():
         with open(args.split, newline="") as file:
             trained = {row["name"] for row in csv.DictReader(file) if row["side"] == "training"}
         fitted &= np.array([os.path.basename(row["path"]) in trained for row in rows])
+    return is_all, persons, fitted
+
+
+def write(path, rows, chances):
+    with open(path, "w", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(("name", "p_all"))
+        for row, chance in zip(rows, chances):
+            out.writerow((os.path.basename(row["path"]), f"{chance:.6f}"))
+
+
+def main():
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
+    parser.add_argument("--data", required=True, help="CSV: path, label, subject")
+    parser.add_argument("--fold-table", help="folds.csv; without it every person is fitted on")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--fold", type=int, help="whose persons are left out")
+    parser.add_argument("--split", help="split.csv of a run")
+    parser.add_argument("--figures", help="keeps the figures, .npz")
+    parser.add_argument("--out", required=True)
+    args = parser.parse_args()
+    rows, names, digests, values = read(parser, args)
+    is_all, persons, fitted = sides(rows, digests, args)
     inputs = with_products(values, names, fitted)
     teacher = LogisticRegression(C=0.01, max_iter=2000, tol=1e-4)
     weights = person_weights(is_all, persons, fitted)
     teacher.fit(inputs[fitted], is_all[fitted], sample_weight=weights[fitted])
     chances = teacher.predict_proba(inputs)[:, 1]
-    with open(args.out, "w", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(("name", "p_all"))
-        for row, chance in zip(rows, chances):
-            out.writerow((os.path.basename(row["path"]), f"{chance:.6f}"))
+    write(args.out, rows, chances)
     print(f"{args.out}: fitted on {fitted.sum()} cells of {len(set(persons[fitted]))} persons")
 
 
