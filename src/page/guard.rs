@@ -88,7 +88,9 @@ fn caller(need: &Need, request: &Request) -> Result<Caller, Problem> {
     }
     let line = request.extensions().get::<Line>();
     let line = line.ok_or_else(|| Problem::defect(&"a call came over no connection"))?;
-    let session = shared.sessions.find(given, !headers::is_background(given));
+    // A browser comes back to a stream by itself: that is no use of the page.
+    let is_used = !headers::is_background(given) && *kind != Kind::Stream;
+    let session = shared.sessions.find(given, is_used);
     let mut credential = session.unwrap_or(Credential::Nobody);
     let mut judged = gate.judge(&credential, *scope);
     if judged.is_err() && scope.is_none() {

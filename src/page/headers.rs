@@ -40,7 +40,10 @@ fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
 pub(super) fn is_host_own(headers: &HeaderMap) -> bool {
     let Some(host) = text(headers, header::HOST) else { return false };
     let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        Some(rest) => rest
+            .split_once(']')
+            .filter(|(_, port)| port.is_empty() || port.starts_with(':'))
+            .map_or("", |(name, _)| name),
         None => host.split(':').next().unwrap_or_default(),
     };
     name.eq_ignore_ascii_case("localhost")
@@ -81,7 +84,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:9", "127.3.2.1", "[::1]:8080"] {
             assert!(own(host), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example:8080", "10.0.0.1", "[::2]", ""] {
+        for host in
+            ["evil.example", "localhost.evil.example:8080", "10.0.0.1", "[::2]", "[::1].evil:1", ""]
+        {
             assert!(!own(host), "{host}");
         }
         assert!(!is_host_own(&HeaderMap::new()));

@@ -58,7 +58,7 @@ pub(super) async fn specimens(State(shared): State<Arc<Shared>>, uri: Uri) -> An
     let listed = shared.service.specimens(offset, SPECIMENS + 1).await?;
     let has_more = listed.len() > SPECIMENS;
     let shown: Vec<Value> = listed.iter().take(SPECIMENS).map(encode::listed).collect();
-    let next = has_more.then_some(offset + SPECIMENS as u64);
+    let next = has_more.then(|| offset.saturating_add(SPECIMENS as u64));
     Ok(good(&json!({"specimens": shown, "next": next})))
 }
 

@@ -24,7 +24,7 @@ use crate::service::Service;
 const CONNECTIONS: usize = 256;
 
 /// The time for a request's head to arrive, and for an idle connection.
-const HEADERS_IN: Duration = Duration::from_secs(30);
+const HEADERS_IN: Duration = Duration::from_secs(10);
 
 /// The most bytes of a request's head that are held.
 const HEAD: usize = 16 * 1024;

@@ -16,6 +16,7 @@ use super::server::{Line, Shared};
 use super::{body, encode};
 use crate::access::gate::Credential;
 use crate::journal::{Lookup, NewReview};
+use crate::result::ReasonCode;
 use crate::review::ReviewLabel;
 
 #[derive(Deserialize)]
@@ -123,6 +124,7 @@ pub(super) async fn session(
         "signed_in": is_signed_in,
         "identity": caller.identity,
         "scopes": scopes,
+        "reasons": ReasonCode::EVERY,
         "build": super::assets::BUILD.as_str(),
         "version": env!("CARGO_PKG_VERSION"),
     })))

@@ -76,6 +76,15 @@ async fn a_gallery_is_sorted_filtered_and_paged_as_it_was_asked_for() {
     assert_eq!(listed["specimens"][0]["specimen"], "7");
     assert_eq!(listed["specimens"][0]["to_review"], 23);
     assert_eq!(listed["specimens"][0]["figures"]["cells"]["all"], 24);
+    let beyond = client.get(&format!("/api/specimens?offset={}", u64::MAX)).await;
+    assert_eq!(beyond.status, 200);
+    assert_eq!(beyond.json(), serde_json::json!({"specimens": [], "next": null}));
+    let reasons = client.get("/api/session").await.json()["reasons"].clone();
+    for reason in reasons.as_array().unwrap() {
+        let found = client.get(&format!("/api/gallery?reason={}", reason.as_str().unwrap())).await;
+        assert_eq!(found.status, 200, "every reason is a filter: {reason}");
+    }
+    assert!(reasons.as_array().unwrap().contains(&"low-confidence".into()));
     let queue = client.get("/api/queue?specimen=7").await.json();
     assert_eq!(numbers(queue["cells"].as_array().unwrap()).len(), 23);
 }

@@ -4,6 +4,7 @@ pub mod augment;
 mod card;
 pub mod compute;
 pub mod dataset;
+pub mod discriminant;
 pub mod evaluate;
 pub mod export;
 pub mod files;

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use leukd_cell::{Fault, Morphometry};
 use leukd_model::bundle::{Bundle, BundleError};
+use leukd_model::discriminant::Discriminant;
 use leukd_model::manifest::{MANIFEST_VERSION, Manifest, Metric};
+use leukd_model::serving::{ModelError, golden_picture};
 
 use crate::card::{CALIBRATION, FIGURES, OF_FLOAT, REMARK, with_paragraph};
 use crate::dataset::Protocol;
+use crate::discriminant::SHARE;
 use crate::evaluate::{CELLS, Counts, Estimate, Measures, REVIEW_ACCURACY, WIDEST_BAND};
 use crate::export::{ExportError, rewritten};
 use crate::init::NAMED_DIGITS;
-use crate::pool::{self, Fold, POOLED_VERSION, Pooled};
+use crate::pool::{self, DISCRIMINANT, Fold, POOLED_VERSION, Pooled};
 use crate::report::{counted, number, with_interval};
 
 /// Below so many healthy subjects the card says what they can show at most.
@@ -31,6 +35,12 @@ pub enum ShipError {
          trained on everything (--protocol everything)"
     )]
     NotOnEverything(String),
+    /// A golden input cannot be read.
+    #[error(transparent)]
+    Golden(#[from] ModelError),
+    /// Nor measured.
+    #[error(transparent)]
+    Measure(#[from] Fault),
     /// Not one file by subject and at most one by image.
     #[error("{0}")]
     Figures(String),
@@ -57,15 +67,27 @@ pub enum ShipError {
 
 /// The bundle `bytes`, trained on everything, with the cross-validated figures of its siblings: its
 /// metrics, its calibration (from the figures by subject) and its card, with `remark` as a
-/// paragraph of its own. `figures` are one by subject and at most one by image.
+/// paragraph of its own. `figures` are one by subject and at most one by image. `discriminant` joins
+/// the network; without one the network decides alone.
 ///
 /// # Errors
 ///
 /// Where the figures are of another recipe, all settings compared but [`pool::MAY_DIFFER`], or of
 /// other cells, or where the bundle was not trained on everything. Where its weights began as one
 /// of the measured models, how they went on may differ too: [`GOES_ON`].
-pub fn ship(bytes: &[u8], figures: &[Pooled], remark: Option<&str>) -> Result<Vec<u8>, ShipError> {
-    let manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
+pub fn ship(
+    bytes: &[u8],
+    figures: &[Pooled],
+    discriminant: Option<Discriminant>,
+    remark: Option<&str>,
+) -> Result<Vec<u8>, ShipError> {
+    let mut manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
+    let discriminant = discriminant.map(|own| scored(own, &manifest)).transpose()?;
+    if discriminant.is_some() {
+        manifest.training.recipe.insert(DISCRIMINANT.to_owned(), SHARE.to_string());
+    } else {
+        manifest.training.recipe.remove(DISCRIMINANT);
+    }
     let protocol = &manifest.training.protocol;
     if protocol != Protocol::Everything.as_str() {
         return Err(ShipError::NotOnEverything(protocol.clone()));
@@ -88,8 +110,11 @@ pub fn ship(bytes: &[u8], figures: &[Pooled], remark: Option<&str>) -> Result<Ve
     for one in &ordered {
         check_siblings(&manifest, one)?;
     }
+    let recipe = manifest.training.recipe;
     let shipped = rewritten(bytes, |manifest| {
         manifest.version = MANIFEST_VERSION;
+        manifest.training.recipe = recipe;
+        manifest.discriminant = discriminant;
         manifest.calibration = subject.calibration;
         manifest.metrics = ordered.iter().flat_map(|one| metrics(one)).collect();
         let card = with_paragraph(&manifest.card, FIGURES, &told(manifest, &ordered));
@@ -102,6 +127,16 @@ pub fn ship(bytes: &[u8], figures: &[Pooled], remark: Option<&str>) -> Result<Ve
         };
     })?;
     Ok(shipped)
+}
+
+/// `discriminant` with its scores of the manifest's golden inputs.
+fn scored(mut discriminant: Discriminant, manifest: &Manifest) -> Result<Discriminant, ShipError> {
+    discriminant.golden = Vec::with_capacity(manifest.golden.len());
+    for golden in &manifest.golden {
+        let seen = Morphometry::of(&golden_picture(golden)?)?;
+        discriminant.golden.push(seen.map_or(0.0, |seen| discriminant.score(&seen)));
+    }
+    Ok(discriminant)
 }
 
 /// One paragraph, however the text was broken into lines: an empty line would begin another one.

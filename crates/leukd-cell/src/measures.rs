@@ -6,7 +6,7 @@ mod texture;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use crate::foreground::{BLACK, is_foreground};
+use crate::foreground::{extent, is_foreground};
 use texture::Texture;
 
 /// The figures of one picture. Foreground is what is not black ([`is_foreground`]).
@@ -83,19 +83,6 @@ impl Measures {
             hue,
         })
     }
-}
-
-/// The first and last column of a row that are foreground: where one of a pixel's samples is.
-fn extent(row: &[u8]) -> Option<(usize, usize)> {
-    // Background is passed over in blocks, of which many samples are looked at together.
-    const BLOCK: usize = 64;
-    let dark = |block: &&[u8; BLOCK]| block.iter().fold(0, |most, own| most.max(*own)) <= BLACK;
-    let lit = |sample: &u8| *sample > BLACK;
-    let before = row.as_chunks().0.iter().take_while(dark).count() * BLOCK;
-    let behind = row.as_rchunks().1.iter().rev().take_while(dark).count() * BLOCK;
-    let first = before + row[before..].iter().position(lit)?;
-    let last = row[..row.len() - behind].iter().rposition(lit)?;
-    Some((first / 3, last / 3))
 }
 
 fn frame<'a>(
@@ -175,6 +162,8 @@ fn saturation_and_hue([r, g, b]: [f64; 3]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use image::Rgb;
+
+    use crate::foreground::BLACK;
 
     use super::*;
 

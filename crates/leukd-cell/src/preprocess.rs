@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::{Fault, FaultKind};
 use super::scratch::{Room, Scratch};
 use super::standardise::{Residual, Standardise, Tables};
-use crate::foreground::is_foreground;
+use crate::foreground::{is_foreground, spans};
 
 /// The steps from pixels to tensor, in the order of the fields. It is written into every bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -350,16 +350,15 @@ impl Preprocessing {
 /// `share` of it. None without foreground.
 fn about_cell(picture: &RgbImage, share: f32) -> Option<Placement> {
     let (mut count, mut columns, mut rows) = (0_u64, 0_u64, 0_u64);
-    let lines = picture.as_raw().chunks_exact(picture.width() as usize * 3);
-    for (row, line) in lines.enumerate() {
-        let mut own = 0;
-        for (column, _) in
-            line.as_chunks::<3>().0.iter().enumerate().filter(|at| is_foreground(at.1))
-        {
-            own += 1;
-            columns += column as u64;
+    for (left, row, pixels) in spans(picture) {
+        let (mut own, mut along) = (0_u64, 0_u64);
+        for (column, pixel) in pixels.iter().enumerate() {
+            let lit = u64::from(is_foreground(pixel));
+            own += lit;
+            along += lit * column as u64;
         }
         count += own;
+        columns += along + own * left as u64;
         rows += own * row as u64;
     }
     if count == 0 {

@@ -5,13 +5,13 @@
 //! stored after the backup are not in it, and their numbers are given again.
 
 use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
-use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -109,7 +109,7 @@ pub fn backup(
         .permissions(std::fs::Permissions::from_mode(0o640))
         .tempfile_in(folder)
         .map_err(|error| trouble(&error))?;
-    copy(file, part.path(), progress)?;
+    copy(file, part.path(), target, progress)?;
     let report = sound(part.path(), file)?;
     let (epoch, newest) = ends(part.path())?;
     let sha256 = digest(part.path())?;
@@ -146,9 +146,15 @@ pub fn restore(
     progress: Progress<'_>,
 ) -> Result<Restored, JournalError> {
     let trouble = |error: &std::io::Error| JournalError::io(state, error);
-    fs_err::create_dir_all(state).map_err(|error| trouble(&error))?;
+    // As the daemon makes it.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(state)
+        .map_err(|error| trouble(&error))?;
     let lock = DirectoryLock::take(state)?;
     let (now, target) = (clock.wall(), state.join(FILE));
+    remove_remains(state);
     if same_file(backup, &target) {
         return Err(JournalError::Exists { file: target });
     }
@@ -164,21 +170,25 @@ pub fn restore(
         .mode(0o640)
         .open(&fresh)
         .map_err(|error| trouble(&error))?;
-    copy(backup, &fresh, progress)?;
+    copy(backup, &fresh, &target, progress)?;
     let report = sound(&fresh, backup)?;
     let sha256 = digest(&fresh)?.to_string();
     let aside = aside(&target, "replaced", now);
-    let replaced = target.exists().then_some(aside);
+    let is_there = fs_err::symlink_metadata(&target).is_ok();
+    let replaced = is_there.then(|| aside.clone());
     let (epoch_before, epoch, newest) =
         renumbered(&fresh, backup, &sha256, replaced.as_deref(), now)?;
     for path in [fresh.as_path(), &state.join(super::lock::LOCK_FILE)] {
         give_to_owner_of(state, path)?;
     }
-    if let Some(aside) = &replaced {
-        keep_aside(&target, aside)?;
+    if is_there {
+        fold(&target);
     }
+    // A log may lie there without its journal, and would be applied to the restored one.
+    keep_aside(&target, &aside)?;
     fs_err::rename(&fresh, &target).map_err(|error| trouble(&error))?;
     sync_folder(state)?;
+    sound(&target, backup)?;
     // The next start finds its own journal here.
     let noted = lock.water_mark().map_err(|error| trouble(&error))?;
     noted.note(&epoch, 1);
@@ -197,8 +207,37 @@ pub fn restore(
     })
 }
 
-/// Copies every page as one moment has them. The copy has no write-ahead log.
-fn copy(from: &Path, to: &Path, progress: Progress<'_>) -> Result<(), JournalError> {
+/// Removes what a command that was killed left in the state folder, of which the caller has the
+/// lock.
+fn remove_remains(state: &Path) {
+    for found in fs_err::read_dir(state).into_iter().flatten().flatten() {
+        let name = found.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(b"restoring-") || name.starts_with(b"recovering-") {
+            match fs_err::remove_dir_all(found.path()) {
+                Ok(()) => tracing::info!(folder = %found.path().display(), "remains removed"),
+                Err(error) => tracing::warn!(%error, "the remains of a killed command stay"),
+            }
+        }
+    }
+}
+
+/// Brings a journal's write-ahead log into its file, so that no death in between can part them.
+/// The journal may be damaged: then its log is kept beside it.
+fn fold(journal: &Path) {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let folded = Connection::open_with_flags(journal, flags).and_then(|own| {
+        own.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        own.close().map_err(|(_, error)| error)
+    });
+    if let Err(error) = folded {
+        tracing::warn!(%error, "the journal before keeps its write-ahead log beside it");
+    }
+}
+
+/// Copies every page as one moment has them. The copy has no write-ahead log. `name` is the file
+/// that the copy will be, for messages: `to` is a passing one.
+fn copy(from: &Path, to: &Path, name: &Path, progress: Progress<'_>) -> Result<(), JournalError> {
     let source = schema::open_read_only(from)?;
     let trouble = |error: rusqlite::Error| JournalError::sqlite(from, &error);
     // Held open, so that what a daemon stores meanwhile does not begin the copy anew.
@@ -207,7 +246,7 @@ fn copy(from: &Path, to: &Path, progress: Progress<'_>) -> Result<(), JournalErr
     let page: u64 = snapshot
         .query_row("PRAGMA page_size", [], |row| super::sql::unsigned(row, 0))
         .map_err(trouble)?;
-    let failed = |error: rusqlite::Error| JournalError::sqlite(to, &error);
+    let failed = |error: rusqlite::Error| JournalError::sqlite(name, &error);
     let mut copy = Connection::open(to).map_err(failed)?;
     // The file has no name yet, and is flushed before it gets one.
     copy.execute_batch("PRAGMA synchronous = OFF").map_err(failed)?;
@@ -215,7 +254,12 @@ fn copy(from: &Path, to: &Path, progress: Progress<'_>) -> Result<(), JournalErr
         let steps = Backup::new(&snapshot, &mut copy).map_err(trouble)?;
         let mut waiting: Option<Instant> = None;
         loop {
-            let step = steps.step(PAGES).map_err(trouble)?;
+            let step = steps.step(PAGES).map_err(|error| match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull | ErrorCode::CannotOpen) => {
+                    JournalError::sqlite(name, &error)
+                }
+                _ => trouble(error),
+            })?;
             let at = steps.progress();
             let all = u64::try_from(at.pagecount).unwrap_or_default();
             let left = u64::try_from(at.remaining).unwrap_or_default();
@@ -286,8 +330,8 @@ fn renumbered(
     Ok((before, meta.epoch, meta.next_sequence.saturating_sub(1)))
 }
 
-/// Gives the journal's files a second name. Its own name stays as long as it can, so that a death
-/// in between leaves a journal there.
+/// Gives the journal's files a second name, and a log that lies there alone too. The journal's own
+/// name stays until another takes it, so that a death in between leaves a journal there.
 fn keep_aside(target: &Path, aside: &Path) -> Result<(), JournalError> {
     let trouble = |error: std::io::Error| JournalError::io(target, &error);
     // SQLite would take a log beside the new file for its own.
@@ -296,6 +340,9 @@ fn keep_aside(target: &Path, aside: &Path) -> Result<(), JournalError> {
         if from.exists() {
             fs_err::rename(&from, with_suffix(aside, suffix)).map_err(trouble)?;
         }
+    }
+    if fs_err::symlink_metadata(target).is_err() {
+        return Ok(());
     }
     // A file system without hard links.
     fs_err::hard_link(target, aside).or_else(|_| fs_err::rename(target, aside)).map_err(trouble)

@@ -168,7 +168,9 @@ fn due(meta: &Meta, file: FileMark, last: Option<&HighWater>) -> Option<EpochRea
                 return Some(EpochReason::Older);
             }
         // An epoch that began without a note of it follows the noted one.
-        } else if meta.origin.before.as_ref() != Some(&last.epoch) && meta.next_sequence > 1 {
+        } else if meta.origin.before.as_ref() != Some(&last.epoch)
+            && (meta.next_sequence > 1 || last.next > 1)
+        {
             return Some(EpochReason::Replaced);
         }
     }

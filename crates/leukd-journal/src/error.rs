@@ -88,7 +88,8 @@ pub enum JournalError {
     /// The name no longer leads to the file that is open.
     #[error(
         "{} is not the file that leukd has open: it was moved, replaced or restored while leukd ran. \
-         Nothing is stored meanwhile. Put the file back, or restart leukd to use what lies there now",
+         Nothing is stored meanwhile. Put the file back. To use the one that lies there now: stop leukd, move that \
+         file elsewhere, and `leukd journal restore` it",
         .file.display()
     )]
     Moved {

@@ -11,20 +11,25 @@ pub(super) struct FileId {
     file: PathBuf,
     device: u64,
     inode: u64,
+    /// Device and inode of the write-ahead log, which stays the same file while it is open.
+    log: Option<(u64, u64)>,
 }
 
 impl FileId {
-    /// The file that `file` leads to now.
+    /// The file that `file` leads to now, and its log where it has one.
     pub(super) fn new(file: &Path) -> Result<Self, JournalError> {
         let (device, inode) = look(file).map_err(|error| JournalError::io(file, &error))?;
-        Ok(Self { file: file.to_owned(), device, inode })
+        let log = look(&beside(file, "-wal")).ok();
+        Ok(Self { file: file.to_owned(), device, inode, log })
     }
 
     /// # Errors
-    /// [`JournalError::Moved`] where the name leads to another file, or to none: what would be
-    /// stored now is gone at the next start.
+    /// [`JournalError::Moved`] where the name of the journal or of its log leads to another file, or
+    /// to none: what would be stored now is gone at the next start.
     pub(super) fn check(&self) -> Result<(), JournalError> {
-        if look(&self.file).ok() == Some((self.device, self.inode)) {
+        let is_log_there =
+            self.log.is_none_or(|log| look(&beside(&self.file, "-wal")).ok() == Some(log));
+        if is_log_there && look(&self.file).ok() == Some((self.device, self.inode)) {
             return Ok(());
         }
         Err(JournalError::Moved { file: self.file.clone() })
@@ -47,11 +52,8 @@ impl Sizes {
     /// Those of the journal in `file`.
     #[must_use]
     pub fn of(file: &Path) -> Self {
-        let size = |suffix: &str| {
-            let mut name = file.as_os_str().to_owned();
-            name.push(suffix);
-            fs_err::metadata(PathBuf::from(name)).map_or(0, |file| file.len())
-        };
+        let size =
+            |suffix: &str| fs_err::metadata(beside(file, suffix)).map_or(0, |file| file.len());
         Self { database: size(""), write_ahead_log: size("-wal"), index: size("-shm") }
     }
 
@@ -60,6 +62,12 @@ impl Sizes {
     pub const fn total(&self) -> u64 {
         self.database.saturating_add(self.write_ahead_log).saturating_add(self.index)
     }
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 fn look(file: &Path) -> std::io::Result<(u64, u64)> {

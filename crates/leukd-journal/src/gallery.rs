@@ -15,8 +15,9 @@ use crate::review::Verdict;
 use crate::sql::{limit, unsigned};
 use crate::types::MAX_READ;
 
-/// The most specimens that a listing knows: each costs two looks into an index.
-const MAX_SPECIMENS: u32 = 10_000;
+/// The most specimens that a listing knows. Names come in their own order and are sorted by time
+/// afterwards, so that a limit would leave out the newest; each costs two looks into an index.
+const MAX_SPECIMENS: u32 = 1_000_000;
 
 /// The furthest cell of a gallery that can be asked for.
 pub const MAX_OFFSET: u64 = 100_000;

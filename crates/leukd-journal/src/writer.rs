@@ -97,6 +97,8 @@ impl Writer {
                 }
             }
         }
+        // Nobody is left to be told; what a moved file needs is done.
+        let _ = self.check_file();
     }
 
     fn commit(&mut self, entries: Vec<Entry>, replies: Vec<Reply<Committed>>) {
@@ -129,9 +131,20 @@ impl Writer {
         }
     }
 
+    /// The journal's names lead to the open files. Where they do not, the log is brought into the
+    /// open file: left behind, it would be applied to whatever has the name at the next start.
+    fn check_file(&self) -> Result<(), JournalError> {
+        self.shared.file_id.check().inspect_err(|_| {
+            let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+            if let Err(error) = self.connection.query_row(fold, [], |_| Ok(())) {
+                tracing::debug!(%error, "the log of a journal that was moved stays");
+            }
+        })
+    }
+
     /// What must hold before a transaction begins.
     fn ready(&mut self) -> Result<(), JournalError> {
-        self.shared.file_id.check()?;
+        self.check_file()?;
         if self.is_unsure {
             self.learn()?;
         }
@@ -290,7 +303,7 @@ impl Writer {
     }
 
     fn write_backlog(&mut self) -> Result<AuditHead, JournalError> {
-        self.shared.file_id.check()?;
+        self.check_file()?;
         if self.is_unsure {
             self.learn()?;
         }
@@ -347,6 +360,7 @@ impl Writer {
     }
 
     fn prune(&mut self) -> Result<Pruned, JournalError> {
+        self.check_file()?;
         // What waits goes first, and where it cannot be written: this may make the room for it.
         let _ = self.write_backlog();
         if self.is_unsure {

@@ -10,7 +10,7 @@ use crate::verdict::{Judgement, Verdict};
 use leukd_cell::figures::Figures;
 use leukd_cell::timings::Timings;
 use leukd_cell::words::{Reason, ReasonCode};
-use leukd_cell::{Fault, Limits, Measures, Scratch, decode_with, quality};
+use leukd_cell::{Fault, Limits, Scratch, decode_with, quality};
 
 /// What the model and the quality measures say of one picture.
 #[derive(Debug, Clone)]
@@ -87,15 +87,15 @@ pub(crate) fn judge<T>(
     also: impl FnOnce(&RgbImage, &Seen) -> T,
 ) -> Result<(Examined, T), ExamineError> {
     let started = Instant::now();
-    let measures = Measures::of(&picture);
+    let measured = model.measure(&picture)?;
     let (width, height) = picture.dimensions();
-    let flags = quality::flags(measures.as_ref(), u64::from(width) * u64::from(height));
+    let flags = quality::flags(measured.measures.as_ref(), u64::from(width) * u64::from(height));
     let decoded = Instant::now();
     let tensor = model.manifest().preprocessing.tensor_with(scratch, &picture)?;
     let prepared = Instant::now();
     let seen = model.look(&tensor)?;
     let inferred = Instant::now();
-    let Verdict { probabilities, judgement, figures } = model.verdict(&seen, measures);
+    let Verdict { probabilities, judgement, figures } = model.verdict(&seen, &measured);
     let also = also(&picture, &seen);
     scratch.take_back(picture, tensor.data);
     let examined = Examined {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::manifest_error::ManifestError;
 
+use crate::discriminant::Discriminant;
 use crate::reference::Reference;
 use leukd_cell::Decision;
 use leukd_cell::preprocess::Preprocessing;
@@ -47,6 +48,10 @@ pub struct Manifest {
     /// kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
+    /// A weighed sum of the cell's morphometry, added to the network's logit of `all`; absent: the
+    /// network alone decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discriminant: Option<Discriminant>,
     /// Inputs with the outputs that the trainer saw (of a quantized network: see [`Quantization`]):
     /// at least one.
     pub golden: Vec<Golden>,
@@ -197,7 +202,8 @@ pub struct Golden {
     pub name: String,
     /// A PNG file, base64: it goes through decoding and preprocessing as a capture would.
     pub png: String,
-    /// The softmax of the network's logits at temperature 1, in the order of `labels`.
+    /// The softmax of the network's own logits at temperature 1, in the order of `labels`, without
+    /// what [`Manifest::discriminant`] adds.
     pub probabilities: Vec<f64>,
 }
 
@@ -249,6 +255,9 @@ impl Manifest {
         }
         if let Some(reference) = &self.reference {
             reference.check()?;
+        }
+        if let Some(discriminant) = &self.discriminant {
+            discriminant.check(self.golden.len())?;
         }
         if self.metrics.len() > MOST_METRICS {
             let problem = format!("{} figures; at most {MOST_METRICS}", self.metrics.len());

@@ -2,9 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use image::RgbImage;
 
 use crate::band::{Band, BandError};
 use crate::bundle::Bundle;
+use crate::discriminant::SCORE_TOLERANCE;
 use crate::engine::{Activation, Engine, EngineError, EngineKind, Fusion};
 use crate::head::{Head, NoHead, Pooled};
 use crate::manifest::{GOLDEN_TOLERANCE, Golden, Manifest, ManifestError, Output};
@@ -16,7 +18,7 @@ use leukd_cell::figures::{Distance, Figures};
 use leukd_cell::preprocess::InputTensor;
 use leukd_cell::words::{Label, ModelRef};
 use leukd_cell::{Digest, Reason};
-use leukd_cell::{Fault, Limits, Measures, decode};
+use leukd_cell::{Fault, Limits, Measures, Morphometry, decode};
 
 /// A model that may serve. `Send` and `Sync`: one for all workers.
 #[derive(Debug)]
@@ -58,6 +60,19 @@ pub enum ModelError {
         /// The engine's.
         got: Vec<f64>,
     },
+    /// The discriminant gave a golden input another score than at the making of the bundle.
+    #[error(
+        "golden input {name:?} has the discriminant's score {got} where the bundle's maker saw {expected} (tolerance \
+         {SCORE_TOLERANCE}): this leukd measures cells otherwise; make the bundle anew (leukd train ship)"
+    )]
+    GoldenScore {
+        /// Its name.
+        name: String,
+        /// The maker's.
+        expected: f64,
+        /// This leukd's.
+        got: f64,
+    },
     /// What the bundle says of its training cells does not fit its network.
     #[error("{0}")]
     Reference(ManifestError),
@@ -79,6 +94,15 @@ pub struct Seen {
     pub pooled: Option<Pooled>,
     /// What went into each ReLU behind it ([`Head::bends`]).
     pub bends: Vec<Vec<f32>>,
+}
+
+/// What is measured of the whole picture, without the network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// None where the picture has no foreground.
+    pub measures: Option<Measures>,
+    /// For the bundle's discriminant: none where it has none, or the picture no foreground.
+    pub morphometry: Option<Morphometry>,
 }
 
 impl Model {
@@ -104,6 +128,12 @@ impl Model {
         let space = None;
         let mut model = Self { engine, head, space, manifest, band, digest, origin, provenance };
         model.manifest.golden.iter().try_for_each(|golden| model.check(golden))?;
+        model
+            .manifest
+            .golden
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, own)| model.rescore(at, own))?;
         model.check_head()?;
         model.space = model.fitting_space()?;
         Ok(model)
@@ -134,13 +164,41 @@ impl Model {
     /// the review band and what the bundle knows of its training cells. The daemon, the commands
     /// and the trainer all decide by this.
     ///
-    /// `measures` are the whole picture's ([`Measures::of`]).
+    /// `measured` is the whole picture's ([`Model::measure`]).
     #[must_use]
-    pub fn verdict(&self, seen: &Seen, measures: Option<Measures>) -> Verdict {
-        let probabilities = self.probabilities(&seen.logits);
-        let figures = self.figures(measures, seen);
+    pub fn verdict(&self, seen: &Seen, measured: &Measured) -> Verdict {
+        let logits = self.weighed(&seen.logits, measured.morphometry.as_ref());
+        let probabilities = self.probabilities(&logits);
+        let figures = self.figures(measured.measures, seen);
         let judgement = self.judge(&probabilities).doubted(self.doubts(&figures));
         Verdict { probabilities, judgement, figures }
+    }
+
+    /// Measures the picture for [`Model::verdict`].
+    ///
+    /// # Errors
+    ///
+    /// For a picture without pixels.
+    pub fn measure(&self, picture: &RgbImage) -> Result<Measured, Fault> {
+        let weighs = self.manifest.discriminant.is_some();
+        Ok(Measured {
+            measures: Measures::of(picture),
+            morphometry: if weighs { Morphometry::of(picture)? } else { None },
+        })
+    }
+
+    /// The network's logits with the discriminant's score added to that of `all`; as they are
+    /// without a discriminant, or for a picture without foreground, which is left to a person.
+    #[must_use]
+    pub fn weighed(&self, logits: &[f64], morphometry: Option<&Morphometry>) -> Vec<f64> {
+        let mut logits = logits.to_vec();
+        if let (Some(discriminant), Some(seen)) = (&self.manifest.discriminant, morphometry) {
+            let labels = self.manifest.labels.iter().zip(&mut logits);
+            labels
+                .filter(|(label, _)| *label == Label::All.as_str())
+                .for_each(|(_, logit)| *logit += discriminant.score(seen));
+        }
+        logits
     }
 
     /// What was measured of a picture, with how far what the network saw lies from the training
@@ -317,6 +375,23 @@ impl Model {
         Ok(())
     }
 
+    /// Holds the discriminant's score of a golden input against the maker's.
+    fn rescore(&self, at: usize, golden: &Golden) -> Result<(), ModelError> {
+        let Some(discriminant) = &self.manifest.discriminant else { return Ok(()) };
+        let name = golden.name.clone();
+        let unreadable = |fault: Fault| ModelError::GoldenInput {
+            name: name.clone(),
+            problem: fault.to_string(),
+        };
+        let seen = Morphometry::of(&golden_picture(golden)?).map_err(unreadable)?;
+        let got = seen.map_or(0.0, |seen| discriminant.score(&seen));
+        let expected = discriminant.golden.get(at).copied().unwrap_or_default();
+        if (got - expected).abs() <= SCORE_TOLERANCE {
+            return Ok(());
+        }
+        Err(ModelError::GoldenScore { name, expected, got })
+    }
+
     fn check(&self, golden: &Golden) -> Result<(), ModelError> {
         let got = answer(&self.engine, &self.manifest, golden)?;
         let expected = &golden.probabilities;
@@ -378,11 +453,22 @@ fn answer(engine: &Engine, manifest: &Manifest, golden: &Golden) -> Result<Vec<f
 }
 
 fn golden_input(manifest: &Manifest, golden: &Golden) -> Result<InputTensor, ModelError> {
+    let problem = |fault: Fault| ModelError::GoldenInput {
+        name: golden.name.clone(),
+        problem: fault.to_string(),
+    };
+    manifest.preprocessing.tensor(&golden_picture(golden)?).map_err(problem)
+}
+
+/// A golden input's picture.
+///
+/// # Errors
+///
+/// [`ModelError::GoldenInput`].
+pub fn golden_picture(golden: &Golden) -> Result<RgbImage, ModelError> {
     let unreadable = |problem| ModelError::GoldenInput { name: golden.name.clone(), problem };
     let png = BASE64.decode(&golden.png).map_err(|error| unreadable(error.to_string()))?;
-    let fault = |fault: Fault| unreadable(fault.to_string());
-    let picture = decode(&png, &Limits::default()).map_err(fault)?;
-    manifest.preprocessing.tensor(&picture).map_err(fault)
+    decode(&png, &Limits::default()).map_err(|fault| unreadable(fault.to_string()))
 }
 
 /// Without what a head pools.

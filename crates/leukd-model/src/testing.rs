@@ -97,6 +97,7 @@ pub fn tiny_manifest(id: &str, precision: Precision) -> Manifest {
         },
         metrics: Vec::new(),
         reference: None,
+        discriminant: None,
         golden: Vec::new(),
         card: "A network for tests. It measures nothing but area.".to_owned(),
     }

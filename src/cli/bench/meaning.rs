@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::statistics::median;
 use crate::cell::preprocess::InputTensor;
-use crate::cell::{Measures, quality};
+use crate::cell::quality;
 use crate::cli::error::CliError;
 use crate::model::heatmap::HeatMap;
 use crate::model::serving::Model;
@@ -56,9 +56,12 @@ pub(super) fn measure(
             }
             // A run pools once, for the distance and the map: that is taken off it here.
             let pooling = looked.elapsed();
-            let measures = Measures::of(picture);
-            black_box(quality::flags(measures.as_ref(), picture.as_raw().len() as u64 / 3));
-            black_box(model.verdict(&seen, measures));
+            let measured = model.measure(picture).map_err(|fault| failed(&fault))?;
+            black_box(quality::flags(
+                measured.measures.as_ref(),
+                picture.as_raw().len() as u64 / 3,
+            ));
+            black_box(model.verdict(&seen, &measured));
             let judged = Instant::now();
             if model.head().is_ok() {
                 black_box(HeatMap::of(model, &seen, picture)).map_err(|error| failed(&error))?;

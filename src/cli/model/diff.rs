@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::side::{Answer, Comparison, DECISIONS, Pair};
-use crate::cell::{Limits, Measures, decode};
+use crate::cell::{Limits, decode};
 use crate::cli::error::CliError;
 use crate::cli::images::{files, in_order, read_limited};
 use crate::cli::output::{Output, Table, clean, remark};
@@ -133,7 +133,8 @@ fn answers(file: &Path, models: &[Model; 2], limits: &Limits) -> Result<[Answer;
         let manifest = model.manifest();
         let input = manifest.preprocessing.tensor(&picture).map_err(|fault| fault.to_string())?;
         let seen = model.look(&input).map_err(|error| error.to_string())?;
-        let Verdict { probabilities, judgement, .. } = model.verdict(&seen, Measures::of(&picture));
+        let measured = model.measure(&picture).map_err(|fault| fault.to_string())?;
+        let Verdict { probabilities, judgement, .. } = model.verdict(&seen, &measured);
         let place = manifest.labels.iter().position(|label| label == "all").unwrap_or_default();
         let all = probabilities.get(place).copied().unwrap_or_default();
         let blast = all >= manifest.calibration.threshold;

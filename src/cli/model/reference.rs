@@ -157,9 +157,9 @@ fn through(file: &Path, model: &Model) -> Result<(Option<Measures>, Vec<f32>, bo
     let input =
         model.manifest().preprocessing.tensor(&picture).map_err(|fault| fault.to_string())?;
     let seen = model.look(&input).map_err(|error| error.to_string())?;
-    let measures = Measures::of(&picture);
-    let doubted = model.verdict(&seen, measures).judgement.is_doubted();
-    Ok((measures, seen.pooled.map(|pooled| pooled.features).unwrap_or_default(), doubted))
+    let measured = model.measure(&picture).map_err(|fault| fault.to_string())?;
+    let doubted = model.verdict(&seen, &measured).judgement.is_doubted();
+    Ok((measured.measures, seen.pooled.map(|pooled| pooled.features).unwrap_or_default(), doubted))
 }
 
 /// Doubted images and all images, for each folder in `folder`. Unreadable images are left out and

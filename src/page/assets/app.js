@@ -49,6 +49,14 @@ function state(name, since) {
   badge.textContent = says;
 }
 
+// Says that what is on screen is no longer all that is stored.
+function outdated() {
+  if (bar.firstChild) return;
+  show(bar, h("p", {}, text.live.changed), h("button", {
+    type: "button", onclick: () => location.reload(),
+  }, text.live.reload));
+}
+
 // Begins the stream of a screen that shows what is stored.
 function follow(session, cursor, on) {
   return new Live(cursor, session.build, {
@@ -73,13 +81,14 @@ async function begin() {
       return;
     }
     frame(session);
+    document.title = [text.nav[screen || "now"], text.title].filter(Boolean).join(" · ");
     if (!session.signed_in) {
       login(main);
       return;
     }
     const context = {
       main, session, query: new URLSearchParams(location.search),
-      follow: (cursor, on) => follow(session, cursor, on ?? {}),
+      follow: (cursor, on) => follow(session, cursor, on ?? {}), outdated,
     };
     await (SCREENS[screen] ?? now)(context);
     // So that the keys that scroll do.

@@ -30,7 +30,7 @@ export function reasonList(cell) {
   cell.flags.length > 0 && h("p", {}, `${own.flags}: ${cell.flags.join(", ")}`)];
 }
 
-export async function cell({ main, query, follow }) {
+export async function cell({ main, query, follow, outdated }) {
   const own = text.cell;
   const found = await get("api/cell", { sequence: query.get("sequence") });
   const { cell: one } = found;
@@ -61,5 +61,7 @@ export async function cell({ main, query, follow }) {
       reasonList(one),
       h("h2", {}, own.history), history.length ? h("ul", {}, history) : h("p", {}, own.noHistory))),
   figureTable(found.figures));
-  follow(null);
+  follow(null, {
+    event: (kind, value) => kind === "review" && value.of === one.sequence && outdated(),
+  });
 }

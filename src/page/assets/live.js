@@ -1,7 +1,7 @@
 // One stream of events a visible page. A hidden one has none: a browser opens six connections to
 // one place, and each stream takes one.
 
-import { address } from "./api.js";
+import { address, get } from "./api.js";
 
 const STALE_AFTER = 25_000;
 const RETRY = 3_000;
@@ -58,9 +58,22 @@ export class Live {
       // The browser comes back by itself, unless the answer was no stream.
       if (source.readyState === EventSource.CLOSED) {
         this.close();
-        setTimeout(() => this.turn(), RETRY);
+        this.recover();
       }
     });
+  }
+
+  // No stream was given: perhaps because the session has ended.
+  async recover() {
+    try {
+      const session = await get("api/session", {}, { background: true });
+      if (!session.signed_in) {
+        clearInterval(this.timer);
+        this.on.denied();
+        return;
+      }
+    } catch { /* the badge says that the connection is lost */ }
+    setTimeout(() => this.turn(), RETRY);
   }
 
   greet(hello) {

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { h, show } from "./dom.js";
-import { card, time } from "./parts.js";
+import { card, standing, time } from "./parts.js";
 import { text } from "./text.js";
 
 const MOST = 24;
@@ -38,12 +38,14 @@ export async function now({ main, follow }) {
 
   // What the eye is on does not move: newer cells wait for a click.
   let waiting = [];
+  let came = 0;
   const known = new Set(found.cells.map((cell) => cell.sequence));
   const insert = () => {
     const seen = main.scrollTop;
     grid.prepend(...waiting.map(card).reverse());
     while (grid.children.length > MOST) grid.lastElementChild.remove();
     waiting = [];
+    came = 0;
     fresh.hidden = true;
     main.scrollTop = seen;
     grid.firstElementChild?.focus();
@@ -66,14 +68,20 @@ export async function now({ main, follow }) {
       if (kind === "result" && !known.has(value.sequence)) {
         known.add(value.sequence);
         waiting.push(value);
+        came += 1;
         if (waiting.length > MOST) known.delete(waiting.shift().sequence);
         empty.hidden = true;
         if (grid.children.length) {
-          fresh.textContent = text.now.fresh(waiting.length);
+          fresh.textContent = text.now.fresh(came);
           fresh.hidden = false;
         } else {
           insert();
         }
+      }
+      if (kind === "review") {
+        grid.querySelector(`[data-sequence="${value.of}"] .standing`)?.replaceWith(standing({
+          verdict: value.confirms ? "confirmed" : "corrected", label: value.label,
+        }));
       }
       refresh();
     },

@@ -51,6 +51,12 @@ export function picture(cell, of, alt) {
     try {
       const response = await fetch(source);
       if (!response.ok) await raise(response);
+      // It was refused for a moment alone.
+      if (!frame.dataset.again) {
+        frame.dataset.again = "1";
+        image.src = `${source}&again=1`;
+        return;
+      }
     } catch (problem) {
       why = problem.message || why;
     }

@@ -53,6 +53,13 @@ class Queue {
     this.send();
   }
 
+  // Cells with an answer, and without one.
+  get counts() {
+    const cells = [...new Set(this.cells)];
+    const answered = cells.filter((cell) => cell.last).length;
+    return [answered, cells.length - answered];
+  }
+
   undo() {
     const last = this.answered.pop();
     if (last) this.cursor = last.at;
@@ -96,8 +103,11 @@ class Queue {
     if (leave) {
       this.unsent = this.unsent.filter((one) => one !== entry);
       this.answered = this.answered.filter((one) => one !== entry);
-      entry.cell.last = entry.replaces;
-      this.cursor = entry.at;
+      if (entry.cell.last === entry) {
+        entry.cell.last = entry.replaces;
+        // Comes next, and not where it stood: the cells in between have their answers.
+        this.cells.splice(this.cursor, 0, entry.cell);
+      }
     }
     this.changed();
     this.send();
@@ -107,7 +117,7 @@ class Queue {
 function askName(main, key, known) {
   return new Promise((done) => {
     const name = h("input", {
-      id: "reviewer", value: known, required: true, maxlength: "100", autocomplete: "name",
+      id: "reviewer", value: known, required: true, maxlength: "42", autocomplete: "name",
     });
     show(main, h("form.narrow", {
       onsubmit(event) {
@@ -134,7 +144,7 @@ export async function review({ main, query, session, follow }) {
   const found = await get("api/queue", { specimen });
   const queue = new Queue(found.cells, found.more, name);
   const stage = h("div.stage");
-  const place = h("p.place", { id: "place" });
+  const place = h("p.place", { id: "place", role: "status" });
   const saved = h("p", { role: "status", id: "saved" });
   const failed = h("div");
   const help = h("dl.keys", { hidden: true }, own.help_list.map(([key, says]) => [
@@ -151,12 +161,14 @@ export async function review({ main, query, session, follow }) {
     heat = false;
     place.textContent = cell ? own.place(queue.cursor + 1, queue.cells.length, queue.hasMore) : "";
     if (!cell) {
-      show(stage, h("p.done", {}, queue.cells.length ? own.done(queue.answered.length) : own.empty),
+      show(stage, h("p.done", {}, queue.cells.length ? own.done(...queue.counts) : own.empty),
         h("p", {}, h("a.button", { href: address("review", { specimen }) }, own.again)));
       return;
     }
     const reasons = cell.reasons.map((reason) => h("li", {}, reason.message));
     show(stage, picture(cell, "cell", describe(cell)), h("div.about", {},
+      cell.other && h("p.undone", { role: "status" },
+        own.meanwhile(cell.other.reviewer, text.label[cell.other.label])),
       undone && h("p.undone", { role: "status" }, own.undone(text.label[undone.label])),
       h("p", {}, decision(cell.decision), ` ${text.cell.probability} ${probability(cell.p_all)}`),
       h("ul", {}, reasons)));
@@ -219,6 +231,8 @@ export async function review({ main, query, session, follow }) {
   }
 
   document.addEventListener("keydown", (event) => {
+    // A key that is held down on a button would answer one cell after another.
+    if (event.repeat && event.target.closest?.("button")) event.preventDefault();
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.repeat) return;
     const act = KEYS[event.key.toLowerCase()];
     if (!act || isTyping(event.target)) return;
@@ -245,5 +259,14 @@ export async function review({ main, query, session, follow }) {
       button("cell", "C"), button("help", "?")), help));
   queue.changed();
   draw();
-  follow(null);
+  follow(null, {
+    event(kind, value) {
+      if (kind !== "review") return;
+      const cell = queue.cells.find((one) => one.result_id === value.result_id);
+      // One's own answers come back as well.
+      if (!cell || cell.last) return;
+      cell.other = value;
+      if (cell === queue.cell) draw();
+    },
+  });
 }

@@ -2,12 +2,8 @@
 
 import { address, get } from "./api.js";
 import { h, show } from "./dom.js";
-import { card, interval, share, table, time } from "./parts.js";
+import { card, interval, problem, share, table, time } from "./parts.js";
 import { text } from "./text.js";
-
-const REASONS = ["unlike-training", "unusual-size", "cut-off", "several-cells", "blurred",
-  "unusual-texture", "unusual-light", "unusual-contrast", "unusual-stain", "unusual-hue",
-  "no-cell", "unknown-scale", "unknown-kind"];
 
 const tally = (cells) => `${cells.all} / ${cells.hem} / ${cells.review} / ${cells.rejected}`;
 
@@ -24,7 +20,7 @@ function line(one) {
     figures ? time(figures.last_at) : "–"];
 }
 
-export async function specimens({ main, query, follow }) {
+export async function specimens({ main, query, follow, outdated }) {
   const found = await get("api/specimens", { offset: query.get("offset") });
   const heads = text.specimens;
   show(main, h("h1", {}, heads.heading), found.specimens.length
@@ -33,13 +29,15 @@ export async function specimens({ main, query, follow }) {
     : h("p", {}, heads.empty),
   found.next !== null && h("p", {},
     h("a.button", { href: address("specimens", { offset: found.next }) }, text.more)));
-  follow(null);
+  follow(null, { event: outdated });
 }
 
 function figures(name, found, toReview) {
   const own = text.specimen;
-  const flags = found.flags.filter((flag) => flag.counted).map((flag) => h("li", {},
-    own.flag(share(flag.fraction), own.where[flag.counted] ?? flag.counted)));
+  const flags = found.flags.flatMap((flag) => ["counted", "corrected"]
+    .filter((of) => flag[of])
+    .map((of) => h("li", {},
+      own.flag(share(flag.fraction), own.flagOf[of], own.where[flag[of]] ?? flag[of]))));
   return h("section.figures", {},
     h("p", {}, text.specimens.cells, ": ", h("strong", {}, tally(found.cells))),
     h("p", {}, own.share, ": ", h("strong", {}, interval(found.share) ?? text.specimens.none)),
@@ -57,7 +55,7 @@ function choice(id, label, values, chosen, onchange) {
     values.map(([value, name]) => h("option", { value, selected: value === chosen }, name))));
 }
 
-export async function specimen({ main, query, follow }) {
+export async function specimen({ main, query, session, follow, outdated }) {
   const name = query.get("specimen") ?? "";
   const own = text.specimen;
   const found = await get("api/specimen", { specimen: name });
@@ -85,14 +83,30 @@ export async function specimen({ main, query, follow }) {
       change),
     choice("decision", own.decision, words(decisions), query.get("decision") ?? "", change),
     choice("standing", own.standing, words(text.verdict), query.get("standing") ?? "", change),
-    choice("reason", own.reason, [["", own.any], ...REASONS.map((word) => [word, word])],
+    choice("reason", own.reason, [["", own.any], ...session.reasons.map((word) => [word, word])],
       query.get("reason") ?? "", change),
     slides.length > 1 && choice("slide", own.slide,
       [["", own.any], ...slides.filter(([value]) => value)], query.get("slide") ?? "", change));
 
+  let turns = 0;
+
   async function turn() {
+    turns += 1;
+    const own_turn = turns;
     history.replaceState(null, "", address("specimen", Object.fromEntries(query)));
-    const page = await get("api/gallery", Object.fromEntries(query));
+    let page;
+    try {
+      page = await get("api/gallery", Object.fromEntries(query));
+    } catch (error) {
+      if (own_turn === turns) {
+        place.textContent = "";
+        show(pages);
+        show(grid, problem(error, turn));
+      }
+      return;
+    }
+    // A later choice was made meanwhile.
+    if (own_turn !== turns) return;
     const offset = Number(query.get("offset") ?? 0);
     show(grid, page.cells.map(card));
     place.textContent = page.total
@@ -115,5 +129,5 @@ export async function specimen({ main, query, follow }) {
   show(main, h("h1", {}, `${text.specimens.specimen} ${name}`), figures(name, found, waiting.total),
     filters, h("p.hint", {}, own.hint), place, grid, pages);
   await turn();
-  follow(null);
+  follow(null, { event: (_, value) => value.specimen === name && outdated() });
 }

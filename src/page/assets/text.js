@@ -26,13 +26,14 @@ export const text = {
   live: {
     live: "live",
     connecting: "connecting …",
+    changed: "Something newer is stored.",
     stale: (since) => `stale since ${since}: what you see may be old`,
     upgraded: "leukd was upgraded. Load this page again.",
     reload: "Load again",
   },
   problem: {
     heading: "This did not work",
-    lost: "leukd does not answer. Is it running? The page tries again.",
+    lost: "leukd does not answer. Is it running?",
     again: "Try again",
     noPicture: "No picture",
   },
@@ -60,17 +61,18 @@ export const text = {
     heading: "Specimens",
     empty: "No specimen yet. Its name comes from the file's name (watch.name_pattern).",
     specimen: "Specimen", cells: "Blast / normal / review / rejected",
-    share: "Blasts among decided cells (95 % interval)",
+    share: "Blasts among the cells that leukd decided (95 % interval)",
     corrected: "Corrected for the model's errors", toReview: "To review", last: "Last cell",
     none: "none decided",
   },
   specimen: {
-    share: "Blasts among the decided cells",
+    share: "Blasts among the cells that leukd decided; reviews do not count here",
     corrected: "Corrected for the model's measured errors",
-    flag: (f, where) => `flag at ${f}: the interval lies ${where}`,
+    flag: (f, of, where) => `flag at ${f}, ${of}: the interval lies ${where}`,
+    flagOf: { counted: "as counted", corrected: "corrected" },
     where: { above: "above", below: "below", undecided: "around it" },
     uncorrected: "No corrected fraction",
-    reviewThese: (n) => `Review ${n} cells`,
+    reviewThese: (n) => (n === 1 ? "Review 1 cell" : `Review ${n} cells`),
     filter: "Which cells",
     order: "Order",
     orders: {
@@ -90,7 +92,10 @@ export const text = {
     as: (name) => `as ${name}`, change: "Change",
     begin: "Begin",
     empty: "No cell waits for a person.",
-    done: (n) => `All done: ${n} answered here.`,
+    done: (n, left) => (left ? `The end of the list: ${n} answered, ${left} not answered.`
+      : `All done: ${n} answered.`),
+    meanwhile: (name, label) =>
+      `${name} answered “${label}” meanwhile. Your answer would replace it.`,
     again: "Look for more",
     place: (at, of, more) => `${at} of ${of}${more ? "+" : ""}`,
     keys: "Keys",
@@ -137,7 +142,7 @@ export const text = {
   field: {
     heading: "Field of view",
     single: "This capture shows one cell, and is no field of view.",
-    cells: (n) => `${n} cells`,
+    cells: (n) => (n === 1 ? "1 cell" : `${n} cells`),
     hint: "Choose an outline or a cell: both are marked.",
   },
   model: {
@@ -156,10 +161,10 @@ export const text = {
     explain: "Drop a picture of one cell or of a field here. leukd says what it would say. "
       + "Nothing is stored, and it counts for no specimen.",
     choose: "Choose a file",
-    busy: "leukd looks …",
+    busy: (name) => `leukd looks at ${name} …`,
     mayNot: "Your token lacks the scope classify.",
     none: "No white cell was found in this field.",
-    result: (n) => (n === 1 ? "One cell" : `${n} cells`),
+    result: (n) => (n === 1 ? "one cell" : `${n} cells`),
     notStored: "Not stored.",
   },
 };

@@ -23,21 +23,26 @@ export async function attempt({ main, session, follow }) {
   const own = text.try;
   const mayTry = session.scopes.includes("classify");
   const result = h("div", { role: "status" });
+  let turns = 0;
   const look = async (file) => {
     if (!file) return;
-    show(result, h("p", {}, own.busy));
+    turns += 1;
+    const mine = turns;
+    show(result, h("p", {}, own.busy(file.name)));
     try {
       const found = await post("api/try", file);
+      // Another image was chosen meanwhile.
+      if (mine !== turns) return;
       const cells = found.cells.map(said);
       const picture = url(found.png);
       const shown = found.field
         ? outlines(picture, [found.width, found.height], found.cells, cells)
         : h("div.picture.cell", {}, h("img", { src: picture, alt: own.heading }));
-      show(result, h("p", {}, h("strong", {}, own.result(cells.length)), `. ${own.notStored}`),
+      show(result, h("p", {}, h("strong", {}, file.name), `: ${own.result(cells.length)}. ${own.notStored}`),
         cells.length ? h("div.two", {}, shown, h("div", {}, cells))
           : [h("p", {}, own.none), shown]);
     } catch (error) {
-      show(result, problem(error));
+      if (mine === turns) show(result, problem(error));
     }
   };
   const input = h("input", { id: "file", type: "file", onchange: () => look(input.files[0]) });

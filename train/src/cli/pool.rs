@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use leukd_cell::preprocess::Preprocessing;
 use leukd_journal::result::RESEARCH_USE_ONLY;
 use leukd_train::evaluate::{AreaFigures, Estimate, OperatingPoint, SIDES, Thresholds};
-use leukd_train::pool::{Pooled, Run};
+use leukd_train::pool::{Pooled, Run, Scores};
 use leukd_train::report::{counted, number, put, title_and_meaning, with_interval};
 
-use super::Outcome;
+use super::{Outcome, data};
 
 #[derive(Debug, Args)]
 pub(super) struct PoolArgs {
@@ -20,6 +21,18 @@ pub(super) struct PoolArgs {
     /// Take a single fold of a split by subject too; it is said how many cells nobody tested.
     #[arg(long)]
     partial: bool,
+    /// Pool the runs as if each bundle held a discriminant beside its network, fitted on the
+    /// morphometry of the run's own training cells: these data hold every cell's picture (as
+    /// --data of other commands). The scores go to scores.csv beside pooled.json.
+    #[arg(long, value_name = "DIR|CSV")]
+    discriminant: Option<PathBuf>,
+    /// As --discriminant, from such a scores.csv, without the pictures.
+    #[arg(long, value_name = "FILE", conflicts_with = "discriminant")]
+    scores: Option<PathBuf>,
+    /// With a discriminant and a single run: the temperature, such as that of the runs by subject.
+    /// Several runs take it from each other.
+    #[arg(long, value_name = "NUMBER", value_parser = temperature)]
+    temperature: Option<f64>,
     /// Where pooled.json goes.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -31,8 +44,32 @@ pub(super) struct PoolArgs {
     bootstrap_seed: u64,
 }
 
+fn temperature(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|own: &f64| own.is_finite() && *own > 0.0);
+    number.ok_or_else(|| "a temperature is a number above 0".to_owned())
+}
+
 pub(super) fn run(args: &PoolArgs) -> Outcome {
     let runs = args.runs.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
+    let scores = match (&args.discriminant, &args.scores) {
+        (Some(source), _) => {
+            let scores = Scores::of(&runs, &data::read(source, &Preprocessing::b3())?)?;
+            std::fs::create_dir_all(&args.out)
+                .map_err(|error| format!("cannot write {}: {error}", args.out.display()))?;
+            put(&args.out.join("scores.csv"), &scores.csv()?)?;
+            Some(scores)
+        }
+        (None, Some(path)) => Some(Scores::read(path)?),
+        (None, None) => None,
+    };
+    let runs = match scores {
+        Some(scores) => scores.apply(runs, args.temperature)?,
+        None if args.temperature.is_some() => {
+            let problem = "--temperature goes with --discriminant or --scores: without them each run has its own";
+            return Err(problem.into());
+        }
+        None => runs,
+    };
     let pooled = Pooled::of(&runs, args.partial, args.bootstrap_seed)?;
     let json = serde_json::to_string_pretty(&pooled)?;
     std::fs::create_dir_all(&args.out)

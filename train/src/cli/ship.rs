@@ -4,15 +4,19 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use leukd_cell::preprocess::Preprocessing;
 use leukd_journal::result::RESEARCH_USE_ONLY;
 use leukd_model::bundle::Bundle;
+use leukd_model::discriminant::Discriminant;
 use leukd_model::serving::Model;
+use leukd_train::dataset::Split;
+use leukd_train::discriminant::fit;
 use leukd_train::export;
 use leukd_train::pool::Pooled;
 use leukd_train::report::NO_REFERENCE;
 use leukd_train::ship::ship;
 
-use super::Outcome;
+use super::{Outcome, data};
 
 #[derive(Debug, Args)]
 pub(super) struct ShipArgs {
@@ -22,6 +26,11 @@ pub(super) struct ShipArgs {
     /// one by image.
     #[arg(long, value_name = "FILE", required = true)]
     figures: Vec<PathBuf>,
+    /// Give the bundle a discriminant beside its network, fitted on the morphometry of these cells
+    /// (as --data of other commands): all that the bundle was trained on. The figures must have
+    /// been pooled with one.
+    #[arg(long, value_name = "DIR|CSV")]
+    discriminant: Option<PathBuf>,
     /// What the card's readers should know besides, such as what is owed: a paragraph at the card's
     /// end. Without it one that is there stays; an empty text takes it out.
     #[arg(long, value_name = "TEXT")]
@@ -43,7 +52,8 @@ pub(super) fn run(args: &ShipArgs) -> Outcome {
                 .map_err(|error| format!("{}: no pooled figures: {error}", path.display()))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let shipped = ship(&bytes, &figures, args.remark.as_deref())
+    let discriminant = args.discriminant.as_deref().map(fitted).transpose()?;
+    let shipped = ship(&bytes, &figures, discriminant, args.remark.as_deref())
         .map_err(|error| named(&args.bundle, &error))?;
     // Nothing is written that the daemon would refuse.
     let model = Model::load(Bundle::from_bytes(&shipped, args.out.display().to_string())?)?;
@@ -67,4 +77,10 @@ pub(super) fn run(args: &ShipArgs) -> Outcome {
         args.out.display()
     )?;
     Ok(())
+}
+
+/// The discriminant of all cells of `source`, byte-identical copies once.
+fn fitted(source: &Path) -> Result<Discriminant, Box<dyn std::error::Error>> {
+    let split = Split::all_tested(data::read(source, &Preprocessing::b3())?);
+    Ok(fit(&split.test, &format!("all cells of {}", source.display()))?)
 }

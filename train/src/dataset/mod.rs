@@ -29,8 +29,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use leukd_cell::preprocess::Preprocessing;
-use leukd_cell::{Format, Measures};
+use leukd_cell::{Format, Measures, Morphometry};
 use leukd_journal::result::Digest;
+use leukd_model::serving::Measured;
 
 pub use error::DatasetError;
 pub(crate) use folder::is_image;
@@ -79,6 +80,8 @@ pub struct Cell {
     /// What the whole picture measures, before any resizing; none where all of it is black, or
     /// without a picture ([`Split::told`]).
     pub measures: Option<Measures>,
+    /// The whole picture's morphometry; none where `measures` has none.
+    pub morphometry: Option<Morphometry>,
     /// P(all) by a teacher, 0 to 1: [`Split::teach`].
     pub teacher: Option<f64>,
     /// `size · size` pixels, row by row, red green blue.
@@ -86,6 +89,12 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// What [`Model::verdict`](leukd_model::serving::Model::verdict) needs beside the network.
+    #[must_use]
+    pub fn measured(&self) -> Measured {
+        Measured { measures: self.measures, morphometry: self.morphometry.clone() }
+    }
+
     /// The pixels as a picture of `side` × `side`; none where they are not as many.
     #[must_use]
     pub fn square(&self, side: u32) -> Option<image::RgbImage> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
 use leukd_cell::preprocess::Preprocessing;
-use leukd_cell::{FORMATS, Measures};
+use leukd_cell::{FORMATS, Measures, Morphometry};
 use leukd_journal::result::Digest;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -26,8 +26,8 @@ const INDEX: &str = "index.json";
 /// The version of the index that this program writes and reads.
 ///
 /// Version 1 did not hold what the whole pictures measure, and from the squares alone nobody can
-/// tell.
-const VERSION: u32 = 2;
+/// tell. Version 2 did not hold their morphometry.
+const VERSION: u32 = 3;
 
 /// The most bytes of an index: more than 100 million cells would need.
 const MOST_INDEX: u64 = 8 << 30;
@@ -70,6 +70,9 @@ struct Entry {
     /// In the order of [`Measures::NAMES`], as text: so they are read back bit for bit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     measures: Option<[String; Measures::NAMES.len()]>,
+    /// In the order of [`Morphometry::iter`], as text too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    morphometry: Option<Vec<String>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -162,6 +165,10 @@ impl Entry {
             height: cell.height,
             area: cell.area,
             measures: cell.measures.map(|of| of.values().map(|value| value.to_string())),
+            morphometry: cell
+                .morphometry
+                .as_ref()
+                .map(|of| of.iter().map(|(_, value)| value.to_string()).collect()),
         }
     }
 
@@ -184,6 +191,11 @@ impl Entry {
             .map(|texts| measures(&texts))
             .transpose()
             .map_err(|text| format!("{text:?} of {} is no measure", self.name))?;
+        let morphometry = self
+            .morphometry
+            .map(|texts| morphometry(&texts))
+            .transpose()
+            .map_err(|problem| format!("{}: {problem}", self.name))?;
         Ok(Cell {
             path: self.path,
             name: self.name,
@@ -197,10 +209,19 @@ impl Entry {
             height: self.height,
             area: self.area,
             measures,
+            morphometry,
             teacher: None,
             pixels,
         })
     }
+}
+
+fn morphometry(texts: &[String]) -> Result<Morphometry, String> {
+    let values: Option<Vec<f64>> = texts.iter().map(|text| text.parse().ok()).collect();
+    values.and_then(Morphometry::from_values).ok_or_else(|| {
+        let (own, due) = (texts.len(), Morphometry::names().len());
+        format!("its morphometry is not {due} numbers but {own} words")
+    })
 }
 
 /// # Errors

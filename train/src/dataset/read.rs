@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
-use leukd_cell::Measures;
 use leukd_cell::complete::{Completeness, completeness};
 use leukd_cell::decode::{Limits, decode};
 use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::{Measures, Morphometry};
 use leukd_journal::result::Digest;
 use rayon::prelude::*;
 
@@ -95,6 +95,7 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
     };
     let square = preprocessing.square(&picture).map_err(|fault| fault.message().to_owned())?;
     let measures = Measures::of(&picture);
+    let morphometry = Morphometry::of(&picture).map_err(|fault| fault.message().to_owned())?;
     #[expect(clippy::cast_sign_loss, reason = "an area is at least 0")]
     let area = measures.map_or(0, |measures| measures.area as u64);
     Ok(Cell {
@@ -110,6 +111,7 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         height: picture.height(),
         area,
         measures,
+        morphometry,
         teacher: None,
         pixels: square.into_raw(),
     })

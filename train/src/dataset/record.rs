@@ -121,6 +121,7 @@ impl Split {
                 height: 0,
                 area: 0,
                 measures: None,
+                morphometry: None,
                 teacher: None,
                 pixels: Vec::new(),
             });

@@ -85,7 +85,7 @@ pub fn answers(model: &Model, cells: &[Cell]) -> Result<Vec<Answer>, EngineRunEr
     let place = model.manifest().labels.iter().position(|label| label == LABELS[0]);
     each(model, cells, |cell, seen| {
         let prediction = prediction(model, cell, &seen.logits)?;
-        let Verdict { probabilities, judgement, .. } = model.verdict(seen, cell.measures);
+        let Verdict { probabilities, judgement, .. } = model.verdict(seen, &cell.measured());
         let all = place.and_then(|place| probabilities.get(place)).copied().unwrap_or_default();
         let reasons =
             judgement.reasons.into_iter().map(|reason| reason.code.as_str().to_owned()).collect();
@@ -150,8 +150,10 @@ fn look(model: &Model, cell: &Cell) -> Result<Seen, EngineRunError> {
         .map_err(|source| EngineRunError::Model { name: name(), source })
 }
 
-fn prediction(model: &Model, cell: &Cell, found: &[f64]) -> Result<Prediction, EngineRunError> {
+/// The logits that decide, the discriminant's score among them.
+fn prediction(model: &Model, cell: &Cell, network: &[f64]) -> Result<Prediction, EngineRunError> {
     let labels = &model.manifest().labels;
+    let found = model.weighed(network, cell.morphometry.as_ref());
     let of = |label: &str| {
         let place = labels.iter().position(|own| own == label)?;
         found.get(place).copied().filter(|logit| logit.is_finite())

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use leukd_cell::Measures;
 use leukd_cell::foreign::Foreign;
 use leukd_model::serving::Model;
 use leukd_model::verdict::Judgement;
@@ -108,7 +107,8 @@ fn judged(model: &Model, picture: &RgbImage) -> Result<Judgement, String> {
     let input =
         model.manifest().preprocessing.tensor(picture).map_err(|fault| fault.to_string())?;
     let seen = model.look(&input).map_err(|error| error.to_string())?;
-    Ok(model.verdict(&seen, Measures::of(picture)).judgement)
+    let measured = model.measure(picture).map_err(|fault| fault.to_string())?;
+    Ok(model.verdict(&seen, &measured).judgement)
 }
 
 fn count(doubted: &mut Doubted, judgement: &Judgement) {

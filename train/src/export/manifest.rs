@@ -77,6 +77,7 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
         },
         metrics,
         reference: None,
+        discriminant: None,
         golden,
         card: card(facts) + &figures,
     }

@@ -4,6 +4,7 @@
 //! ```text
 //! run.rs    one run's folder, and whether its files are of one making
 //! check.rs  whether runs are siblings: one recipe, the same cells, none tested twice
+//! weigh.rs  a discriminant beside each run's network
 //! ```
 //!
 //! Logits of different networks have no common scale. What is measured together are therefore
@@ -14,6 +15,7 @@
 
 mod check;
 mod run;
+mod weigh;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{MAY_DIFFER, difference};
 pub use run::Run;
+pub use weigh::{DISCRIMINANT, Scores};
 
 use crate::dataset::Protocol;
 use crate::evaluate::{

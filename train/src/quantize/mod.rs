@@ -87,6 +87,15 @@ pub enum QuantizeError {
         /// How it stores its weights.
         precision: &'static str,
     },
+    /// The bundle holds a discriminant, which what is compared here does not know.
+    #[error(
+        "{origin}: it holds a discriminant beside its network: quantize the bundle from before, then \
+         `leukd train ship --discriminant`"
+    )]
+    Weighed {
+        /// Where it came from.
+        origin: String,
+    },
     /// Nothing in the graph is known to carry weights.
     #[error(
         "{origin}: no Conv or Gemm node with a stored f32 kernel of its own: nothing to quantize"
@@ -211,8 +220,11 @@ pub fn run(bytes: &[u8], input: &QuantizeInput<'_>) -> Result<Outcome, QuantizeE
 ///
 /// # Errors
 ///
-/// [`QuantizeError::NotF32`].
+/// [`QuantizeError::NotF32`] and [`QuantizeError::Weighed`].
 pub fn accept(bundle: &Bundle) -> Result<(), QuantizeError> {
+    if bundle.manifest().discriminant.is_some() {
+        return Err(QuantizeError::Weighed { origin: bundle.origin().to_owned() });
+    }
     match bundle.manifest().precision {
         Precision::F32 => Ok(()),
         other => Err(QuantizeError::NotF32 {

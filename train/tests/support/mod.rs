@@ -5,7 +5,7 @@ use std::process::Output;
 
 use leukd_cell::preprocess::Preprocessing;
 use leukd_cell::synthetic::{self, Kind};
-use leukd_cell::{Format, Measures};
+use leukd_cell::{Format, Measures, Morphometry};
 use leukd_journal::result::Digest;
 use leukd_train::dataset::{Cell, Split};
 use leukd_train::recipe::{Recipe, Setting};
@@ -72,6 +72,7 @@ pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subje
         height: picture.height(),
         area,
         measures,
+        morphometry: Morphometry::of(&picture).unwrap(),
         teacher: None,
         pixels: preprocessing.square(&picture).unwrap().into_raw(),
     }

@@ -12,12 +12,12 @@ const KNIGHT: u16 = 11;
 
 /// Distance of each set pixel to the nearest one that is not set, in pixels; 0 where it is not set.
 /// Pixels beyond the border count as set.
-pub(super) fn depth(mask: &Plane<bool>) -> Plane<f32> {
+pub(crate) fn depth(mask: &Plane<bool>) -> Plane<f32> {
     distances(mask, false)
 }
 
 /// Distance of each pixel to the nearest set one, in pixels; 0 where it is set.
-pub(super) fn distance(mask: &Plane<bool>) -> Plane<f32> {
+pub(crate) fn distance(mask: &Plane<bool>) -> Plane<f32> {
     distances(mask, true)
 }
 
@@ -82,7 +82,7 @@ fn step_down(own: &mut [u16], near: &[u16], far: &[u16]) {
 }
 
 /// Removes what a disc of `radius` pixels does not fit into.
-pub(super) fn open(mask: &Plane<bool>, radius: f32) -> Plane<bool> {
+pub(crate) fn open(mask: &Plane<bool>, radius: f32) -> Plane<bool> {
     if radius < 1.0 {
         // Every set pixel is as deep.
         return mask.clone();
@@ -92,26 +92,26 @@ pub(super) fn open(mask: &Plane<bool>, radius: f32) -> Plane<bool> {
 }
 
 /// Adds what a disc of `radius` pixels does not fit into from outside.
-pub(super) fn close(mask: &Plane<bool>, radius: f32) -> Plane<bool> {
+pub(crate) fn close(mask: &Plane<bool>, radius: f32) -> Plane<bool> {
     let grown = distance(mask).map(|away| away <= radius);
     depth(&grown).zip(mask, |depth, set| set || depth > radius)
 }
 
 /// A connected part of a mask (sides alone connect).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Component {
-    pub(super) area: usize,
-    pub(super) left: usize,
-    pub(super) top: usize,
+pub(crate) struct Component {
+    pub(crate) area: usize,
+    pub(crate) left: usize,
+    pub(crate) top: usize,
     /// The last column.
-    pub(super) right: usize,
+    pub(crate) right: usize,
     /// The last row.
-    pub(super) bottom: usize,
+    pub(crate) bottom: usize,
 }
 
 impl Component {
     /// True for a component with a pixel on the outermost rows or columns of its plane.
-    pub(super) fn is_at_border<T>(&self, plane: &Plane<T>) -> bool {
+    pub(crate) fn is_at_border<T>(&self, plane: &Plane<T>) -> bool {
         self.left == 0
             || self.top == 0
             || self.right + 1 == plane.width
@@ -122,7 +122,7 @@ impl Component {
 /// Number of each pixel's component, 1 for the first, 0 outside the mask; and the components.
 ///
 /// Runs of rows are joined where they touch (union by smaller number, with halved paths).
-pub(super) fn components(mask: &Plane<bool>) -> (Plane<u32>, Vec<Component>) {
+pub(crate) fn components(mask: &Plane<bool>) -> (Plane<u32>, Vec<Component>) {
     let (runs, mut parents) = joined_runs(mask);
     let mut labels = Plane::filled(mask.width, mask.height, 0_u32);
     let mut numbers = vec![0_u32; runs.len()];
@@ -184,7 +184,7 @@ fn joined_runs(mask: &Plane<bool>) -> (Vec<Run>, Vec<usize>) {
 }
 
 /// The representative of `at` in a forest of `parents`; paths are shortened on the way.
-pub(super) fn root(parents: &mut [usize], mut at: usize) -> usize {
+pub(crate) fn root(parents: &mut [usize], mut at: usize) -> usize {
     while parents[at] != at {
         parents[at] = parents[parents[at]];
         at = parents[at];
@@ -193,7 +193,7 @@ pub(super) fn root(parents: &mut [usize], mut at: usize) -> usize {
 }
 
 /// Sets the holes of at most `area` pixels: parts that are not set and do not reach the border.
-pub(super) fn fill_holes(mask: &Plane<bool>, area: f32) -> Plane<bool> {
+pub(crate) fn fill_holes(mask: &Plane<bool>, area: f32) -> Plane<bool> {
     if area < 1.0 {
         return mask.clone();
     }
@@ -205,7 +205,7 @@ pub(super) fn fill_holes(mask: &Plane<bool>, area: f32) -> Plane<bool> {
 }
 
 /// The components of at least `area` pixels.
-pub(super) fn without_small(mask: &Plane<bool>, area: f32) -> Plane<bool> {
+pub(crate) fn without_small(mask: &Plane<bool>, area: f32) -> Plane<bool> {
     let (labels, parts) = components(mask);
     labels.map(|label| label != 0 && parts[label as usize - 1].area as f32 >= area)
 }

@@ -4,28 +4,28 @@ use image::RgbImage;
 
 /// A rectangle of values, row by row.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Plane<T> {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) values: Vec<T>,
+pub(crate) struct Plane<T> {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) values: Vec<T>,
 }
 
 /// One pixel's red, green and blue.
-pub(super) type Colour = [f32; 3];
+pub(crate) type Colour = [f32; 3];
 
 impl<T: Copy> Plane<T> {
-    pub(super) fn filled(width: usize, height: usize, value: T) -> Self {
+    pub(crate) fn filled(width: usize, height: usize, value: T) -> Self {
         Self { width, height, values: vec![value; width * height] }
     }
 
     /// A plane of the same size.
-    pub(super) fn map<U>(&self, value: impl FnMut(T) -> U) -> Plane<U> {
+    pub(crate) fn map<U>(&self, value: impl FnMut(T) -> U) -> Plane<U> {
         let values = self.values.iter().copied().map(value).collect();
         Plane { width: self.width, height: self.height, values }
     }
 
     /// A plane of the same size from two.
-    pub(super) fn zip<U: Copy, V>(
+    pub(crate) fn zip<U: Copy, V>(
         &self,
         other: &Plane<U>,
         mut value: impl FnMut(T, U) -> V,
@@ -35,17 +35,17 @@ impl<T: Copy> Plane<T> {
         Plane { width: self.width, height: self.height, values }
     }
 
-    pub(super) fn at(&self, x: usize, y: usize) -> T {
+    pub(crate) fn at(&self, x: usize, y: usize) -> T {
         self.values[y * self.width + x]
     }
 
     /// The value at a place given in pixels, at the border's value beyond it.
-    pub(super) fn nearest(&self, x: f32, y: f32) -> T {
+    pub(crate) fn nearest(&self, x: f32, y: f32) -> T {
         self.at(index(x, self.width), index(y, self.height))
     }
 
     /// Indices of the up to four neighbours that share a side with `index`.
-    pub(super) fn neighbours(&self, index: usize) -> impl Iterator<Item = usize> + use<T> {
+    pub(crate) fn neighbours(&self, index: usize) -> impl Iterator<Item = usize> + use<T> {
         let (width, total) = (self.width, self.values.len());
         let x = index % width;
         let found = [
@@ -59,28 +59,28 @@ impl<T: Copy> Plane<T> {
 }
 
 impl Plane<bool> {
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.values.iter().filter(|set| **set).count()
     }
 }
 
 /// The whole part of `value`, held to the indices of `count` values.
 #[expect(clippy::cast_sign_loss, reason = "clamped at 0")]
-pub(super) fn index(value: f32, count: usize) -> usize {
+pub(crate) fn index(value: f32, count: usize) -> usize {
     (value.max(0.0) as usize).min(count.saturating_sub(1))
 }
 
 /// A rectangle of a capture, in its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) x: usize,
-    pub(super) y: usize,
-    pub(super) width: usize,
-    pub(super) height: usize,
+pub(crate) struct Window {
+    pub(crate) x: usize,
+    pub(crate) y: usize,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
 }
 
 impl Window {
-    pub(super) fn whole(picture: &RgbImage) -> Self {
+    pub(crate) fn whole(picture: &RgbImage) -> Self {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         Self { x: 0, y: 0, width, height }
     }
@@ -88,7 +88,7 @@ impl Window {
 
 /// Means of `factor` × `factor` blocks of a picture's `window`. Blocks at the right and lower
 /// border may be smaller.
-pub(super) fn reduce(picture: &RgbImage, window: Window, factor: usize) -> Plane<Colour> {
+pub(crate) fn reduce(picture: &RgbImage, window: Window, factor: usize) -> Plane<Colour> {
     let (columns, rows) = (window.width.div_ceil(factor), window.height.div_ceil(factor));
     let mut values = Vec::with_capacity(columns * rows);
     let stride = picture.width() as usize * 3;
@@ -128,7 +128,7 @@ pub(super) fn reduce(picture: &RgbImage, window: Window, factor: usize) -> Plane
 
 /// Means of `factor` × `factor` blocks of a plane; blocks at the right and lower border may be
 /// smaller.
-pub(super) fn shrink(plane: &Plane<Colour>, factor: usize) -> Plane<Colour> {
+pub(crate) fn shrink(plane: &Plane<Colour>, factor: usize) -> Plane<Colour> {
     let (width, height) = (plane.width.div_ceil(factor), plane.height.div_ceil(factor));
     let mut shrunk = Plane::filled(width, height, [0.0; 3]);
     let mut counts = vec![0.0_f32; width * height];
@@ -144,7 +144,7 @@ pub(super) fn shrink(plane: &Plane<Colour>, factor: usize) -> Plane<Colour> {
 }
 
 /// Binomial smoothing by 1-2-1 along rows and columns; the border's pixels stand for those beyond.
-pub(super) fn smooth(plane: &Plane<Colour>) -> Plane<Colour> {
+pub(crate) fn smooth(plane: &Plane<Colour>) -> Plane<Colour> {
     let (width, height) = (plane.width, plane.height);
     let mix = |a: Colour, b: Colour, c: Colour| {
         [0, 1, 2].map(|channel| (a[channel] + 2.0 * b[channel] + c[channel]) / 4.0)

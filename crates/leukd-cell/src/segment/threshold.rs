@@ -2,7 +2,7 @@
 
 /// Counts of values between two ends, in equal bins; values beyond an end count at it.
 #[derive(Debug, Clone)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     counts: Vec<f64>,
     from: f32,
     step: f32,
@@ -12,31 +12,31 @@ pub(super) struct Histogram {
 const BINS: usize = 128;
 
 impl Histogram {
-    pub(super) fn new(from: f32, to: f32, values: impl Iterator<Item = f32>) -> Self {
+    pub(crate) fn new(from: f32, to: f32, values: impl Iterator<Item = f32>) -> Self {
         let mut histogram = Self { counts: vec![0.0; BINS], from, step: (to - from) / BINS as f32 };
         histogram.add(values);
         histogram
     }
 
-    pub(super) fn add(&mut self, values: impl Iterator<Item = f32>) {
+    pub(crate) fn add(&mut self, values: impl Iterator<Item = f32>) {
         for value in values {
             let bin = super::plane::index((value - self.from) / self.step, BINS);
             self.counts[bin] += 1.0;
         }
     }
 
-    pub(super) fn total(&self) -> f64 {
+    pub(crate) fn total(&self) -> f64 {
         self.counts.iter().sum()
     }
 
     /// Square roots of the counts: a rare class weighs more beside a common one.
-    pub(super) fn evened(mut self) -> Self {
+    pub(crate) fn evened(mut self) -> Self {
         self.counts.iter_mut().for_each(|count| *count = count.sqrt());
         self
     }
 
     /// The value below which `share` (0 to 1) of all values lie.
-    pub(super) fn quantile(&self, share: f64) -> f32 {
+    pub(crate) fn quantile(&self, share: f64) -> f32 {
         let wanted = self.total() * share;
         let mut below = 0.0;
         for (bin, count) in self.counts.iter().enumerate() {
@@ -52,7 +52,7 @@ impl Histogram {
     /// The threshold that parts the values best in two.
     ///
     /// Otsu 1979, "A threshold selection method from gray-level histograms".
-    pub(super) fn otsu(&self) -> f32 {
+    pub(crate) fn otsu(&self) -> f32 {
         let (weights, moments) = self.sums();
         let last = BINS;
         let between =
@@ -62,7 +62,7 @@ impl Histogram {
     }
 
     /// The two thresholds that part the values best in three (the same paper, section V).
-    pub(super) fn otsu_three(&self) -> (f32, f32) {
+    pub(crate) fn otsu_three(&self) -> (f32, f32) {
         let (weights, moments) = self.sums();
         let mut best = (f64::MIN, 1, 2);
         for low in 1..BINS - 1 {

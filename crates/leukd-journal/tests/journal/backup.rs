@@ -165,3 +165,49 @@ async fn nothing_is_overwritten_and_nothing_unsound_is_taken() {
     assert!(matches!(itself, JournalError::Exists { .. }), "{itself}");
     open(state.path());
 }
+
+/// A process that died leaves a log; somebody removed the damaged journal beside it.
+#[tokio::test]
+async fn a_restore_is_not_overlaid_by_a_log_that_was_left_behind() {
+    let (state, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let target = place.path().join("backup");
+    let journal = open(state.path());
+    store(&journal, 0..20).await;
+    back_up(state.path(), &target).unwrap();
+    store(&journal, 20..60).await;
+    let log = fs::read(state.path().join(format!("{FILE}-wal"))).unwrap();
+    assert!(!log.is_empty());
+    drop(journal);
+    fs::remove_file(state.path().join(FILE)).unwrap();
+    fs::write(state.path().join(format!("{FILE}-wal")), &log).unwrap();
+    fs::create_dir(state.path().join("restoring-dead")).unwrap();
+    put_back(&target, state.path()).unwrap();
+    let journal = open(state.path());
+    assert_eq!((journal.bounds().newest, all(&journal).len()), (20, 20));
+    drop(journal);
+    let report = check(&state.path().join(FILE)).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    let left = names(state.path());
+    assert!(left.iter().any(|name| name.contains(".replaced-") && name.ends_with("-wal")));
+    assert!(!left.contains(&"restoring-dead".to_owned()), "what a killed restore left: {left:?}");
+}
+
+/// The log of the journal before is in its file before it moves, so that no death parts the two.
+#[tokio::test]
+async fn the_journal_before_a_restore_is_whole_by_itself() {
+    let (state, dead, place) = [(); 3].map(|()| tempfile::tempdir().unwrap()).into();
+    let target = place.path().join("backup");
+    let journal = open(state.path());
+    store(&journal, 0..20).await;
+    back_up(state.path(), &target).unwrap();
+    store(&journal, 20..30).await;
+    for name in [FILE.to_owned(), format!("{FILE}-wal")] {
+        fs::copy(state.path().join(&name), dead.path().join(&name)).unwrap();
+    }
+    let restored = put_back(&target, dead.path()).unwrap();
+    let before = restored.replaced.unwrap();
+    assert!(!before.with_file_name(format!("{FILE}-wal")).exists());
+    let tool = rusqlite::Connection::open(&before).unwrap();
+    let results: i64 = tool.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+    assert_eq!(results, 30);
+}

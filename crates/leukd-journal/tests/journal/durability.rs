@@ -198,3 +198,46 @@ async fn nothing_is_acknowledged_while_the_name_leads_to_another_file() {
     std::fs::rename(&aside, &file).unwrap();
     assert_eq!(stored(&journal, capture("b.bmp", 1, "b", All)).await.sequence, 2);
 }
+
+#[tokio::test]
+async fn nothing_is_acknowledged_while_the_log_has_lost_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join(format!("{FILE}-wal"));
+    let journal = open(directory.path());
+    stored(&journal, capture("a.bmp", 1, "a", All)).await;
+    std::fs::rename(&log, directory.path().join("aside")).unwrap();
+    let moved = journal.commit(capture("b.bmp", 1, "b", All)).await.unwrap_err();
+    assert!(matches!(moved, JournalError::Moved { .. }), "{moved}");
+    std::fs::rename(directory.path().join("aside"), &log).unwrap();
+    assert_eq!(stored(&journal, capture("b.bmp", 1, "b", All)).await.sequence, 2);
+}
+
+/// The log of a journal that was moved would be applied to whatever has its name next.
+#[tokio::test]
+async fn a_journal_that_took_the_place_of_another_is_not_damaged_by_its_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, aside) = (directory.path().join(FILE), directory.path().join("aside"));
+    let journal = open(directory.path());
+    for index in 0..40 {
+        let (name, bytes) = (format!("{index}.bmp"), format!("bytes {index}"));
+        stored(&journal, capture(&name, 1, &bytes, All)).await;
+    }
+    let copy = directory.path().join("copy");
+    leukd_journal::backup::backup(&file, &copy, &mut |_, _| {}).unwrap();
+    for index in 40..75 {
+        let (name, bytes) = (format!("{index}.bmp"), format!("bytes {index}"));
+        stored(&journal, capture(&name, 1, &bytes, All)).await;
+    }
+    std::fs::rename(&file, &aside).unwrap();
+    std::fs::rename(&copy, &file).unwrap();
+    journal.commit(capture("x.bmp", 1, "x", All)).await.unwrap_err();
+    drop(journal);
+    let left = std::fs::metadata(directory.path().join(format!("{FILE}-wal"))).map(|log| log.len());
+    assert!(left.unwrap_or(0) == 0, "the log went into the file that was moved");
+    let journal = open(directory.path());
+    assert_eq!(journal.bounds().newest, 40);
+    drop(journal);
+    let tool = rusqlite::Connection::open(&aside).unwrap();
+    let moved: i64 = tool.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+    assert_eq!(moved, 75, "nothing of it is lost");
+}

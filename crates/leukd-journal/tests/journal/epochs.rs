@@ -146,10 +146,28 @@ async fn an_older_file_or_another_journal_in_the_same_place_begins_an_epoch() {
     let journal = open(state);
     assert_eq!(origin(&journal), (EpochReason::Replaced, Some(first)));
     drop(journal);
-    // A journal that somebody threw away is followed by a new one, which needs no second epoch.
+    // Nor does one that somebody threw away pass without a word.
     fs::remove_file(state.join(FILE)).unwrap();
     let journal = open(state);
-    assert_eq!(origin(&journal), (EpochReason::Created, None));
+    assert_eq!(origin(&journal).0, EpochReason::Replaced);
+    let second = journal.epoch().to_owned();
+    drop(journal);
+    assert_eq!(open(state).epoch(), second);
+}
+
+/// A young journal lies wholly in its write-ahead log.
+#[tokio::test]
+async fn a_young_journal_whose_log_is_lost_is_not_silently_empty() {
+    let directory = tempfile::tempdir().unwrap();
+    let (state, dead) = (directory.path().join("state"), directory.path().join("dead"));
+    let journal = open(&state);
+    stored(&journal, capture("a", 1, "A", All)).await;
+    fs::create_dir(&dead).unwrap();
+    for name in [FILE, LOCK] {
+        fs::copy(state.join(name), dead.join(name)).unwrap();
+    }
+    let journal = open(&dead);
+    assert_eq!((origin(&journal).0, journal.bounds().newest), (EpochReason::Replaced, 0));
 }
 
 /// An epoch that began, and a death before the lock's file had a note of it.

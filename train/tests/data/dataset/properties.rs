@@ -24,6 +24,7 @@ fn cell(name: String, label: usize, subject: &str, picture: u64) -> Cell {
         height: 450,
         area: 1,
         measures: None,
+        morphometry: None,
         teacher: None,
         pixels: vec![],
     }

@@ -35,7 +35,7 @@ fn siblings() -> (Pooled, Pooled) {
 fn the_embedded_models_card_tells_both_protocols_as_the_kept_runs_measured_them() {
     let (subject, image) = siblings();
     let bytes = std::fs::read(models().join("default.onnx")).unwrap();
-    let shipped = ship(&bytes, &[subject, image], None).unwrap();
+    let shipped = ship(&bytes, &[subject, image], None, None).unwrap();
     let (shipped, embedded) =
         (Bundle::from_bytes(&shipped, "shipped").unwrap(), Bundle::embedded().unwrap());
     assert_eq!(shipped.manifest().metrics, embedded.manifest().metrics);

@@ -34,6 +34,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 // Blasts are larger on the whole, and the sizes overlap.
                 area: 30_000 - 4_000 * label as u64 + 700 * (image * 5 % EACH),
                 measures: None,
+                morphometry: None,
                 teacher: None,
                 pixels: Vec::new(),
                 name,

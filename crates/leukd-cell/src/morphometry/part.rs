@@ -1,0 +1,134 @@
+//! Outline and statistics of a part of the square: a mask of its pixels.
+
+use crate::segment::plane::Plane;
+
+/// Shape of a mask, in numbers that scale leaves alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Shape {
+    /// Squared length of the outline in pixels over the area: about 10 for a disc, more for a
+    /// ragged or notched outline.
+    pub(super) roundness: f64,
+    /// The short axis over the long one, above 0 to 1: those of the ellipse with the same second
+    /// moments.
+    pub(super) elongation: f64,
+    /// The area over that of this ellipse: 1 for an ellipse, less where the outline is notched.
+    pub(super) ellipse: f64,
+}
+
+impl Shape {
+    /// The shape of what is set; that of a disc where fewer than ten pixels are.
+    pub(super) fn of(mask: &Plane<bool>) -> Self {
+        let (mut area, mut edge) = (0.0_f64, 0.0_f64);
+        let (mut sums, mut squares) = ([0.0_f64; 2], [0.0_f64; 3]);
+        for (index, _) in mask.values.iter().enumerate().filter(|(_, set)| **set) {
+            let inner = mask.neighbours(index).filter(|near| mask.values[*near]).count();
+            area += 1.0;
+            edge += f64::from(u8::from(inner < 4));
+            let (x, y) = ((index % mask.width) as f64, (index / mask.width) as f64);
+            sums[0] += x;
+            sums[1] += y;
+            squares[0] += x * x;
+            squares[1] += x * y;
+            squares[2] += y * y;
+        }
+        if area < 10.0 {
+            return Self { roundness: 4.0 * std::f64::consts::PI, elongation: 1.0, ellipse: 1.0 };
+        }
+        let [x, y] = sums.map(|sum| sum / area);
+        let [xx, xy, yy] = [(squares[0], x * x), (squares[1], x * y), (squares[2], y * y)]
+            .map(|(sum, mean)| sum / area - mean);
+        // Eigenvalues of the covariance.
+        let (middle, spread) = ((xx + yy) / 2.0, ((xx - yy) / 2.0).hypot(xy));
+        let (long, short) = (middle + spread, (middle - spread).max(1e-6));
+        Self {
+            roundness: edge * edge / area,
+            elongation: (short / long).sqrt(),
+            ellipse: area / (4.0 * std::f64::consts::PI * (short * long).sqrt()),
+        }
+    }
+}
+
+/// Mean, standard deviation and standardised moments of some values; 0 without any.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Moments {
+    pub(super) count: usize,
+    pub(super) mean: f64,
+    pub(super) deviation: f64,
+    /// Third central moment, not divided by anything.
+    third: f64,
+}
+
+impl Moments {
+    pub(super) fn of(values: &[f32]) -> Self {
+        if values.is_empty() {
+            return Self::default();
+        }
+        let share = 1.0 / values.len() as f64;
+        let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() * share;
+        let (mut second, mut third) = (0.0_f64, 0.0_f64);
+        for value in values {
+            let off = f64::from(*value) - mean;
+            second += off * off;
+            third += off * off * off;
+        }
+        Self { count: values.len(), mean, deviation: (second * share).sqrt(), third: third * share }
+    }
+
+    /// Third central moment over the cubed deviation, held to ±5.
+    pub(super) fn skewness(&self) -> f64 {
+        (self.third / (self.deviation.powi(3) + 1e-6)).clamp(-5.0, 5.0)
+    }
+}
+
+/// Places of a plane that a mask sets.
+pub(super) struct Part(Vec<usize>);
+
+impl Part {
+    pub(super) fn of(mask: &Plane<bool>) -> Self {
+        let places = mask.values.iter().enumerate().filter(|(_, set)| **set);
+        Self(places.map(|(place, _)| place).collect())
+    }
+
+    /// The values of `plane` at these places.
+    pub(super) fn values(&self, plane: &Plane<f32>) -> Vec<f32> {
+        self.0.iter().map(|place| plane.values[*place]).collect()
+    }
+
+    pub(super) fn moments(&self, plane: &Plane<f32>) -> Moments {
+        Moments::of(&self.values(plane))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ellipse(wide: f64, high: f64) -> Plane<bool> {
+        let mut mask = Plane::filled(112, 112, false);
+        for (at, set) in mask.values.iter_mut().enumerate() {
+            let (x, y) = ((at % 112) as f64 - 55.5, (at / 112) as f64 - 55.5);
+            *set = (x / wide).hypot(y / high) < 1.0;
+        }
+        mask
+    }
+
+    #[test]
+    fn an_ellipse_has_its_axes_and_a_bite_makes_it_less_of_one() {
+        let whole = Shape::of(&ellipse(40.0, 20.0));
+        assert!((whole.elongation - 0.5).abs() < 0.01, "{whole:?}");
+        assert!((whole.ellipse - 1.0).abs() < 0.01, "{whole:?}");
+        let mut bitten = ellipse(40.0, 40.0);
+        (0..56).for_each(|y| bitten.values[y * 112 + 40..y * 112 + 72].fill(false));
+        let (bitten, disc) = (Shape::of(&bitten), Shape::of(&ellipse(40.0, 40.0)));
+        assert!(bitten.ellipse < 0.95 && bitten.roundness > disc.roundness + 3.0, "{bitten:?}");
+    }
+
+    #[test]
+    fn moments_are_those_of_the_values() {
+        let seen = Moments::of(&[1.0, 2.0, 3.0, 10.0]);
+        assert_eq!((seen.count, seen.mean), (4, 4.0));
+        assert!((seen.deviation - 12.5_f64.sqrt()).abs() < 1e-9);
+        assert!((seen.skewness() - 45.0 / 12.5_f64.powf(1.5)).abs() < 1e-6, "{seen:?}");
+        assert_eq!(Moments::of(&[]), Moments::default());
+    }
+}
