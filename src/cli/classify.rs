@@ -203,7 +203,8 @@ fn classify(
             // The head was looked at before the first file.
             is_mapped.then(|| Explained::of(model, picture, seen, true).ok()).flatten()
         };
-        let rules = rules.for_path(&file.path);
+        let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+        let rules = rules.for_path(&path);
         examine_capture_and(bytes, model, limits, &rules, map).map_err(|error| error.reason())
     });
     let bytes = read.as_deref().unwrap_or_default();

@@ -1,14 +1,14 @@
 //! `leukd demo`: the whole way from a synthetic capture to a streamed result, in a temporary
 //! folder.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
 use super::error::CliError;
 use super::output::{Output, remark};
 use super::{json, show, specimen};
-use crate::cell::synthetic::{self, Kind};
+use crate::cell::synthetic::{self, Kind, smear};
 use crate::clock::Clock;
 use crate::config::settings::{Engine, Settings};
 use crate::config::units::Bytes;
@@ -24,6 +24,10 @@ const MOST_HEARTBEATS: u32 = 4;
 /// First of the three drawn specimens; its counts end the demo.
 const SPECIMEN: u32 = 900;
 
+/// Specimen of the drawn field of view, and its white cells.
+const FIELD: u32 = 903;
+const FIELD_CELLS: u32 = 5;
+
 /// Show leukd at work on synthetic cells: a temporary export folder, a daemon, a client
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DemoArgs {
@@ -36,6 +40,9 @@ pub(super) struct DemoArgs {
     /// Operators that run the network
     #[arg(long, value_enum, default_value_t)]
     pub(super) engine: Engine,
+    /// End after the last result: no field of view, no page
+    #[arg(long)]
+    pub(super) once: bool,
     /// One JSON object a line (Result)
     #[arg(long)]
     pub(super) json: bool,
@@ -67,7 +74,11 @@ async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(
     settings.model.engine = args.engine;
     settings.rpc.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     settings.metrics.enabled = false;
-    settings.page.enabled = false;
+    settings.page.enabled = !args.once;
+    if TcpListener::bind(settings.page.listen).is_err() {
+        // A daemon serves there already.
+        settings.page.listen.set_port(0);
+    }
     let daemon = super::serve::start(settings, clock).await?;
     let address = daemon.address();
     remark(RESEARCH_USE_ONLY);
@@ -76,16 +87,24 @@ async fn demo(args: &DemoArgs, mut settings: Settings, clock: Clock) -> Result<(
         export.display()
     ));
     let (cells, seed) = (args.cells, args.seed);
+    let field = export.join(format!("UID_{FIELD}_1_1_drawn.png"));
     let dropping = tokio::task::spawn_blocking(move || {
         (0..cells).try_for_each(|index| drop_capture(&export, seed, index))
     });
     let shown = tokio::select! {
-        shown = show_results(args, address) => shown,
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        shown = show_results(args, address) => shown.map(|()| true),
+        _ = tokio::signal::ctrl_c() => Ok(false),
     };
     let dropped = dropping.await.map_err(|error| CliError::Software(error.to_string()))?;
+    if let (Ok(true), Ok(()), Some(page)) = (&shown, &dropped, daemon.page_address()) {
+        let recipe = smear::Recipe { seed, white_cells: FIELD_CELLS, ..smear::Recipe::default() };
+        fs_err::write(field, synthetic::png(&smear::draw(&recipe).picture)).map_err(io)?;
+        remark(&format!("a drawn field of view follows as specimen {FIELD}"));
+        remark(&format!("the page: http://{page}/ until Ctrl-C (--once ends here)"));
+        tokio::signal::ctrl_c().await.map_err(io)?;
+    }
     daemon.drain(Duration::from_secs(2)).await;
-    dropped.map_err(io).and(shown)
+    dropped.map_err(io).and(shown.map(drop))
 }
 
 /// As the microscope's software would name it, without a label: a drawing has no diagnosis.

@@ -148,7 +148,11 @@ fn watch(findings: &mut Findings, watch: &Watch) {
     for rule in &watch.rules {
         check_scale("watch.rules", rule.micrometres_per_pixel);
     }
-    for rule in &watch.rules {
+    for (place, rule) in watch.rules.iter().enumerate() {
+        let earlier = watch.rules[..place].iter().find(|old| {
+            let folder = old.glob.strip_suffix("/**");
+            folder.is_some_and(|folder| Path::new(&rule.glob).starts_with(folder))
+        });
         let is_below = |folder: &std::path::PathBuf| Path::new(&rule.glob).starts_with(folder);
         if let Err(error) = GlobBuilder::new(&rule.glob).literal_separator(true).build() {
             let message = format!("{:?} is no glob: {}", rule.glob, error.kind());
@@ -158,6 +162,22 @@ fn watch(findings: &mut Findings, watch: &Watch) {
                 "{:?} matches no file of a watched folder: write the folder's absolute path, as in \
                  \"/exports/scope-2/**\"",
                 rule.glob
+            );
+            findings.problem("watch.rules", message);
+        } else if Path::new(&rule.glob).is_dir()
+            || watch.folders.iter().any(|own| Path::new(&rule.glob) == own)
+        {
+            let folder = rule.glob.trim_end_matches('/');
+            let message = format!(
+                "{:?} names a folder and matches no file in it: write \"{folder}/**\"",
+                rule.glob
+            );
+            findings.problem("watch.rules", message);
+        } else if let Some(earlier) = earlier {
+            let message = format!(
+                "the rule for {:?} never holds: that for {:?} comes before it and matches the same \
+                 files",
+                rule.glob, earlier.glob
             );
             findings.problem("watch.rules", message);
         } else if rule.kind.is_none() && rule.micrometres_per_pixel.is_none() {

@@ -163,6 +163,9 @@ fn try_value(key: &Key, value: Value) -> Result<(), String> {
             "rpc.listen" => "; write an IP address and a port, for example \"127.0.0.1:50051\"",
             "decision.review" => "; write two numbers, for example [0.3, 0.7]",
             "specimen.flags" => "; write a list of numbers, for example [0.2, 0.25]",
+            "watch.rules" => {
+                "; write a list of tables, for example [{ glob = \"/exports/scope-2/**\", kind = \"field\" }]"
+            }
             _ if key.list => "; write a list of texts, for example [\"a\", \"b\"]",
             _ => "",
         };

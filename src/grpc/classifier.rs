@@ -129,7 +129,8 @@ fn response(classified: &Classified, epoch: &str) -> proto::ClassifyResponse {
     }
 }
 
-/// The answer to ClassifyField, without outlines where it would be too long.
+/// The answer to ClassifyField, without outlines where it would be too long, and then without the
+/// texts of reasons.
 fn field_response(classified: &ClassifiedField, epoch: &str) -> proto::ClassifyFieldResponse {
     let results = classified.records.iter().map(|record| convert::result(record, epoch)).collect();
     let mut response = proto::ClassifyFieldResponse {
@@ -141,6 +142,10 @@ fn field_response(classified: &ClassifiedField, epoch: &str) -> proto::ClassifyF
     if response.encoded_len() > MAX_PAGE_BYTES {
         response.results.iter_mut().for_each(|result| result.outline.clear());
         response.outlines_left_out = true;
+    }
+    if response.encoded_len() > MAX_PAGE_BYTES {
+        let reasons = response.results.iter_mut().flat_map(|result| &mut result.reasons);
+        reasons.for_each(|reason| reason.message.clear());
     }
     response
 }

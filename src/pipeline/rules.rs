@@ -26,7 +26,10 @@ impl RuleSet {
                 kind: rule.kind.unwrap_or(default.kind),
                 micrometres_per_pixel: rule.micrometres_per_pixel.or(default.micrometres_per_pixel),
             };
-            let glob = GlobBuilder::new(&rule.glob).literal_separator(true).build()?;
+            let glob = GlobBuilder::new(&rule.glob)
+                .literal_separator(true)
+                .case_insensitive(true)
+                .build()?;
             Ok((glob.compile_matcher(), own))
         });
         Ok(Self { default, rules: rules.collect::<Result<_, globset::Error>>()? })

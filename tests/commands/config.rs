@@ -275,6 +275,27 @@ fn settings_that_do_not_go_together_are_refused() {
 }
 
 #[test]
+fn a_rule_that_can_match_nothing_is_refused_with_what_to_write() {
+    let own = Files::new();
+    let refused = |rules: &str| {
+        own.error(&format!("[watch]\nfolders = [\"/exports\", \"/tmp\"]\nrules = [{rules}]\n"))
+    };
+    for (rules, part) in [
+        ("{ glob = \"/tmp\", kind = \"field\" }", "write \"/tmp/**\""),
+        ("{ glob = \"a/**\", kind = \"field\" }", "write the folder's absolute path"),
+        ("{ glob = \"/tmp/**\" }", "sets nothing"),
+        (
+            "{ glob = \"/tmp/**\", kind = \"cell\" }, { glob = \"/tmp/a/**\", kind = \"field\" }",
+            "never holds",
+        ),
+        ("\"/tmp/**\"", "write a list of tables"),
+    ] {
+        let error = refused(rules);
+        assert!(error.contains("watch.rules") && error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
 fn doubtful_settings_are_warned_of_with_their_place() {
     let files = Files::new();
     for text in ["rpc.max_image_bytes = \"65MiB\"", "rpc.drain = \"40s\"", "journal.disk_floor = 0"]

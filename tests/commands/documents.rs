@@ -112,7 +112,10 @@ fn lasting(line: &str) -> String {
 #[test]
 fn documents_show_what_the_demo_prints() {
     let folder = tempfile::tempdir().unwrap();
-    let demo = Command::new(env!("CARGO_BIN_EXE_leukd")).arg("demo").current_dir(&folder).in_time();
+    let demo = Command::new(env!("CARGO_BIN_EXE_leukd"))
+        .args(["demo", "--once"])
+        .current_dir(&folder)
+        .in_time();
     let demo = String::from_utf8(demo.unwrap().stdout).unwrap();
     let printed: Vec<String> = demo.lines().map(lasting).collect();
     for document in ["README.md", "docs/guide/haematologist.md"] {

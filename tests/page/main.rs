@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod browser;
+mod demo;
 mod driver;
 mod guard;
 mod http;

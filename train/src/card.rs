@@ -9,6 +9,9 @@ pub(crate) const CALIBRATION: &str = "\n\nCalibration: ";
 /// What the bundle knows of its training cells, and leaves to a person for being unlike them.
 pub(crate) const REFERENCE: &str = "\n\nUnlike its training cells: ";
 
+/// The discriminant beside the network.
+pub(crate) const BESIDE: &str = "\n\nDiscriminant: ";
+
 /// What whoever ships the model wants its readers to know.
 pub(crate) const REMARK: &str = "\n\nRemark: ";
 

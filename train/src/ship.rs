@@ -8,7 +8,7 @@ use leukd_model::discriminant::Discriminant;
 use leukd_model::manifest::{MANIFEST_VERSION, Manifest, Metric};
 use leukd_model::serving::{ModelError, golden_picture};
 
-use crate::card::{CALIBRATION, FIGURES, OF_FLOAT, REMARK, with_paragraph};
+use crate::card::{BESIDE, CALIBRATION, FIGURES, OF_FLOAT, REMARK, with_paragraph};
 use crate::dataset::Protocol;
 use crate::discriminant::SHARE;
 use crate::evaluate::{CELLS, Counts, Estimate, Measures, REVIEW_ACCURACY, WIDEST_BAND};
@@ -119,6 +119,7 @@ pub fn ship(
         manifest.metrics = ordered.iter().flat_map(|one| metrics(one)).collect();
         let card = with_paragraph(&manifest.card, FIGURES, &told(manifest, &ordered));
         let card = with_paragraph(&card, CALIBRATION, &calibrated(subject));
+        let card = with_paragraph(&card, BESIDE, &beside(manifest.discriminant.as_ref()));
         // The figures and the calibration are the siblings', in whatever form those were measured.
         let card = card.replace(OF_FLOAT, "");
         manifest.card = match remark {
@@ -131,6 +132,7 @@ pub fn ship(
 
 /// `discriminant` with its scores of the manifest's golden inputs.
 fn scored(mut discriminant: Discriminant, manifest: &Manifest) -> Result<Discriminant, ShipError> {
+    discriminant.data.clone_from(&manifest.training.data);
     discriminant.golden = Vec::with_capacity(manifest.golden.len());
     for golden in &manifest.golden {
         let seen = Morphometry::of(&golden_picture(golden)?)?;
@@ -376,10 +378,29 @@ fn calibrated(subject: &Pooled) -> String {
         "{CALIBRATION}temperature {:.3}, fitted on the logits of all {} cells that siblings tested by subject, because \
          this model's own cells would make it too sure. Threshold {} on P(all). Review band {low:.2} to {high:.2}: {band} \
          {percent} % of the siblings' tested cells outside it decided rightly, each class counted equally; of the {outside} outside \
-         this one a share of {} is decided wrongly. This card's figures were calibrated by each sibling's own validation cells and not by this.",
+         this one a share of {} is decided wrongly. This card's figures were calibrated by {} and not by this.",
         calibration.temperature,
         subject.pooled.counts.cells,
         calibration.threshold,
         number(subject.review.error_outside),
+        if subject.recipe.contains_key(DISCRIMINANT) {
+            "what the other siblings tested"
+        } else {
+            "each sibling's own validation cells"
+        },
     )
+}
+
+/// The card's paragraph on the discriminant; empty without one.
+fn beside(discriminant: Option<&Discriminant>) -> String {
+    discriminant.map_or_else(String::new, |own| {
+        format!(
+            "{BESIDE}a weighed sum of {} figures of each cell (size, outline, colour, tone, texture, nucleus) is added to \
+             the network's logit of all. Its weights were fitted on {} cells of {} persons; each sibling's on that \
+             sibling's training cells alone. A heat map shows the network's part.",
+            own.figures.len(),
+            own.cells,
+            own.persons,
+        )
+    })
 }

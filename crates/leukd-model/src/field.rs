@@ -196,6 +196,10 @@ struct Scale {
 /// A file and the settings agree about the scale up to this share.
 const AGREEMENT: f64 = 0.05;
 
+/// A file's scale over that by the red cells. In nine of ten fields the red cells are 0.76 to 1.25
+/// of the truth (`docs/guide/fields.md`); beyond this, the file is wrong or the red cells are ill.
+const RED_CELLS_AGREE: std::ops::RangeInclusive<f64> = 0.6..=1.67;
+
 impl Scale {
     /// What is given counts before what the file says, and that before the red cells.
     fn new(
@@ -210,7 +214,17 @@ impl Scale {
             (None, Some(file)) => (file, ScaleSource::File),
             (None, None) => (by_red_cells, ScaleSource::RedCells),
         };
+        let contradicted = |file: f64| !RED_CELLS_AGREE.contains(&(file / by_red_cells));
         let message = match (rules.micrometres_per_pixel, file) {
+            (Some(given), Some(file)) if (given / file - 1.0).abs() > AGREEMENT => Some(format!(
+                "a pixel of this field spans {given} µm as given (watch.micrometres_per_pixel, or the \
+                 request) and {file:.4} µm by the file itself, and size is a sign of a blast: correct \
+                 the one that is wrong"
+            )),
+            (None, Some(file)) if field.red_cells.is_some() && contradicted(file) => Some(format!(
+                "a pixel of this field spans {file:.4} µm by the file and about {by_red_cells:.3} µm \
+                 by its red cells, and size is a sign of a blast: set watch.micrometres_per_pixel"
+            )),
             _ if manifest.scale.is_none() => Some(
                 "the model's bundle does not say the scale of its training pictures, and size is a \
                  sign of a blast: a person should look at this cell"
@@ -221,10 +235,6 @@ impl Scale {
                  blast: set watch.micrometres_per_pixel"
                     .to_owned(),
             ),
-            (Some(given), Some(file)) if (given / file - 1.0).abs() > AGREEMENT => Some(format!(
-                "a pixel of this field spans {given} µm by the settings and {file:.4} µm by the file \
-                 itself, and size is a sign of a blast: correct watch.micrometres_per_pixel"
-            )),
             _ => None,
         };
         Self {

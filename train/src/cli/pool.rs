@@ -7,7 +7,7 @@ use clap::Args;
 use leukd_cell::preprocess::Preprocessing;
 use leukd_journal::result::RESEARCH_USE_ONLY;
 use leukd_train::evaluate::{AreaFigures, Estimate, OperatingPoint, SIDES, Thresholds};
-use leukd_train::pool::{Pooled, Run, Scores};
+use leukd_train::pool::{DISCRIMINANT, Pooled, Run, Scores};
 use leukd_train::report::{counted, number, put, title_and_meaning, with_interval};
 
 use super::{Outcome, data};
@@ -117,10 +117,15 @@ fn print(out: &mut impl Write, of: &Pooled) -> std::io::Result<()> {
     }
     writeln!(out)?;
     table(out, of)?;
+    let calibrated = if of.recipe.contains_key(DISCRIMINANT) {
+        "what the other runs tested, since a discriminant joined them"
+    } else {
+        "its own validation cells"
+    };
     writeln!(
         out,
         "\nEach run's own figures, their mean, and all tested cells together: calibrated P(all), each run's logits at the \
-         temperature of its own validation cells. 95 % intervals from a bootstrap over {}. They \
+         temperature of {calibrated}. 95 % intervals from a bootstrap over {}. They \
          estimate what such a training gives, and measure no model that was trained on everything.",
         of.pooled.resampled
     )?;

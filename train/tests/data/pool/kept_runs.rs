@@ -8,7 +8,7 @@ use leukd_train::evaluate::Estimate;
 use leukd_train::pool::Pooled;
 use leukd_train::ship::ship;
 
-use crate::pool::{paths, pool};
+use crate::pool::{paths, pool_with};
 
 fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
@@ -25,8 +25,12 @@ fn siblings() -> (Pooled, Pooled) {
     let dir = tempfile::tempdir().unwrap();
     let runs = models().join("runs/taught");
     let folds: Vec<_> = (1..=3).map(|fold| runs.join(format!("fold-{fold}"))).collect();
-    let (_, subject, _) = pool(dir.path(), "subject", &paths(&folds));
-    let (_, image, _) = pool(dir.path(), "image", &[&runs.join("image")]);
+    let scores = runs.join("scores.csv");
+    let scores = ["--scores", scores.to_str().unwrap()];
+    let (_, subject, _) = pool_with(dir.path(), "subject", &paths(&folds), &scores);
+    let temperature = subject.calibration.temperature.to_string();
+    let more = [&scores[..], &["--temperature", &temperature]].concat();
+    let (_, image, _) = pool_with(dir.path(), "image", &[&runs.join("image")], &more);
     (subject, image)
 }
 
@@ -35,9 +39,12 @@ fn siblings() -> (Pooled, Pooled) {
 fn the_embedded_models_card_tells_both_protocols_as_the_kept_runs_measured_them() {
     let (subject, image) = siblings();
     let bytes = std::fs::read(models().join("default.onnx")).unwrap();
-    let shipped = ship(&bytes, &[subject, image], None, None).unwrap();
-    let (shipped, embedded) =
-        (Bundle::from_bytes(&shipped, "shipped").unwrap(), Bundle::embedded().unwrap());
+    let embedded = Bundle::embedded().unwrap();
+    let discriminant = embedded.manifest().discriminant.clone();
+    assert!(discriminant.is_some(), "the figures are those of network and discriminant");
+    let shipped = ship(&bytes, &[subject, image], discriminant, None).unwrap();
+    let shipped = Bundle::from_bytes(&shipped, "shipped").unwrap();
+    assert_eq!(shipped.manifest().discriminant, embedded.manifest().discriminant);
     assert_eq!(shipped.manifest().metrics, embedded.manifest().metrics);
     assert_eq!(shipped.manifest().calibration, embedded.manifest().calibration);
     assert_eq!(shipped.manifest().card, embedded.manifest().card);

@@ -21,8 +21,13 @@ fn train(arguments: &[&str], paths: &[&Path]) -> Output {
 
 /// Pools `runs` into `dir/name`; the file that was written.
 fn pool(dir: &Path, name: &str, runs: &[&Path]) -> (PathBuf, Pooled, String) {
+    pool_with(dir, name, runs, &[])
+}
+
+fn pool_with(dir: &Path, name: &str, runs: &[&Path], more: &[&str]) -> (PathBuf, Pooled, String) {
     let out = dir.join(name);
-    let output = train(&["pool", "--out", out.to_str().unwrap()], runs);
+    let arguments = [&["pool", "--out", out.to_str().unwrap()], more].concat();
+    let output = train(&arguments, runs);
     assert!(output.status.success(), "{}", said(&output));
     let path = out.join("pooled.json");
     let pooled = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();

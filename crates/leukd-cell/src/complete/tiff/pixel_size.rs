@@ -28,7 +28,12 @@ pub(crate) fn pixel_size(bytes: &[u8]) -> Option<f64> {
     }
     let per_unit = |tag| directory.fractions(tag).first().copied().filter(|value| *value > 0.0);
     let resolution = [per_unit(X_RESOLUTION)?, per_unit(Y_RESOLUTION)?].map(f64::from);
-    let unit = by_image_j(description).or_else(|| by_tag(&directory))?;
+    // ImageJ counts in its own unit, and writes a unit of printers beside it.
+    let unit = if description.starts_with(b"ImageJ=") {
+        by_image_j(description)?
+    } else {
+        by_tag(&directory)?
+    };
     square(resolution.map(|value| unit / value)).filter(|size| PLAUSIBLE.contains(size))
 }
 
@@ -57,7 +62,7 @@ fn by_ome(description: &[u8]) -> Option<Option<f64>> {
     attribute("PhysicalSizeX")?;
     let sides =
         side("PhysicalSizeX", "PhysicalSizeXUnit").zip(side("PhysicalSizeY", "PhysicalSizeYUnit"));
-    Some(sides.and_then(|(x, y)| square([x, y])))
+    Some(sides.and_then(|(x, y)| square([x, y])).filter(|size| PLAUSIBLE.contains(size)))
 }
 
 /// Micrometres in the unit of an ImageJ file, whose resolution counts pixels in one unit.
@@ -139,7 +144,10 @@ mod tests {
         let unit = "PhysicalSizeXUnit=\"nm\" PhysicalSizeYUnit=\"nm\"";
         near(ome(&format!("PhysicalSizeX=\"65.0\" PhysicalSizeY=\"65.0\" {unit}")), 0.065);
         assert_eq!(ome("PhysicalSizeX=\"0.11\" PhysicalSizeY=\"0.2\""), None);
-        assert_eq!(ome("PhysicalSizeX=\"0\" PhysicalSizeY=\"0\""), None);
+        for absurd in ["0", "1e300", "1e-300", "1e9"] {
+            let size = format!("PhysicalSizeX=\"{absurd}\" PhysicalSizeY=\"{absurd}\"");
+            assert_eq!(ome(&size), None, "{absurd}");
+        }
         assert_eq!(
             ome("PhysicalSizeX=\"1\" PhysicalSizeY=\"1\" PhysicalSizeXUnit=\"pixel\""),
             None
@@ -151,6 +159,7 @@ mod tests {
         near(pixel_size(&page("ImageJ=1.54f\nunit=micron\n", [100, 11], 1)), 0.11);
         near(pixel_size(&page("ImageJ=1.54f\nunit=\\u00B5m\n", [100, 11], 1)), 0.11);
         assert_eq!(pixel_size(&page("ImageJ=1.54f\n", [100, 11], 1)), None);
+        assert_eq!(pixel_size(&page("ImageJ=1.54f\nunit=pixel\n", [100_000, 1], 2)), None);
     }
 
     #[test]
