@@ -188,7 +188,6 @@ pub fn restore(
     keep_aside(&target, &aside)?;
     fs_err::rename(&fresh, &target).map_err(|error| trouble(&error))?;
     sync_folder(state)?;
-    sound(&target, backup)?;
     // The next start finds its own journal here.
     let noted = lock.water_mark().map_err(|error| trouble(&error))?;
     noted.note(&epoch, 1);

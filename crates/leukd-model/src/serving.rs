@@ -150,8 +150,8 @@ impl Model {
         Ok(Self { band, ..self })
     }
 
-    /// One cell through the network: calibrated probabilities in the order of the manifest's
-    /// labels. They add up to 1.
+    /// One cell through the network: its own calibrated probabilities in the order of the
+    /// manifest's labels, without what a discriminant adds ([`Model::verdict`]). They add up to 1.
     ///
     /// # Errors
     ///

@@ -300,6 +300,9 @@ impl Story {
         self.life += 1;
         std::fs::remove_dir_all(before).unwrap();
         let journal = self.open();
+        // To the journal its files were copied: it goes on in an epoch of its own.
+        let ended = std::mem::replace(&mut self.epoch, journal.epoch().to_owned());
+        assert_eq!(journal.status().unwrap().origin.before, Some(ended));
         if let Some((name, _)) = in_hand {
             let row = journal.ledger(&at(name)).unwrap();
             // What this state of the file became is stored: the crash was not its doing.

@@ -355,8 +355,10 @@ fn predictions_are_what_the_daemon_serves() {
     let calibration = model.manifest().calibration;
     for (seed, one) in (0..).zip(&predictions) {
         let kind = if seed % 2 == 0 { Kind::Blast } else { Kind::Normal };
-        let tensor = model.manifest().preprocessing.tensor(&synthetic::cell(seed, kind)).unwrap();
-        let served = model.run(&tensor).unwrap();
+        let picture = synthetic::cell(seed, kind);
+        let tensor = model.manifest().preprocessing.tensor(&picture).unwrap();
+        let seen = model.look(&tensor).unwrap();
+        let served = model.verdict(&seen, &model.measure(&picture).unwrap()).probabilities;
         let p = one.probability(calibration.temperature);
         assert!((p - served[0]).abs() < 1e-9, "{p} {served:?}");
         assert_eq!(calibration.decide(p), model.judge(&served).decision);

@@ -206,7 +206,8 @@ async fn the_journal_before_a_restore_is_whole_by_itself() {
     }
     let restored = put_back(&target, dead.path()).unwrap();
     let before = restored.replaced.unwrap();
-    assert!(!before.with_file_name(format!("{FILE}-wal")).exists());
+    let log = std::path::PathBuf::from(format!("{}-wal", before.display()));
+    assert!(!log.exists(), "{}", log.display());
     let tool = rusqlite::Connection::open(&before).unwrap();
     let results: i64 = tool.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
     assert_eq!(results, 30);
