@@ -8,6 +8,7 @@ mod bounded;
 mod bench;
 mod bundle;
 mod diff;
+mod discriminant;
 mod fused;
 mod gate;
 mod pool;

@@ -190,3 +190,6 @@ fn mean<'a>(size: usize, rows: impl ExactSizeIterator<Item = &'a Vec<f64>>) -> V
         sum
     })
 }
+
+#[cfg(test)]
+mod tests;
