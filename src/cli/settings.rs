@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::output::{Output, clean, remark};
+use super::show;
 use super::start_error;
 use crate::config::settings::{Engine, Settings, Watch, WatchMode};
 use crate::config::{ConfigError, Flag, Loaded, Origin, Problem, Sources, load};
@@ -235,6 +236,7 @@ fn bundle_may_serve(loaded: &Loaded) -> Result<(), CliError> {
         remark(&format!("leukd: warning: {}", clean(&warning)));
     }
     let (lower, upper) = band.in_force();
+    let (lower, upper) = (show::bound(lower), show::bound(upper));
     Output::new().line(&format!("a person looks at cells with {lower} ≤ P(all) < {upper}"))
 }
 

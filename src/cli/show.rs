@@ -220,12 +220,13 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
         format!("threshold  P(all) ≥ {}", model.threshold),
     ]);
     if model.review_lower < model.review_upper {
-        lines.push(format!("review     {} ≤ P(all) < {}", model.review_lower, model.review_upper));
+        let (lower, upper) = (bound(model.review_lower), bound(model.review_upper));
+        lines.push(format!("review     {lower} ≤ P(all) < {upper}"));
     }
     if !model.review_reason.is_empty() {
         let (lower, upper) = (model.bundle_review_lower, model.bundle_review_upper);
         let own = if lower < upper {
-            format!("the model's own: {lower} ≤ P(all) < {upper}; ")
+            format!("the model's own: {} ≤ P(all) < {}; ", bound(lower), bound(upper))
         } else {
             String::new()
         };
@@ -268,6 +269,11 @@ pub(super) fn model_lines(model: &proto::Model) -> Vec<String> {
     }
     lines.extend(model.card.lines().map(|line| format!("           {}", clean(line))));
     lines
+}
+
+/// An end of a band for people: a sum of steps may miss its last digits.
+pub(super) const fn bound(end: f64) -> f32 {
+    end as f32
 }
 
 #[cfg(test)]

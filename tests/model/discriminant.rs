@@ -44,8 +44,8 @@ fn a_bundle_whose_discriminant_cannot_be_served_is_refused_by_field() {
         (|own| own.figures[5].alone.deviation = 0.0, "figures[5]"),
         (|own| own.figures.truncate(9), "discriminant.figures"),
         (|own| own.factors[1] = "weather".to_owned(), "discriminant.factors"),
-        (|own| drop(own.figures[2].products.pop()), "figures[2].products"),
-        (|own| drop(own.golden.pop()), "discriminant.golden"),
+        (|own| own.figures[2].products.truncate(3), "figures[2].products"),
+        (|own| own.golden.clear(), "discriminant.golden"),
     ];
     for (change, field) in changes {
         let refused = with(change)
