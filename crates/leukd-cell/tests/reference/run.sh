@@ -16,4 +16,5 @@ fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" "$here/variants.py" "$folder" "$@"
-LEUKD_VARIANTS="$folder" cargo test --release -p leukd-cell --test differential -- --nocapture
+# The whole workspace: another selection would compile the dependencies anew.
+LEUKD_VARIANTS="$folder" cargo test --release --workspace --test differential -- --nocapture
