@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::headers;
 use super::problem::Problem;
-use super::server::{Line, Shared};
+use super::shared::{Line, Shared};
 use crate::access::Scope;
 use crate::access::clients::{Kind, Place};
 use crate::access::gate::{Credential, Denied, Gate, Peer};

@@ -21,7 +21,7 @@ use super::encode;
 use super::guard::Caller;
 use super::problem::{Answer, Problem};
 use super::query::Query;
-use super::server::{Line, Shared};
+use super::shared::{Line, Shared};
 use crate::access::Scope;
 use crate::access::gate::Denied;
 use crate::access::lease;

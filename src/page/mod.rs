@@ -31,6 +31,7 @@ mod read;
 mod routes;
 mod server;
 mod sessions;
+mod shared;
 mod timed;
 mod write;
 

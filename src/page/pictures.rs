@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::problem::{Answer, Problem};
 use super::query::Query;
 use super::read::which;
-use super::server::Shared;
+use super::shared::Shared;
 use crate::pipeline::{Cut, ExplainError};
 use crate::result::Record;
 use crate::service::ServiceError;

@@ -11,6 +11,9 @@ use crate::journal::gallery::{GalleryQuery, Order};
 use crate::result::ReasonCode;
 use crate::review::Verdict;
 
+/// Cells of a gallery's page.
+pub(super) const PAGE: usize = 60;
+
 /// Names and values; the last of a name counts.
 #[derive(Debug)]
 pub(super) struct Query(BTreeMap<String, String>);
@@ -54,7 +57,7 @@ impl Query {
             verdict: self.verdict()?,
             order: self.order()?,
             offset: self.parsed("offset")?.unwrap_or(0),
-            limit: super::read::PAGE,
+            limit: PAGE,
         })
     }
 

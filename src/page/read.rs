@@ -8,16 +8,13 @@ use serde_json::{Value, json};
 
 use super::encode;
 use super::problem::{Answer, Problem, good};
-use super::query::Query;
-use super::server::Shared;
+use super::query::{PAGE, Query};
+use super::shared::Shared;
 use crate::journal::filter::{Criteria, Filter};
 use crate::journal::{ListQuery, Lookup, ReviewQuery};
 use crate::result::{Decision, Record};
 use crate::review::{Standing, Verdict};
 use crate::service::Page;
-
-/// Cells of a gallery's page.
-pub(super) const PAGE: usize = 60;
 
 /// Captures of the first screen.
 const NEWEST: usize = 24;

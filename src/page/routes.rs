@@ -10,7 +10,7 @@ use hyper::StatusCode;
 
 use super::guard::{self, Need};
 use super::problem::Problem;
-use super::server::Shared;
+use super::shared::Shared;
 use super::{assets, live, pictures, read, write};
 use crate::access::Scope;
 use crate::access::clients::Kind;

@@ -16,6 +16,7 @@ use tower::ServiceExt as _;
 
 use super::routes;
 use super::sessions::Sessions;
+use super::shared::{Line, Shared};
 use super::timed::Timed;
 use crate::access::gate::{Gate, Peer};
 use crate::service::Service;
@@ -47,24 +48,6 @@ pub struct Page {
     pub gate: Arc<Gate>,
     /// A session that is idle for this long ends.
     pub lock_after: Duration,
-}
-
-/// What every handler can use.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) service: Arc<Service>,
-    pub(super) gate: Arc<Gate>,
-    pub(super) sessions: Sessions,
-    /// Places of live streams.
-    pub(super) streams: Arc<Semaphore>,
-}
-
-/// The connection of a request.
-#[derive(Debug, Clone)]
-pub(super) struct Line {
-    pub(super) peer: Peer,
-    /// Cancelled to end the connection.
-    pub(super) end: CancellationToken,
 }
 
 /// Serves until `service.stop` is cancelled.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::guard::{Caller, turn_away};
 use super::problem::{Answer, Problem, good};
-use super::server::{Line, Shared};
+use super::shared::{Line, Shared};
 use super::{body, encode};
 use crate::access::gate::Credential;
 use crate::journal::{Lookup, NewReview};

@@ -19,8 +19,8 @@ use super::audit::{NewEpoch, Restored as RestoredRecord};
 use super::check::{Report, check};
 use super::epoch::{self, EpochReason, FileMark};
 use super::error::JournalError;
+use super::file_id::with_suffix;
 use super::lock::DirectoryLock;
-use super::recover::with_suffix;
 use super::schema;
 use super::types::{Counts, FILE};
 use crate::clock::Clock;
@@ -206,8 +206,7 @@ pub fn restore(
     })
 }
 
-/// Removes what a command that was killed left in the state folder, of which the caller has the
-/// lock.
+/// Removes the remains of killed commands from the state folder, which the caller has locked.
 fn remove_remains(state: &Path) {
     for found in fs_err::read_dir(state).into_iter().flatten().flatten() {
         let name = found.file_name();

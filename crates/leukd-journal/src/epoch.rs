@@ -10,10 +10,9 @@ use std::time::UNIX_EPOCH;
 
 use rusqlite::{Connection, Row, params};
 
-use super::audit::NewEpoch;
+use super::audit::{Chain, NewEpoch};
 use super::error::JournalError;
 use super::lock::HighWater;
-use super::schema::Meta;
 use crate::result::Timestamp;
 
 /// Reason why an epoch began.
@@ -149,6 +148,21 @@ impl FileMark {
             self.born_ns.is_none() || other.born_ns.is_none() || self.born_ns == other.born_ns;
         inodes && born
     }
+}
+
+/// The row of the table `meta`.
+#[derive(Debug, Clone)]
+pub(super) struct Meta {
+    /// The journal's epoch.
+    pub(super) epoch: String,
+    /// The sequence that the next event gets.
+    pub(super) next_sequence: u64,
+    /// The end of the audit chain.
+    pub(super) chain: Chain,
+    /// How the epoch began.
+    pub(super) origin: EpochOrigin,
+    /// The mark of the file that the journal was last written in.
+    pub(super) mark: FileMark,
 }
 
 pub(super) fn read_origin(row: &Row<'_>, first: usize) -> rusqlite::Result<EpochOrigin> {

@@ -19,7 +19,7 @@ impl FileId {
     /// The file that `file` leads to now, and its log where it has one.
     pub(super) fn new(file: &Path) -> Result<Self, JournalError> {
         let (device, inode) = look(file).map_err(|error| JournalError::io(file, &error))?;
-        let log = look(&beside(file, "-wal")).ok();
+        let log = look(&with_suffix(file, "-wal")).ok();
         Ok(Self { file: file.to_owned(), device, inode, log })
     }
 
@@ -28,7 +28,7 @@ impl FileId {
     /// to none: what would be stored now is gone at the next start.
     pub(super) fn check(&self) -> Result<(), JournalError> {
         let is_log_there =
-            self.log.is_none_or(|log| look(&beside(&self.file, "-wal")).ok() == Some(log));
+            self.log.is_none_or(|log| look(&with_suffix(&self.file, "-wal")).ok() == Some(log));
         if is_log_there && look(&self.file).ok() == Some((self.device, self.inode)) {
             return Ok(());
         }
@@ -53,7 +53,7 @@ impl Sizes {
     #[must_use]
     pub fn of(file: &Path) -> Self {
         let size =
-            |suffix: &str| fs_err::metadata(beside(file, suffix)).map_or(0, |file| file.len());
+            |suffix: &str| fs_err::metadata(with_suffix(file, suffix)).map_or(0, |file| file.len());
         Self { database: size(""), write_ahead_log: size("-wal"), index: size("-shm") }
     }
 
@@ -64,7 +64,8 @@ impl Sizes {
     }
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+/// The name of a file that stands beside the journal: `-wal`, `-shm`.
+pub(super) fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

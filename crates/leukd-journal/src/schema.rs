@@ -7,7 +7,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::audit::{self, AuditHead, Chain, read_head};
-use super::epoch::{self, EpochOrigin, EpochReason, FileMark};
+use super::epoch::{self, EpochOrigin, EpochReason, FileMark, Meta};
 use super::error::JournalError;
 use super::kinds;
 use super::sql::unsigned;
@@ -31,21 +31,6 @@ const INCREMENTAL: i64 = 2;
 
 /// How long SQLite waits for another program's lock (a backup, a curious `sqlite3` shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What the `meta` table says.
-#[derive(Debug, Clone)]
-pub(super) struct Meta {
-    /// The journal's epoch.
-    pub(super) epoch: String,
-    /// The sequence that the next event gets.
-    pub(super) next_sequence: u64,
-    /// The end of the audit chain.
-    pub(super) chain: Chain,
-    /// How the epoch began.
-    pub(super) origin: EpochOrigin,
-    /// The mark of the file that the journal was last written in.
-    pub(super) mark: FileMark,
-}
 
 /// Opens the file for writing, and makes it when there is none.
 pub(super) fn open_writer(file: &Path, now: Timestamp) -> Result<(Connection, Meta), JournalError> {

@@ -96,7 +96,7 @@ pub struct Seen {
     pub bends: Vec<Vec<f32>>,
 }
 
-/// What is measured of the whole picture, without the network.
+/// Measurements of the whole picture, without the network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
     /// None where the picture has no foreground.

@@ -1,5 +1,4 @@
-//! Fits the discriminant that a bundle adds to its network: what parts the classes, against what
-//! varies between cells of one person and between persons of one class.
+//! Fits the discriminant that a bundle adds to its network.
 //!
 //! Fisher's linear discriminant (1936, "The use of multiple measurements in taxonomic problems")
 //! on the cell's figures and their products with a few of them. Its noise is the mean covariance

@@ -1,4 +1,4 @@
-//! What the discriminant weighs, and what it leaves alone.
+//! Weights of the discriminant on drawn figures.
 
 use leukd_cell::{Digest, Format};
 use rand::{Rng as _, SeedableRng as _};

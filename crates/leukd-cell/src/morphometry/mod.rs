@@ -87,7 +87,7 @@ impl Morphometry {
     }
 }
 
-/// What of a square holds the cell, with a black pixel around: the rest costs time alone.
+/// The part of a square that holds the cell, with a black pixel around.
 fn framed(square: &RgbImage) -> RgbImage {
     let (width, height) = square.dimensions();
     let (mut left, mut top, mut right, mut bottom) = (width, height, 0, 0);

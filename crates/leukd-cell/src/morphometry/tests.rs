@@ -1,4 +1,4 @@
-//! What the figures of a drawn cell must say.
+//! Figures of drawn cells.
 
 use image::{Rgb, imageops};
 

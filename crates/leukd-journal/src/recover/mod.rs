@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::backup::{aside, give_to_owner_of};
 use super::epoch::EpochReason;
 use super::error::JournalError;
+use super::file_id::with_suffix;
 use super::types::{Counts, FILE};
 use super::{lock, schema};
 use crate::clock::Clock;
@@ -252,10 +253,4 @@ fn put_aside(original: &Path, now: Timestamp) -> Result<PathBuf, JournalError> {
         }
     }
     Ok(aside)
-}
-
-pub(super) fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
