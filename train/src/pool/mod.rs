@@ -9,7 +9,8 @@
 //!
 //! Logits of different networks have no common scale. What is measured together are therefore
 //! **calibrated probabilities**: each run's logits divided by the temperature that its own
-//! validation cells gave, so that nothing is fitted on what is measured. The one exception is
+//! validation cells gave (with a discriminant: what the other runs tested), so that nothing is
+//! fitted on what it measures. The one exception is
 //! [`Pooled::calibration`], made for another network of the recipe whose logits come with no
 //! temperature yet: it is fitted on the logits as they are.
 
