@@ -42,9 +42,3 @@ pub(crate) fn spans(picture: &RgbImage) -> impl Iterator<Item = (usize, usize, &
         Some((left, y, row[left * 3..=right * 3 + 2].as_chunks().0))
     })
 }
-
-/// Number of a picture's foreground pixels.
-pub(crate) fn area(picture: &RgbImage) -> usize {
-    let lit = |pixel: &&[u8; 3]| pixel[0].max(pixel[1]).max(pixel[2]) > BLACK;
-    spans(picture).map(|(_, _, pixels)| pixels.iter().filter(lit).count()).sum()
-}

@@ -149,7 +149,7 @@ impl Preprocessing {
     pub fn placement(&self, picture: &RgbImage) -> Placement {
         let (width, height) = picture.dimensions();
         if let Some(share) = self.cell_share
-            && let Some(placement) = about_cell(picture, share)
+            && let Some((placement, _)) = about_cell(picture, share)
         {
             return placement;
         }
@@ -200,8 +200,9 @@ impl Preprocessing {
         scratch: &mut Scratch,
         picture: &RgbImage,
     ) -> Result<InputTensor, Fault> {
-        let square =
-            self.squared(picture, std::mem::take(&mut scratch.square), &mut scratch.room)?;
+        self.check_picture(picture)?;
+        let memory = std::mem::take(&mut scratch.square);
+        let square = self.squared(picture, self.placement(picture), memory, &mut scratch.room)?;
         let tensor = self.numbered(&square, std::mem::take(&mut scratch.numbers));
         scratch.square = square.into_raw();
         Ok(tensor)
@@ -218,24 +219,37 @@ impl Preprocessing {
     /// `empty` for a picture without pixels; `unsupported` for what [`Preprocessing::check`]
     /// refuses.
     pub fn square(&self, picture: &RgbImage) -> Result<RgbImage, Fault> {
-        Scratch::with(|scratch| self.squared(picture, Vec::new(), &mut scratch.room))
+        self.check_picture(picture)?;
+        self.square_of(picture, self.placement(picture))
     }
 
-    /// [`Preprocessing::square`] in the memory of `square`, with room from before.
-    fn squared(
+    /// The `placement` of `picture`, which has pixels, brought to `size` × `size` pixels.
+    pub(crate) fn square_of(
         &self,
         picture: &RgbImage,
-        mut square: Vec<u8>,
-        room: &mut Room,
+        placement: Placement,
     ) -> Result<RgbImage, Fault> {
-        let (width, height) = picture.dimensions();
-        if width == 0 || height == 0 {
+        Scratch::with(|scratch| self.squared(picture, placement, Vec::new(), &mut scratch.room))
+    }
+
+    fn check_picture(&self, picture: &RgbImage) -> Result<(), Fault> {
+        if picture.width() == 0 || picture.height() == 0 {
             return Err(Fault::new(FaultKind::Empty, "the picture has no pixels"));
         }
         self.check().map_err(|(field, problem)| {
             Fault::new(FaultKind::Unsupported, format!("the preprocessing's {field}: {problem}"))
-        })?;
-        let placement = self.placement(picture);
+        })
+    }
+
+    /// [`Preprocessing::square_of`] in the memory of `square`, with room from before.
+    fn squared(
+        &self,
+        picture: &RgbImage,
+        placement: Placement,
+        mut square: Vec<u8>,
+        room: &mut Room,
+    ) -> Result<RgbImage, Fault> {
+        let (width, height) = picture.dimensions();
         let side = placement.side;
         let whole = if placement == (Placement { left: 0, top: 0, side: width }) && width == height
         {
@@ -346,9 +360,9 @@ impl Preprocessing {
     }
 }
 
-/// The square about the centroid of `picture`'s foreground, in whole pixels; the foreground fills
-/// `share` of it. None without foreground.
-fn about_cell(picture: &RgbImage, share: f32) -> Option<Placement> {
+/// The square about the centroid of `picture`'s foreground, in whole pixels, of which the foreground
+/// fills `share`; and the foreground's pixels. None without foreground.
+pub(crate) fn about_cell(picture: &RgbImage, share: f32) -> Option<(Placement, usize)> {
     let (mut count, mut columns, mut rows) = (0_u64, 0_u64, 0_u64);
     for (left, row, pixels) in spans(picture) {
         let (mut own, mut along) = (0_u64, 0_u64);
@@ -367,11 +381,9 @@ fn about_cell(picture: &RgbImage, share: f32) -> Option<Placement> {
     let side = (count as f64 / f64::from(share)).sqrt().round().max(1.0);
     // Pixel 0 has its centre at one half.
     let edge = |sum: u64| (sum as f64 / count as f64 + 0.5 - side / 2.0).round() as i64;
-    Some(Placement {
-        left: edge(columns),
-        top: edge(rows),
-        side: (side as i64).unsigned_abs() as u32,
-    })
+    let side_pixels = (side as i64).unsigned_abs() as u32;
+    let placement = Placement { left: edge(columns), top: edge(rows), side: side_pixels };
+    Some((placement, count as usize))
 }
 
 /// The square `placement` of `picture`, with black where the picture has none.

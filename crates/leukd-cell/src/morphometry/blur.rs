@@ -5,33 +5,44 @@ use crate::segment::plane::Plane;
 /// Half the width of a kernel, in its standard deviations: 0.3 % of the weight lies beyond.
 const REACH: f32 = 3.0;
 
+/// Columns that are summed at once, in registers.
+const BLOCK: usize = 16;
+
 /// `plane` smoothed by a Gaussian of this standard deviation, in pixels. Beyond the border lies 0.
 pub(super) fn gaussian(plane: &Plane<f32>, deviation: f32) -> Plane<f32> {
     let kernel = kernel(deviation);
-    let (width, height) = (plane.width, plane.height);
-    let mut columns = Plane::filled(width, height, 0.0_f32);
-    for y in 0..height {
-        let row = &mut columns.values[y * width..(y + 1) * width];
-        for (tap, weight) in kernel.iter().enumerate() {
-            let Some(from) = (y + tap).checked_sub(kernel.len() / 2).filter(|y| *y < height) else {
-                continue;
-            };
-            let source = &plane.values[from * width..(from + 1) * width];
-            row.iter_mut().zip(source).for_each(|(sum, value)| *sum += weight * value);
-        }
+    let (width, height, half) = (plane.width, plane.height, kernel.len() / 2);
+    let wide = width.next_multiple_of(BLOCK);
+    // Zeros all around: no sum asks where the border is.
+    let mut above = vec![0.0_f32; wide * (height + 2 * half)];
+    let rows = above[wide * half..].chunks_exact_mut(wide);
+    for (row, own) in rows.zip(plane.values.chunks_exact(width.max(1))) {
+        row[..width].copy_from_slice(own);
     }
-    let mut smoothed = Plane::filled(width, height, 0.0_f32);
-    let half = kernel.len() / 2;
-    let mut padded = vec![0.0_f32; width + 2 * half];
-    for y in 0..height {
-        padded[half..half + width].copy_from_slice(&columns.values[y * width..(y + 1) * width]);
-        let row = &mut smoothed.values[y * width..(y + 1) * width];
-        for (tap, weight) in kernel.iter().enumerate() {
-            let source = &padded[tap..tap + width];
-            row.iter_mut().zip(source).for_each(|(sum, value)| *sum += weight * value);
+    let mut beside = vec![0.0_f32; wide + 2 * half];
+    let mut smoothed = Vec::with_capacity(width * height);
+    let mut line = vec![0.0_f32; wide];
+    for rows in above.windows((2 * half + 1) * wide).step_by(wide) {
+        let between = beside[half..half + wide].as_chunks_mut().0.iter_mut();
+        for (block, into) in between.enumerate() {
+            *into = sum(&kernel, rows.chunks_exact(wide).map(|row| &row.as_chunks().0[block]));
         }
+        // What the last block holds beyond the plane's width are sums of zeros.
+        for (block, into) in line.as_chunks_mut().0.iter_mut().enumerate() {
+            *into = sum(&kernel, beside[block * BLOCK..].array_windows());
+        }
+        smoothed.extend_from_slice(&line[..width]);
     }
-    smoothed
+    Plane { width, height, values: smoothed }
+}
+
+/// Sum of blocks, each times the kernel's weight for it.
+fn sum<'a>(kernel: &[f32], blocks: impl Iterator<Item = &'a [f32; BLOCK]>) -> [f32; BLOCK] {
+    let mut sums = [0.0_f32; BLOCK];
+    for (weight, block) in kernel.iter().zip(blocks) {
+        sums.iter_mut().zip(block).for_each(|(sum, value)| *sum += weight * value);
+    }
+    sums
 }
 
 /// Weights of one side and the other, with the middle; their sum is 1.

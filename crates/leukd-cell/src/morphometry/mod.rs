@@ -13,13 +13,13 @@ use std::sync::OnceLock;
 use image::{Rgb, RgbImage, imageops};
 
 use crate::fault::Fault;
-use crate::foreground::{self, is_foreground};
-use crate::preprocess::{Filter, Preprocessing};
+use crate::foreground::{is_foreground, spans};
+use crate::preprocess::{Filter, Preprocessing, about_cell};
 use crate::segment::morphology::{depth, fill_holes};
-use crate::segment::plane::Plane;
+use crate::segment::plane::{Plane, index};
 use crate::standardise::SHARES;
 use blur::gaussian;
-use part::{Moments, Part, Shape};
+use part::{Moments, Part, Shape, sum};
 
 /// Pixels along each side of the square in which the cell is measured.
 const SIDE: u32 = 112;
@@ -50,17 +50,14 @@ impl Morphometry {
     ///
     /// # Errors
     ///
-    /// For a picture without pixels.
+    /// For a picture that cannot be resized.
     pub fn of(picture: &RgbImage) -> Result<Option<Self>, Fault> {
-        let area = foreground::area(picture);
-        let how = Preprocessing {
-            cell_share: Some(SHARE),
-            size: SIDE,
-            filter: Filter::Bilinear,
-            ..Preprocessing::b3()
-        };
-        let square = how.square(picture)?;
-        Ok((area > 0).then(|| Sheet::new(&framed(&square)).figures(area)))
+        let how = Preprocessing { size: SIDE, filter: Filter::Bilinear, ..Preprocessing::b3() };
+        let measured = about_cell(picture, SHARE).map(|(placement, area)| {
+            let square = how.square_of(picture, placement)?;
+            Ok(Sheet::new(&framed(&square)).figures(area))
+        });
+        measured.transpose()
     }
 
     /// The names of all figures, in their order.
@@ -89,11 +86,11 @@ impl Morphometry {
 
 /// The part of a square that holds the cell, with a black pixel around.
 fn framed(square: &RgbImage) -> RgbImage {
-    let (width, height) = square.dimensions();
-    let (mut left, mut top, mut right, mut bottom) = (width, height, 0, 0);
-    for (x, y, _) in square.enumerate_pixels().filter(|(_, _, pixel)| is_foreground(&pixel.0)) {
+    let (mut left, mut top, mut right, mut bottom) = (square.width(), square.height(), 0, 0);
+    for (x, y, pixels) in spans(square) {
+        let (x, y) = (x as u32, y as u32);
         (left, top) = (left.min(x), top.min(y));
-        (right, bottom) = (right.max(x + 1), bottom.max(y + 1));
+        (right, bottom) = (right.max(x + pixels.len() as u32), y + 1);
     }
     if left >= right {
         return square.clone();
@@ -134,8 +131,9 @@ impl Sheet {
         let density: [f32; 256] = std::array::from_fn(|level| -((level as f32 + 1.0) / 256.0).ln());
         let densities = [0, 1, 2].map(|at| pixels.map(|pixel| density[usize::from(pixel[at])]));
         let shares = SHARES.map(|share| share as f32);
-        let luminance = pixels
-            .map(|pixel| shares.iter().zip(pixel).map(|(share, own)| share * f32::from(own)).sum());
+        let luminance = pixels.map(|[red, green, blue]| {
+            shares[0] * f32::from(red) + shares[1] * f32::from(green) + shares[2] * f32::from(blue)
+        });
         let interior = Part::of(&inner);
         let Moments { mean, deviation, .. } = interior.moments(&luminance);
         // Less than a thousandth of a level is no texture.
@@ -170,15 +168,13 @@ impl Sheet {
     fn add_tone(&self, figures: &mut Figures) {
         let mut tone = self.interior.values(&self.light);
         tone.iter_mut().for_each(|value| *value = value.clamp(-5.0, 5.0));
-        let mean = |power: i32| {
-            tone.iter().map(|value| f64::from(value.powi(power))).sum::<f64>() / tone.len() as f64
-        };
-        figures.add("tone skewness", mean(3));
-        figures.add("tone kurtosis", mean(4));
-        tone.sort_by(f32::total_cmp);
+        let share = 1.0 / tone.len() as f64;
+        figures.add("tone skewness", sum(&tone, |value| value * value * value) * share);
+        figures.add("tone kurtosis", sum(&tone, |value| (value * value) * (value * value)) * share);
         for percent in [5, 25, 75, 95] {
             let at = (tone.len() - 1) * percent / 100;
-            figures.add(format!("tone {percent}"), f64::from(tone[at]));
+            let (_, value, _) = tone.select_nth_unstable_by(at, f32::total_cmp);
+            figures.add(format!("tone {percent}"), f64::from(*value));
         }
     }
 
@@ -196,10 +192,9 @@ impl Sheet {
                 before = *scale;
                 values = gaussian(&values, step);
                 weights = gaussian(&weights, step);
-                let coarse = values.zip(&weights, |value, weight| value / weight.max(1e-3));
-                let band = fine.zip(&coarse, |fine, coarse| fine - coarse);
-                fine = coarse;
-                band
+                let sums = values.zip(&weights, |value, weight| value / weight.max(1e-3));
+                let finer = std::mem::replace(&mut fine, sums);
+                finer.zip(&fine, |finer, coarse| finer - coarse)
             })
             .collect()
     }
@@ -207,11 +202,13 @@ impl Sheet {
     /// Luminance by depth: where the rim of the cytoplasm and where the nucleus lie.
     fn add_rings(&self, figures: &mut Figures) {
         let deepest = self.depth.values.iter().copied().fold(1.0_f32, f32::max);
-        for ring in 0..RINGS {
-            let own = self.depth.zip(&self.mask, |depth, set| {
-                set && crate::segment::plane::index(depth / deepest * RINGS as f32, RINGS) == ring
-            });
-            let seen = Part::of(&own).moments(&self.light);
+        let mut rings = [const { Vec::new() }; RINGS];
+        let places = self.depth.values.iter().zip(&self.mask.values).zip(&self.light.values);
+        for ((depth, _), light) in places.filter(|((_, set), _)| **set) {
+            rings[index(depth / deepest * RINGS as f32, RINGS)].push(*light);
+        }
+        for (ring, values) in rings.iter().enumerate() {
+            let seen = Moments::of(values);
             figures.add(format!("ring mean {ring}"), seen.mean);
             figures.add(format!("ring spread {ring}"), seen.deviation);
         }

@@ -1,5 +1,7 @@
 //! Outline and statistics of a part of the square: a mask of its pixels.
 
+use std::ops::Range;
+
 use crate::segment::plane::Plane;
 
 /// Shape of a mask, in numbers that scale leaves alone.
@@ -18,19 +20,31 @@ pub(super) struct Shape {
 impl Shape {
     /// The shape of what is set; that of a disc where fewer than ten pixels are.
     pub(super) fn of(mask: &Plane<bool>) -> Self {
-        let (mut area, mut edge) = (0.0_f64, 0.0_f64);
-        let (mut sums, mut squares) = ([0.0_f64; 2], [0.0_f64; 3]);
-        for (index, _) in mask.values.iter().enumerate().filter(|(_, set)| **set) {
-            let inner = mask.neighbours(index).filter(|near| mask.values[*near]).count();
-            area += 1.0;
-            edge += f64::from(u8::from(inner < 4));
-            let (x, y) = ((index % mask.width) as f64, (index / mask.width) as f64);
-            sums[0] += x;
-            sums[1] += y;
-            squares[0] += x * x;
-            squares[1] += x * y;
-            squares[2] += y * y;
+        let (mut area, mut edge) = (0_usize, 0_usize);
+        // Sums over columns and rows are whole numbers: nothing is rounded.
+        let (mut sums, mut squares) = ([0_usize; 2], [0_usize; 3]);
+        for run in Part::of(mask).0 {
+            let (y, from) = (run.start / mask.width, run.start % mask.width);
+            let to = from + run.len();
+            // A pixel has all four neighbours except at the run's ends and where a row beside ends.
+            let beside = |row: Option<usize>, x: usize| {
+                row.filter(|row| *row < mask.height).is_some_and(|row| mask.at(x, row))
+            };
+            let inner = |x: usize| {
+                x > from && x + 1 < to && beside(y.checked_sub(1), x) && beside(Some(y + 1), x)
+            };
+            area += run.len();
+            edge += (from..to).filter(|x| !inner(*x)).count();
+            let (along, along_squared) =
+                (from..to).fold((0, 0), |(one, two), x| (one + x, two + x * x));
+            sums[0] += along;
+            sums[1] += y * run.len();
+            squares[0] += along_squared;
+            squares[1] += along * y;
+            squares[2] += y * y * run.len();
         }
+        let (area, edge) = (area as f64, edge as f64);
+        let (sums, squares) = (sums.map(|sum| sum as f64), squares.map(|sum| sum as f64));
         if area < 10.0 {
             return Self { roundness: 4.0 * std::f64::consts::PI, elongation: 1.0, ellipse: 1.0 };
         }
@@ -64,14 +78,10 @@ impl Moments {
             return Self::default();
         }
         let share = 1.0 / values.len() as f64;
-        let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() * share;
-        let (mut second, mut third) = (0.0_f64, 0.0_f64);
-        for value in values {
-            let off = f64::from(*value) - mean;
-            second += off * off;
-            third += off * off * off;
-        }
-        Self { count: values.len(), mean, deviation: (second * share).sqrt(), third: third * share }
+        let mean = sum(values, |value| value) * share;
+        let second = sum(values, |value| (value - mean) * (value - mean)) * share;
+        let third = sum(values, |value| (value - mean) * (value - mean) * (value - mean)) * share;
+        Self { count: values.len(), mean, deviation: second.sqrt(), third }
     }
 
     /// Third central moment over the cubed deviation, held to ±5.
@@ -80,18 +90,40 @@ impl Moments {
     }
 }
 
-/// Places of a plane that a mask sets.
-pub(super) struct Part(Vec<usize>);
+/// Sum of a term of each value: eight sums side by side, for none waits for the one before.
+pub(super) fn sum(values: &[f32], term: impl Fn(f64) -> f64) -> f64 {
+    let (blocks, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0_f64; 8];
+    for block in blocks {
+        sums.iter_mut().zip(block).for_each(|(sum, value)| *sum += term(f64::from(*value)));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|value| term(f64::from(*value))).sum::<f64>()
+}
+
+/// Places of a plane that a mask sets: runs within rows.
+pub(super) struct Part(Vec<Range<usize>>);
 
 impl Part {
     pub(super) fn of(mask: &Plane<bool>) -> Self {
-        let places = mask.values.iter().enumerate().filter(|(_, set)| **set);
-        Self(places.map(|(place, _)| place).collect())
+        let mut runs = Vec::with_capacity(mask.height);
+        for (y, row) in mask.values.chunks_exact(mask.width.max(1)).enumerate() {
+            let mut x = 0;
+            for same in row.chunk_by(|one, two| one == two) {
+                let start = y * mask.width + x;
+                x += same.len();
+                if same[0] {
+                    runs.push(start..start + same.len());
+                }
+            }
+        }
+        Self(runs)
     }
 
     /// The values of `plane` at these places.
     pub(super) fn values(&self, plane: &Plane<f32>) -> Vec<f32> {
-        self.0.iter().map(|place| plane.values[*place]).collect()
+        let mut values = Vec::with_capacity(plane.values.len());
+        self.0.iter().for_each(|run| values.extend_from_slice(&plane.values[run.clone()]));
+        values
     }
 
     pub(super) fn moments(&self, plane: &Plane<f32>) -> Moments {
