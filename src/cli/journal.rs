@@ -91,7 +91,9 @@ pub(super) fn run(args: &JournalArgs) -> Result<(), CliError> {
     match &args.command {
         JournalCommand::Check { state, json } => examine(&state.file()?, *json),
         JournalCommand::Backup { backup, state, json } => back_up(&state.file()?, backup, *json),
-        JournalCommand::Restore { backup, state, json } => put_back(backup, &state.place()?, *json),
+        JournalCommand::Restore { backup, state, json } => {
+            put_back(backup, &state.folder()?, *json)
+        }
         JournalCommand::Recover { state, output, json } => mend(state, output.as_deref(), *json),
     }
 }
@@ -233,20 +235,10 @@ fn report(
 
 fn mend(state: &StateArgs, output: Option<&Path>, as_json: bool) -> Result<(), CliError> {
     // The file may be unreadable, but it must be there.
-    let file = state.file()?;
-    let directory = match file.parent() {
-        Some(directory) if file.file_name().is_some_and(|name| name == crate::journal::FILE) => {
-            directory
-        }
-        _ => {
-            let file = file.display();
-            return Err(CliError::Usage(format!(
-                "{file}: name the state folder; in it the journal is called {}",
-                crate::journal::FILE
-            )));
-        }
-    };
-    let recovered = recover(directory, output, &Clock::system()).map_err(|error| failed(&error))?;
+    state.file()?;
+    let directory = state.folder()?;
+    let recovered =
+        recover(&directory, output, &Clock::system()).map_err(|error| failed(&error))?;
     report(&recovered, as_json, || told(&recovered))?;
     if as_json {
         return Ok(());

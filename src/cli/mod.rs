@@ -29,6 +29,7 @@ mod start_error;
 mod state;
 mod status;
 mod tail;
+mod tls;
 mod tls_error;
 mod token;
 mod train;
@@ -74,6 +75,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Train(train::TrainArgs),
+    Tls(tls::TlsArgs),
     Token(token::TokenArgs),
     TryCapture(try_capture::TryCaptureArgs),
 }
@@ -143,6 +145,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Tls(args) => tls::run(&args),
         Command::Token(args) => token::run(&args),
         Command::TryCapture(args) => try_capture::run(&args),
     }

@@ -30,6 +30,27 @@ impl StateArgs {
         Ok(settings.load()?.settings.journal.directory)
     }
 
+    /// The state folder, also where the journal in it was named.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] for a file of another name; [`CliError::Config`].
+    pub(super) fn folder(&self) -> Result<PathBuf, CliError> {
+        let place = self.place()?;
+        if !place.is_file() {
+            return Ok(place);
+        }
+        match place.parent() {
+            Some(folder) if place.file_name().is_some_and(|name| name == journal::FILE) => {
+                Ok(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.into() })
+            }
+            _ => Err(CliError::Usage(format!(
+                "{}: name the state folder; in it the journal is called {}",
+                place.display(),
+                journal::FILE
+            ))),
+        }
+    }
+
     /// The journal's file, which exists.
     ///
     /// # Errors
@@ -51,7 +72,9 @@ impl StateArgs {
 pub(super) fn failed(error: &JournalError) -> CliError {
     let text = error.to_string();
     match error {
-        JournalError::Damaged { .. } | JournalError::Newer { .. } => CliError::Data(text),
+        JournalError::Damaged { .. }
+        | JournalError::UnsoundBackup { .. }
+        | JournalError::Newer { .. } => CliError::Data(text),
         JournalError::Exists { .. } => CliError::Usage(text),
         JournalError::Locked { .. } => CliError::Unavailable(text),
         _ => CliError::Io(text),

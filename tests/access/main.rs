@@ -4,6 +4,7 @@
 
 mod command;
 mod limits;
+mod own_ca;
 mod scopes;
 mod socket;
 #[path = "../support/mod.rs"]

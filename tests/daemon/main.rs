@@ -7,6 +7,7 @@
 mod support;
 
 mod audit;
+mod clients;
 mod contract;
 mod correlation;
 mod engine_choice;
@@ -23,7 +24,7 @@ mod observability;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod process;
-mod python_client;
+
 mod real_cells;
 mod reload;
 mod signed_bundles;

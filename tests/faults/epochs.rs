@@ -116,7 +116,13 @@ async fn a_backup_under_load_is_restored_and_a_client_neither_skips_nor_doubles_
     let busy = leukd(&["journal", "restore", backup, "--state", state]).await;
     assert_eq!(busy.status.code(), Some(69), "{}", stderr(&busy));
     stop(daemon).await;
-    let restored = leukd(&["journal", "restore", backup, "--state", state, "--json"]).await;
+    let odd = leukd(&["journal", "restore", backup, "--state", backup]).await;
+    assert_eq!(odd.status.code(), Some(64), "{}", stderr(&odd));
+    assert!(stderr(&odd).contains("name the state folder"), "{}", stderr(&odd));
+    // The journal's file stands for its folder.
+    let file = folders.state.join(leukd::journal::FILE);
+    let file = file.to_str().unwrap();
+    let restored = leukd(&["journal", "restore", backup, "--state", file, "--json"]).await;
     assert!(restored.status.success(), "{}", stderr(&restored));
     let restored: serde_json::Value = serde_json::from_str(&stdout(&restored)).unwrap();
     assert_eq!(restored["newest"], kept);

@@ -29,6 +29,9 @@ use crate::result::{Digest, Timestamp};
 /// Pages between two reports of progress: 8 MiB.
 const PAGES: i32 = 2048;
 
+/// How the file of a backup under way begins.
+const PART: &str = ".leukd-backup-";
+
 /// Bytes that are hashed at once.
 const AT_ONCE: usize = 1 << 20;
 
@@ -104,11 +107,14 @@ pub fn backup(
         return Err(JournalError::Exists { file: target.to_owned() });
     }
     let folder = folder_of(target);
+    remove_abandoned(folder);
     let part = tempfile::Builder::new()
-        .prefix(".leukd-backup-")
+        .prefix(PART)
         .permissions(std::fs::Permissions::from_mode(0o640))
         .tempfile_in(folder)
         .map_err(|error| trouble(&error))?;
+    // Tells a backup under way from one whose program was killed.
+    part.as_file().lock().map_err(|error| trouble(&error))?;
     copy(file, part.path(), target, progress)?;
     let report = sound(part.path(), file)?;
     let (epoch, newest) = ends(part.path())?;
@@ -136,8 +142,7 @@ pub fn backup(
 /// journal before is kept beside it. Blocks.
 ///
 /// # Errors
-/// [`JournalError::Locked`] while a daemon has the journal; [`JournalError::Damaged`] where the
-/// backup is not sound; [`JournalError::Newer`], [`JournalError::Storage`]. The journal before is
+/// [`JournalError::Locked`] while a daemon has the journal; [`JournalError::UnsoundBackup`]; [`JournalError::Newer`], [`JournalError::Storage`]. The journal before is
 /// then where it was.
 pub fn restore(
     backup: &Path,
@@ -170,8 +175,11 @@ pub fn restore(
         .mode(0o640)
         .open(&fresh)
         .map_err(|error| trouble(&error))?;
-    copy(backup, &fresh, &target, progress)?;
-    let report = sound(&fresh, backup)?;
+    let copied = copy(backup, &fresh, &target, progress).and_then(|()| sound(&fresh, backup));
+    let report = copied.map_err(|error| match error {
+        JournalError::Damaged { file, what } => JournalError::UnsoundBackup { file, what },
+        other => other,
+    })?;
     let sha256 = digest(&fresh)?.to_string();
     let aside = aside(&target, "replaced", now);
     let is_there = fs_err::symlink_metadata(&target).is_ok();
@@ -204,6 +212,22 @@ pub fn restore(
         events: report.events,
         files: report.files,
     })
+}
+
+/// Removes what killed backups left in a folder. One under way has its file locked.
+fn remove_abandoned(folder: &Path) {
+    for found in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+        if !found.file_name().as_encoded_bytes().starts_with(PART.as_bytes()) {
+            continue;
+        }
+        let (path, begun) = (found.path(), std::fs::File::open(found.path()));
+        if begun.is_ok_and(|file| file.try_lock().is_ok()) {
+            match fs_err::remove_file(&path) {
+                Ok(()) => tracing::info!(file = %path.display(), "remains of a backup removed"),
+                Err(error) => tracing::warn!(%error, "the remains of a killed backup stay"),
+            }
+        }
+    }
 }
 
 /// Removes the remains of killed commands from the state folder, which the caller has locked.

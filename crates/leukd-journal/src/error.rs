@@ -30,6 +30,18 @@ pub enum JournalError {
         /// What is wrong with it.
         what: String,
     },
+    /// A backup that cannot be put in the journal's place.
+    #[error(
+        "{}: this backup is not sound ({what}): take an older one. To save what can be read of it, copy it into an \
+         empty folder as journal.sqlite and run `leukd journal recover --state FOLDER`",
+        .file.display()
+    )]
+    UnsoundBackup {
+        /// The backup.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A newer leukd wrote the file.
     #[error(
         "{} has schema version {found}, and this leukd knows versions up to {known}: run the leukd that wrote it, \

@@ -1,6 +1,8 @@
 //! One connection, and who is at its other end.
 
+use std::collections::VecDeque;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +15,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::authority::Frames;
 use super::count::Ticket;
 use crate::access::gate::Peer;
 
@@ -26,7 +29,47 @@ const PREFACE_BYTES: usize = 24;
 pub(super) enum Carrier {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-    Unix(UnixStream),
+    Unix(Socket),
+}
+
+/// A Unix socket's stream, with a name for its authority.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: UnixStream,
+    frames: Frames,
+    /// What the server is still to read.
+    told: VecDeque<u8>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self { stream, frames: Frames::new(), told: VecDeque::new() }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut room = [MaybeUninit::uninit(); 4096];
+        while self.told.is_empty() {
+            let mut read = ReadBuf::uninit(&mut room);
+            std::task::ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut told = Vec::new();
+            self.frames.take(read.filled(), &mut told);
+            self.told.extend(told);
+        }
+        let (first, _) = self.told.as_slices();
+        let length = first.len().min(buffer.remaining());
+        buffer.put_slice(&first[..length]);
+        self.told.drain(..length);
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// The most calls at once on one connection.
@@ -108,7 +151,7 @@ impl AsyncWrite for Connection {
         match &mut self.carrier {
             Carrier::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
             Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, bytes),
-            Carrier::Unix(unix) => Pin::new(unix).poll_write(context, bytes),
+            Carrier::Unix(unix) => Pin::new(&mut unix.stream).poll_write(context, bytes),
         }
     }
 
@@ -120,7 +163,7 @@ impl AsyncWrite for Connection {
         match &mut self.carrier {
             Carrier::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
             Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(context, slices),
-            Carrier::Unix(unix) => Pin::new(unix).poll_write_vectored(context, slices),
+            Carrier::Unix(unix) => Pin::new(&mut unix.stream).poll_write_vectored(context, slices),
         }
     }
 
@@ -128,7 +171,7 @@ impl AsyncWrite for Connection {
         match &self.carrier {
             Carrier::Tcp(tcp) => tcp.is_write_vectored(),
             Carrier::Tls(tls) => tls.is_write_vectored(),
-            Carrier::Unix(unix) => unix.is_write_vectored(),
+            Carrier::Unix(unix) => unix.stream.is_write_vectored(),
         }
     }
 
@@ -136,7 +179,7 @@ impl AsyncWrite for Connection {
         match &mut self.carrier {
             Carrier::Tcp(tcp) => Pin::new(tcp).poll_flush(context),
             Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(context),
-            Carrier::Unix(unix) => Pin::new(unix).poll_flush(context),
+            Carrier::Unix(unix) => Pin::new(&mut unix.stream).poll_flush(context),
         }
     }
 
@@ -144,7 +187,7 @@ impl AsyncWrite for Connection {
         match &mut self.carrier {
             Carrier::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
             Carrier::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
-            Carrier::Unix(unix) => Pin::new(unix).poll_shutdown(context),
+            Carrier::Unix(unix) => Pin::new(&mut unix.stream).poll_shutdown(context),
         }
     }
 }

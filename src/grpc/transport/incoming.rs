@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 
-use super::connection::{Carrier, Connection};
+use super::connection::{Carrier, Connection, Socket};
 use super::count::{Count, Ticket};
 use super::listen::{Listeners, UnixSocket};
 use super::tls::{self, ServerKeys};
@@ -139,7 +139,12 @@ impl Door {
                     let peer = Peer::Unix { uid };
                     match self.open.take(Place::User(uid)) {
                         Some(open) => {
-                            self.enter(Connection::new(Carrier::Unix(unix), peer, open)).await;
+                            self.enter(Connection::new(
+                                Carrier::Unix(Socket::new(unix)),
+                                peer,
+                                open,
+                            ))
+                            .await;
                         }
                         None => self.too_many(&peer),
                     }

@@ -8,6 +8,7 @@
 //! | a handshake | 10 s |
 //! | from the connection to the first 24 bytes of HTTP/2 | 10 s |
 
+mod authority;
 mod connection;
 mod count;
 mod incoming;

@@ -60,8 +60,8 @@ pub(super) fn fault(path: &Path, content: &[u8], wanted: Wanted) -> Option<Strin
         Wanted::Certificate if has("-----BEGIN CERTIFICATE REQUEST-----") && !certificate => {
             Some(format!(
                 "{shown} is a request that no CA has signed yet: openssl x509 -req -in {shown} -CA ca.pem \
-                 -CAkey ca.key -CAcreateserial -days 365 -extfile server.ext -out server.pem \
-                 (docs/guide/access.md has server.ext)"
+                 -CAkey ca.key -CAcreateserial -days 365 -extfile server.ext -out server.pem, where server.ext holds \
+                 subjectAltName=DNS:NAME and extendedKeyUsage=serverAuth; or make another with `leukd tls new-server`"
             ))
         }
         _ => None,
@@ -76,7 +76,8 @@ pub(super) fn is_old(certificate: &X509Certificate<'_>) -> bool {
 /// How a certificate of version 3 is made.
 pub(super) const NEW_VERSION: &str = "is an X.509 certificate of version 1, which TLS clients refuse. Sign the request again with \
      extensions: openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 365 \
-     -extfile server.ext -out server.pem, where server.ext holds subjectAltName=DNS:NAME and extendedKeyUsage=serverAuth";
+     -extfile server.ext -out server.pem, where server.ext holds subjectAltName=DNS:NAME and \
+     extendedKeyUsage=serverAuth; or make another with `leukd tls new-server`";
 
 /// Why a key and a chain do not fit. `place` is that of the certificate in the chain which the key
 /// belongs to, counted from 0.

@@ -153,7 +153,9 @@ async fn nothing_is_overwritten_and_nothing_unsound_is_taken() {
         tool.execute_batch("UPDATE events SET at_ms = at_ms + 1 WHERE sequence = 7").unwrap();
     }
     let refused = put_back(&target, state.path()).unwrap_err();
+    assert!(matches!(refused, JournalError::UnsoundBackup { .. }), "{refused:?}");
     assert!(refused.to_string().contains("event 7 was edited"), "{refused}");
+    assert!(refused.to_string().contains("take an older one"), "{refused}");
     let second = place.path().join("second");
     let refused = back_up(state.path(), &second).unwrap_err();
     assert!(refused.to_string().contains("event 7 was edited"), "{refused}");
@@ -164,6 +166,19 @@ async fn nothing_is_overwritten_and_nothing_unsound_is_taken() {
     let itself = put_back(&state.path().join(FILE), state.path()).unwrap_err();
     assert!(matches!(itself, JournalError::Exists { .. }), "{itself}");
     open(state.path());
+}
+
+#[tokio::test]
+async fn a_killed_backups_remains_go_with_the_next_and_one_under_way_stays() {
+    let (state, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(open(state.path()));
+    let [killed, under_way] = ["killed", "under-way"]
+        .map(|name| fs::File::create(place.path().join(format!(".leukd-backup-{name}"))).unwrap());
+    drop(killed);
+    under_way.lock().unwrap();
+    fs::write(place.path().join("letter"), "a letter").unwrap();
+    back_up(state.path(), &place.path().join("backup")).unwrap();
+    assert_eq!(names(place.path()), [".leukd-backup-under-way", "backup", "letter"]);
 }
 
 /// A process that died leaves a log; somebody removed the damaged journal beside it.
