@@ -269,7 +269,8 @@ fn told(recovered: &Recovered) -> Vec<String> {
     };
     let mut lines = vec![
         format!(
-            "{} results, {} ends of fields, {} reviews, {} signatures and {} specimens' events saved; {lost}{altered}",
+            "{} results, {} ends of fields, {} reviews, {} signatures and {} specimens' events saved; \
+             {lost}{altered}",
             recovered.count("result"),
             recovered.count("field"),
             recovered.count("review"),

@@ -183,7 +183,8 @@ pub(super) fn in_words(own: &SignOff) -> String {
         State::Changed => {
             let since = own.since.unwrap_or_default();
             format!(
-                "changed since it was signed by {}: {} results, {} reviews, the last at sequence {}; {to_review}",
+                "changed since it was signed by {}: {} results, {} reviews, the last at sequence {}; \
+                 {to_review}",
                 people(false),
                 since.results,
                 since.reviews,

@@ -190,7 +190,8 @@ fn events(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> 
         connection,
         report,
         "events",
-        "SELECT g.sequence || ' withdraws ' || g.withdraws || ', which is no signature of its specimen'
+        "SELECT g.sequence || ' withdraws ' || g.withdraws
+            || ', which is no signature of its specimen'
          FROM signatures g WHERE g.withdraws >= g.sequence
          OR g.withdraws >= (SELECT min(sequence) FROM events) AND NOT EXISTS
             (SELECT 1 FROM signatures s WHERE s.sequence = g.withdraws AND s.act = 'signed'

@@ -241,7 +241,10 @@ pub enum SignError {
         sequence: u64,
     },
     /// As many people as must have signed.
-    #[error("specimen {specimen:?} is signed by {}: it needs no other signature", .signers.join(" and "))]
+    #[error(
+        "specimen {specimen:?} is signed by {}: it needs no other signature",
+        .signers.join(" and ")
+    )]
     Complete {
         /// The specimen.
         specimen: String,

@@ -3,10 +3,10 @@
 //! [`units`]).
 //!
 //! One SQLite file in the state directory holds the events (results, ends of fields of view,
-//! reviews, signatures, summaries of specimens: what clients see, numbered 1, 2, 3, … without holes within one
-//! epoch) and the ledger (what became of each file). Both change in one transaction, so that a
-//! capture is done if and only if its results are stored. A commit is answered, and its results
-//! published, only after it is on the disk.
+//! reviews, signatures, summaries of specimens: what clients see, numbered 1, 2, 3, … without holes
+//! within one epoch) and the ledger (what became of each file). Both change in one transaction, so
+//! that a capture is done if and only if its results are stored. A commit is answered, and its
+//! results published, only after it is on the disk.
 //!
 //! The table `events` is the truth: its payloads are what is hashed into the audit chain and what
 //! readers decode. All other columns follow from them (`kinds/`), so that a recovery is a replay.

@@ -2,7 +2,8 @@
 -- those ending in _ns nanoseconds. Enumerations are words.
 --
 -- The truth is `events`, with what the ledger knows of files and the audit chain of both. `results`,
--- `fields`, `reviews`, `signatures` and `specimens` are indices: each row follows from the payload of its sequence.
+-- `fields`, `reviews`, `signatures` and `specimens` are indices: each row follows from the payload
+-- of its sequence.
 
 -- One row: which journal this is.
 CREATE TABLE meta (

@@ -116,7 +116,8 @@ class Queue {
 function askName(main, session) {
   return new Promise((done) => {
     const name = h("input", {
-      id: "reviewer", value: suggested(session), required: true, maxlength: "42", autocomplete: "name",
+      id: "reviewer", value: suggested(session), required: true, maxlength: "42",
+      autocomplete: "name",
     });
     show(main, h("form.narrow", {
       onsubmit(event) {

@@ -130,7 +130,8 @@ export async function specimen({ main, query, session, follow, outdated }) {
     specimen: name, decision: "review", standing: "suggested",
   });
   show(main, h("h1", {}, `${text.specimens.specimen} ${name}`), figures(name, found, waiting.total),
-    signSection(name, found.sign_off, session, (id) => mine.add(id)), filters, h("p.hint", {}, own.hint), place, grid, pages);
+    signSection(name, found.sign_off, session, (id) => mine.add(id)), filters,
+    h("p.hint", {}, own.hint), place, grid, pages);
   await turn();
   // One's own signatures come back as well.
   follow(null, {

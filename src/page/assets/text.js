@@ -98,9 +98,9 @@ export const text = {
     first: "The first:",
     signatures: (n, of) => `Every cell for review was reviewed. ${n} of ${of} `
       + `${of === 1 ? "signature" : "signatures"}.`,
-    since: (s) => `After the signature came ${s.results === 1 ? "1 result" : `${s.results} results`}`
-      + ` and ${s.reviews === 1 ? "1 changed review" : `${s.reviews} changed reviews`}, the last at `
-      + `sequence ${s.newest}.`,
+    since: ({ newest, results, reviews }) => `After the signature came ${results} `
+      + `${results === 1 ? "result" : "results"} and ${reviews} changed `
+      + `${reviews === 1 ? "review" : "reviews"}, the last at sequence ${newest}.`,
     signed: (name, at, sequence) => `Signed by ${name} on ${at} (sequence ${sequence}).`,
     noLonger: "Changed since it was signed: this signature no longer counts.",
     sign: (name) => `Sign specimen ${name}`,

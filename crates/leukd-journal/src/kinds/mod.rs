@@ -223,8 +223,8 @@ impl Serialize for AuditSummary<'_> {
 
 impl Filter {
     /// True when every part that is set matches. A review matches where its result does; of a
-    /// specimen's summary or signature the specimen alone counts. An event of no specimen matches where nothing
-    /// is set.
+    /// specimen's summary or signature the specimen alone counts. An event of no specimen matches
+    /// where nothing is set.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         self.admits(event.facts())

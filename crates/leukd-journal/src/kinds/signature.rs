@@ -206,7 +206,8 @@ pub(crate) fn sign_off(
         return Ok(None);
     }
     let changed_at = count(
-        "SELECT max(max(sequence), coalesce(max(superseded_by) FILTER (WHERE superseded_by <= ?2), 0))
+        "SELECT max(max(sequence),
+             coalesce(max(superseded_by) FILTER (WHERE superseded_by <= ?2), 0))
          FROM results WHERE specimen = ?1 AND sequence <= ?2",
     )?
     .max(count(&format!("SELECT coalesce(max(sequence), 0) {CHANGING}"))?);
