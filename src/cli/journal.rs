@@ -133,12 +133,14 @@ fn in_words(file: &Path, report: &Report) -> Vec<String> {
     if lines.is_empty() || report.findings.is_empty() {
         let head = report.audit.as_ref().map_or_else(String::new, |a| format!(", head {}", a.head));
         lines.push(format!(
-            "{} is sound: {} results, {} ends of fields, {} reviews, {} specimens' events, {} files in the ledger, \
+            "{} is sound: {} results, {} ends of fields, {} reviews, {} signatures, \
+             {} specimens' events, {} files in the ledger, \
              audit chain whole{head}",
             file.display(),
             report.count("result"),
             report.count("field"),
             report.count("review"),
+            report.count("signature"),
             report.count("specimen"),
             report.files
         ));
@@ -259,10 +261,12 @@ fn told(recovered: &Recovered) -> Vec<String> {
     };
     let mut lines = vec![
         format!(
-            "{} results, {} ends of fields, {} reviews and {} specimens' events saved; {lost}{altered}",
+            "{} results, {} ends of fields, {} reviews, {} signatures and {} specimens' events saved; \
+             {lost}{altered}",
             recovered.count("result"),
             recovered.count("field"),
             recovered.count("review"),
+            recovered.count("signature"),
             recovered.count("specimen")
         ),
         format!("{} files in the ledger", recovered.files),

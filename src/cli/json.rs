@@ -33,6 +33,9 @@ named!(
     Result,
     Review,
     SubmitReviewResponse,
+    SignSpecimenResponse,
+    WithdrawSignatureResponse,
+    ListedSpecimen,
     Model,
     GetStatusResponse,
     ReloadModelResponse,
@@ -97,6 +100,9 @@ mod tests {
         line(&proto::Event::default()).unwrap();
         line(&proto::Review::default()).unwrap();
         line(&proto::SubmitReviewResponse::default()).unwrap();
+        line(&proto::SignSpecimenResponse::default()).unwrap();
+        line(&proto::WithdrawSignatureResponse::default()).unwrap();
+        line(&proto::ListedSpecimen::default()).unwrap();
         line(&proto::Model::default()).unwrap();
         line(&proto::GetStatusResponse::default()).unwrap();
         line(&proto::ReloadModelResponse::default()).unwrap();

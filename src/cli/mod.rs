@@ -24,6 +24,7 @@ mod review;
 mod serve;
 mod settings;
 mod show;
+mod sign;
 mod specimen;
 mod start_error;
 mod state;
@@ -61,8 +62,10 @@ enum Command {
     Results(results::ResultsArgs),
     Heatmap(heatmap::HeatMapArgs),
     Specimen(specimen::SpecimenArgs),
+    Specimens(sign::SpecimensArgs),
     Review(review::ReviewArgs),
     Reviews(review::ReviewsArgs),
+    Sign(sign::SignArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
@@ -131,8 +134,10 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Results(args) => results::run(&args),
         Command::Heatmap(args) => heatmap::run(&args),
         Command::Specimen(args) => specimen::run(&args),
+        Command::Specimens(args) => sign::list(&args),
         Command::Review(args) => review::submit(&args),
         Command::Reviews(args) => review::list(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Audit(args) => audit::run(&args),

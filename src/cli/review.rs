@@ -99,12 +99,7 @@ pub(super) fn submit(args: &ReviewArgs) -> Result<(), CliError> {
 }
 
 async fn send(args: &ReviewArgs) -> Result<(), CliError> {
-    let reviewer = match &args.reviewer {
-        Some(name) => name.clone(),
-        None => login().ok_or_else(|| {
-            CliError::Usage("nobody knows who you are: name yourself with --reviewer".to_owned())
-        })?,
-    };
+    let reviewer = name(args.reviewer.as_ref(), "--reviewer")?;
     let request = SubmitReviewRequest {
         of: Some(match &args.result {
             Which::Sequence(sequence) => Of::Sequence(*sequence),
@@ -132,6 +127,16 @@ async fn send(args: &ReviewArgs) -> Result<(), CliError> {
         review.result_sequence,
         show::decision(review.suggested_decision()).0
     ))
+}
+
+/// The name that was given, or else the login name.
+///
+/// # Errors
+/// There is neither.
+pub(super) fn name(given: Option<&String>, option: &str) -> Result<String, CliError> {
+    let unknown =
+        || CliError::Usage(format!("nobody knows who you are: name yourself with {option}"));
+    given.cloned().or_else(login).ok_or_else(unknown)
 }
 
 /// The login name, from the environment.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::error::CliError;
-use super::json;
 use super::output::{Output, Table, clean, remark};
 use super::remote::{self, Connection, ServerArgs};
+use super::{json, sign};
 use crate::grpc::proto::results_client::ResultsClient;
 use crate::grpc::proto::{
     CorrectedFraction, Fraction, FractionFlag, GetSpecimenRequest, GetSpecimenResponse,
@@ -103,6 +103,7 @@ pub(super) fn lines(counts: &GetSpecimenResponse) -> Vec<String> {
     )];
     lines.extend(counts.corrected_fraction.iter().flat_map(corrected));
     lines.extend(counts.flags.iter().map(flag));
+    lines.extend(counts.sign_off.as_ref().map(|own| format!("sign-off: {}", sign::in_words(own))));
     lines
 }
 

@@ -1,4 +1,4 @@
-//! `leukd tail`: results and reviews as they come, across broken connections.
+//! `leukd tail`: results, reviews and signatures as they come, across broken connections.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::error::CliError;
 use super::filter::FilterArgs;
 use super::output::{Output, remark};
 use super::remote::{self, Connection, ServerArgs};
-use super::{json, show};
+use super::{json, show, sign};
 use crate::config::units::Span;
 use crate::grpc::proto::event::Kind;
 use crate::grpc::proto::results_client::ResultsClient;
@@ -22,11 +22,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Limit on the wait for the first message.
 const HELLO: Duration = Duration::from_secs(30);
 
-/// Follow results and reviews as they are stored
+/// Follow results, reviews and signatures as they are stored
 ///
 /// After a broken connection tail continues where it was: nothing is lost or shown twice. With
 /// --json each line is one Event: `hello` (again after every reconnection), `result`, `review`,
-/// `specimen`, `gap` or `heartbeat`.
+/// `specimen`, `signature`, `gap` or `heartbeat`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TailArgs {
     #[command(flatten)]
@@ -268,6 +268,12 @@ impl Tail<'_> {
                     self.out.line(&show::specimen_line(told))?;
                 }
                 self.at(told.sequence);
+            }
+            Some(Kind::Signature(signature)) => {
+                if !self.args.json {
+                    self.out.line(&sign::stream_line(signature))?;
+                }
+                self.at(signature.sequence);
             }
             Some(Kind::Field(field)) => {
                 if !self.args.json {

@@ -206,6 +206,7 @@ fn specimen(findings: &mut Findings, specimen: &Specimen, watch: &Watch) {
     if !specimen.quiet_after.0.is_zero() {
         findings.span("specimen.quiet_after", specimen.quiet_after, SECOND, Span(30 * DAY.0));
     }
+    findings.count("specimen.sign_off_readers", specimen.sign_off_readers.into(), 1, 2);
     let Some(glob) = &specimen.done_marker else { return };
     if glob.is_empty() || glob.contains('/') {
         findings.problem(

@@ -131,11 +131,18 @@ pub struct Specimen {
     /// does not matter. The specimen's name is what `watch.name_pattern` finds in the file's name,
     /// or else that name without its extension. Absent: none does.
     pub done_marker: Option<String>,
+    /// The number of people who must sign a specimen: 1 or 2.
+    pub sign_off_readers: u32,
 }
 
 impl Default for Specimen {
     fn default() -> Self {
-        Self { flags: vec![0.2, 0.25], quiet_after: Span::from_secs(600), done_marker: None }
+        Self {
+            flags: vec![0.2, 0.25],
+            quiet_after: Span::from_secs(600),
+            done_marker: None,
+            sign_off_readers: 1,
+        }
     }
 }
 

@@ -352,5 +352,6 @@ fn limits(settings: &Settings) -> service::Limits {
         max_subscribers: settings.rpc.max_subscribers,
         model_folder: settings.model.folder.clone().or_else(own_folder),
         specimen_flags: settings.specimen.flags.clone(),
+        sign_off_readers: settings.specimen.sign_off_readers,
     }
 }

@@ -19,7 +19,7 @@ const fn method(path: &'static str, scope: Option<Scope>, streams: bool) -> Meth
 }
 
 /// Every method of every service.
-const METHODS: [Method; 19] = [
+const METHODS: [Method; 22] = [
     method("/leukd.v1.Classifier/Classify", Some(Classify), false),
     method("/leukd.v1.Classifier/ClassifyField", Some(Classify), false),
     method("/leukd.v1.Classifier/ClassifyStream", Some(Classify), true),
@@ -27,9 +27,12 @@ const METHODS: [Method; 19] = [
     method("/leukd.v1.Results/GetResult", Some(Read), false),
     method("/leukd.v1.Results/ListResults", Some(Read), false),
     method("/leukd.v1.Results/GetSpecimen", Some(Read), false),
+    method("/leukd.v1.Results/ListSpecimens", Some(Read), false),
     method("/leukd.v1.Explainer/GetHeatMap", Some(Read), false),
     method("/leukd.v1.Reviews/SubmitReview", Some(Review), false),
     method("/leukd.v1.Reviews/ListReviews", Some(Read), false),
+    method("/leukd.v1.Reviews/SignSpecimen", Some(Review), false),
+    method("/leukd.v1.Reviews/WithdrawSignature", Some(Review), false),
     method("/leukd.v1.Control/GetModel", Some(Read), false),
     method("/leukd.v1.Control/GetStatus", Some(Read), false),
     method("/leukd.v1.Control/ReloadModel", Some(Admin), false),

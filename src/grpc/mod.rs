@@ -18,6 +18,7 @@ pub mod proto;
 mod results;
 mod reviews;
 mod server;
+mod sign_off;
 mod specimen;
 mod status;
 mod subscribe;

@@ -33,6 +33,11 @@ impl Listing {
         Self::marked("reviews", same_for_each_page.encode_to_vec(), epoch)
     }
 
+    /// That of specimens, which has one order.
+    pub(super) fn of_specimens(epoch: &str) -> Self {
+        Self::marked("specimens", Vec::new(), epoch)
+    }
+
     fn marked(what: &str, mut bytes: Vec<u8>, epoch: &str) -> Self {
         bytes.extend_from_slice(what.as_bytes());
         bytes.extend_from_slice(epoch.as_bytes());

@@ -9,6 +9,7 @@ use super::proto::results_server::Results;
 use super::proto::{self, event, get_result_request, subscribe_request};
 use super::subscribe::{Encoder, Events};
 use super::{convert, page, specimen, status};
+use crate::journal::gallery::MAX_OFFSET;
 use crate::journal::{ListQuery, Lookup};
 use crate::result::CapturePath;
 use crate::review::Verdict;
@@ -19,6 +20,9 @@ const DEFAULT_PAGE: u32 = 100;
 
 /// The most results a page.
 const MAX_PAGE: u32 = 1000;
+
+/// The most specimens a page: the cells of each are counted.
+const MAX_SPECIMENS: usize = 100;
 
 /// Size of a client's page.
 pub(super) fn page_size(asked: u32) -> Result<usize, Status> {
@@ -120,8 +124,35 @@ impl Results for ResultsService {
         let proto::GetSpecimenRequest { specimen, slide } = request.into_inner();
         let figures = self.0.specimen(&specimen, slide.as_deref()).await;
         let figures = figures.map_err(|error| status::service(&error))?;
-        let answer = specimen::answer(figures);
+        let answer = specimen::answer(figures, self.0.journal.epoch());
         Ok(Response::new(proto::GetSpecimenResponse { specimen, slide, ..answer }))
+    }
+
+    async fn list_specimens(
+        &self,
+        request: Request<proto::ListSpecimensRequest>,
+    ) -> Result<Response<proto::ListSpecimensResponse>, Status> {
+        let request = request.into_inner();
+        let limit = page_size(request.page_size)?;
+        if limit > MAX_SPECIMENS {
+            let message = format!("{limit} is more than {MAX_SPECIMENS}");
+            return Err(status::field("page_size", message));
+        }
+        let epoch = self.0.journal.epoch();
+        let listing = page::Listing::of_specimens(epoch);
+        let offset = listing.after(&request.page_token)?.unwrap_or(0);
+        let found = self.0.specimens(offset, limit + 1).await;
+        let mut found = found.map_err(|error| status::service(&error))?;
+        let next = offset + limit as u64;
+        let has_more = found.len() > limit && next <= MAX_OFFSET;
+        found.truncate(limit);
+        Ok(Response::new(proto::ListSpecimensResponse {
+            specimens: found
+                .into_iter()
+                .filter_map(|listed| specimen::listed(listed, epoch))
+                .collect(),
+            next_page_token: if has_more { listing.token(next) } else { String::new() },
+        }))
     }
 }
 

@@ -8,7 +8,7 @@ use super::guard::Caller;
 use super::proto::reviews_server::Reviews;
 use super::proto::{self, submit_review_request::Of};
 use super::results::page_size;
-use super::{convert, page, status};
+use super::{convert, page, sign_off, status};
 use crate::journal::{Lookup, NewReview, ReviewQuery};
 use crate::review::ReviewLabel;
 use crate::service::Service;
@@ -57,6 +57,28 @@ impl Reviews for ReviewsService {
             reviews,
             next_page_token: next.map(|after| listing.token(after)).unwrap_or_default(),
         }))
+    }
+
+    async fn sign_specimen(
+        &self,
+        request: Request<proto::SignSpecimenRequest>,
+    ) -> Result<Response<proto::SignSpecimenResponse>, Status> {
+        let caller = Caller::of(&request);
+        let new = sign_off::to_sign(request.into_inner(), caller.identity);
+        let done = self.0.sign(new).await.map_err(|error| status::service(&error))?;
+        let (signature, reused, sign_off) = sign_off::answer(done, self.0.journal.epoch());
+        Ok(Response::new(proto::SignSpecimenResponse { signature, reused, sign_off }))
+    }
+
+    async fn withdraw_signature(
+        &self,
+        request: Request<proto::WithdrawSignatureRequest>,
+    ) -> Result<Response<proto::WithdrawSignatureResponse>, Status> {
+        let caller = Caller::of(&request);
+        let new = sign_off::to_withdraw(request.into_inner(), caller.identity);
+        let done = self.0.sign(new).await.map_err(|error| status::service(&error))?;
+        let (signature, reused, sign_off) = sign_off::answer(done, self.0.journal.epoch());
+        Ok(Response::new(proto::WithdrawSignatureResponse { signature, reused, sign_off }))
     }
 }
 

@@ -1,15 +1,15 @@
 //! A specimen's figures as clients see them.
 
-use super::{convert, proto};
+use super::{convert, proto, sign_off};
 use crate::fraction::{Share, Standing};
 use crate::journal::{SlideCounts, SpecimenCounts};
 use crate::result::RESEARCH_USE_ONLY;
-use crate::service::SpecimenFigures;
+use crate::service::{ListedSpecimen, SpecimenFigures};
 use crate::specimen::{Correction, Flag, blast_fraction};
 
 /// Everything but the specimen's and the slide's name.
-pub(super) fn answer(figures: SpecimenFigures) -> proto::GetSpecimenResponse {
-    let SpecimenFigures { counts, share, correction, flags } = figures;
+pub(super) fn answer(figures: SpecimenFigures, epoch: &str) -> proto::GetSpecimenResponse {
+    let SpecimenFigures { counts, share, correction, flags, sign_off } = figures;
     let flags = flags.into_iter().map(flag).collect();
     let named = counts.slides.iter().filter(|slide| !slide.slide.is_empty());
     proto::GetSpecimenResponse {
@@ -26,8 +26,25 @@ pub(super) fn answer(figures: SpecimenFigures) -> proto::GetSpecimenResponse {
         as_of_sequence: counts.as_of_sequence,
         per_slide: counts.slides.into_iter().map(slide).collect(),
         notice: RESEARCH_USE_ONLY.to_owned(),
+        sign_off: sign_off.map(|own| sign_off::sign_off(own, epoch)),
         ..proto::GetSpecimenResponse::default()
     }
+}
+
+/// A specimen of the listing; none for the cells that name none, or where retention has removed it
+/// meanwhile.
+pub(super) fn listed(listed: ListedSpecimen, epoch: &str) -> Option<proto::ListedSpecimen> {
+    let figures = listed.figures?;
+    let cells = figures.counts.tally;
+    Some(proto::ListedSpecimen {
+        specimen: listed.line.specimen,
+        all: cells.all,
+        hem: cells.hem,
+        review: cells.review,
+        rejected: cells.rejected,
+        sign_off: figures.sign_off.map(|own| sign_off::sign_off(own, epoch)),
+        last_classified_at: figures.counts.last_classified_at.map(convert::time),
+    })
 }
 
 const fn fraction(share: Share) -> proto::Fraction {

@@ -25,6 +25,8 @@
 //! | no heat map of this result | FAILED_PRECONDITION | ErrorInfo `REJECTED`, `OTHER_MODEL`, `NO_IMAGE`, `OTHER_BYTES`, `OTHER_CELL`, `NO_HEAD` |
 //! | a review of a result that was superseded | FAILED_PRECONDITION | ErrorInfo `SUPERSEDED` with the result that took its place |
 //! | a review's id with another content | ALREADY_EXISTS | ErrorInfo `REVIEW_ID_TAKEN` |
+//! | a signature that cannot be given or withdrawn | FAILED_PRECONDITION | ErrorInfo `CELLS_WAIT`, `SPECIMEN_CHANGED`, `SAME_PERSON`, `SIGNED`, `NO_SIGNATURE` |
+//! | a signature's id with another content | ALREADY_EXISTS | ErrorInfo `SIGNATURE_ID_TAKEN` |
 //! | a defect | INTERNAL | ErrorInfo; the log has the rest |
 
 use std::collections::HashMap;
@@ -37,7 +39,7 @@ use crate::access::clients::Exceeded;
 use crate::access::gate::Denied;
 use crate::cell::Fault;
 use crate::journal::filter::FieldError;
-use crate::journal::{JournalError, ReviewError};
+use crate::journal::{JournalError, ReviewError, SignError};
 use crate::model::bundle::BundleError;
 use crate::model::file::FileError;
 use crate::model::pool::PoolError;
@@ -120,6 +122,7 @@ pub(super) fn service(error: &ServiceError) -> Status {
         // No method gives pictures.
         ServiceError::Picture(error) => internal(error),
         ServiceError::Review(error) => review(error),
+        ServiceError::Sign(error) => sign(error),
         ServiceError::Reload(error) => reload(error),
         ServiceError::LogLevel(error) => log_level(error),
         ServiceError::Journal(error) => journal(error),
@@ -286,6 +289,33 @@ fn review(error: &ReviewError) -> Status {
         ),
         ReviewError::IdTaken(_) => with(Code::AlreadyExists, message, info("REVIEW_ID_TAKEN", &[])),
         ReviewError::Journal(error) => journal(error),
+    }
+}
+
+/// Why a signature or a withdrawal was not stored.
+fn sign(error: &SignError) -> Status {
+    let message = error.to_string();
+    let unmet = |reason, metadata: &[(&str, String)]| {
+        with(Code::FailedPrecondition, message.clone(), info(reason, metadata))
+    };
+    match error {
+        SignError::NoSpecimen(_) => not_found(message, "NO_SPECIMEN"),
+        SignError::Waiting { to_review, first, .. } => {
+            let first: Vec<String> = first.iter().map(u64::to_string).collect();
+            unmet("CELLS_WAIT", &[("to_review", to_review.to_string()), ("first", first.join(","))])
+        }
+        SignError::Changed { newest, .. } => {
+            unmet("SPECIMEN_CHANGED", &[("newest", newest.to_string())])
+        }
+        SignError::SamePerson { sequence, .. } => {
+            unmet("SAME_PERSON", &[("sequence", sequence.to_string())])
+        }
+        SignError::Complete { .. } => unmet("SIGNED", &[]),
+        SignError::NoSignature { .. } => unmet("NO_SIGNATURE", &[]),
+        SignError::IdTaken(_) => {
+            with(Code::AlreadyExists, message, info("SIGNATURE_ID_TAKEN", &[]))
+        }
+        SignError::Journal(error) => journal(error),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::proto::{self, Event, event};
-use super::{convert, status};
+use super::{convert, sign_off, status};
 use crate::clock::Clock;
 use crate::journal::{self, Step};
 use crate::service::Feed;
@@ -65,6 +65,9 @@ impl Encoder {
             journal::Event::Review(review) => event::Kind::Review(convert::review(&review, epoch)),
             journal::Event::Specimen(summary) => {
                 event::Kind::Specimen(convert::specimen(&summary, epoch))
+            }
+            journal::Event::Signature(own) => {
+                event::Kind::Signature(sign_off::signature(&own, epoch))
             }
         }
     }

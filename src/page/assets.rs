@@ -21,7 +21,7 @@ macro_rules! modules {
 }
 
 /// Modules: name, type, content.
-const MODULES: [(&str, &str, &str); 14] = modules![
+const MODULES: [(&str, &str, &str); 16] = modules![
     "app.js",
     "api.js",
     "cell.js",
@@ -32,7 +32,9 @@ const MODULES: [(&str, &str, &str); 14] = modules![
     "model.js",
     "now.js",
     "parts.js",
+    "person.js",
     "review.js",
+    "sign.js",
     "specimens.js",
     "text.js",
     "try.js",

@@ -18,6 +18,8 @@ use crate::service::{
 };
 use crate::summary::SpecimenSummary;
 
+use super::sign_off;
+
 /// A result with its standing.
 pub(super) fn cell(record: &Record, standing: &Standing) -> Value {
     let mut value = result(record);
@@ -139,7 +141,7 @@ pub(super) fn listed(listed: &ListedSpecimen) -> Value {
 
 /// A specimen's figures.
 pub(super) fn specimen(figures: &SpecimenFigures) -> Value {
-    let SpecimenFigures { counts, share, correction, flags } = figures;
+    let SpecimenFigures { counts, share, correction, flags, sign_off } = figures;
     let share = share
         .map(|share| json!({"value": share.value, "lower": share.lower, "upper": share.upper}));
     let fraction = correction.fraction;
@@ -167,6 +169,7 @@ pub(super) fn specimen(figures: &SpecimenFigures) -> Value {
         "slides": slides.collect::<Vec<_>>(),
         "first_at": counts.first_classified_at,
         "last_at": counts.last_classified_at,
+        "sign_off": sign_off.as_ref().map(sign_off::sign_off),
     })
 }
 
@@ -210,6 +213,7 @@ pub(super) fn event(event: &journal::Event) -> (&'static str, Value) {
         journal::Event::Field(own) => ("field", field(own)),
         journal::Event::Review(own) => ("review", review(own)),
         journal::Event::Specimen(own) => ("specimen", summary(own)),
+        journal::Event::Signature(own) => ("signature", sign_off::signature(own)),
     }
 }
 

@@ -32,6 +32,7 @@ mod routes;
 mod server;
 mod sessions;
 mod shared;
+mod sign_off;
 mod timed;
 mod write;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::access::clients::Exceeded;
 use crate::access::gate::Denied;
-use crate::journal::{JournalError, ReviewError};
+use crate::journal::{JournalError, ReviewError, SignError};
 use crate::pipeline::{ExplainError, PictureError, RequestError};
 use crate::service::ServiceError;
 
@@ -110,6 +110,7 @@ impl From<ServiceError> for Problem {
             ServiceError::Explain(error) => explain(&error),
             ServiceError::Picture(error) => picture(&error),
             ServiceError::Review(error) => review(&error),
+            ServiceError::Sign(error) => sign(&error),
             ServiceError::Journal(error) => journal(&error),
             // The page neither reloads nor changes the log.
             ServiceError::Reload(_) | ServiceError::LogLevel(_) | ServiceError::Defect(_) => {
@@ -198,5 +199,21 @@ fn review(error: &ReviewError) -> Problem {
         ReviewError::Superseded { .. } => Problem::new(StatusCode::CONFLICT, "SUPERSEDED", message),
         ReviewError::IdTaken(_) => Problem::new(StatusCode::CONFLICT, "REVIEW_ID_TAKEN", message),
         ReviewError::Journal(error) => journal(error),
+    }
+}
+
+fn sign(error: &SignError) -> Problem {
+    let unmet = |code| Problem::new(StatusCode::CONFLICT, code, error.to_string());
+    match error {
+        SignError::NoSpecimen(_) => {
+            Problem::new(StatusCode::NOT_FOUND, "NO_SPECIMEN", error.to_string())
+        }
+        SignError::Waiting { .. } => unmet("CELLS_WAIT"),
+        SignError::Changed { .. } => unmet("SPECIMEN_CHANGED"),
+        SignError::SamePerson { .. } => unmet("SAME_PERSON"),
+        SignError::Complete { .. } => unmet("SIGNED"),
+        SignError::NoSignature { .. } => unmet("NO_SIGNATURE"),
+        SignError::IdTaken(_) => unmet("SIGNATURE_ID_TAKEN"),
+        SignError::Journal(error) => journal(error),
     }
 }

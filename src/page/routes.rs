@@ -45,7 +45,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/model", get(read::model))
         .route("/api/picture", get(pictures::picture));
     let streaming = Router::new().route("/api/live", get(live::live));
-    let reviewing = Router::new().route("/api/reviews", post(write::review));
+    let reviewing = Router::new()
+        .route("/api/reviews", post(write::review))
+        .route("/api/signatures", post(write::sign));
     let trying = Router::new().route("/api/try", post(write::attempt));
     open.merge(group(None, Kind::Request, anybody))
         .merge(group(Some(Scope::Read), Kind::Request, reading))

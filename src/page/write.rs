@@ -1,4 +1,4 @@
-//! What a person does: sign in and out, review, try an image.
+//! What a person does: sign in and out, review, sign a specimen, try an image.
 
 use std::sync::Arc;
 
@@ -13,11 +13,12 @@ use serde_json::json;
 use super::guard::{Caller, turn_away};
 use super::problem::{Answer, Problem, good};
 use super::shared::{Line, Shared};
-use super::{body, encode};
+use super::{body, encode, sign_off};
 use crate::access::gate::Credential;
 use crate::journal::{Lookup, NewReview};
 use crate::result::ReasonCode;
 use crate::review::ReviewLabel;
+use crate::signature::{Act, NewSignature};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +96,52 @@ pub(super) async fn review(
     let reviewed = shared.service.submit_review(new).await?;
     let review = encode::review(&reviewed.review);
     Ok(good(&json!({"review": review, "known": reviewed.is_known})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignRequest {
+    specimen: String,
+    act: Act,
+    /// Whose signature it is.
+    signer: String,
+    /// Who withdraws; none for the signer.
+    #[serde(default)]
+    by: Option<String>,
+    #[serde(default)]
+    reason: String,
+    /// What the page showed when the person signed.
+    #[serde(default)]
+    as_of: Option<u64>,
+    /// The page's own, so that sending it again is harmless.
+    signature_id: String,
+}
+
+/// Stores a signature of a specimen, or a withdrawal.
+pub(super) async fn sign(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let request: SignRequest = body::json(&headers, body, &caller).await?;
+    let new = NewSignature {
+        specimen: request.specimen,
+        act: request.act,
+        by: request.by.unwrap_or_else(|| request.signer.clone()),
+        signer: request.signer,
+        reason: request.reason,
+        client: caller.identity,
+        signature_id: Some(request.signature_id),
+        seen: request.as_of,
+        readers: 0,
+    };
+    let done = shared.service.sign(new).await?;
+    Ok(good(&json!({
+        "signature": sign_off::signature(&done.signature),
+        "known": done.is_known,
+        "sign_off": done.sign_off.as_ref().map(sign_off::sign_off),
+    })))
 }
 
 /// Says what leukd would say of an image. Nothing is stored.

@@ -1,7 +1,7 @@
 //! Why a request of a face was not met.
 
 use crate::journal::filter::FieldError;
-use crate::journal::{JournalError, ReviewError};
+use crate::journal::{JournalError, ReviewError, SignError};
 use crate::model::registry::ReloadError;
 use crate::pipeline::{ExplainError, PictureError, RequestError};
 use crate::telemetry::LevelError;
@@ -68,6 +68,9 @@ pub enum ServiceError {
     /// A review was not stored.
     #[error(transparent)]
     Review(#[from] ReviewError),
+    /// A signature or a withdrawal was not stored.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A bundle was not put into service.
     #[error(transparent)]
     Reload(#[from] ReloadError),

@@ -7,6 +7,7 @@ mod error;
 mod feed;
 mod gallery;
 mod results;
+mod sign_off;
 mod status;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use error::ServiceError;
 pub use feed::{End, Feed, Start, Subscriber};
 pub use gallery::{Gallery, ListedSpecimen, StoredCapture};
 pub use results::{Page, Reviewed, SpecimenFigures, Standing};
+pub use sign_off::SignedOff;
 pub use status::{FolderStatus, Status};
 
 use crate::clock::Clock;
@@ -69,6 +71,8 @@ pub struct Limits {
     pub model_folder: Option<PathBuf>,
     /// Configured fractions, ascending, that a specimen's blast fraction is compared with.
     pub specimen_flags: Vec<f64>,
+    /// The number of people who must sign a specimen.
+    pub sign_off_readers: u32,
 }
 
 /// The daemon as its faces see it.

@@ -11,6 +11,7 @@ use crate::model::manifest::SCALES;
 use crate::pipeline::{Classified, ClassifiedField, Explained, RequestError, RequestImage};
 use crate::result::Record;
 use crate::review::{MAX_NOTE, MAX_REVIEWER, Review};
+use crate::signature::SignOff;
 use crate::specimen::{self, Correction, Flag};
 
 pub use crate::review::Standing;
@@ -44,10 +45,12 @@ pub struct SpecimenFigures {
     pub correction: Correction,
     /// Both shares beside the configured fractions.
     pub flags: Vec<Flag>,
+    /// The sign-off of the whole specimen; none when all of its results are superseded.
+    pub sign_off: Option<SignOff>,
 }
 
 /// Refuses a text of more than `max` bytes.
-fn at_most(max: usize, field: &'static str, text: &str) -> Result<(), ServiceError> {
+pub(super) fn at_most(max: usize, field: &'static str, text: &str) -> Result<(), ServiceError> {
     if text.len() <= max {
         return Ok(());
     }
@@ -127,7 +130,12 @@ impl Service {
         let (specimen, slide) = (specimen.to_owned(), slide.map(str::to_owned));
         let query = SpecimenQuery { specimen, slide, threshold };
         let wanted = query.clone();
-        let Some(counts) = self.read(move |journal| journal.specimen(&wanted)).await? else {
+        let readers = self.limits.sign_off_readers;
+        let found = self.read(move |journal| {
+            let Some(counts) = journal.specimen(&wanted)? else { return Ok(None) };
+            Ok(Some((counts, journal.sign_off(&wanted.specimen, readers)?)))
+        });
+        let Some((counts, sign_off)) = found.await? else {
             let SpecimenQuery { specimen, slide, .. } = query;
             return Err(ServiceError::NoSpecimen { specimen, slide });
         };
@@ -138,7 +146,7 @@ impl Service {
         let correction = Correction::of(&counts, served.as_ref());
         let share = specimen::blast_fraction(&counts.tally);
         let flags = specimen::flags(&self.limits.specimen_flags, share.as_ref(), &correction);
-        Ok(SpecimenFigures { counts, share, correction, flags })
+        Ok(SpecimenFigures { counts, share, correction, flags, sign_off })
     }
 
     /// Stores a review, and keeps the image of what was reviewed where images are kept.

@@ -60,7 +60,7 @@ async fn call(channel: Channel, path: &str, token: &str) -> (Code, String) {
 fn scope_of(path: &str) -> Option<Scope> {
     match path.rsplit('/').next().unwrap() {
         "Classify" | "ClassifyField" | "ClassifyStream" => Some(Scope::Classify),
-        "SubmitReview" => Some(Scope::Review),
+        "SubmitReview" | "SignSpecimen" | "WithdrawSignature" => Some(Scope::Review),
         "ReloadModel" | "GetLogLevel" | "SetLogLevel" => Some(Scope::Admin),
         "Check" | "Watch" if path.starts_with("/grpc.health.v1.Health/") => None,
         _ => Some(Scope::Read),

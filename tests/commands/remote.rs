@@ -56,6 +56,13 @@ impl Results for Played {
         }
     }
 
+    async fn list_specimens(
+        &self,
+        _: Request<proto::ListSpecimensRequest>,
+    ) -> Result<Response<proto::ListSpecimensResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
     async fn list_results(
         &self,
         request: Request<proto::ListResultsRequest>,

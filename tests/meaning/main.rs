@@ -13,5 +13,6 @@ mod images;
 mod quality;
 mod reference;
 mod reviews;
+mod signing;
 mod specimen;
 mod specimens;

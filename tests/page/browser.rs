@@ -4,11 +4,16 @@
 use leukd::cell::synthetic::{self, Kind, smear};
 use leukd::config::units::Span;
 use leukd::grpc::proto;
+use leukd::grpc::proto::event::Kind as Event;
+use leukd::grpc::proto::signature::Act;
+use leukd::grpc::proto::submit_review_request::Of;
+use leukd::grpc::proto::subscribe_request::Start;
 use leukd::result::RESEARCH_USE_ONLY;
+use serde_json::Value;
 
 use crate::driver::Browser;
 use crate::start_on;
-use crate::support::{Folders, Harness, until};
+use crate::support::{Folders, Harness, next, until};
 
 /// A daemon with the embedded model, which leaves every drawn cell to a person.
 async fn daemon(cells: u32) -> (Harness, String) {
@@ -66,6 +71,75 @@ async fn twenty_cells_are_reviewed_by_keys_alone_with_an_undo() {
     assert_eq!(of, expected, "each cell once, in order, and the undone one twice");
     assert_eq!(stored[10].note, format!("replaces review {}", stored[9].sequence));
     assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_specimen_is_signed_by_keys_ended_by_a_result_and_withdrawn() {
+    let Some(browser) = Browser::start().await else { return };
+    let (harness, url) = daemon(2).await;
+    let specimen = format!("{url}specimen?specimen=900");
+    browser.open(&specimen).await;
+    browser.wait("return document.querySelector('.signoff .missing')").await;
+    assert_eq!(browser.run("return document.querySelector('#sign')").await, Value::Null);
+    browser.shoot("sign-missing").await;
+    for sequence in [1, 2] {
+        let request = proto::SubmitReviewRequest {
+            of: Some(Of::Sequence(sequence)),
+            label: "hem".to_owned(),
+            reviewer: "Bonn".to_owned(),
+            ..Default::default()
+        };
+        harness.reviews().submit_review(request).await.unwrap();
+    }
+    browser.open(&specimen).await;
+    browser.wait("return document.querySelector('#sign')").await;
+    browser.run("document.querySelector('#sign').focus()").await;
+    browser.press("\u{e007}").await;
+    let asks = "return document.querySelector('dialog h2').textContent === 'Sign specimen 900?'";
+    browser.wait(asks).await;
+    browser.press("Bonn").await;
+    browser.shoot("sign-question").await;
+    // Twice at once: one signature alone.
+    browser.press("\u{e007}\u{e007}").await;
+    browser.wait("return document.querySelector('.signoff .sign.signed')").await;
+    browser.wait("return document.getElementById('live').className === 'badge live'").await;
+    browser.shoot("sign-signed").await;
+    let seen = "return document.querySelector('.signoff li').textContent";
+    let says = browser.run(seen).await;
+    assert!(says.as_str().unwrap().starts_with("Signed by Bonn on "), "{says}");
+    browser.open(&format!("{url}specimens")).await;
+    browser.wait("return document.querySelector('td .sign.signed')").await;
+    browser.shoot("specimens-signed").await;
+
+    let cell = synthetic::bmp(&synthetic::cell(99, Kind::Blast));
+    browser.open(&specimen).await;
+    browser.wait("return document.getElementById('live').className === 'badge live'").await;
+    harness.drop_capture("UID_900_1_99_x.bmp", &cell);
+    browser.wait("return document.querySelector('.bar button')").await;
+    browser.open(&specimen).await;
+    browser.wait("return document.querySelector('.signoff .sign.changed')").await;
+    browser.shoot("sign-changed").await;
+    let since = browser.run("return document.querySelector('.changed').textContent").await;
+    assert!(since.as_str().unwrap().contains("1 result and 0 changed reviews"), "{since}");
+    browser.click(".signoff li button").await;
+    browser.wait("return document.querySelector('dialog #reason')").await;
+    browser.shoot("sign-withdraw").await;
+    browser.press("\u{e007}").await;
+    browser.wait("return document.querySelector('.signoff li') === null").await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    let start = Some(Start::Earliest(()));
+    let request = proto::SubscribeRequest { start, ..Default::default() };
+    let mut stored = harness.results().subscribe(request).await.unwrap().into_inner();
+    let mut acts = Vec::new();
+    loop {
+        match next(&mut stored).await.kind.unwrap() {
+            Event::Signature(own) => acts.push((own.act(), own.signer)),
+            Event::Heartbeat(_) => break,
+            _ => {}
+        }
+    }
+    let bonn = || "Bonn".to_owned();
+    assert_eq!(acts, [(Act::Signed, bonn()), (Act::Withdrawn, bonn())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

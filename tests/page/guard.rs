@@ -127,7 +127,7 @@ async fn each_scope_does_its_own_and_a_review_tells_who_sent_it() {
         "result_id": cell["result_id"], "label": "all", "reviewer": "Ada",
         "review_id": "0193a5f0-0000-7000-8000-000000000001",
     });
-    for path in ["/api/reviews", "/api/try"] {
+    for path in ["/api/reviews", "/api/signatures", "/api/try"] {
         let answer = reader.post(path, &review).await;
         assert_eq!(refused(&answer), (403, "MISSING_SCOPE".to_owned()), "{path}");
     }

@@ -9,6 +9,7 @@ mod guard;
 mod http;
 mod live;
 mod screens;
+mod signing;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -184,6 +184,18 @@ fn events(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> 
         "SELECT v.sequence || ' is of result ' || v.result_sequence || ', which is another one'
          FROM reviews v JOIN results r ON r.sequence = v.result_sequence
          WHERE r.result_id <> v.result_id OR v.result_sequence >= v.sequence",
+    )?;
+    // What is older than the oldest was removed by retention.
+    tell(
+        connection,
+        report,
+        "events",
+        "SELECT g.sequence || ' withdraws ' || g.withdraws
+            || ', which is no signature of its specimen'
+         FROM signatures g WHERE g.withdraws >= g.sequence
+         OR g.withdraws >= (SELECT min(sequence) FROM events) AND NOT EXISTS
+            (SELECT 1 FROM signatures s WHERE s.sequence = g.withdraws AND s.act = 'signed'
+             AND s.specimen = g.specimen)",
     )
 }
 

@@ -206,6 +206,87 @@ pub enum ReviewError {
     Journal(#[from] JournalError),
 }
 
+/// Why a signature or a withdrawal was not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// No live result names the specimen.
+    #[error("no result names the specimen {0:?}: there is nothing to sign")]
+    NoSpecimen(String),
+    /// Cells under `review` wait for a reader.
+    #[error(
+        "{} of specimen {specimen:?} under review: {}; review, then sign",
+        if *to_review == 1 { "1 cell waits".to_owned() } else { format!("{to_review} cells wait") },
+        some_results(first, *to_review)
+    )]
+    Waiting {
+        /// The specimen.
+        specimen: String,
+        /// How many cells wait.
+        to_review: u64,
+        /// The sequences of the first of them.
+        first: Vec<u64>,
+    },
+    /// It changed after the signer looked.
+    #[error(
+        "specimen {specimen:?} changed at sequence {newest}, and the signer has seen it up to \
+         {seen}: look again, then sign"
+    )]
+    Changed {
+        /// The specimen.
+        specimen: String,
+        /// What the signer has seen.
+        seen: u64,
+        /// The newest change.
+        newest: u64,
+    },
+    /// The person's signature counts already.
+    #[error(
+        "{signer} has signed specimen {specimen:?} already, at sequence {sequence}; a second \
+         signature is another person's"
+    )]
+    SamePerson {
+        /// The specimen.
+        specimen: String,
+        /// The person.
+        signer: String,
+        /// The signature.
+        sequence: u64,
+    },
+    /// As many people as must have signed.
+    #[error(
+        "specimen {specimen:?} is signed by {}: it needs no other signature",
+        .signers.join(" and ")
+    )]
+    Complete {
+        /// The specimen.
+        specimen: String,
+        /// The people.
+        signers: Vec<String>,
+    },
+    /// There is no signature to withdraw.
+    #[error("{signer} has no signature of specimen {specimen:?}: there is nothing to withdraw")]
+    NoSignature {
+        /// The specimen.
+        specimen: String,
+        /// The person.
+        signer: String,
+    },
+    /// Another signature or withdrawal has this id.
+    #[error("the signature_id {0} is that of another signature: give each an id of its own")]
+    IdTaken(String),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The first results of many, in words.
+fn some_results(first: &[u64], all: u64) -> String {
+    let named: Vec<String> = first.iter().map(u64::to_string).collect();
+    let more = if (first.len() as u64) < all { ", …" } else { "" };
+    let noun = if all == 1 { "result" } else { "results" };
+    format!("{noun} {}{more}", named.join(", "))
+}
+
 /// Reason why an entry was not stored.
 #[derive(Debug)]
 pub(super) enum ApplyError {

@@ -1,11 +1,12 @@
 //! Results that survive: store, ledger, cursor, retention; and the words of the domain, which every
-//! floor above shares ([`result`], [`review`], [`summary`], [`fraction`], [`clock`], [`units`]).
+//! floor above shares ([`result`], [`review`], [`signature`], [`summary`], [`fraction`], [`clock`],
+//! [`units`]).
 //!
 //! One SQLite file in the state directory holds the events (results, ends of fields of view,
-//! reviews, summaries of specimens: what clients see, numbered 1, 2, 3, … without holes within one
-//! epoch) and the ledger (what became of each file). Both change in one transaction, so that a
-//! capture is done if and only if its results are stored. A commit is answered, and its results
-//! published, only after it is on the disk.
+//! reviews, signatures, summaries of specimens: what clients see, numbered 1, 2, 3, … without holes
+//! within one epoch) and the ledger (what became of each file). Both change in one transaction, so
+//! that a capture is done if and only if its results are stored. A commit is answered, and its
+//! results published, only after it is on the disk.
 //!
 //! The table `events` is the truth: its payloads are what is hashed into the audit chain and what
 //! readers decode. All other columns follow from them (`kinds/`), so that a recovery is a replay.
@@ -46,6 +47,14 @@
 //! follows from its reviews, of which the latest counts. Only a live result is reviewed. A review
 //! holds a copy of what it is about, and goes when its own number is among the oldest, not when its
 //! result does.
+//!
+//! # What people sign
+//!
+//! A signature of a specimen is an event too, and so is its withdrawal. It is refused while a live
+//! cell under `review` has no review. It counts while it is newer than every change of its
+//! specimen: a result that came, one that was superseded, or a review that said something else than
+//! what stood. That is looked up each time, so that a later change stores nothing of its own. A
+//! review that says again what stands changes nothing: a second reader may confirm every cell.
 //!
 //! # When a specimen is summarised
 //!
@@ -90,6 +99,8 @@ mod retention_clock;
 pub mod review;
 mod schema;
 mod shared;
+mod sign_off;
+pub mod signature;
 mod sql;
 mod subscription;
 pub mod summary;
@@ -103,7 +114,7 @@ mod writer;
 
 pub use audit::{AuditEvent, AuditHead};
 pub use epoch::{EpochOrigin, EpochReason};
-pub use error::{JournalError, ReviewError};
+pub use error::{JournalError, ReviewError, SignError};
 pub use file_id::Sizes;
 pub use handle::{Journal, WeakJournal};
 pub use kinds::Event;

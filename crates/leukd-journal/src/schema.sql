@@ -2,7 +2,8 @@
 -- those ending in _ns nanoseconds. Enumerations are words.
 --
 -- The truth is `events`, with what the ledger knows of files and the audit chain of both. `results`,
--- `fields`, `reviews` and `specimens` are indices: each row follows from the payload of its sequence.
+-- `fields`, `reviews`, `signatures` and `specimens` are indices: each row follows from the payload
+-- of its sequence.
 
 -- One row: which journal this is.
 CREATE TABLE meta (
@@ -26,8 +27,8 @@ CREATE TABLE meta (
 -- Everything that clients see. A row never changes; retention deletes the oldest ones.
 CREATE TABLE events (
   sequence INTEGER PRIMARY KEY,              -- 1, 2, 3, ... without holes
-  kind     TEXT    NOT NULL,                 -- result, field, review, specimen
-  at_ms    INTEGER NOT NULL,                 -- classified, reviewed or stored
+  kind     TEXT    NOT NULL,                 -- result, field, review, specimen, signature
+  at_ms    INTEGER NOT NULL,                 -- classified, reviewed, signed or stored
   payload  TEXT    NOT NULL                  -- a JSON object: the text that the audit chain hashes
 ) STRICT;
 
@@ -140,6 +141,18 @@ CREATE TABLE specimens (
   marker_mtime_ns INTEGER
 ) STRICT;
 
+-- Index: a person's signature of a specimen, or its withdrawal.
+CREATE TABLE signatures (
+  sequence     INTEGER PRIMARY KEY,
+  signature_id TEXT    NOT NULL UNIQUE,
+  specimen     TEXT    NOT NULL,
+  act          TEXT    NOT NULL CHECK (act IN ('signed', 'withdrawn')),
+  signer       TEXT    NOT NULL,             -- whose signature it is
+  acted_by     TEXT    NOT NULL,             -- who signed or withdrew
+  withdraws    INTEGER,                      -- the signature; NULL: it is none, or a recovery did not save it
+  signed_ms    INTEGER NOT NULL
+) STRICT;
+
 CREATE INDEX ledger_sequence    ON ledger (sequence);
 CREATE INDEX ledger_state       ON ledger (folder, state);
 -- Everything but results is rare, and looked up by kind.
@@ -149,6 +162,7 @@ CREATE INDEX reviews_id         ON reviews (result_id);
 CREATE INDEX reviews_specimen   ON reviews (specimen);
 CREATE INDEX reviews_reviewer   ON reviews (reviewer);
 CREATE INDEX specimens_specimen ON specimens (specimen, sequence);
+CREATE INDEX signatures_specimen ON signatures (specimen, sequence);
 
 -- For people with any SQLite tool: the events with their fields as columns and their times in words.
 CREATE VIEW results_readable AS
@@ -179,6 +193,12 @@ SELECT s.sequence, s.specimen, s.round, s.folder || '/' || s.path AS marker, pay
        strftime('%Y-%m-%dT%H:%M:%fZ', (payload ->> '$.last_classified_at') / 1000.0, 'unixepoch') AS last_classified_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') AS stored_at
 FROM specimens s JOIN events USING (sequence);
+
+CREATE VIEW signatures_readable AS
+SELECT g.sequence, g.signature_id, g.specimen, g.act, g.signer, g.acted_by, payload ->> '$.reason' AS reason, g.withdraws,
+       payload ->> '$.client' AS client,
+       strftime('%Y-%m-%dT%H:%M:%fZ', g.signed_ms / 1000.0, 'unixepoch') AS signed_at
+FROM signatures g JOIN events USING (sequence);
 
 CREATE VIEW ledger_readable AS
 SELECT folder, path, state, sequence, size, lower(hex(digest)) AS digest,

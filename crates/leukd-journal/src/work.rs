@@ -3,8 +3,9 @@
 use tokio::sync::oneshot;
 
 use super::audit::{AuditEvent, AuditHead};
-use super::error::{JournalError, ReviewError};
+use super::error::{JournalError, ReviewError, SignError};
 use super::retention::Pruned;
+use super::signature::{NewSignature, Signed};
 use super::types::{Committed, Entry, Marked, NewReview, Submitted, Summarize};
 
 /// Where an answer goes.
@@ -16,6 +17,8 @@ pub(super) enum Work {
     Commit(Box<Entry>, Reply<Committed>),
     /// Make this review durable.
     Review(Box<NewReview>, Reply<Result<Submitted, ReviewError>>),
+    /// Make this signature or withdrawal durable.
+    Sign(Box<NewSignature>, Reply<Result<Signed, SignError>>),
     /// Store a specimen's summary, where it is due.
     Summarize(Box<Summarize>, Reply<Marked>),
     /// Remove one batch of what is past its time.

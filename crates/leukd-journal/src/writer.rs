@@ -10,7 +10,7 @@ use super::audit::{AuditEvent, AuditHead, Backlog, Chain, Room};
 use super::batching::Batching;
 use super::error::{ApplyError, JournalError};
 use super::identity::{self, Outcome};
-use super::kinds::{self, Event, review, specimen};
+use super::kinds::{self, Event, review, signature, specimen};
 use super::lock::WaterMark;
 use super::retention::{self, Keep, Pruned};
 use super::retention_clock::RetentionClock;
@@ -88,6 +88,12 @@ impl Writer {
                 Work::Review(review, reply) => {
                     let answer = self.append(|transaction, next, now| {
                         review::apply(transaction, next, now, *review)
+                    });
+                    let _ = reply.send(answer);
+                }
+                Work::Sign(new, reply) => {
+                    let answer = self.append(|transaction, next, now| {
+                        signature::apply(transaction, next, now, *new)
                     });
                     let _ = reply.send(answer);
                 }

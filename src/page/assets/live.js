@@ -5,7 +5,7 @@ import { address, get } from "./api.js";
 
 const STALE_AFTER = 25_000;
 const RETRY = 3_000;
-const KINDS = ["result", "field", "review", "specimen"];
+const KINDS = ["result", "field", "review", "specimen", "signature"];
 
 export class Live {
   // `on` has event(kind, value), resync(), state(name, since), upgraded(), denied().

@@ -4,10 +4,9 @@
 import { address, get, post } from "./api.js";
 import { h, show } from "./dom.js";
 import { decision, describe, picture, pictureAddress, probability } from "./parts.js";
+import { forget, known, remember, suggested } from "./person.js";
 import { text } from "./text.js";
 
-// Where a browser keeps the name, for each who signs in.
-const NAME = "leukd.reviewer";
 const AHEAD = 3;
 const RETRIES = 3;
 const PAUSE = 1_000;
@@ -114,16 +113,17 @@ class Queue {
   }
 }
 
-function askName(main, key, known) {
+function askName(main, session) {
   return new Promise((done) => {
     const name = h("input", {
-      id: "reviewer", value: known, required: true, maxlength: "42", autocomplete: "name",
+      id: "reviewer", value: suggested(session), required: true, maxlength: "42",
+      autocomplete: "name",
     });
     show(main, h("form.narrow", {
       onsubmit(event) {
         event.preventDefault();
         if (!name.value.trim()) return;
-        localStorage.setItem(key, name.value.trim());
+        remember(session, name.value.trim());
         done(name.value.trim());
       },
     }, h("h1", {}, text.review.heading), h("label", { for: "reviewer" }, text.review.name), name,
@@ -137,10 +137,7 @@ export async function review({ main, query, session, follow }) {
   const own = text.review;
   const specimen = query.get("specimen");
   const mayAnswer = session.scopes.includes("review");
-  const key = `${NAME} ${session.identity}`;
-  const signed = session.identity.replace(/^token:/, "");
-  const name = mayAnswer
-    ? localStorage.getItem(key) ?? await askName(main, key, signed) : "";
+  const name = mayAnswer ? known(session) ?? await askName(main, session) : "";
   const found = await get("api/queue", { specimen });
   const queue = new Queue(found.cells, found.more, name);
   const stage = h("div.stage");
@@ -248,7 +245,7 @@ export async function review({ main, query, session, follow }) {
       mayAnswer && h("span.who", {}, own.as(name), " ", h("button", {
         type: "button",
         onclick() {
-          localStorage.removeItem(key);
+          forget(session);
           location.reload();
         },
       }, own.change))),

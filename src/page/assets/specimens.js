@@ -3,6 +3,7 @@
 import { address, get } from "./api.js";
 import { h, show } from "./dom.js";
 import { card, interval, problem, share, table, time } from "./parts.js";
+import { signSection, signState } from "./sign.js";
 import { text } from "./text.js";
 
 const tally = (cells) => `${cells.all} / ${cells.hem} / ${cells.review} / ${cells.rejected}`;
@@ -17,14 +18,15 @@ function line(one) {
   return [link, figures ? tally(figures.cells) : "–",
     (figures && interval(figures.share)) ?? text.specimens.none,
     (figures && interval(figures.corrected)) ?? "–", queue,
-    figures ? time(figures.last_at) : "–"];
+    signState(figures?.sign_off), figures ? time(figures.last_at) : "–"];
 }
 
 export async function specimens({ main, query, follow, outdated }) {
   const found = await get("api/specimens", { offset: query.get("offset") });
   const heads = text.specimens;
   show(main, h("h1", {}, heads.heading), found.specimens.length
-    ? table([heads.specimen, heads.cells, heads.share, heads.corrected, heads.toReview, heads.last],
+    ? table([heads.specimen, heads.cells, heads.share, heads.corrected, heads.toReview,
+      heads.signOff, heads.last],
       found.specimens.map(line))
     : h("p", {}, heads.empty),
   found.next !== null && h("p", {},
@@ -88,6 +90,7 @@ export async function specimen({ main, query, session, follow, outdated }) {
     slides.length > 1 && choice("slide", own.slide,
       [["", own.any], ...slides.filter(([value]) => value)], query.get("slide") ?? "", change));
 
+  const mine = new Set();
   let turns = 0;
 
   async function turn() {
@@ -127,7 +130,11 @@ export async function specimen({ main, query, session, follow, outdated }) {
     specimen: name, decision: "review", standing: "suggested",
   });
   show(main, h("h1", {}, `${text.specimens.specimen} ${name}`), figures(name, found, waiting.total),
-    filters, h("p.hint", {}, own.hint), place, grid, pages);
+    signSection(name, found.sign_off, session, (id) => mine.add(id)), filters,
+    h("p.hint", {}, own.hint), place, grid, pages);
   await turn();
-  follow(null, { event: (_, value) => value.specimen === name && outdated() });
+  // One's own signatures come back as well.
+  follow(null, {
+    event: (_, value) => value.specimen === name && !mine.has(value.signature_id) && outdated(),
+  });
 }

@@ -62,7 +62,8 @@ export const text = {
     empty: "No specimen yet. Its name comes from the file's name (watch.name_pattern).",
     specimen: "Specimen", cells: "Blast / normal / review / rejected",
     share: "Blasts among the cells that leukd decided (95 % interval)",
-    corrected: "Corrected for the model's errors", toReview: "To review", last: "Last cell",
+    corrected: "Corrected for the model's errors", toReview: "To review", signOff: "Sign-off",
+    last: "Last cell",
     none: "none decided",
   },
   specimen: {
@@ -85,6 +86,35 @@ export const text = {
     empty: "No cell matches these filters.",
     previous: "Previous page", next: "Next page",
     hint: "An order by probability is itself a hint. Random order has none.",
+  },
+  sign: {
+    heading: "Sign-off",
+    state: {
+      open: ["○", "open"], waiting: ["◐", "waits for a signature"], signed: ["✓", "signed"],
+      changed: ["!", "changed since it was signed"],
+    },
+    missing: (n) => (n === 1 ? "1 cell waits for a review before this can be signed."
+      : `${n} cells wait for a review before this can be signed.`),
+    first: "The first:",
+    signatures: (n, of) => `Every cell for review was reviewed. ${n} of ${of} `
+      + `${of === 1 ? "signature" : "signatures"}.`,
+    since: ({ newest, results, reviews }) => `After the signature came ${results} `
+      + `${results === 1 ? "result" : "results"} and ${reviews} changed `
+      + `${reviews === 1 ? "review" : "reviews"}, the last at sequence ${newest}.`,
+    signed: (name, at, sequence) => `Signed by ${name} on ${at} (sequence ${sequence}).`,
+    noLonger: "Changed since it was signed: this signature no longer counts.",
+    sign: (name) => `Sign specimen ${name}`,
+    question: (name) => `Sign specimen ${name}?`,
+    explain: "You say that you have looked at this specimen as it stands now. A later result or "
+      + "changed review ends the signature. Research use only: this is no diagnosis.",
+    name: "Your name",
+    reason: "Reason (required for another person's signature)",
+    withdraw: "Withdraw",
+    withdrawOf: (name) => `Withdraw the signature of ${name}`,
+    withdrawQuestion: (name, specimen) => `Withdraw the signature of ${name} from ${specimen}?`,
+    withdrawExplain: "The signature and its withdrawal both stay in the journal.",
+    cancel: "Cancel",
+    mayNot: "Your token lacks the scope review: you can look, and not sign.",
   },
   review: {
     heading: "Review",

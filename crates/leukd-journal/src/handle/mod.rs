@@ -204,7 +204,10 @@ impl Journal {
         *self.inner.shared.doubt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, JournalError> {
+    pub(crate) async fn ask<T>(
+        &self,
+        work: impl FnOnce(Reply<T>) -> Work,
+    ) -> Result<T, JournalError> {
         let queue = self.inner.writer.queue.as_ref().ok_or(JournalError::Closed)?;
         let (reply, answer) = oneshot::channel();
         queue.send(work(reply)).await.map_err(|_| JournalError::Closed)?;

@@ -16,11 +16,13 @@ use super::filter::{CellFacts, Facts, Filter};
 use super::sql::{limit, unreadable, unsigned};
 use crate::result::{Field, Record, Timestamp};
 use crate::review::Review;
+use crate::signature::Signature;
 use crate::summary::SpecimenSummary;
 
 mod field;
 pub(super) mod result;
 pub(super) mod review;
+pub(super) mod signature;
 pub(super) mod specimen;
 
 /// One row of an index table: column names and values.
@@ -95,6 +97,8 @@ kinds! {
     Review(Review),
     /// The summary of a specimen that fell quiet, or was marked.
     Specimen(SpecimenSummary),
+    /// A person's signature of a specimen, or its withdrawal.
+    Signature(Signature),
 }
 
 impl Event {
@@ -135,6 +139,12 @@ impl Event {
     #[must_use]
     pub const fn specimen(&self) -> Option<&Arc<SpecimenSummary>> {
         if let Self::Specimen(summary) = self { Some(summary) } else { None }
+    }
+
+    /// The signature or withdrawal, where it is one.
+    #[must_use]
+    pub const fn signature(&self) -> Option<&Arc<Signature>> {
+        if let Self::Signature(signature) = self { Some(signature) } else { None }
     }
 
     /// When it came about, by the wall clock.
@@ -213,8 +223,8 @@ impl Serialize for AuditSummary<'_> {
 
 impl Filter {
     /// True when every part that is set matches. A review matches where its result does; of a
-    /// specimen's summary the specimen alone counts. An event of no specimen matches where nothing
-    /// is set.
+    /// specimen's summary or signature the specimen alone counts. An event of no specimen matches
+    /// where nothing is set.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         self.admits(event.facts())

@@ -193,8 +193,8 @@ fn is_served(connection: &Connection, specimen: &str, marker: &Marker) -> rusqli
 
 /// The live results that a query is about.
 #[derive(Default)]
-struct Counted {
-    cells: Tally,
+pub(super) struct Counted {
+    pub(super) cells: Tally,
     at_or_above: u64,
     newest: u64,
     first: Option<Timestamp>,
@@ -208,7 +208,11 @@ const NAMED: &str =
 /// Those that were live then.
 const LIVE: &str = "AND (superseded_by IS NULL OR superseded_by > ?2)";
 
-fn tally(connection: &Connection, query: &SpecimenQuery, newest: u64) -> rusqlite::Result<Counted> {
+pub(super) fn tally(
+    connection: &Connection,
+    query: &SpecimenQuery,
+    newest: u64,
+) -> rusqlite::Result<Counted> {
     let mut counted = Counted::default();
     // Without a threshold the comparison is NULL and counts nothing; so does a rejection.
     let mut statement = connection.prepare_cached(&format!(

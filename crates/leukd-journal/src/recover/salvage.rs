@@ -23,6 +23,7 @@ pub(super) const STAGE: &str = "
         sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, payload TEXT NOT NULL, altered INTEGER NOT NULL) STRICT;
     CREATE UNIQUE INDEX temp.salvaged_results ON salvaged (payload ->> '$.finding.result_id') WHERE kind = 'result';
     CREATE UNIQUE INDEX temp.salvaged_reviews ON salvaged (payload ->> '$.review_id') WHERE kind = 'review';
+    CREATE UNIQUE INDEX temp.salvaged_signatures ON salvaged (payload ->> '$.signature_id') WHERE kind = 'signature';
     CREATE TEMP TABLE contents (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL) STRICT;
     CREATE TEMP TABLE salvaged_ledger (
         folder TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,

@@ -19,5 +19,6 @@ mod quality;
 mod queries;
 mod retention;
 mod reviews;
+mod signatures;
 mod specimens;
 mod stream;
