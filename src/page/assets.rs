@@ -21,7 +21,7 @@ macro_rules! modules {
 }
 
 /// Modules: name, type, content.
-const MODULES: [(&str, &str, &str); 14] = modules![
+const MODULES: [(&str, &str, &str); 15] = modules![
     "app.js",
     "api.js",
     "cell.js",
@@ -32,6 +32,7 @@ const MODULES: [(&str, &str, &str); 14] = modules![
     "model.js",
     "now.js",
     "parts.js",
+    "report.js",
     "review.js",
     "specimens.js",
     "text.js",

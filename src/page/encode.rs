@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cell::Measures;
 use crate::journal;
+use crate::journal::agreement::ReaderCount;
 use crate::model::examine::Examined;
 use crate::model::field::ExaminedCell;
 use crate::model::manifest::{Manifest, Metric};
@@ -14,7 +15,7 @@ use crate::pipeline::Attempt;
 use crate::result::{Capture, CaptureKind, Field, Figures, Label, Reason, Record, Source, Tally};
 use crate::review::{Review, Standing, Verdict};
 use crate::service::{
-    FolderStatus, ListedSpecimen, Served, SpecimenFigures, Status, StoredCapture,
+    FolderStatus, Gallery, ListedSpecimen, Report, Served, SpecimenFigures, Status, StoredCapture,
 };
 use crate::summary::SpecimenSummary;
 
@@ -66,15 +67,19 @@ fn source(capture: &Capture) -> Value {
     }
 }
 
-fn standing(standing: &Standing) -> Value {
-    let verdict = match standing.verdict {
+/// The word for a verdict, which a filter takes too.
+pub(super) const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
         Verdict::Suggested => "suggested",
         Verdict::Confirmed => "confirmed",
         Verdict::Corrected => "corrected",
-    };
+    }
+}
+
+fn standing(standing: &Standing) -> Value {
     let latest = standing.latest.as_ref();
     json!({
-        "verdict": verdict,
+        "verdict": verdict(standing.verdict),
         "reviews": standing.reviews,
         "label": latest.map(|latest| latest.label),
         "reviewer": latest.map(|latest| latest.reviewer.as_str()),
@@ -167,6 +172,39 @@ pub(super) fn specimen(figures: &SpecimenFigures) -> Value {
         "slides": slides.collect::<Vec<_>>(),
         "first_at": counts.first_classified_at,
         "last_at": counts.last_classified_at,
+    })
+}
+
+/// First answers of readers, each with the day (UTC) of the last one.
+pub(super) fn readers(readers: &[ReaderCount]) -> Value {
+    let line = |count: &ReaderCount| {
+        json!({
+            "reviewer": count.reviewer,
+            "answers": count.answers,
+            "agreed": count.agreed,
+            "changed": count.changed,
+            "first_at": count.first_at,
+            "last_at": count.last_at,
+        })
+    };
+    readers.iter().map(line).collect()
+}
+
+/// The report of a specimen.
+pub(super) fn report(report: &Report) -> Value {
+    let Report { figures, to_review, likeliest, readers, made_at } = report;
+    let gallery = |gallery: &Gallery| {
+        let shown = gallery.cells.iter().map(|(record, standing)| cell(record, standing));
+        json!({"cells": shown.collect::<Vec<_>>(), "total": gallery.total})
+    };
+    json!({
+        "figures": specimen(figures),
+        "as_of": figures.counts.as_of_sequence,
+        "digests": figures.counts.models,
+        "to_review": gallery(to_review),
+        "likeliest": gallery(likeliest),
+        "readers": self::readers(readers),
+        "made_at": made_at,
     })
 }
 

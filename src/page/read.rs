@@ -73,6 +73,13 @@ pub(super) async fn gallery(State(shared): State<Arc<Shared>>, uri: Uri) -> Answ
     Ok(good(&json!({"cells": cells(&gallery.cells), "total": gallery.total, "page": PAGE})))
 }
 
+/// What a printed report of a specimen says.
+pub(super) async fn report(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::new(&uri);
+    let report = shared.service.report(query.text("specimen").unwrap_or_default()).await?;
+    Ok(good(&encode::report(&report)))
+}
+
 /// Cells under `review` that nobody has reviewed, the oldest first.
 pub(super) async fn queue(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let specimen = Query::new(&uri).text("specimen").unwrap_or_default().to_owned();

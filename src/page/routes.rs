@@ -11,13 +11,13 @@ use hyper::StatusCode;
 use super::guard::{self, Need};
 use super::problem::Problem;
 use super::shared::Shared;
-use super::{assets, live, pictures, read, write};
+use super::{assets, csv, live, pictures, read, write};
 use crate::access::Scope;
 use crate::access::clients::Kind;
 
 /// Paths of the screens. Each is one part long, so that relative addresses work behind a prefix.
-const SCREENS: [&str; 8] =
-    ["/", "/specimens", "/specimen", "/review", "/cell", "/field", "/model", "/try"];
+const SCREENS: [&str; 9] =
+    ["/", "/specimens", "/specimen", "/review", "/cell", "/field", "/model", "/try", "/report"];
 
 /// Everything that is served.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -38,6 +38,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/now", get(read::now))
         .route("/api/specimens", get(read::specimens))
         .route("/api/specimen", get(read::specimen))
+        .route("/api/report", get(read::report))
+        .route("/api/cells.csv", get(csv::cells))
         .route("/api/gallery", get(read::gallery))
         .route("/api/queue", get(read::queue))
         .route("/api/cell", get(read::cell))

@@ -47,7 +47,7 @@ pub struct SpecimenFigures {
 }
 
 /// Refuses a text of more than `max` bytes.
-fn at_most(max: usize, field: &'static str, text: &str) -> Result<(), ServiceError> {
+pub(super) fn at_most(max: usize, field: &'static str, text: &str) -> Result<(), ServiceError> {
     if text.len() <= max {
         return Ok(());
     }

@@ -80,6 +80,7 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
         ("now", "", ".grid .card"),
         ("specimens", "specimens", "table a"),
         ("specimen", "specimen?specimen=900", ".grid .card"),
+        ("report", "report?specimen=900", ".grid .card"),
         ("cell", "cell?sequence=3", ".picture img"),
         ("field", "field?sequence=11", ".outline"),
         ("model", "model", "pre"),

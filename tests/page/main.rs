@@ -5,6 +5,7 @@
 mod browser;
 mod demo;
 mod driver;
+mod exports;
 mod guard;
 mod http;
 mod live;

@@ -12,9 +12,17 @@ use crate::{start, start_on};
 #[tokio::test(flavor = "multi_thread")]
 async fn each_screen_has_the_notice_and_lets_nothing_in_from_elsewhere() {
     let (_harness, client) = start().await;
-    for path in
-        ["/", "/specimens", "/specimen?specimen=1", "/review", "/cell", "/field", "/model", "/try"]
-    {
+    for path in [
+        "/",
+        "/specimens",
+        "/specimen?specimen=1",
+        "/review",
+        "/cell",
+        "/field",
+        "/model",
+        "/try",
+        "/report?specimen=1",
+    ] {
         let answer = client.get(path).await;
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.text().contains(RESEARCH_USE_ONLY), "{path}");

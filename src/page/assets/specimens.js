@@ -5,7 +5,7 @@ import { h, show } from "./dom.js";
 import { card, interval, problem, share, table, time } from "./parts.js";
 import { text } from "./text.js";
 
-const tally = (cells) => `${cells.all} / ${cells.hem} / ${cells.review} / ${cells.rejected}`;
+export const tally = (cells) => `${cells.all} / ${cells.hem} / ${cells.review} / ${cells.rejected}`;
 
 function line(one) {
   const { specimen: name, figures } = one;
@@ -127,6 +127,10 @@ export async function specimen({ main, query, session, follow, outdated }) {
     specimen: name, decision: "review", standing: "suggested",
   });
   show(main, h("h1", {}, `${text.specimens.specimen} ${name}`), figures(name, found, waiting.total),
+    h("p", {}, h("a.button", { href: address("report", { specimen: name }) }, own.report), " ",
+      h("a.button", {
+        href: address("api/cells.csv", { specimen: name }), download: "",
+      }, own.csv)),
     filters, h("p.hint", {}, own.hint), place, grid, pages);
   await turn();
   follow(null, { event: (_, value) => value.specimen === name && outdated() });
