@@ -21,7 +21,7 @@ macro_rules! modules {
 }
 
 /// Modules: name, type, content.
-const MODULES: [(&str, &str, &str); 15] = modules![
+const MODULES: [(&str, &str, &str); 16] = modules![
     "app.js",
     "api.js",
     "cell.js",
@@ -32,6 +32,7 @@ const MODULES: [(&str, &str, &str); 15] = modules![
     "model.js",
     "now.js",
     "parts.js",
+    "readers.js",
     "report.js",
     "review.js",
     "specimens.js",

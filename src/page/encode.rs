@@ -13,7 +13,7 @@ use crate::model::manifest::{Manifest, Metric};
 use crate::model::reference::Reference;
 use crate::pipeline::Attempt;
 use crate::result::{Capture, CaptureKind, Field, Figures, Label, Reason, Record, Source, Tally};
-use crate::review::{Review, Standing, Verdict};
+use crate::review::{Review, Reviewed, Standing, Verdict};
 use crate::service::{
     FolderStatus, Gallery, ListedSpecimen, Report, Served, SpecimenFigures, Status, StoredCapture,
 };
@@ -101,6 +101,24 @@ pub(super) fn review(review: &Review) -> Value {
         "client": review.client,
         "note": review.note,
         "at": review.reviewed_at,
+    })
+}
+
+/// What leukd suggested of a reviewed cell.
+pub(super) fn suggestion(of: &Reviewed) -> Value {
+    json!({"decision": of.decision, "p_all": of.p_all, "label": of.label()})
+}
+
+/// A cell without anything that leukd says of it.
+pub(super) fn blind(record: &Record) -> Value {
+    let finding = &record.finding;
+    json!({
+        "sequence": record.sequence,
+        "result_id": finding.result_id,
+        "specimen": finding.ids.specimen,
+        "slide": finding.ids.slide,
+        "cell": finding.ids.cell,
+        "field": record.field,
     })
 }
 

@@ -10,6 +10,7 @@ use super::encode;
 use super::problem::{Answer, Problem, good};
 use super::query::{PAGE, Query};
 use super::shared::Shared;
+use crate::journal::agreement::MAX_COUNTED;
 use crate::journal::filter::{Criteria, Filter};
 use crate::journal::{ListQuery, Lookup, ReviewQuery};
 use crate::result::{Decision, Record};
@@ -80,9 +81,18 @@ pub(super) async fn report(State(shared): State<Arc<Shared>>, uri: Uri) -> Answe
     Ok(good(&encode::report(&report)))
 }
 
-/// Cells under `review` that nobody has reviewed, the oldest first.
+/// Readers by day with their first answers.
+pub(super) async fn readers(State(shared): State<Arc<Shared>>) -> Answer {
+    let readers = shared.service.readers_by_day().await?;
+    Ok(good(&json!({"readers": encode::readers(&readers), "reviews": MAX_COUNTED})))
+}
+
+/// Cells under `review` that nobody has reviewed, the oldest first: an order that says nothing of
+/// P(all). With `blind=1`, or the setting, without leukd's suggestion.
 pub(super) async fn queue(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
-    let specimen = Query::new(&uri).text("specimen").unwrap_or_default().to_owned();
+    let asked = Query::new(&uri);
+    let specimen = asked.text("specimen").unwrap_or_default().to_owned();
+    let is_blind = shared.blind_first || asked.text("blind") == Some("1");
     let decisions = vec![Decision::Review];
     let criteria = Criteria { specimen, decisions, ..Criteria::default() };
     let query = ListQuery {
@@ -92,7 +102,12 @@ pub(super) async fn queue(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer
         ..ListQuery::default()
     };
     let Page { results, next } = shared.service.results(query).await?;
-    Ok(good(&json!({"cells": cells(&results), "more": next.is_some()})))
+    let cells = if is_blind {
+        results.iter().map(|(record, _)| encode::blind(record)).collect()
+    } else {
+        cells(&results)
+    };
+    Ok(good(&json!({"cells": cells, "more": next.is_some(), "blind": is_blind})))
 }
 
 /// A cell with its figures and its history.

@@ -16,8 +16,18 @@ use crate::access::Scope;
 use crate::access::clients::Kind;
 
 /// Paths of the screens. Each is one part long, so that relative addresses work behind a prefix.
-const SCREENS: [&str; 9] =
-    ["/", "/specimens", "/specimen", "/review", "/cell", "/field", "/model", "/try", "/report"];
+const SCREENS: [&str; 10] = [
+    "/",
+    "/specimens",
+    "/specimen",
+    "/review",
+    "/cell",
+    "/field",
+    "/model",
+    "/try",
+    "/report",
+    "/readers",
+];
 
 /// Everything that is served.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -41,6 +51,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/report", get(read::report))
         .route("/api/cells.csv", get(csv::cells))
         .route("/api/gallery", get(read::gallery))
+        .route("/api/readers", get(read::readers))
         .route("/api/queue", get(read::queue))
         .route("/api/cell", get(read::cell))
         .route("/api/field", get(read::field))

@@ -94,7 +94,8 @@ pub(super) async fn review(
     // A browser that leaves meanwhile ends this call, but not what the journal does.
     let reviewed = shared.service.submit_review(new).await?;
     let review = encode::review(&reviewed.review);
-    Ok(good(&json!({"review": review, "known": reviewed.is_known})))
+    let suggestion = encode::suggestion(&reviewed.review.of);
+    Ok(good(&json!({"review": review, "known": reviewed.is_known, "suggestion": suggestion})))
 }
 
 /// Says what leukd would say of an image. Nothing is stored.
@@ -124,6 +125,7 @@ pub(super) async fn session(
         "signed_in": is_signed_in,
         "identity": caller.identity,
         "scopes": scopes,
+        "blind_first": shared.blind_first,
         "reasons": ReasonCode::EVERY,
         "build": super::assets::BUILD.as_str(),
         "version": env!("CARGO_PKG_VERSION"),

@@ -5,6 +5,7 @@ use leukd::cell::synthetic::{self, Kind, smear};
 use leukd::config::units::Span;
 use leukd::grpc::proto;
 use leukd::result::RESEARCH_USE_ONLY;
+use serde_json::json;
 
 use crate::driver::Browser;
 use crate::start_on;
@@ -65,6 +66,42 @@ async fn twenty_cells_are_reviewed_by_keys_alone_with_an_undo() {
     let expected: Vec<u64> = (1..=10).chain([10]).chain(11..=20).collect();
     assert_eq!(of, expected, "each cell once, in order, and the undone one twice");
     assert_eq!(stored[10].note, format!("replaces review {}", stored[9].sequence));
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blind_reader_sees_the_suggestion_after_the_answer() {
+    let Some(browser) = Browser::start().await else { return };
+    let (harness, url) = daemon(4).await;
+    browser.open(&format!("{url}review")).await;
+    browser.wait("return document.activeElement.id === 'reviewer'").await;
+    browser.press("Ada\u{e007}").await;
+    browser.wait("return document.querySelector('.stage .tag')").await;
+    browser.click("#blind").await;
+    browser.wait("return document.querySelector('.stage .blind')").await;
+    let stage = "return document.querySelector('.stage').textContent";
+    let hidden = browser.run(stage).await;
+    assert!(!hidden.as_str().unwrap().contains("P(all)"), "{hidden}");
+    let alt = browser.run("return document.querySelector('.stage img').alt").await;
+    assert_eq!(alt, "900/1/0", "neither does the picture's text");
+    // Keys that would show it wait for the answer.
+    browser.press("h").await;
+    assert_eq!(browser.run("return document.querySelector('.picture.heat')").await, json!(null));
+    browser.press("b").await;
+    let says = browser.wait("return document.getElementById('reveal').textContent").await;
+    let says = browser
+        .wait("return document.getElementById('reveal').textContent.match(/900.*leukd.*/)?.[0]")
+        .await
+        .as_str()
+        .map_or_else(|| says.to_string(), str::to_owned);
+    assert!(says.starts_with("900/1/0: you said “blast (all)”, leukd suggested"), "{says}");
+    browser.shoot("review-blind").await;
+    browser.press("bbb").await;
+    until("all reviews", async || (reviews(&harness).await.len() == 4).then_some(())).await;
+    browser.open(&format!("{url}readers")).await;
+    let row = browser.wait("return document.querySelector('tbody tr')?.textContent").await;
+    assert!(row.as_str().unwrap().contains("Ada4"), "{row}");
+    browser.shoot("readers").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
 }
 

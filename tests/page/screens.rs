@@ -22,6 +22,7 @@ async fn each_screen_has_the_notice_and_lets_nothing_in_from_elsewhere() {
         "/model",
         "/try",
         "/report?specimen=1",
+        "/readers",
     ] {
         let answer = client.get(path).await;
         assert_eq!(answer.status, 200, "{path}");

@@ -5,7 +5,8 @@ export const text = {
   skip: "Skip to the content",
   nav: {
     label: "Screens",
-    now: "Now", specimens: "Specimens", review: "Review", model: "Model", try: "Try an image",
+    now: "Now", specimens: "Specimens", review: "Review", readers: "Readers",
+    model: "Model", try: "Try an image",
   },
   session: { out: "Sign out", open: "no sign-in on this machine" },
   login: {
@@ -87,6 +88,15 @@ export const text = {
     previous: "Previous page", next: "Next page",
     hint: "An order by probability is itself a hint. Random order has none.",
   },
+  readers: {
+    heading: "Readers",
+    explain: (n) => "Of each reader and cell the first answer counts, before anything was said of "
+      + `it where the review was blind. The newest ${n} reviews are counted. Days are UTC.`,
+    day: "Day (UTC)", reader: "Reader", answers: "Cells answered",
+    agreed: "Agreed with leukd's suggestion", overridden: "Overrode it",
+    changed: "Changed their answer later",
+    empty: "Nobody has reviewed a cell yet.",
+  },
   report: {
     heading: "Report of specimen",
     notice: "For Research Use Only. Not for use in diagnostic procedures.",
@@ -113,6 +123,14 @@ export const text = {
       : `All done: ${n} answered.`),
     meanwhile: (name, label) =>
       `${name} answered “${label}” meanwhile. Your answer would replace it.`,
+    meanwhileBlind: (name) => `${name} answered meanwhile. Your answer would replace theirs.`,
+    blind: "Blind first",
+    blindWhy: "leukd's suggestion is hidden until you have answered.",
+    blindFixed: "The administrator set this for everybody (page.blind_first).",
+    blindFirst: "Answer first: heat map and details would show the suggestion.",
+    revealed: (name, label, suggestion, agrees) =>
+      `${name}: you said “${label}”, leukd suggested “${suggestion}”. ${agrees ? "✓ Agreed."
+        : "≠ You overrode it."}`,
     again: "Look for more",
     place: (at, of, more) => `${at} of ${of}${more ? "+" : ""}`,
     keys: "Keys",
