@@ -21,7 +21,7 @@ macro_rules! modules {
 }
 
 /// Modules: name, type, content.
-const MODULES: [(&str, &str, &str); 16] = modules![
+const MODULES: [(&str, &str, &str); 17] = modules![
     "app.js",
     "api.js",
     "cell.js",
@@ -38,6 +38,7 @@ const MODULES: [(&str, &str, &str); 16] = modules![
     "specimens.js",
     "text.js",
     "try.js",
+    "zoom.js",
 ];
 
 const OTHERS: [(&str, &str, &str); 2] = [

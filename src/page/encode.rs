@@ -12,7 +12,7 @@ use crate::model::field::ExaminedCell;
 use crate::model::manifest::{Manifest, Metric};
 use crate::model::reference::Reference;
 use crate::pipeline::Attempt;
-use crate::result::{Capture, CaptureKind, Field, Figures, Label, Reason, Record, Source, Tally};
+use crate::result::{Capture, CaptureKind, Field, FieldFigures, Figures, Label, Reason, Record, Source, Tally};
 use crate::review::{Review, Reviewed, Standing, Verdict};
 use crate::service::{
     FolderStatus, Gallery, ListedSpecimen, Report, Served, SpecimenFigures, Status, StoredCapture,
@@ -138,6 +138,14 @@ pub(super) fn figures(figures: Option<&Figures>, reference: Option<&Reference>) 
         lines.push(json!({"name": name, "value": far.distance, "lower": 0, "upper": far.limit}));
     }
     Value::Array(lines)
+}
+
+/// The scale of a field of view, and its origin.
+pub(super) fn scale(field: &FieldFigures) -> Value {
+    json!({
+        "micrometres_per_pixel": field.micrometres_per_pixel,
+        "source": field.scale_source,
+    })
 }
 
 fn tally(tally: &Tally) -> Value {

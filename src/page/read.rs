@@ -121,12 +121,14 @@ pub(super) async fn cell(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer 
         ..ReviewQuery::default()
     };
     let reviews = service.reviews(query).await?.reviews;
+    let field = service.field_figures(Arc::clone(&record)).await?;
     let served = service.served();
     // Bounds of another model would say nothing of this result.
     let own = served.filter(|served| record.finding.model == Some(served.model.reference()));
     let reference = own.as_ref().and_then(|own| own.model.manifest().reference.as_ref());
     Ok(good(&json!({
         "cell": encode::cell(&record, &standing),
+        "scale": field.as_ref().map(encode::scale),
         "figures": encode::figures(record.finding.quality.as_ref(), reference),
         "reviews": reviews.iter().map(encode::review).collect::<Vec<_>>(),
     })))

@@ -147,7 +147,25 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
                  return image.height > 0 && outline.top >= image.top && outline.bottom <= image.bottom";
     browser.wait(drawn).await;
     browser.shoot("try-field").await;
+    // A cell of a field: enlarged by keys, with a bar that grows along.
+    browser.open(&format!("{url}cell?sequence=11")).await;
+    let bar = "const bar = document.querySelector('.bar-length');
+               const text = document.querySelector('.scale').textContent.match(/(\\d+) µm/);
+               return text && bar.offsetWidth > 4 && bar.getBoundingClientRect().width / text[1]";
+    let unit = browser.wait(bar).await.as_f64().unwrap();
+    browser.press("++").await;
+    browser.wait("return document.getElementById('zoom').textContent === '2 ×'").await;
+    let grown = browser.run(bar).await.as_f64().unwrap();
+    assert!((grown / unit - 2.0).abs() < 0.2, "{unit} {grown}");
+    let moves = "const picture = document.querySelector('.picture');
+                 return picture.scrollWidth > picture.clientWidth && picture.tabIndex === 0";
+    assert_eq!(browser.run(moves).await, true, "what lies outside is reached by scrolling");
+    browser.shoot("cell-zoomed").await;
+    browser.press("0").await;
+    browser.wait("return document.getElementById('zoom').textContent === '1 ×'").await;
     browser.open(&format!("{url}cell?sequence=3")).await;
+    let scale = browser.wait("return document.querySelector('.scale')?.textContent").await;
+    assert_eq!(scale, "Nobody knows the scale of this picture.");
     browser.wait("return document.querySelector('.picture img') !== null").await;
     browser.click("#heat").await;
     let loaded = "const heat = document.querySelector('.picture.heat img');

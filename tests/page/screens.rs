@@ -167,6 +167,9 @@ async fn a_field_has_its_cells_and_each_its_own_picture() {
     let field = client.get("/api/field?sequence=4").await.json();
     assert_eq!(field["cells"].as_array().unwrap().len(), 3);
     assert!(field["cells"][0]["outline"].as_array().unwrap().len() > 3);
+    let scale = client.get("/api/cell?sequence=2").await.json()["scale"].clone();
+    assert!(scale["micrometres_per_pixel"].as_f64().unwrap() > 0.0, "{scale}");
+    assert_eq!(scale["source"], "red-cells");
     let whole = client.get("/api/picture?sequence=1&of=field").await;
     assert_eq!(whole.header("x-leukd-size"), "640x480");
     let cell = client.get("/api/picture?sequence=2&of=cell").await;

@@ -166,6 +166,16 @@ export const text = {
     facts: "Facts",
     probability: "P(all)", classified: "Classified", captured: "Captured", slide: "Slide",
     number: "Cell", model: "Model", file: "File", request: "Request", sequence: "Sequence",
+    zoom: {
+      label: "Size of the picture", larger: "Larger", smaller: "Smaller", whole: "Whole",
+      at: (times) => `${times} ×`,
+      bar: (n, source) => `${n} µm (scale ${source})`,
+      sources: {
+        given: "from the settings or the request", file: "from the file",
+        "red-cells": "estimated from the red cells",
+      },
+      unknown: "Nobody knows the scale of this picture.",
+    },
     toField: "Its field", toSpecimen: "Its specimen",
     names: {
       area: "area (pixels)", frame: "share of the edge covered", solidity: "convexity",
