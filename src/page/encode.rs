@@ -12,7 +12,9 @@ use crate::model::field::ExaminedCell;
 use crate::model::manifest::{Manifest, Metric};
 use crate::model::reference::Reference;
 use crate::pipeline::Attempt;
-use crate::result::{Capture, CaptureKind, Field, FieldFigures, Figures, Label, Reason, Record, Source, Tally};
+use crate::result::{
+    Capture, CaptureKind, Field, FieldFigures, Figures, Label, Reason, Record, Source, Tally,
+};
 use crate::review::{Review, Reviewed, Standing, Verdict};
 use crate::service::{
     FolderStatus, Gallery, ListedSpecimen, Report, Served, SpecimenFigures, Status, StoredCapture,

@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::encode;
 use super::problem::{Answer, Problem, good};
 use super::query::{PAGE, Query};
 use super::shared::Shared;
+use super::{encode, plots};
 use crate::journal::agreement::MAX_COUNTED;
 use crate::journal::filter::{Criteria, Filter};
 use crate::journal::{ListQuery, Lookup, ReviewQuery};
@@ -141,11 +141,18 @@ pub(super) async fn field(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer
 
 /// The card of the model in service.
 pub(super) async fn model(State(shared): State<Arc<Shared>>) -> Answer {
-    let served = shared.service.served().ok_or_else(|| {
-        let message = "no model is in service; the first screen says why";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NO_MODEL", message)
-    })?;
-    Ok(good(&encode::model(&served)))
+    let served = shared.service.served().ok_or_else(no_model)?;
+    let mut value = encode::model(&served);
+    let (drawn, missing) = plots::names(served.model.manifest());
+    value["plots"] = json!(drawn);
+    value["not_drawn"] = json!(missing);
+    Ok(good(&value))
+}
+
+/// No model is in service.
+pub(super) fn no_model() -> Problem {
+    let message = "no model is in service; the first screen says why";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NO_MODEL", message)
 }
 
 /// The result that an address names.

@@ -11,7 +11,7 @@ use hyper::StatusCode;
 use super::guard::{self, Need};
 use super::problem::Problem;
 use super::shared::Shared;
-use super::{assets, csv, live, pictures, read, write};
+use super::{assets, csv, live, pictures, plots, read, write};
 use crate::access::Scope;
 use crate::access::clients::Kind;
 
@@ -56,6 +56,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/cell", get(read::cell))
         .route("/api/field", get(read::field))
         .route("/api/model", get(read::model))
+        .route("/api/plot", get(plots::plot))
         .route("/api/picture", get(pictures::picture));
     let streaming = Router::new().route("/api/live", get(live::live));
     let reviewing = Router::new().route("/api/reviews", post(write::review));

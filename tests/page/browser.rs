@@ -120,7 +120,7 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
         ("report", "report?specimen=900", ".grid .card"),
         ("cell", "cell?sequence=3", ".picture img"),
         ("field", "field?sequence=11", ".outline"),
-        ("model", "model", "pre"),
+        ("model", "model", "figure .plot"),
         ("try", "try", ".drop"),
     ];
     for (name, path, shown) in screens {

@@ -10,6 +10,7 @@ mod exports;
 mod guard;
 mod http;
 mod live;
+mod plots;
 mod screens;
 #[path = "../support/mod.rs"]
 mod support;

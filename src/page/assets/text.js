@@ -37,6 +37,7 @@ export const text = {
     lost: "leukd does not answer. Is it running?",
     again: "Try again",
     noPicture: "No picture",
+    noPlot: "This plot cannot be drawn.",
   },
   more: "More",
   unnamed: "(no specimen)",
@@ -197,6 +198,33 @@ export const text = {
     trained: "Trained", trainer: "Trainer", data: "Data", cells: "Training cells",
     figures: "Measured on cells that it was not trained on",
     name: "Figure", value: "Value (95 % interval)", split: "Split by", of: "Cells (subjects)",
+    plots: {
+      heading: "Plots",
+      names: {
+        figures: "Figures with intervals", roc: "ROC: measured points",
+        confusion: "Confusion at the threshold",
+      },
+      says: {
+        figures: "Discs: by subject, as for a new patient. Squares: by image, as for other cells "
+          + "of known patients. Lines: 95 % intervals.",
+        roc: "Sensitivity over 1 − specificity. The bundle holds these points of the curve, and "
+          + "not the curve between them. The dashed line is chance.",
+        confusion: "Each row is a class by its label, and adds up to 100 %. Without a review band: "
+          + "every cell is decided at the threshold.",
+      },
+      lacks: "Not drawn",
+      missing: {
+        figures: "Figures: the bundle holds none.",
+        roc: "ROC and its operating point: the bundle holds no sensitivity with a specificity.",
+        confusion: "Confusion: the bundle holds no sensitivity with a specificity.",
+        reliability: "Reliability: a bundle holds the calibration error alone (among the figures "
+          + "above). The trainer's report draws the curve.",
+        risk_coverage: "Risk–coverage: a bundle does not hold it. The card below says what its "
+          + "review band leaves to a person; the trainer's report draws the curve.",
+        learning_curve: "Learning curve: a bundle does not hold it. The run's metrics.jsonl and "
+          + "the trainer's report do.",
+      },
+    },
     card: "Card",
     warning: "Figures split by image are too good: cells of one person stand on both sides. Go by "
       + "those split by subject.",
