@@ -130,7 +130,8 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
         let notice = browser.run("return document.querySelector('footer').textContent").await;
         assert_eq!(notice.as_str().unwrap().trim(), RESEARCH_USE_ONLY, "{name}");
         let title = browser.run("return document.title").await;
-        assert_eq!(title, "leukd", "{name}");
+        let title = title.as_str().unwrap();
+        assert!(title.ends_with("leukd") && !title.contains("900"), "{name}: {title}");
         let wide = browser
             .run(
                 "const main = document.querySelector('main');
