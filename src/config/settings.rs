@@ -297,6 +297,8 @@ pub struct Page {
     pub listen: SocketAddr,
     /// A session without a click or a key for this long ends.
     pub lock_after: Span,
+    /// Hide leukd's suggestion in the review queue until the reader has answered.
+    pub blind_first: bool,
 }
 
 impl Default for Page {
@@ -305,6 +307,7 @@ impl Default for Page {
             enabled: true,
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             lock_after: Span::from_secs(1800),
+            blind_first: false,
         }
     }
 }

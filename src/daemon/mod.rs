@@ -329,6 +329,7 @@ impl Daemon {
             listener,
             gate: Arc::clone(&keys.gate),
             lock_after: settings.page.lock_after.0,
+            blind_first: settings.page.blind_first,
         });
         Ok(Running::start(
             service,

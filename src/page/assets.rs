@@ -21,7 +21,7 @@ macro_rules! modules {
 }
 
 /// Modules: name, type, content.
-const MODULES: [(&str, &str, &str); 16] = modules![
+const MODULES: [(&str, &str, &str); 19] = modules![
     "app.js",
     "api.js",
     "cell.js",
@@ -33,11 +33,14 @@ const MODULES: [(&str, &str, &str); 16] = modules![
     "now.js",
     "parts.js",
     "person.js",
+    "readers.js",
+    "report.js",
     "review.js",
     "sign.js",
     "specimens.js",
     "text.js",
     "try.js",
+    "zoom.js",
 ];
 
 const OTHERS: [(&str, &str, &str); 2] = [

@@ -6,15 +6,18 @@ use serde_json::{Value, json};
 
 use crate::cell::Measures;
 use crate::journal;
+use crate::journal::agreement::ReaderCount;
 use crate::model::examine::Examined;
 use crate::model::field::ExaminedCell;
 use crate::model::manifest::{Manifest, Metric};
 use crate::model::reference::Reference;
 use crate::pipeline::Attempt;
-use crate::result::{Capture, CaptureKind, Field, Figures, Label, Reason, Record, Source, Tally};
-use crate::review::{Review, Standing, Verdict};
+use crate::result::{
+    Capture, CaptureKind, Field, FieldFigures, Figures, Label, Reason, Record, Source, Tally,
+};
+use crate::review::{Review, Reviewed, Standing, Verdict};
 use crate::service::{
-    FolderStatus, ListedSpecimen, Served, SpecimenFigures, Status, StoredCapture,
+    FolderStatus, Gallery, ListedSpecimen, Report, Served, SpecimenFigures, Status, StoredCapture,
 };
 use crate::summary::SpecimenSummary;
 
@@ -68,15 +71,19 @@ fn source(capture: &Capture) -> Value {
     }
 }
 
-fn standing(standing: &Standing) -> Value {
-    let verdict = match standing.verdict {
+/// The word for a verdict, which a filter takes too.
+pub(super) const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
         Verdict::Suggested => "suggested",
         Verdict::Confirmed => "confirmed",
         Verdict::Corrected => "corrected",
-    };
+    }
+}
+
+fn standing(standing: &Standing) -> Value {
     let latest = standing.latest.as_ref();
     json!({
-        "verdict": verdict,
+        "verdict": verdict(standing.verdict),
         "reviews": standing.reviews,
         "label": latest.map(|latest| latest.label),
         "reviewer": latest.map(|latest| latest.reviewer.as_str()),
@@ -101,6 +108,24 @@ pub(super) fn review(review: &Review) -> Value {
     })
 }
 
+/// What leukd suggested of a reviewed cell.
+pub(super) fn suggestion(of: &Reviewed) -> Value {
+    json!({"decision": of.decision, "p_all": of.p_all, "label": of.label()})
+}
+
+/// A cell without anything that leukd says of it.
+pub(super) fn blind(record: &Record) -> Value {
+    let finding = &record.finding;
+    json!({
+        "sequence": record.sequence,
+        "result_id": finding.result_id,
+        "specimen": finding.ids.specimen,
+        "slide": finding.ids.slide,
+        "cell": finding.ids.cell,
+        "field": record.field,
+    })
+}
+
 /// The figures of a cell, each beside the bounds of the training cells.
 pub(super) fn figures(figures: Option<&Figures>, reference: Option<&Reference>) -> Value {
     let Some(figures) = figures else { return json!([]) };
@@ -117,6 +142,14 @@ pub(super) fn figures(figures: Option<&Figures>, reference: Option<&Reference>) 
         lines.push(json!({"name": name, "value": far.distance, "lower": 0, "upper": far.limit}));
     }
     Value::Array(lines)
+}
+
+/// The scale of a field of view, and its origin.
+pub(super) fn scale(field: &FieldFigures) -> Value {
+    json!({
+        "micrometres_per_pixel": field.micrometres_per_pixel,
+        "source": field.scale_source,
+    })
 }
 
 fn tally(tally: &Tally) -> Value {
@@ -170,6 +203,39 @@ pub(super) fn specimen(figures: &SpecimenFigures) -> Value {
         "first_at": counts.first_classified_at,
         "last_at": counts.last_classified_at,
         "sign_off": sign_off.as_ref().map(sign_off::sign_off),
+    })
+}
+
+/// First answers of readers, each with the day (UTC) of the last one.
+pub(super) fn readers(readers: &[ReaderCount]) -> Value {
+    let line = |count: &ReaderCount| {
+        json!({
+            "reviewer": count.reviewer,
+            "answers": count.answers,
+            "agreed": count.agreed,
+            "changed": count.changed,
+            "first_at": count.first_at,
+            "last_at": count.last_at,
+        })
+    };
+    readers.iter().map(line).collect()
+}
+
+/// The report of a specimen.
+pub(super) fn report(report: &Report) -> Value {
+    let Report { figures, to_review, likeliest, readers, made_at } = report;
+    let gallery = |gallery: &Gallery| {
+        let shown = gallery.cells.iter().map(|(record, standing)| cell(record, standing));
+        json!({"cells": shown.collect::<Vec<_>>(), "total": gallery.total})
+    };
+    json!({
+        "figures": specimen(figures),
+        "as_of": figures.counts.as_of_sequence,
+        "digests": figures.counts.models,
+        "to_review": gallery(to_review),
+        "likeliest": gallery(likeliest),
+        "readers": self::readers(readers),
+        "made_at": made_at,
     })
 }
 

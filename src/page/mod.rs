@@ -14,17 +14,21 @@
 //! | `headers.rs` | what every answer carries; who may ask at all |
 //! | `assets.rs`, `assets/` | the shell, modules and style, inside the binary |
 //! | `read.rs`, `write.rs`, `pictures.rs` | what is asked for, changed and looked at |
+//! | `csv.rs` | a specimen's cells as a file |
+//! | `plots.rs` | what a model was measured at, as SVG |
 //! | `live.rs` | events as they are stored |
 //! | `encode.rs` | domain words → JSON |
 //! | `problem.rs` | errors → JSON that the page can show |
 
 mod assets;
 mod body;
+mod csv;
 mod encode;
 mod guard;
 mod headers;
 mod live;
 mod pictures;
+mod plots;
 mod problem;
 mod query;
 mod read;

@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::encode;
 use super::problem::{Answer, Problem, good};
 use super::query::{PAGE, Query};
 use super::shared::Shared;
+use super::{encode, plots};
+use crate::journal::agreement::MAX_COUNTED;
 use crate::journal::filter::{Criteria, Filter};
 use crate::journal::{ListQuery, Lookup, ReviewQuery};
 use crate::result::{Decision, Record};
@@ -73,9 +74,25 @@ pub(super) async fn gallery(State(shared): State<Arc<Shared>>, uri: Uri) -> Answ
     Ok(good(&json!({"cells": cells(&gallery.cells), "total": gallery.total, "page": PAGE})))
 }
 
-/// Cells under `review` that nobody has reviewed, the oldest first.
+/// What a printed report of a specimen says.
+pub(super) async fn report(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::new(&uri);
+    let report = shared.service.report(query.text("specimen").unwrap_or_default()).await?;
+    Ok(good(&encode::report(&report)))
+}
+
+/// Readers by day with their first answers.
+pub(super) async fn readers(State(shared): State<Arc<Shared>>) -> Answer {
+    let readers = shared.service.readers_by_day().await?;
+    Ok(good(&json!({"readers": encode::readers(&readers), "reviews": MAX_COUNTED})))
+}
+
+/// Cells under `review` that nobody has reviewed, the oldest first: an order that says nothing of
+/// P(all). With `blind=1`, or the setting, without leukd's suggestion.
 pub(super) async fn queue(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
-    let specimen = Query::new(&uri).text("specimen").unwrap_or_default().to_owned();
+    let asked = Query::new(&uri);
+    let specimen = asked.text("specimen").unwrap_or_default().to_owned();
+    let is_blind = shared.blind_first || asked.text("blind") == Some("1");
     let decisions = vec![Decision::Review];
     let criteria = Criteria { specimen, decisions, ..Criteria::default() };
     let query = ListQuery {
@@ -85,7 +102,12 @@ pub(super) async fn queue(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer
         ..ListQuery::default()
     };
     let Page { results, next } = shared.service.results(query).await?;
-    Ok(good(&json!({"cells": cells(&results), "more": next.is_some()})))
+    let cells = if is_blind {
+        results.iter().map(|(record, _)| encode::blind(record)).collect()
+    } else {
+        cells(&results)
+    };
+    Ok(good(&json!({"cells": cells, "more": next.is_some(), "blind": is_blind})))
 }
 
 /// A cell with its figures and its history.
@@ -99,12 +121,14 @@ pub(super) async fn cell(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer 
         ..ReviewQuery::default()
     };
     let reviews = service.reviews(query).await?.reviews;
+    let field = service.field_figures(Arc::clone(&record)).await?;
     let served = service.served();
     // Bounds of another model would say nothing of this result.
     let own = served.filter(|served| record.finding.model == Some(served.model.reference()));
     let reference = own.as_ref().and_then(|own| own.model.manifest().reference.as_ref());
     Ok(good(&json!({
         "cell": encode::cell(&record, &standing),
+        "scale": field.as_ref().map(encode::scale),
         "figures": encode::figures(record.finding.quality.as_ref(), reference),
         "reviews": reviews.iter().map(encode::review).collect::<Vec<_>>(),
     })))
@@ -117,11 +141,18 @@ pub(super) async fn field(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer
 
 /// The card of the model in service.
 pub(super) async fn model(State(shared): State<Arc<Shared>>) -> Answer {
-    let served = shared.service.served().ok_or_else(|| {
-        let message = "no model is in service; the first screen says why";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NO_MODEL", message)
-    })?;
-    Ok(good(&encode::model(&served)))
+    let served = shared.service.served().ok_or_else(no_model)?;
+    let mut value = encode::model(&served);
+    let (drawn, missing) = plots::names(served.model.manifest());
+    value["plots"] = json!(drawn);
+    value["not_drawn"] = json!(missing);
+    Ok(good(&value))
+}
+
+/// No model is in service.
+pub(super) fn no_model() -> Problem {
+    let message = "no model is in service; the first screen says why";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NO_MODEL", message)
 }
 
 /// The result that an address names.

@@ -11,13 +11,23 @@ use hyper::StatusCode;
 use super::guard::{self, Need};
 use super::problem::Problem;
 use super::shared::Shared;
-use super::{assets, live, pictures, read, write};
+use super::{assets, csv, live, pictures, plots, read, write};
 use crate::access::Scope;
 use crate::access::clients::Kind;
 
 /// Paths of the screens. Each is one part long, so that relative addresses work behind a prefix.
-const SCREENS: [&str; 8] =
-    ["/", "/specimens", "/specimen", "/review", "/cell", "/field", "/model", "/try"];
+const SCREENS: [&str; 10] = [
+    "/",
+    "/specimens",
+    "/specimen",
+    "/review",
+    "/cell",
+    "/field",
+    "/model",
+    "/try",
+    "/report",
+    "/readers",
+];
 
 /// Everything that is served.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -38,11 +48,15 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/now", get(read::now))
         .route("/api/specimens", get(read::specimens))
         .route("/api/specimen", get(read::specimen))
+        .route("/api/report", get(read::report))
+        .route("/api/cells.csv", get(csv::cells))
         .route("/api/gallery", get(read::gallery))
+        .route("/api/readers", get(read::readers))
         .route("/api/queue", get(read::queue))
         .route("/api/cell", get(read::cell))
         .route("/api/field", get(read::field))
         .route("/api/model", get(read::model))
+        .route("/api/plot", get(plots::plot))
         .route("/api/picture", get(pictures::picture));
     let streaming = Router::new().route("/api/live", get(live::live));
     let reviewing = Router::new()

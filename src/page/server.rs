@@ -48,15 +48,17 @@ pub struct Page {
     pub gate: Arc<Gate>,
     /// A session that is idle for this long ends.
     pub lock_after: Duration,
+    /// The review queue hides the suggestion until the reader has answered.
+    pub blind_first: bool,
 }
 
 /// Serves until `service.stop` is cancelled.
 pub async fn serve(page: Page, service: Arc<Service>) {
-    let Page { listener, gate, lock_after } = page;
+    let Page { listener, gate, lock_after, blind_first } = page;
     let stop = service.stop.clone();
     let sessions = Sessions::new(service.journal.epoch(), lock_after, service.clock.clone());
     let streams = Arc::new(Semaphore::new(super::live::STREAMS));
-    let router = routes::router(Arc::new(Shared { service, gate, sessions, streams }));
+    let router = routes::router(Arc::new(Shared { service, gate, sessions, streams, blind_first }));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     let accepting = async {

@@ -17,6 +17,8 @@ pub(super) struct Shared {
     pub(super) sessions: Sessions,
     /// Places of live streams.
     pub(super) streams: Arc<Semaphore>,
+    /// The review queue hides the suggestion, whatever the reader's switch says.
+    pub(super) blind_first: bool,
 }
 
 /// The connection of a request.

@@ -95,7 +95,8 @@ pub(super) async fn review(
     // A browser that leaves meanwhile ends this call, but not what the journal does.
     let reviewed = shared.service.submit_review(new).await?;
     let review = encode::review(&reviewed.review);
-    Ok(good(&json!({"review": review, "known": reviewed.is_known})))
+    let suggestion = encode::suggestion(&reviewed.review.of);
+    Ok(good(&json!({"review": review, "known": reviewed.is_known, "suggestion": suggestion})))
 }
 
 #[derive(Deserialize)]
@@ -171,6 +172,7 @@ pub(super) async fn session(
         "signed_in": is_signed_in,
         "identity": caller.identity,
         "scopes": scopes,
+        "blind_first": shared.blind_first,
         "reasons": ReasonCode::EVERY,
         "build": super::assets::BUILD.as_str(),
         "version": env!("CARGO_PKG_VERSION"),

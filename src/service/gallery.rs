@@ -7,7 +7,7 @@ use crate::journal::gallery::{GalleryQuery, SpecimenLine};
 use crate::journal::types::Stored;
 use crate::journal::{ListQuery, Lookup};
 use crate::pipeline::{Attempt, Cut, Picture};
-use crate::result::Record;
+use crate::result::{FieldFigures, Record};
 
 /// A specimen of a listing with its figures.
 #[derive(Debug)]
@@ -102,6 +102,18 @@ impl Service {
             })
             .await?;
         found.ok_or(ServiceError::NoResult)
+    }
+
+    /// The scale of the field of view that a result is of; none for a capture of one cell.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn field_figures(
+        &self,
+        record: Arc<Record>,
+    ) -> Result<Option<FieldFigures>, ServiceError> {
+        let field = self.read(move |journal| journal.field_of(&record)).await?;
+        Ok(field.and_then(|field| field.figures))
     }
 
     /// The picture of a result.

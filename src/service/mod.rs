@@ -4,6 +4,7 @@
 //! words alone: neither messages of a contract nor status codes.
 
 mod error;
+mod export;
 mod feed;
 mod gallery;
 mod results;
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use error::ServiceError;
+pub use export::{CellCursor, LIKELIEST, MAX_READERS, MAX_REPORTED, Report};
 pub use feed::{End, Feed, Start, Subscriber};
 pub use gallery::{Gallery, ListedSpecimen, StoredCapture};
 pub use results::{Page, Reviewed, SpecimenFigures, Standing};

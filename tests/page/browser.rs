@@ -9,7 +9,7 @@ use leukd::grpc::proto::signature::Act;
 use leukd::grpc::proto::submit_review_request::Of;
 use leukd::grpc::proto::subscribe_request::Start;
 use leukd::result::RESEARCH_USE_ONLY;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::driver::Browser;
 use crate::start_on;
@@ -143,6 +143,42 @@ async fn a_specimen_is_signed_by_keys_ended_by_a_result_and_withdrawn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_blind_reader_sees_the_suggestion_after_the_answer() {
+    let Some(browser) = Browser::start().await else { return };
+    let (harness, url) = daemon(4).await;
+    browser.open(&format!("{url}review")).await;
+    browser.wait("return document.activeElement.id === 'reviewer'").await;
+    browser.press("Ada\u{e007}").await;
+    browser.wait("return document.querySelector('.stage .tag')").await;
+    browser.click("#blind").await;
+    browser.wait("return document.querySelector('.stage .blind')").await;
+    let stage = "return document.querySelector('.stage').textContent";
+    let hidden = browser.run(stage).await;
+    assert!(!hidden.as_str().unwrap().contains("P(all)"), "{hidden}");
+    let alt = browser.run("return document.querySelector('.stage img').alt").await;
+    assert_eq!(alt, "900/1/0", "neither does the picture's text");
+    // Keys that would show it wait for the answer.
+    browser.press("h").await;
+    assert_eq!(browser.run("return document.querySelector('.picture.heat')").await, json!(null));
+    browser.press("b").await;
+    let says = browser.wait("return document.getElementById('reveal').textContent").await;
+    let says = browser
+        .wait("return document.getElementById('reveal').textContent.match(/900.*leukd.*/)?.[0]")
+        .await
+        .as_str()
+        .map_or_else(|| says.to_string(), str::to_owned);
+    assert!(says.starts_with("900/1/0: you said “blast (all)”, leukd suggested"), "{says}");
+    browser.shoot("review-blind").await;
+    browser.press("bbb").await;
+    until("all reviews", async || (reviews(&harness).await.len() == 4).then_some(())).await;
+    browser.open(&format!("{url}readers")).await;
+    let row = browser.wait("return document.querySelector('tbody tr')?.textContent").await;
+    assert!(row.as_str().unwrap().contains("Ada4"), "{row}");
+    browser.shoot("readers").await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
     let Some(browser) = Browser::start().await else { return };
     let (harness, url) = daemon(9).await;
@@ -154,9 +190,10 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
         ("now", "", ".grid .card"),
         ("specimens", "specimens", "table a"),
         ("specimen", "specimen?specimen=900", ".grid .card"),
+        ("report", "report?specimen=900", ".grid .card"),
         ("cell", "cell?sequence=3", ".picture img"),
         ("field", "field?sequence=11", ".outline"),
-        ("model", "model", "pre"),
+        ("model", "model", "figure .plot"),
         ("try", "try", ".drop"),
     ];
     for (name, path, shown) in screens {
@@ -166,7 +203,8 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
         let notice = browser.run("return document.querySelector('footer').textContent").await;
         assert_eq!(notice.as_str().unwrap().trim(), RESEARCH_USE_ONLY, "{name}");
         let title = browser.run("return document.title").await;
-        assert_eq!(title, "leukd", "{name}");
+        let title = title.as_str().unwrap();
+        assert!(title.ends_with("leukd") && !title.contains("900"), "{name}: {title}");
         let wide = browser
             .run(
                 "const main = document.querySelector('main');
@@ -183,7 +221,25 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
                  return image.height > 0 && outline.top >= image.top && outline.bottom <= image.bottom";
     browser.wait(drawn).await;
     browser.shoot("try-field").await;
+    // A cell of a field: enlarged by keys, with a bar that grows along.
+    browser.open(&format!("{url}cell?sequence=11")).await;
+    let bar = "const bar = document.querySelector('.bar-length');
+               const text = document.querySelector('.scale').textContent.match(/(\\d+) µm/);
+               return text && bar.offsetWidth > 4 && bar.getBoundingClientRect().width / text[1]";
+    let unit = browser.wait(bar).await.as_f64().unwrap();
+    browser.press("++").await;
+    browser.wait("return document.getElementById('zoom').textContent === '2 ×'").await;
+    let grown = browser.run(bar).await.as_f64().unwrap();
+    assert!((grown / unit - 2.0).abs() < 0.2, "{unit} {grown}");
+    let moves = "const picture = document.querySelector('.picture');
+                 return picture.scrollWidth > picture.clientWidth && picture.tabIndex === 0";
+    assert_eq!(browser.run(moves).await, true, "what lies outside is reached by scrolling");
+    browser.shoot("cell-zoomed").await;
+    browser.press("0").await;
+    browser.wait("return document.getElementById('zoom').textContent === '1 ×'").await;
     browser.open(&format!("{url}cell?sequence=3")).await;
+    let scale = browser.wait("return document.querySelector('.scale')?.textContent").await;
+    assert_eq!(scale, "Nobody knows the scale of this picture.");
     browser.wait("return document.querySelector('.picture img') !== null").await;
     browser.click("#heat").await;
     let loaded = "const heat = document.querySelector('.picture.heat img');

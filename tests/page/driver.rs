@@ -134,10 +134,14 @@ impl Browser {
         let Some(folder) = std::env::var_os("LEUKD_SCREENSHOTS") else { return };
         // Pictures that are still on their way.
         tokio::time::sleep(Duration::from_millis(400)).await;
-        let shot = self.call("GET", "/screenshot", &Value::Null).await;
-        let png = base64::engine::general_purpose::STANDARD.decode(shot.as_str().unwrap());
         let file = std::path::Path::new(&folder).join(format!("{name}.png"));
-        std::fs::write(file, png.unwrap()).unwrap();
+        std::fs::write(file, self.picture().await).unwrap();
+    }
+
+    /// What the window shows, as PNG.
+    pub(crate) async fn picture(&self) -> Vec<u8> {
+        let shot = self.call("GET", "/screenshot", &Value::Null).await;
+        base64::engine::general_purpose::STANDARD.decode(shot.as_str().unwrap()).unwrap()
     }
 
     /// Errors in the browser's console, refusals of the policy among them.

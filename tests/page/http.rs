@@ -16,6 +16,8 @@ pub(crate) struct Answer {
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// Its end came.
+    pub(crate) is_whole: bool,
 }
 
 impl Answer {
@@ -136,7 +138,26 @@ fn parse(bytes: &[u8]) -> Answer {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
         .collect();
-    Answer { status, headers, body: bytes[end + 4..].to_vec() }
+    let body = &bytes[end + 4..];
+    let is_chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
+    let (body, is_whole) = if is_chunked { unchunked(body) } else { (body.to_vec(), true) };
+    Answer { status, headers, body, is_whole }
+}
+
+/// The body without the lengths of its chunks, and true where its end came.
+fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
+        let length = std::str::from_utf8(&rest[..end]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return (body, true);
+        }
+        let Some(chunk) = rest.get(end + 2..end + 2 + length) else { break };
+        body.extend_from_slice(chunk);
+        rest = rest.get(end + 4 + length..).unwrap_or_default();
+    }
+    (body, false)
 }
 
 /// An event of a stream.

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod blind;
 mod browser;
 mod demo;
 mod driver;
+mod exports;
 mod guard;
 mod http;
 mod live;
+mod plots;
 mod screens;
 mod signing;
 #[path = "../support/mod.rs"]

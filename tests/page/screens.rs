@@ -12,9 +12,18 @@ use crate::{start, start_on};
 #[tokio::test(flavor = "multi_thread")]
 async fn each_screen_has_the_notice_and_lets_nothing_in_from_elsewhere() {
     let (_harness, client) = start().await;
-    for path in
-        ["/", "/specimens", "/specimen?specimen=1", "/review", "/cell", "/field", "/model", "/try"]
-    {
+    for path in [
+        "/",
+        "/specimens",
+        "/specimen?specimen=1",
+        "/review",
+        "/cell",
+        "/field",
+        "/model",
+        "/try",
+        "/report?specimen=1",
+        "/readers",
+    ] {
         let answer = client.get(path).await;
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.text().contains(RESEARCH_USE_ONLY), "{path}");
@@ -158,6 +167,9 @@ async fn a_field_has_its_cells_and_each_its_own_picture() {
     let field = client.get("/api/field?sequence=4").await.json();
     assert_eq!(field["cells"].as_array().unwrap().len(), 3);
     assert!(field["cells"][0]["outline"].as_array().unwrap().len() > 3);
+    let scale = client.get("/api/cell?sequence=2").await.json()["scale"].clone();
+    assert!(scale["micrometres_per_pixel"].as_f64().unwrap() > 0.0, "{scale}");
+    assert_eq!(scale["source"], "red-cells");
     let whole = client.get("/api/picture?sequence=1&of=field").await;
     assert_eq!(whole.header("x-leukd-size"), "640x480");
     let cell = client.get("/api/picture?sequence=2&of=cell").await;

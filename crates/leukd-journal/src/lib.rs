@@ -69,6 +69,7 @@
 //! result which names the removed one in `supersedes`. Sequences are never given twice, even when
 //! everything was removed.
 
+pub mod agreement;
 pub mod atomic_file;
 pub mod audit;
 pub mod backup;

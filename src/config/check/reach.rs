@@ -100,7 +100,7 @@ fn listener(findings: &mut Findings, rpc: &Rpc, tls: &Tls, access: &Access) {
 
 /// The page has no TLS of its own yet, so that it may only listen where nobody can read along.
 fn page(findings: &mut Findings, settings: &Settings) {
-    let Page { enabled, listen, lock_after } = settings.page;
+    let Page { enabled, listen, lock_after, .. } = settings.page;
     if !enabled {
         return;
     }

@@ -50,3 +50,22 @@ export async function post(path, body) {
   const options = { method: "POST", headers, body: isBytes ? body : JSON.stringify(body ?? {}) };
   return (await ask(path, options)).json();
 }
+
+// A drawing as an element. The browser parses it, and no text of ours becomes markup.
+export function drawing(path, values) {
+  return new Promise((done, fail) => {
+    const request = new XMLHttpRequest();
+    request.open("GET", address(path, values));
+    request.responseType = "document";
+    request.timeout = 70_000;
+    const lost = () => fail(new Problem(0, "LOST", text.problem.lost));
+    request.addEventListener("error", lost);
+    request.addEventListener("timeout", lost);
+    request.addEventListener("load", () => {
+      const root = request.responseXML?.documentElement;
+      if (request.status === 200 && root?.tagName === "svg") done(document.importNode(root, true));
+      else fail(new Problem(request.status, "NO_PLOT", text.problem.noPlot));
+    });
+    request.send();
+  });
+}

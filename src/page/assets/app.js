@@ -9,15 +9,19 @@ import { login } from "./login.js";
 import { model } from "./model.js";
 import { now } from "./now.js";
 import { problem, time } from "./parts.js";
+import { readers } from "./readers.js";
+import { report } from "./report.js";
 import { review } from "./review.js";
 import { specimen, specimens } from "./specimens.js";
 import { text } from "./text.js";
 import { attempt } from "./try.js";
 
-const SCREENS = { "": now, specimens, specimen, review, cell, field, model, try: attempt };
+const SCREENS = {
+  "": now, specimens, specimen, review, cell, field, model, try: attempt, report, readers,
+};
 const NAVIGATION = [
   ["./", "", "now"], ["specimens", "specimens", "specimens"], ["review", "review", "review"],
-  ["model", "model", "model"], ["try", "try", "try"],
+  ["readers", "readers", "readers"], ["model", "model", "model"], ["try", "try", "try"],
 ];
 
 const head = document.getElementById("head");

@@ -4,6 +4,7 @@ import { address, get } from "./api.js";
 import { h, show } from "./dom.js";
 import { decision, describe, facts, picture, probability, standing, table, time } from "./parts.js";
 import { text } from "./text.js";
+import { zoom } from "./zoom.js";
 
 function figureRow({ name, value, lower, upper }) {
   const own = text.cell;
@@ -44,7 +45,8 @@ export async function cell({ main, query, follow, outdated }) {
     h("strong", {}, text.label[review.label]), ` ${review.reviewer}, ${time(review.at)}`,
     review.note && ` (${review.note})`));
   show(main, h("h1", {}, `${own.heading} ${one.sequence}`), h("div.two", {},
-    h("section", {}, frame, h("p", {}, h("label", {}, heat, ` ${own.heat}`)),
+    h("section", {}, frame, zoom(frame, found.scale),
+      h("p", {}, h("label", {}, heat, ` ${own.heat}`)),
       h("p.hint", {}, own.heatWhy)),
     h("section", {},
       h("p", {}, decision(one.decision), " ", standing(one.standing)),

@@ -37,7 +37,8 @@ export function pictureAddress(cell, of) {
 
 export function describe(cell) {
   const name = [cell.specimen, cell.slide, cell.cell].filter((part) => part).join("/");
-  const parts = [name || cell.sequence, text.decision[cell.decision][1]];
+  // A blind review knows no decision.
+  const parts = [name || cell.sequence, text.decision[cell.decision]?.[1]];
   return parts.filter((part) => part).join(", ");
 }
 

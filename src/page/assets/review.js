@@ -7,6 +7,7 @@ import { decision, describe, picture, pictureAddress, probability } from "./part
 import { forget, known, remember, suggested } from "./person.js";
 import { text } from "./text.js";
 
+const BLIND = "leukd.blind";
 const AHEAD = 3;
 const RETRIES = 3;
 const PAUSE = 1_000;
@@ -71,7 +72,8 @@ class Queue {
     while (this.unsent.length && !this.failure) {
       const [entry] = this.unsent;
       try {
-        const { review } = await this.store(entry);
+        const { review, suggestion } = await this.store(entry);
+        this.revealed?.(entry, review, suggestion);
         entry.sequence = review.sequence;
         this.unsent.shift();
         this.saved += 1;
@@ -138,12 +140,15 @@ export async function review({ main, query, session, follow }) {
   const specimen = query.get("specimen");
   const mayAnswer = session.scopes.includes("review");
   const name = mayAnswer ? known(session) ?? await askName(main, session) : "";
-  const found = await get("api/queue", { specimen });
+  const blindKey = `${BLIND} ${session.identity}`;
+  const wanted = session.blind_first || localStorage.getItem(blindKey) === "1";
+  const found = await get("api/queue", { specimen, blind: wanted ? "1" : null });
   const queue = new Queue(found.cells, found.more, name);
   const stage = h("div.stage");
   const place = h("p.place", { id: "place", role: "status" });
   const saved = h("p", { role: "status", id: "saved" });
   const failed = h("div");
+  const reveal = h("p", { role: "status", id: "reveal" });
   const help = h("dl.keys", { hidden: true }, own.help_list.map(([key, says]) => [
     h("dt", {}, h("kbd", {}, key)), h("dd", {}, says)]));
   let heat = false;
@@ -162,13 +167,15 @@ export async function review({ main, query, session, follow }) {
         h("p", {}, h("a.button", { href: address("review", { specimen }) }, own.again)));
       return;
     }
-    const reasons = cell.reasons.map((reason) => h("li", {}, reason.message));
+    const reasons = (cell.reasons ?? []).map((reason) => h("li", {}, reason.message));
     show(stage, picture(cell, "cell", describe(cell)), h("div.about", {},
-      cell.other && h("p.undone", { role: "status" },
-        own.meanwhile(cell.other.reviewer, text.label[cell.other.label])),
+      cell.other && h("p.undone", { role: "status" }, found.blind
+        ? own.meanwhileBlind(cell.other.reviewer)
+        : own.meanwhile(cell.other.reviewer, text.label[cell.other.label])),
       undone && h("p.undone", { role: "status" }, own.undone(text.label[undone.label])),
-      h("p", {}, decision(cell.decision), ` ${text.cell.probability} ${probability(cell.p_all)}`),
-      h("ul", {}, reasons)));
+      found.blind ? h("p.blind", {}, own.blindWhy)
+        : [h("p", {}, decision(cell.decision),
+          ` ${text.cell.probability} ${probability(cell.p_all)}`), h("ul", {}, reasons)]));
     for (const next of queue.cells.slice(queue.cursor + 1, queue.cursor + 1 + AHEAD)) {
       new Image().src = pictureAddress(next, "cell");
     }
@@ -188,6 +195,16 @@ export async function review({ main, query, session, follow }) {
         },
       }, own.leave)));
     if (queue.failure) failed.querySelector("button").focus();
+  };
+
+  // Says of an answered cell whether leukd agreed. An answer that was changed knew that.
+  queue.revealed = (entry, { confirms }, { decision: suggested, p_all: pAll, label }) => {
+    if (!found.blind) return;
+    entry.cell.isRevealed = true;
+    const says = suggested === "rejected" ? text.decision.rejected[1] : text.label[
+      suggested === "review" ? label : suggested];
+    show(reveal, own.revealed(describe(entry.cell), text.label[entry.label],
+      `${says}, ${text.cell.probability} ${probability(pAll)}`, confirms));
   };
 
   async function toggleHeat(cell) {
@@ -210,6 +227,10 @@ export async function review({ main, query, session, follow }) {
       return;
     }
     if (!cell) return;
+    if (found.blind && !cell.isRevealed && ["heat", "cell", "field"].includes(act)) {
+      show(reveal, own.blindFirst);
+      return;
+    }
     if (act === "skip") queue.cursor += 1;
     else if (act === "heat") {
       toggleHeat(cell);
@@ -248,8 +269,16 @@ export async function review({ main, query, session, follow }) {
           forget(session);
           location.reload();
         },
-      }, own.change))),
-    !mayAnswer && h("p.problem", {}, own.mayNot), failed, stage,
+      }, own.change)),
+      mayAnswer && h("label", { title: session.blind_first ? own.blindFixed : own.blindWhy },
+        h("input", {
+          type: "checkbox", id: "blind", checked: found.blind, disabled: session.blind_first,
+          onchange(event) {
+            localStorage.setItem(blindKey, event.target.checked ? "1" : "0");
+            location.reload();
+          },
+        }), ` ${own.blind}`)),
+    !mayAnswer && h("p.problem", {}, own.mayNot), failed, reveal, stage,
     h("div.buttons", { role: "group", "aria-label": own.keys },
       button("all", "B", ".all"), button("hem", "N", ".hem"), button("other", "O"),
       button("undo", "U"), button("skip", "S"), button("heat", "H"), button("field", "F"),

@@ -6,7 +6,7 @@ import { card, interval, problem, share, table, time } from "./parts.js";
 import { signSection, signState } from "./sign.js";
 import { text } from "./text.js";
 
-const tally = (cells) => `${cells.all} / ${cells.hem} / ${cells.review} / ${cells.rejected}`;
+export const tally = (cells) => `${cells.all} / ${cells.hem} / ${cells.review} / ${cells.rejected}`;
 
 function line(one) {
   const { specimen: name, figures } = one;
@@ -130,8 +130,12 @@ export async function specimen({ main, query, session, follow, outdated }) {
     specimen: name, decision: "review", standing: "suggested",
   });
   show(main, h("h1", {}, `${text.specimens.specimen} ${name}`), figures(name, found, waiting.total),
-    signSection(name, found.sign_off, session, (id) => mine.add(id)), filters,
-    h("p.hint", {}, own.hint), place, grid, pages);
+    signSection(name, found.sign_off, session, (id) => mine.add(id)),
+    h("p", {}, h("a.button", { href: address("report", { specimen: name }) }, own.report), " ",
+      h("a.button", {
+        href: address("api/cells.csv", { specimen: name }), download: "",
+      }, own.csv)),
+    filters, h("p.hint", {}, own.hint), place, grid, pages);
   await turn();
   // One's own signatures come back as well.
   follow(null, {

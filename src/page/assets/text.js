@@ -5,7 +5,8 @@ export const text = {
   skip: "Skip to the content",
   nav: {
     label: "Screens",
-    now: "Now", specimens: "Specimens", review: "Review", model: "Model", try: "Try an image",
+    now: "Now", specimens: "Specimens", review: "Review", readers: "Readers",
+    model: "Model", try: "Try an image",
   },
   session: { out: "Sign out", open: "no sign-in on this machine" },
   login: {
@@ -36,6 +37,7 @@ export const text = {
     lost: "leukd does not answer. Is it running?",
     again: "Try again",
     noPicture: "No picture",
+    noPlot: "This plot cannot be drawn.",
   },
   more: "More",
   unnamed: "(no specimen)",
@@ -73,6 +75,7 @@ export const text = {
     flagOf: { counted: "as counted", corrected: "corrected" },
     where: { above: "above", below: "below", undecided: "around it" },
     uncorrected: "No corrected fraction",
+    report: "Report to print", csv: "Cells as CSV",
     reviewThese: (n) => (n === 1 ? "Review 1 cell" : `Review ${n} cells`),
     filter: "Which cells",
     order: "Order",
@@ -116,6 +119,31 @@ export const text = {
     cancel: "Cancel",
     mayNot: "Your token lacks the scope review: you can look, and not sign.",
   },
+  readers: {
+    heading: "Readers",
+    explain: (n) => "Of each reader and cell the first answer counts, before anything was said of "
+      + `it where the review was blind. The newest ${n} reviews are counted. Days are UTC.`,
+    day: "Day (UTC)", reader: "Reader", answers: "Cells answered",
+    agreed: "Agreed with leukd's suggestion", overridden: "Overrode it",
+    changed: "Changed their answer later",
+    empty: "Nobody has reviewed a cell yet.",
+  },
+  report: {
+    heading: "Report of specimen",
+    notice: "For Research Use Only. Not for use in diagnostic procedures.",
+    print: "Print",
+    made: "Made", asOf: "As of sequence", first: "First cell", last: "Last cell",
+    counts: "Cells", slide: "Slide",
+    models: "Models of these cells", model: "Model", digest: "Digest (SHA-256)",
+    noModel: "No model has seen these cells.",
+    readers: "Reviewers", reader: "Reviewer", answers: "Cells answered",
+    agreed: "First answer agreed with leukd's suggestion", lastAnswer: "Last answer",
+    noReaders: "Nobody has reviewed a cell of this specimen.",
+    likeliest: "Cells with the highest P(all)", toReview: "Cells under review",
+    none: "None.",
+    more: (shown, total) => `${shown} of ${total} are shown; the others are in the CSV.`,
+    figures: "Figures",
+  },
   review: {
     heading: "Review",
     name: "Your name", nameWhy: "Your name stands with each of your reviews.",
@@ -126,6 +154,14 @@ export const text = {
       : `All done: ${n} answered.`),
     meanwhile: (name, label) =>
       `${name} answered “${label}” meanwhile. Your answer would replace it.`,
+    meanwhileBlind: (name) => `${name} answered meanwhile. Your answer would replace theirs.`,
+    blind: "Blind first",
+    blindWhy: "leukd's suggestion is hidden until you have answered.",
+    blindFixed: "The administrator set this for everybody (page.blind_first).",
+    blindFirst: "Answer first: heat map and details would show the suggestion.",
+    revealed: (name, label, suggestion, agrees) =>
+      `${name}: you said “${label}”, leukd suggested “${suggestion}”. ${agrees ? "✓ Agreed."
+        : "≠ You overrode it."}`,
     again: "Look for more",
     place: (at, of, more) => `${at} of ${of}${more ? "+" : ""}`,
     keys: "Keys",
@@ -161,6 +197,16 @@ export const text = {
     facts: "Facts",
     probability: "P(all)", classified: "Classified", captured: "Captured", slide: "Slide",
     number: "Cell", model: "Model", file: "File", request: "Request", sequence: "Sequence",
+    zoom: {
+      label: "Size of the picture", larger: "Larger", smaller: "Smaller", whole: "Whole",
+      at: (times) => `${times} ×`,
+      bar: (n, source) => `${n} µm (scale ${source})`,
+      sources: {
+        given: "from the settings or the request", file: "from the file",
+        "red-cells": "estimated from the red cells",
+      },
+      unknown: "Nobody knows the scale of this picture.",
+    },
     toField: "Its field", toSpecimen: "Its specimen",
     names: {
       area: "area (pixels)", frame: "share of the edge covered", solidity: "convexity",
@@ -182,6 +228,33 @@ export const text = {
     trained: "Trained", trainer: "Trainer", data: "Data", cells: "Training cells",
     figures: "Measured on cells that it was not trained on",
     name: "Figure", value: "Value (95 % interval)", split: "Split by", of: "Cells (subjects)",
+    plots: {
+      heading: "Plots",
+      names: {
+        figures: "Figures with intervals", roc: "ROC: measured points",
+        confusion: "Confusion at the threshold",
+      },
+      says: {
+        figures: "Discs: by subject, as for a new patient. Squares: by image, as for other cells "
+          + "of known patients. Lines: 95 % intervals.",
+        roc: "Sensitivity over 1 − specificity. The bundle holds these points of the curve, and "
+          + "not the curve between them. The dashed line is chance.",
+        confusion: "Each row is a class by its label, and adds up to 100 %. Without a review band: "
+          + "every cell is decided at the threshold.",
+      },
+      lacks: "Not drawn",
+      missing: {
+        figures: "Figures: the bundle holds none.",
+        roc: "ROC and its operating point: the bundle holds no sensitivity with a specificity.",
+        confusion: "Confusion: the bundle holds no sensitivity with a specificity.",
+        reliability: "Reliability: a bundle holds the calibration error alone (among the figures "
+          + "above). The trainer's report draws the curve.",
+        risk_coverage: "Risk–coverage: a bundle does not hold it. The card below says what its "
+          + "review band leaves to a person; the trainer's report draws the curve.",
+        learning_curve: "Learning curve: a bundle does not hold it. The run's metrics.jsonl and "
+          + "the trainer's report do.",
+      },
+    },
     card: "Card",
     warning: "Figures split by image are too good: cells of one person stand on both sides. Go by "
       + "those split by subject.",

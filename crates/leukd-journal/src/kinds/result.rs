@@ -276,6 +276,9 @@ impl Stride<'_> {
             conditions.push(verdict_sql(verdict).to_owned());
             values.push(newest);
         }
+        if query.is_live {
+            conditions.push("superseded_by IS NULL".to_owned());
+        }
         if let Some(cursor) = cursor {
             conditions.push(format!("sequence {} ?", if query.newest_first { '<' } else { '>' }));
             values.push(Value::Integer(cursor.cast_signed()));

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::fixtures::{all, at, capture, clock, found, known, open, stamp, stored};
 
 fn query(filter: &Filter, after: Option<u64>, limit: usize, newest_first: bool) -> ListQuery {
-    ListQuery { filter: filter.clone(), verdict: None, after, limit, newest_first }
+    ListQuery { filter: filter.clone(), after, limit, newest_first, ..ListQuery::default() }
 }
 
 /// Every page of a listing; no page but the last is empty.
