@@ -130,7 +130,8 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
         let notice = browser.run("return document.querySelector('footer').textContent").await;
         assert_eq!(notice.as_str().unwrap().trim(), RESEARCH_USE_ONLY, "{name}");
         let title = browser.run("return document.title").await;
-        assert_eq!(title, "leukd", "{name}");
+        let title = title.as_str().unwrap();
+        assert!(title.ends_with("leukd") && !title.contains("900"), "{name}: {title}");
         let wide = browser
             .run(
                 "const main = document.querySelector('main');
@@ -150,7 +151,7 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
     // A cell of a field: enlarged by keys, with a bar that grows along.
     browser.open(&format!("{url}cell?sequence=11")).await;
     let bar = "const bar = document.querySelector('.bar-length');
-               const text = document.querySelector('.scale').textContent.match(/(\\d+) µm/);
+               const text = document.querySelector('.scale')?.textContent.match(/(\\d+) µm/);
                return text && bar.offsetWidth > 4 && bar.getBoundingClientRect().width / text[1]";
     let unit = browser.wait(bar).await.as_f64().unwrap();
     browser.press("++").await;
