@@ -224,7 +224,7 @@ async fn each_screen_shows_what_it_is_for_and_breaks_no_policy() {
     // A cell of a field: enlarged by keys, with a bar that grows along.
     browser.open(&format!("{url}cell?sequence=11")).await;
     let bar = "const bar = document.querySelector('.bar-length');
-               const text = document.querySelector('.scale').textContent.match(/(\\d+) µm/);
+               const text = document.querySelector('.scale')?.textContent.match(/(\\d+) µm/);
                return text && bar.offsetWidth > 4 && bar.getBoundingClientRect().width / text[1]";
     let unit = browser.wait(bar).await.as_f64().unwrap();
     browser.press("++").await;

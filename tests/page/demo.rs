@@ -61,7 +61,7 @@ async fn the_demo_shows_cells_and_a_field_on_its_page_until_ctrl_c() {
 }
 
 /// README's picture: the page on cells that the demonstration draws.
-const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images/page.png");
+const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images/page.webp");
 
 /// The picture's most bytes: everybody who clones the repository loads it.
 const MAX_BYTES: usize = 200_000;
@@ -70,21 +70,28 @@ const MAX_BYTES: usize = 200_000;
 async fn the_picture_in_the_readme_is_the_demo() {
     if std::env::var_os("LEUKD_UPDATE_DOCS").is_some() {
         let Some(browser) = Browser::start().await else { return };
-        let demo = demo("60").await;
-        browser.open(&format!("http://{}/specimen?specimen=900", demo.address)).await;
+        let demo = demo("12").await;
+        let client = Client::new(demo.address);
+        let field = until("the drawn field", async || {
+            let page = client.get("/api/gallery?specimen=903").await.json();
+            page["cells"][4]["field"].as_u64()
+        })
+        .await;
+        browser.open(&format!("http://{}/field?sequence={field}", demo.address)).await;
         browser.wait("return document.getElementById('live')?.className === 'badge live'").await;
-        let shown = "const images = [...document.querySelectorAll('.card img')]
+        let shown = "const images = [...document.querySelectorAll('.card img, .field img')]
                          .filter((one) => one.getBoundingClientRect().top < innerHeight);
-                     return images.length > 5 && images.every((one) => one.naturalWidth > 0)";
+                     return images.length > 3 && images.every((one) => one.naturalWidth > 0)
+                         && document.querySelector('.outline')";
         browser.wait(shown).await;
         std::fs::create_dir_all(Path::new(PICTURE).parent().unwrap()).unwrap();
-        std::fs::write(PICTURE, browser.picture().await).unwrap();
+        std::fs::write(PICTURE, browser.webp().await).unwrap();
     }
     let picture = std::fs::read(PICTURE).unwrap();
-    assert!(picture.starts_with(b"\x89PNG"));
+    assert_eq!((&picture[..4], &picture[8..12]), (&b"RIFF"[..], &b"WEBP"[..]));
     assert!(picture.len() < MAX_BYTES, "{} bytes", picture.len());
     for document in ["README.md", "docs/guide/page.md"] {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document));
-        assert!(text.unwrap().contains("images/page.png"), "{document}");
+        assert!(text.unwrap().contains("images/page.webp"), "{document}");
     }
 }

@@ -134,14 +134,16 @@ impl Browser {
         let Some(folder) = std::env::var_os("LEUKD_SCREENSHOTS") else { return };
         // Pictures that are still on their way.
         tokio::time::sleep(Duration::from_millis(400)).await;
+        let shot = self.call("GET", "/screenshot", &Value::Null).await;
         let file = std::path::Path::new(&folder).join(format!("{name}.png"));
-        std::fs::write(file, self.picture().await).unwrap();
+        std::fs::write(file, decoded(&shot)).unwrap();
     }
 
-    /// What the window shows, as PNG.
-    pub(crate) async fn picture(&self) -> Vec<u8> {
-        let shot = self.call("GET", "/screenshot", &Value::Null).await;
-        base64::engine::general_purpose::STANDARD.decode(shot.as_str().unwrap()).unwrap()
+    /// What the window shows, as WebP.
+    pub(crate) async fn webp(&self) -> Vec<u8> {
+        let parameters = json!({"format": "webp", "quality": 80});
+        let command = json!({"cmd": "Page.captureScreenshot", "params": parameters});
+        decoded(&self.call("POST", "/goog/cdp/execute", &command).await["data"])
     }
 
     /// Errors in the browser's console, refusals of the policy among them.
@@ -151,6 +153,10 @@ impl Browser {
         let severe = entries.filter(|entry| entry["level"] == "SEVERE");
         severe.map(|entry| entry["message"].to_string()).collect()
     }
+}
+
+fn decoded(base64: &Value) -> Vec<u8> {
+    base64::engine::general_purpose::STANDARD.decode(base64.as_str().unwrap()).unwrap()
 }
 
 impl Drop for Browser {

@@ -9,6 +9,7 @@ mod driver;
 mod exports;
 mod guard;
 mod http;
+mod large;
 mod live;
 mod plots;
 mod screens;

@@ -100,7 +100,8 @@ fn gallery(
 ) -> rusqlite::Result<GalleryPage> {
     let up_to = Value::Integer(newest.cast_signed());
     let (mut conditions, mut values) = query.filter.to_sql();
-    conditions.push("superseded_by IS NULL AND sequence <= ?".to_owned());
+    // The plus keeps SQLite from walking along the sequence, and sorting all that it finds.
+    conditions.push("superseded_by IS NULL AND +sequence <= ?".to_owned());
     values.push(up_to.clone());
     if let Some(verdict) = query.verdict {
         conditions.push(verdict_sql(verdict).to_owned());
@@ -114,15 +115,20 @@ fn gallery(
         );
         values.push(Value::Text(reason.as_str().to_owned()));
     }
-    let from =
-        format!("FROM results JOIN events USING (sequence) WHERE {}", conditions.join(" AND "));
+    // Reasons stand in the payload alone. Without, no payload is read but those of the page.
+    let tables = match query.reason {
+        Some(_) => "results JOIN events USING (sequence)",
+        None => "results",
+    };
+    let from = format!("FROM {tables} WHERE {}", conditions.join(" AND "));
     let snapshot = connection.unchecked_transaction()?;
     let total = snapshot
         .prepare_cached(&format!("SELECT count(*) {from}"))?
         .query_row(params_from_iter(&values), |row| unsigned(row, 0))?;
     let order = match query.order {
         Order::Newest => "sequence DESC",
-        Order::LikeliestFirst => "p_all DESC NULLS LAST, sequence",
+        // As the index results_gallery goes, in either direction.
+        Order::LikeliestFirst => "p_all DESC NULLS LAST, sequence DESC",
         Order::LikeliestLast => "p_all NULLS LAST, sequence",
         Order::Random(seed) => {
             values.push(Value::Integer(seed.into()));
@@ -133,9 +139,15 @@ fn gallery(
     };
     values.push(Value::Integer(limit(query.limit.clamp(1, MAX_READ))));
     values.push(Value::Integer(query.offset.min(MAX_OFFSET).cast_signed()));
-    let records = snapshot
-        .prepare_cached(&format!("SELECT {COLUMNS} {from} ORDER BY {order} LIMIT ? OFFSET ?"))?
-        .query_map(params_from_iter(&values), |row| record(row).map(Arc::new))?
+    let page: Vec<i64> = snapshot
+        .prepare_cached(&format!("SELECT sequence {from} ORDER BY {order} LIMIT ? OFFSET ?"))?
+        .query_map(params_from_iter(&values), |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut payload =
+        snapshot.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE sequence = ?1"))?;
+    let records = page
+        .into_iter()
+        .map(|sequence| payload.query_row([sequence], |row| record(row).map(Arc::new)))
         .collect::<rusqlite::Result<_>>()?;
     Ok(GalleryPage { records, total })
 }

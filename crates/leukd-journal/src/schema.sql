@@ -103,6 +103,8 @@ CREATE INDEX results_field ON results (field) WHERE field IS NOT NULL;
 CREATE INDEX results_specimen ON results (specimen);
 CREATE INDEX results_slide    ON results (slide);
 CREATE INDEX results_decision ON results (decision);
+-- A specimen's gallery by probability: its first page takes the same time however large it is.
+CREATE INDEX results_gallery  ON results (specimen, p_all) WHERE superseded_by IS NULL;
 
 -- Index: the end of a field of view.
 CREATE TABLE fields (

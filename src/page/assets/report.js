@@ -48,7 +48,9 @@ export async function report({ main, query, follow }) {
   const { figures } = found;
   const seen = models(found);
   const flags = flagged(figures);
-  show(main, h("h1", {}, `${own.heading} ${name}`), h("p.notice", {}, own.notice),
+  // Stands below each screen; a printed page needs it above too.
+  const notice = document.querySelector("footer").textContent.trim();
+  show(main, h("h1", {}, `${own.heading} ${name}`), h("p.notice", {}, notice),
     h("p.noprint", {}, h("button.main", { type: "button", onclick: () => print() }, own.print), " ",
       h("a.button", { href: address("specimen", { specimen: name }) }, text.cell.toSpecimen)),
     facts([[own.made, time(found.made_at)], [own.asOf, String(found.as_of)],
@@ -71,6 +73,6 @@ export async function report({ main, query, follow }) {
       : h("p", {}, own.noReaders)),
     gallery(own.toReview, found.to_review),
     gallery(own.likeliest, found.likeliest),
-    h("p.notice", {}, own.notice));
+    h("p.notice", {}, notice));
   follow(null);
 }

@@ -130,7 +130,6 @@ export const text = {
   },
   report: {
     heading: "Report of specimen",
-    notice: "For Research Use Only. Not for use in diagnostic procedures.",
     print: "Print",
     made: "Made", asOf: "As of sequence", first: "First cell", last: "Last cell",
     counts: "Cells", slide: "Slide",

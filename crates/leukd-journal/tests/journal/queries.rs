@@ -236,6 +236,7 @@ async fn the_filters_are_answered_by_their_indices() {
     for (condition, index) in [
         ("specimen = ?1 AND sequence <= 9", "results_specimen"),
         ("specimen = ?1 AND sequence > 5 AND sequence <= 9 AND p_all >= 0.5", "results_specimen"),
+        ("specimen = ?1 AND superseded_by IS NULL AND sequence <= 9", "results_specimen"),
         ("slide = ?1 AND sequence > 5 AND sequence <= 9", "results_slide"),
         ("decision IN (?1) AND sequence <= 9", "results_decision"),
         ("digest = ?1 AND source = 'folder' AND superseded_by IS NULL", "results_live"),
@@ -254,5 +255,21 @@ async fn the_filters_are_answered_by_their_indices() {
             .collect::<Result<_, _>>()
             .unwrap();
         assert!(plan.iter().any(|step| step.contains(index)), "{condition}: {plan:?}");
+    }
+    for order in ["p_all DESC NULLS LAST, sequence DESC", "p_all NULLS LAST, sequence"] {
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT sequence FROM results
+             WHERE specimen = ?1 AND superseded_by IS NULL AND +sequence <= 9
+             ORDER BY {order} LIMIT 60"
+        );
+        let plan: Vec<String> = tool
+            .prepare(&sql)
+            .unwrap()
+            .query_map(["x"], |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let all = plan.join("; ");
+        assert!(all.contains("results_gallery") && !all.contains("B-TREE"), "{order}: {all}");
     }
 }
