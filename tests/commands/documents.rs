@@ -147,6 +147,10 @@ fn documents() -> Vec<String> {
         let folder = folder.unwrap().file_name().into_string().unwrap();
         for page in std::fs::read_dir(root.join("docs").join(&folder)).unwrap() {
             let page = page.unwrap().file_name().into_string().unwrap();
+            // Pictures lie there too.
+            if !page.ends_with(".md") {
+                continue;
+            }
             found.push(format!("docs/{folder}/{page}"));
         }
     }
