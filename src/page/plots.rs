@@ -12,7 +12,6 @@ use axum::response::Response;
 
 use super::problem::{Answer, Problem};
 use super::query::Query;
-use super::read::no_model;
 use super::shared::Shared;
 use crate::model::manifest::{Manifest, Metric};
 
@@ -65,7 +64,7 @@ pub(super) fn names(manifest: &Manifest) -> (Vec<&'static str>, Vec<&'static str
 
 /// A plot of the model in service.
 pub(super) async fn plot(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
-    let served = shared.service.served().ok_or_else(no_model)?;
+    let served = shared.service.served().ok_or_else(Problem::no_model)?;
     let wanted = Query::new(&uri).text("of").unwrap_or_default().to_owned();
     let plot = PLOTS.iter().find(|(name, _)| *name == wanted);
     let (_, plot) = plot.ok_or_else(|| {

@@ -46,6 +46,12 @@ impl IntoResponse for Problem {
 }
 
 impl Problem {
+    /// No model is in service.
+    pub(super) fn no_model() -> Self {
+        let message = "no model is in service; the first screen says why";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "NO_MODEL", message)
+    }
+
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::Uri;
 use serde_json::{Value, json};
 
 use super::problem::{Answer, Problem, good};
@@ -141,18 +141,12 @@ pub(super) async fn field(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer
 
 /// The card of the model in service.
 pub(super) async fn model(State(shared): State<Arc<Shared>>) -> Answer {
-    let served = shared.service.served().ok_or_else(no_model)?;
+    let served = shared.service.served().ok_or_else(Problem::no_model)?;
     let mut value = encode::model(&served);
     let (drawn, missing) = plots::names(served.model.manifest());
     value["plots"] = json!(drawn);
     value["not_drawn"] = json!(missing);
     Ok(good(&value))
-}
-
-/// No model is in service.
-pub(super) fn no_model() -> Problem {
-    let message = "no model is in service; the first screen says why";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NO_MODEL", message)
 }
 
 /// The result that an address names.

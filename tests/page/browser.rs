@@ -119,7 +119,7 @@ async fn a_specimen_is_signed_by_keys_ended_by_a_result_and_withdrawn() {
     browser.open(&specimen).await;
     browser.wait("return document.querySelector('.signoff .sign.changed')").await;
     browser.shoot("sign-changed").await;
-    let since = browser.run("return document.querySelector('.changed').textContent").await;
+    let since = browser.run("return document.querySelector('p.changed').textContent").await;
     assert!(since.as_str().unwrap().contains("1 result and 0 changed reviews"), "{since}");
     browser.click(".signoff li button").await;
     browser.wait("return document.querySelector('dialog #reason')").await;

@@ -73,7 +73,7 @@ fn a_disc_in_a_disc_has_its_nucleus_and_its_densities() {
 #[test]
 fn thin_tiny_and_even_cells_give_finite_figures_and_black_none() {
     assert_eq!(Morphometry::of(&RgbImage::new(30, 30)).unwrap(), None);
-    assert!(Morphometry::of(&RgbImage::new(0, 7)).is_err());
+    assert_eq!(Morphometry::of(&RgbImage::new(0, 7)).unwrap(), None);
     for (width, height) in [(1, 1), (400, 1), (1, 90), (2, 2), (300, 300)] {
         let mut picture = RgbImage::new(450, 450);
         for (x, y) in (0..width).flat_map(|x| (0..height).map(move |y| (x, y))) {
