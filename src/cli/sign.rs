@@ -183,11 +183,11 @@ pub(super) fn in_words(own: &SignOff) -> String {
         State::Changed => {
             let since = own.since.unwrap_or_default();
             format!(
-                "changed since it was signed by {}: {} results, {} reviews, the last at sequence {}; \
+                "changed since it was signed by {}: {}, {}, the last at sequence {}; \
                  {to_review}",
                 people(false),
-                since.results,
-                since.reviews,
+                counted(since.results, "result"),
+                counted(since.reviews, "review"),
                 since.newest
             )
         }
@@ -219,4 +219,9 @@ fn deed(own: &Signature) -> String {
     let why =
         if own.reason.is_empty() { String::new() } else { format!(": {}", clean(&own.reason)) };
     format!("{by} withdraws the signature of {signer} from specimen {specimen}{why}")
+}
+
+/// A number of things.
+fn counted(count: u64, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }

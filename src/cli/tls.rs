@@ -119,7 +119,8 @@ pub(super) fn run(args: &TlsArgs) -> Result<(), CliError> {
 }
 
 fn new_ca(name: &str, days: i64, to: &ToArgs) -> Result<(), CliError> {
-    if name.is_empty() || name.chars().any(char::is_control) {
+    // X.520's upper bound of a common name.
+    if !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control) {
         return Err(unusable(name));
     }
     let (mut params, ends) = params(name, days)?;
@@ -184,25 +185,33 @@ fn issuer(folder: &Path, ends: jiff::civil::Date) -> Result<Issuer<'static, KeyP
         CliError::Data(format!("{}: this is not usable: {what}", file.display()))
     };
     let (text, secret) = (read(&certificate)?, read(&key)?);
-    let pair = KeyPair::from_pem(&secret).map_err(|error| odd(&key, &error))?;
+    // Some Windows programs begin a text with a mark.
+    let text = text.trim_start_matches('\u{feff}');
+    let pair = KeyPair::from_pem(secret.trim_start_matches('\u{feff}')).map_err(|error| {
+        let way = "openssl pkcs8 -topk8 -nodes -in ca.key -out good.key writes one that is";
+        odd(&key, &format!("{error}; {way}"))
+    })?;
     let (_, pem) = x509_parser::pem::parse_x509_pem(text.as_bytes())
         .map_err(|error: x509_parser::nom::Err<_>| odd(&certificate, &error))?;
-    let last = last_day(&pem).map_err(|what| odd(&certificate, &what))?;
+    let last = last_day(&pem, &pair).map_err(|what| odd(&certificate, &what))?;
     if ends > last {
         return Err(CliError::Usage(format!(
             "the CA in {} ends on {last}: ask for fewer --days, or make a new CA",
             certificate.display()
         )));
     }
-    Issuer::from_ca_cert_pem(&text, pair).map_err(|error| odd(&certificate, &error))
+    Issuer::from_ca_cert_pem(text, pair).map_err(|error| odd(&certificate, &error))
 }
 
 /// The last day of a CA's certificate, UTC.
-fn last_day(pem: &Pem) -> Result<jiff::civil::Date, String> {
+fn last_day(pem: &Pem, key: &KeyPair) -> Result<jiff::civil::Date, String> {
     let (_, parsed) =
         X509Certificate::from_der(&pem.contents).map_err(|error| error.to_string())?;
     if !parsed.is_ca() {
         return Err("it is no CA's certificate".to_owned());
+    }
+    if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
+        return Err("the key beside it is another's".to_owned());
     }
     let last = jiff::Timestamp::from_second(parsed.validity().not_after.timestamp());
     let last = last.map_err(|error| error.to_string())?;

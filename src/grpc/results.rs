@@ -103,7 +103,7 @@ impl Results for ResultsService {
             after: listing.after(&request.page_token)?,
             limit,
             verdict: verdict(request.standing)?,
-            is_live: false,
+            live_as_of: None,
             newest_first: request.newest_first,
             filter: convert::filter(request.filter)?,
         };

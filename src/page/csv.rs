@@ -22,6 +22,9 @@ use crate::service::{CellCursor, ServiceError};
 /// A spreadsheet takes a field that begins with one of these for a formula.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
+/// By it Excel knows UTF-8.
+const MARK: char = '\u{feff}';
+
 /// A column: its name and what stands in it.
 type Column = (&'static str, fn(&Record, &Standing) -> String);
 
@@ -124,7 +127,7 @@ impl Open {
     async fn next(&mut self) -> Result<Option<String>, ServiceError> {
         if !self.is_begun {
             self.is_begun = true;
-            return Ok(Some(line(names())));
+            return Ok(Some(format!("{MARK}{}", line(names()))));
         }
         let page = self.shared.service.export_next(&mut self.cursor).await?;
         Ok(page.map(|cells| cells.iter().map(|(record, standing)| row(record, standing)).collect()))
@@ -161,7 +164,8 @@ fn quoted(field: &str) -> String {
 
 /// A text that somebody else chose. An apostrophe keeps a spreadsheet from running it.
 fn text(text: &str) -> String {
-    if text.trim_start_matches(' ').starts_with(FORMULA) {
+    // A spreadsheet of another country parts fields at semicolons or tabs.
+    if text.split([';', '\t']).any(|part| part.trim_start_matches(' ').starts_with(FORMULA)) {
         format!("'{text}")
     } else {
         text.to_owned()

@@ -92,7 +92,11 @@ pub(super) async fn readers(State(shared): State<Arc<Shared>>) -> Answer {
 pub(super) async fn queue(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let asked = Query::new(&uri);
     let specimen = asked.text("specimen").unwrap_or_default().to_owned();
-    let is_blind = shared.blind_first || asked.text("blind") == Some("1");
+    let is_blind = match asked.text("blind") {
+        None | Some("" | "0") => shared.blind_first,
+        Some("1") => true,
+        Some(_) => return Err(Problem::field("blind: write 1 or 0".to_owned())),
+    };
     let decisions = vec![Decision::Review];
     let criteria = Criteria { specimen, decisions, ..Criteria::default() };
     let query = ListQuery {

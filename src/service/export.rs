@@ -71,7 +71,7 @@ impl Service {
         }
         let query = ListQuery {
             filter: cursor.filter.clone(),
-            is_live: true,
+            live_as_of: Some(cursor.as_of),
             after: cursor.after,
             limit: CELLS,
             ..ListQuery::default()

@@ -19,14 +19,31 @@ pub struct SignedOff {
     pub sign_off: Option<SignOff>,
 }
 
-/// A person's name without blanks at its ends.
+/// A person's name, with single blanks inside and none at its ends.
 fn name(field: &'static str, name: &str) -> Result<String, ServiceError> {
-    let name = name.trim();
+    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    if name.chars().any(is_unseen) {
+        let message = "the person's name holds characters that nobody sees; write it anew";
+        return Err(ServiceError::field(field, message));
+    }
     if name.is_empty() || name.len() > MAX_REVIEWER {
         let message = format!("give the person's name, in 1 to {MAX_REVIEWER} bytes");
         return Err(ServiceError::field(field, message));
     }
-    Ok(name.to_owned())
+    Ok(name)
+}
+
+/// A control character, or one that only joins, parts or turns others (Unicode's category Cf, as
+/// far as names meet it): with it one name could look like another.
+fn is_unseen(c: char) -> bool {
+    const FORMAT: [std::ops::RangeInclusive<char>; 5] = [
+        '\u{ad}'..='\u{ad}',
+        '\u{200b}'..='\u{200f}',
+        '\u{202a}'..='\u{202e}',
+        '\u{2060}'..='\u{2069}',
+        '\u{feff}'..='\u{feff}',
+    ];
+    c.is_control() || FORMAT.iter().any(|range| range.contains(&c))
 }
 
 impl Service {
@@ -44,6 +61,10 @@ impl Service {
         new.by = name("withdrawn_by", &new.by)?;
         at_most(MAX_REASON, "reason", &new.reason)?;
         let is_others = !is_same_person(&new.signer, &new.by);
+        if new.act == Act::Signed && (is_others || !new.reason.is_empty()) {
+            let message = "only a withdrawal is by another person, or has a reason";
+            return Err(ServiceError::field("signer", message));
+        }
         if new.act == Act::Withdrawn && is_others && new.reason.trim().is_empty() {
             let message = format!("say why {} withdraws the signature of {}", new.by, new.signer);
             return Err(ServiceError::field("reason", message));

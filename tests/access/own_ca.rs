@@ -83,11 +83,15 @@ async fn what_cannot_be_signed_is_said_and_nothing_is_overwritten() {
     let path = ["new-client", "../lims", "--ca", at, "--out", at];
     refused(&path, 64, "can be no name in a certificate").await;
     refused(&["new-ca", "--days", "0"], 64, "--days").await;
-    // The server's certificate is no CA's.
+    // Another CA's key, and the server's certificate, which is no CA's.
+    let client = ["new-client", "lims", "--ca", at, "--out", at, "--days", "5"];
+    let own = std::fs::read(folder.path().join("ca.key")).unwrap();
+    std::fs::copy(folder.path().join("server.key"), folder.path().join("ca.key")).unwrap();
+    refused(&client, 65, "another's").await;
+    std::fs::write(folder.path().join("ca.key"), own).unwrap();
     for (from, to) in [("server.pem", "ca.pem"), ("server.key", "ca.key")] {
         std::fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
     }
-    let client = ["new-client", "lims", "--ca", at, "--out", at, "--days", "5"];
     refused(&client, 65, "no CA's certificate").await;
     std::fs::write(folder.path().join("ca.key"), "a letter").unwrap();
     refused(&client, 65, "ca.key").await;

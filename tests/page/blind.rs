@@ -39,6 +39,12 @@ async fn a_blind_queue_says_nothing_until_the_answer() {
     }
     let open = client.get("/api/queue?specimen=7").await.json();
     assert_eq!(open["blind"], false);
+    let odd = client.get("/api/queue?specimen=7&blind=true").await;
+    assert_eq!(
+        (odd.status, odd.code().as_str()),
+        (400, "BAD_FIELD"),
+        "nothing is shown by mistake"
+    );
     let suggested = &open["cells"][0];
     let answer = review(&client, &cells[0], "other", "Ada", 1).await;
     assert_eq!(answer["review"]["confirms"], false);

@@ -97,6 +97,11 @@ async fn two_people_sign_and_a_withdrawal_by_another_takes_a_reason() {
         ("specimen", json!(""), 400, "BAD_FIELD"),
         ("act", json!("approved"), 400, "BAD_FIELD"),
         ("signer", json!(" "), 400, "BAD_FIELD"),
+        ("signer", json!("Ada\u{200b}"), 400, "BAD_FIELD"),
+        ("by", json!("Mallory"), 400, "BAD_FIELD"),
+        ("reason", json!("another slide"), 400, "BAD_FIELD"),
+        // Of another journal: nobody can have seen what is not stored yet.
+        ("as_of", json!(1_u64 << 40), 409, "SPECIMEN_CHANGED"),
         ("signature_id", json!("7"), 400, "BAD_FIELD"),
         ("other", json!(1), 400, "BAD_FIELD"),
     ] {

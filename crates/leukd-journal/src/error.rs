@@ -214,7 +214,7 @@ pub enum SignError {
     NoSpecimen(String),
     /// Cells under `review` wait for a reader.
     #[error(
-        "{} of specimen {specimen:?} under review: {}; review, then sign",
+        "{} under review of specimen {specimen:?} for a reader: {}; review, then sign",
         if *to_review == 1 { "1 cell waits".to_owned() } else { format!("{to_review} cells wait") },
         some_results(first, *to_review)
     )]
@@ -228,8 +228,8 @@ pub enum SignError {
     },
     /// It changed after the signer looked.
     #[error(
-        "specimen {specimen:?} changed at sequence {newest}, and the signer has seen it up to \
-         {seen}: look again, then sign"
+        "specimen {specimen:?} last changed at sequence {newest}, and the signer says to have seen \
+         it up to {seen}: look again, then sign"
     )]
     Changed {
         /// The specimen.

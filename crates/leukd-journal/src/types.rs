@@ -283,8 +283,8 @@ pub struct ListQuery {
     pub filter: Filter,
     /// Only live ones that stand so now. None: any.
     pub verdict: Option<Verdict>,
-    /// Only those that no later capture supersedes.
-    pub is_live: bool,
+    /// Only those that no later capture had superseded at this sequence. None: any.
+    pub live_as_of: Option<u64>,
     /// [`Page::next`] of the page before; none for the first.
     pub after: Option<u64>,
     /// The most results of the page: 1 to [`MAX_READ`].

@@ -5,6 +5,7 @@ import { h, show } from "./dom.js";
 import {
   decision, describe, facts, interval, picture, probability, share, standing, table, time,
 } from "./parts.js";
+import { signState } from "./sign.js";
 import { tally } from "./specimens.js";
 import { text } from "./text.js";
 
@@ -71,6 +72,11 @@ export async function report({ main, query, follow }) {
         [one.reviewer, String(one.answers), `${one.agreed} (${share(one.agreed / one.answers)})`,
           time(one.last_at)]))
       : h("p", {}, own.noReaders)),
+    h("section", {}, h("h2", {}, text.sign.heading), h("p", {}, signState(figures.sign_off)),
+      figures.sign_off?.since && h("p", {}, text.sign.since(figures.sign_off.since)),
+      figures.sign_off?.signatures.length > 0 && h("ul", {}, figures.sign_off.signatures.map((one) =>
+        h("li", {}, text.sign.signed(one.signer, time(one.at), one.sequence),
+          !one.counts && ` ${text.sign.noLonger}`)))),
     gallery(own.toReview, found.to_review),
     gallery(own.likeliest, found.likeliest),
     h("p.notice", {}, notice));

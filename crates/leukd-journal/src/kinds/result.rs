@@ -276,8 +276,9 @@ impl Stride<'_> {
             conditions.push(verdict_sql(verdict).to_owned());
             values.push(newest);
         }
-        if query.is_live {
-            conditions.push("superseded_by IS NULL".to_owned());
+        if let Some(as_of) = query.live_as_of {
+            conditions.push("(superseded_by IS NULL OR superseded_by > ?)".to_owned());
+            values.push(Value::Integer(as_of.cast_signed()));
         }
         if let Some(cursor) = cursor {
             conditions.push(format!("sequence {} ?", if query.newest_first { '<' } else { '>' }));

@@ -20,9 +20,8 @@ use crate::signature::{
 use crate::sql::{limit, number, text, unsigned};
 use crate::types::SpecimenQuery;
 
-/// The newest signatures and withdrawals of a specimen that are looked at: whoever signs and
-/// withdraws without end must not slow down every look.
-const MAX_LOOK: usize = 256;
+/// The most names of signers of one specimen that are looked at, those with the newest act first.
+const MAX_NAMES: usize = 4096;
 
 impl Kind for Signature {
     const NAME: &'static str = "signature";
@@ -155,7 +154,9 @@ fn allowed(found: &SignOff, new: &NewSignature) -> Result<Option<u64>, SignError
         let (to_review, first) = (found.to_review, found.first.clone());
         return Err(SignError::Waiting { specimen, to_review, first });
     }
-    if let Some(seen) = new.seen.filter(|seen| *seen < found.changed_at) {
+    // Nobody can have seen what is not stored yet: the sequence is another journal's.
+    let is_odd = |seen: &u64| *seen < found.changed_at || *seen > found.as_of_sequence;
+    if let Some(seen) = new.seen.filter(is_odd) {
         return Err(SignError::Changed { specimen, seen, newest: found.changed_at });
     }
     if let Some(own) = own.filter(|own| own.is_current) {
@@ -184,11 +185,12 @@ const TO_REVIEW: &str = "FROM results r WHERE specimen = ?1 AND sequence <= ?2
         (SELECT 1 FROM reviews v WHERE v.result_sequence = r.sequence AND v.sequence <= ?2)";
 
 /// Reviews of the specimen (1) up to a newest sequence (2) that say something else than what stood:
-/// the review before of the same cell, or, for the first, leukd's suggestion.
+/// the review before of the same cell, or, for the first, leukd's suggestion. Of a result that
+/// retention has removed, what stood before is not known any more.
 const CHANGING: &str = "FROM reviews v WHERE specimen = ?1 AND sequence <= ?2 AND coalesce(
     label <> (SELECT b.label FROM reviews b WHERE b.result_id = v.result_id
               AND b.sequence < v.sequence ORDER BY b.sequence DESC LIMIT 1),
-    confirms = 0)";
+    confirms = 0) AND EXISTS (SELECT 1 FROM results r WHERE r.sequence = v.result_sequence)";
 
 /// The sign-off of a specimen, by what is stored up to `newest`; none when no live result names it.
 pub(crate) fn sign_off(
@@ -250,11 +252,14 @@ fn held(
     newest: u64,
     changed_at: u64,
 ) -> rusqlite::Result<Vec<Held>> {
+    // The last act of each name: nobody's signature is hidden by how often others act.
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM signatures JOIN events USING (sequence)
-         WHERE specimen = ?1 AND sequence <= ?2 ORDER BY sequence DESC LIMIT ?3"
+         WHERE sequence IN (SELECT max(sequence) FROM signatures
+                            WHERE specimen = ?1 AND sequence <= ?2 GROUP BY signer)
+         ORDER BY sequence DESC LIMIT ?3"
     ))?;
-    let mut rows = statement.query(params![specimen, newest.cast_signed(), limit(MAX_LOOK)])?;
+    let mut rows = statement.query(params![specimen, newest.cast_signed(), limit(MAX_NAMES)])?;
     let (mut people, mut held): (Vec<String>, Vec<Held>) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let signature: Signature = parse(unsigned(row, 0)?, row.get_ref(2)?.as_str()?)?;

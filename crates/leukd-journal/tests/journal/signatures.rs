@@ -193,6 +193,20 @@ async fn a_signature_is_withdrawn_and_both_stay() {
 }
 
 #[tokio::test]
+async fn a_signature_counts_however_often_others_sign_and_withdraw() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = story(directory.path()).await;
+    for _ in 0..300 {
+        signed(&journal, by("Bob", 3)).await;
+        signed(&journal, back("Bob", "Bob")).await;
+    }
+    let held: Vec<_> =
+        stands(&journal, 3).held.into_iter().map(|own| own.signature.signer).collect();
+    assert_eq!(held, ["Ada"]);
+    signed(&journal, back("Ada", "Ada")).await;
+}
+
+#[tokio::test]
 async fn a_retry_is_answered_with_the_stored_signature() {
     let directory = tempfile::tempdir().unwrap();
     let journal = story(directory.path()).await;
