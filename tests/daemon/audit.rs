@@ -261,7 +261,7 @@ async fn login_failures_of_the_last_minute_are_told_before_the_stop() {
         settings.access.file = Some(access.clone().into());
     });
     // A model that is still being loaded may have its record behind that of the stop.
-    daemon.line_with(&["serving", "digest"]);
+    record(&folders, "the model", |record| record["kind"] == "model").await;
     let mut control = daemon.control().await;
     for _ in 0..7 {
         let guess = showing("leukd_guess", GetStatusRequest {});
