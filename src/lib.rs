@@ -24,5 +24,5 @@ pub mod telemetry;
 pub use leukd_cell as cell;
 pub use leukd_ingest as ingest;
 pub use leukd_journal as journal;
-pub use leukd_journal::{clock, fraction, result, review, signature, summary};
+pub use leukd_journal::{clock, fraction, result, review, score, signature, summary};
 pub use leukd_model as model;

@@ -1,11 +1,15 @@
 //! What is said of a specimen: its blast fraction, the fraction corrected for the model's measured
-//! errors, and on which side of the configured flags both lie. Words for a person to weigh, never a
-//! diagnosis.
+//! errors, on which side of the configured flags both lie, and the score of its cells taken
+//! together. Words for a person to weigh, never a diagnosis.
+
+mod score;
 
 use crate::fraction::{Corrected, LEAST_YOUDEN, Rate, Share, Standing, corrected, wilson};
 use crate::journal::SpecimenCounts;
-use crate::model::manifest::Metric;
+use crate::model::manifest::{Metric, Person};
 use crate::result::Tally;
+
+pub use score::{Among, SpecimenScore};
 
 /// The model in service, as far as a specimen's fraction goes by it.
 #[derive(Debug, Clone, Copy)]
@@ -14,13 +18,15 @@ pub struct Served<'a> {
     pub digest: &'a str,
     /// What it was measured at.
     pub metrics: &'a [Metric],
+    /// Persons whose scores are known.
+    pub persons: &'a [Person],
 }
 
-/// Why there is no corrected fraction, or no interval of it.
+/// Why there is no corrected fraction or score, or no interval of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// A stable word: `no-cells`, `several-models`, `no-model`, `other-model`, `not-measured`,
-    /// `weak-model`, `no-interval`.
+    /// A stable word: `no-cells`, `from-fields`, `several-models`, `no-model`, `other-model`,
+    /// `not-measured`, `weak-model`, `no-interval`, `few-cells`.
     pub code: &'static str,
     /// One sentence for a person.
     pub message: String,
@@ -97,8 +103,11 @@ pub fn flags(flags: &[f64], counted: Option<&Share>, correction: &Correction) ->
         .collect()
 }
 
-/// Sensitivity and specificity of the one model that classified the cells.
-fn rates(counts: &SpecimenCounts, served: Option<&Served<'_>>) -> Result<(Rate, Rate), Missing> {
+/// The one model that classified all of the cells, all of them cut out: only then are they alike.
+fn one_model<'a>(
+    counts: &SpecimenCounts,
+    served: Option<&Served<'a>>,
+) -> Result<Served<'a>, Missing> {
     let missing = |code, message: &str| Err(Missing { code, message: message.to_owned() });
     if counts.tally.classified() == 0 {
         return missing("no-cells", "no cell was classified");
@@ -129,6 +138,12 @@ fn rates(counts: &SpecimenCounts, served: Option<&Served<'_>>) -> Result<(Rate, 
             "the model that classified these cells is no longer in service, and its errors are not known here",
         );
     }
+    Ok(*served)
+}
+
+/// Sensitivity and specificity of the one model that classified the cells.
+fn rates(counts: &SpecimenCounts, served: Option<&Served<'_>>) -> Result<(Rate, Rate), Missing> {
+    let served = one_model(counts, served)?;
     let rate = |name: &str| {
         let by_subject = |metric: &&Metric| metric.name == name && metric.split == "subject";
         let metric = served.metrics.iter().find(by_subject)?;
@@ -141,10 +156,11 @@ fn rates(counts: &SpecimenCounts, served: Option<&Served<'_>>) -> Result<(Rate, 
     };
     match (rate("sensitivity"), rate("specificity")) {
         (Some(sensitivity), Some(specificity)) => Ok((sensitivity, specificity)),
-        _ => missing(
-            "not-measured",
-            "the model's sensitivity and specificity were not measured on subjects that it had not seen",
-        ),
+        _ => Err(Missing {
+            code: "not-measured",
+            message: "the model's sensitivity and specificity were not measured on subjects that it had not seen"
+                .to_owned(),
+        }),
     }
 }
 
@@ -198,7 +214,7 @@ mod tests {
     }
 
     fn corrected(counts: &SpecimenCounts, metrics: &[Metric]) -> Correction {
-        Correction::of(counts, Some(&Served { digest: "m", metrics }))
+        Correction::of(counts, Some(&Served { digest: "m", metrics, persons: &[] }))
     }
 
     fn code(correction: &Correction) -> &'static str {

@@ -36,6 +36,9 @@ pub(super) struct ReviewArgs {
     /// A remark
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
+    /// The reviewer had not seen what leukd suggests before answering
+    #[arg(long)]
+    blind: bool,
     /// One JSON object (SubmitReviewResponse)
     #[arg(long)]
     json: bool,
@@ -109,6 +112,7 @@ async fn send(args: &ReviewArgs) -> Result<(), CliError> {
         reviewer,
         note: args.note.clone(),
         review_id: uuid::Uuid::now_v7().to_string(),
+        blind: args.blind,
     };
     let mut client = ReviewsClient::new(args.server.connect().await?);
     let answer = client.submit_review(remote::request(request, LIMIT)).await;

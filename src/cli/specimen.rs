@@ -9,6 +9,7 @@ use super::{json, sign};
 use crate::grpc::proto::results_client::ResultsClient;
 use crate::grpc::proto::{
     CorrectedFraction, Fraction, FractionFlag, GetSpecimenRequest, GetSpecimenResponse,
+    SpecimenScore,
 };
 use crate::result::RESEARCH_USE_ONLY;
 
@@ -102,6 +103,7 @@ pub(super) fn lines(counts: &GetSpecimenResponse) -> Vec<String> {
         counts.as_of_sequence
     )];
     lines.extend(counts.corrected_fraction.iter().flat_map(corrected));
+    lines.extend(counts.score.iter().map(score));
     lines.extend(counts.flags.iter().map(flag));
     lines.extend(counts.sign_off.as_ref().map(|own| format!("sign-off: {}", sign::in_words(own))));
     lines
@@ -131,6 +133,28 @@ fn corrected(fraction: &CorrectedFraction) -> Vec<String> {
         }),
     );
     lines
+}
+
+fn score(of: &SpecimenScore) -> String {
+    let (Some(value), Some(lower), Some(upper)) = (of.value, of.lower, of.upper) else {
+        let reason = of.reason.as_ref().map(|reason| reason.message.as_str()).unwrap_or_default();
+        return format!("score: none, {}", clean(reason));
+    };
+    let among = if of.persons_with_all + of.healthy_persons == 0 {
+        "the model's bundle names nobody to compare it with".to_owned()
+    } else {
+        format!(
+            "above {} of {} healthy persons, and above {} of {} with leukemia, whom models like this one had never seen",
+            of.healthy_persons_below,
+            of.healthy_persons,
+            of.persons_with_all_below,
+            of.persons_with_all,
+        )
+    };
+    format!(
+        "score {value:.2} (95 % interval {lower:.2} to {upper:.2}) of {} cells: {among}",
+        of.cells
+    )
 }
 
 fn flag(flag: &FractionFlag) -> String {

@@ -255,6 +255,7 @@ pub(super) fn review(review: &Review, epoch: &str) -> proto::Review {
         result_id: of.result_id.clone(),
         label: review.label.as_str().to_owned(),
         confirms: review.confirms,
+        blind: review.blind,
         reviewer: review.reviewer.clone(),
         note: review.note.clone(),
         client: review.client.clone(),

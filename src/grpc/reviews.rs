@@ -84,7 +84,7 @@ impl Reviews for ReviewsService {
 
 /// The review that a client sent.
 fn checked(request: proto::SubmitReviewRequest, client: String) -> Result<NewReview, Status> {
-    let proto::SubmitReviewRequest { of, label, reviewer, note, review_id } = request;
+    let proto::SubmitReviewRequest { of, label, reviewer, note, review_id, blind } = request;
     let of = match of {
         Some(Of::Sequence(sequence)) if i64::try_from(sequence).is_ok() => {
             Lookup::Sequence(sequence)
@@ -95,5 +95,5 @@ fn checked(request: proto::SubmitReviewRequest, client: String) -> Result<NewRev
     let label: ReviewLabel =
         label.parse().map_err(|_| status::field("label", "write \"all\", \"hem\" or \"other\""))?;
     let review_id = Some(review_id).filter(|id| !id.is_empty());
-    Ok(NewReview { of, label, reviewer, note, client, review_id })
+    Ok(NewReview { of, label, reviewer, note, blind, client, review_id })
 }

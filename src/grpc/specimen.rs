@@ -5,11 +5,11 @@ use crate::fraction::{Share, Standing};
 use crate::journal::{SlideCounts, SpecimenCounts};
 use crate::result::RESEARCH_USE_ONLY;
 use crate::service::{ListedSpecimen, SpecimenFigures};
-use crate::specimen::{Correction, Flag, blast_fraction};
+use crate::specimen::{Among, Correction, Flag, Missing, SpecimenScore, blast_fraction};
 
 /// Everything but the specimen's and the slide's name.
 pub(super) fn answer(figures: SpecimenFigures, epoch: &str) -> proto::GetSpecimenResponse {
-    let SpecimenFigures { counts, share, correction, flags, sign_off } = figures;
+    let SpecimenFigures { counts, share, correction, flags, score, sign_off } = figures;
     let flags = flags.into_iter().map(flag).collect();
     let named = counts.slides.iter().filter(|slide| !slide.slide.is_empty());
     proto::GetSpecimenResponse {
@@ -20,6 +20,7 @@ pub(super) fn answer(figures: SpecimenFigures, epoch: &str) -> proto::GetSpecime
         blast_fraction: share.map(fraction),
         slides: named.map(|slide| slide.slide.clone()).collect(),
         corrected_fraction: Some(corrected(&counts, &correction)),
+        score: Some(scored(&score)),
         flags,
         first_classified_at: counts.first_classified_at.map(convert::time),
         last_classified_at: counts.last_classified_at.map(convert::time),
@@ -72,14 +73,30 @@ fn corrected(counts: &SpecimenCounts, correction: &Correction) -> proto::Correct
         value: correction.fraction.map(|fraction| fraction.value),
         lower: interval.map(|(lower, _)| lower),
         upper: interval.map(|(_, upper)| upper),
-        reason: correction.missing.as_ref().map(|missing| proto::Reason {
-            code: missing.code.to_owned(),
-            message: missing.message.clone(),
-        }),
+        reason: correction.missing.as_ref().map(reason),
         at_or_above,
         classified,
         sensitivity: correction.rates.map(|(sensitivity, _)| sensitivity.value),
         specificity: correction.rates.map(|(_, specificity)| specificity.value),
+    }
+}
+
+fn reason(missing: &Missing) -> proto::Reason {
+    proto::Reason { code: missing.code.to_owned(), message: missing.message.clone() }
+}
+
+fn scored(of: &SpecimenScore) -> proto::SpecimenScore {
+    let Among { all, all_below, hem, hem_below } = of.among.unwrap_or_default();
+    proto::SpecimenScore {
+        value: of.score.map(|score| score.value),
+        lower: of.score.map(|score| score.lower),
+        upper: of.score.map(|score| score.upper),
+        cells: of.score.map_or(0, |score| score.cells),
+        persons_with_all: all,
+        persons_with_all_below: all_below,
+        healthy_persons: hem,
+        healthy_persons_below: hem_below,
+        reason: of.missing.as_ref().map(reason),
     }
 }
 

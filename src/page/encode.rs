@@ -21,7 +21,7 @@ use crate::service::{
 };
 use crate::summary::SpecimenSummary;
 
-use super::sign_off;
+use super::{score, sign_off};
 
 /// A result with its standing.
 pub(super) fn cell(record: &Record, standing: &Standing) -> Value {
@@ -101,6 +101,7 @@ pub(super) fn review(review: &Review) -> Value {
         "specimen": review.of.ids.specimen,
         "label": review.label,
         "confirms": review.confirms,
+        "blind": review.blind,
         "reviewer": review.reviewer,
         "client": review.client,
         "note": review.note,
@@ -174,7 +175,7 @@ pub(super) fn listed(listed: &ListedSpecimen) -> Value {
 
 /// A specimen's figures.
 pub(super) fn specimen(figures: &SpecimenFigures) -> Value {
-    let SpecimenFigures { counts, share, correction, flags, sign_off } = figures;
+    let SpecimenFigures { counts, share, correction, flags, score, sign_off } = figures;
     let share = share
         .map(|share| json!({"value": share.value, "lower": share.lower, "upper": share.upper}));
     let fraction = correction.fraction;
@@ -199,6 +200,7 @@ pub(super) fn specimen(figures: &SpecimenFigures) -> Value {
         "corrected": corrected,
         "uncorrected_why": correction.missing.as_ref().map(|missing| missing.message.as_str()),
         "flags": flags.collect::<Vec<_>>(),
+        "score": score::score(score),
         "slides": slides.collect::<Vec<_>>(),
         "first_at": counts.first_classified_at,
         "last_at": counts.last_classified_at,
@@ -213,6 +215,8 @@ pub(super) fn readers(readers: &[ReaderCount]) -> Value {
             "reviewer": count.reviewer,
             "answers": count.answers,
             "agreed": count.agreed,
+            "blind": count.blind,
+            "blind_agreed": count.blind_agreed,
             "changed": count.changed,
             "first_at": count.first_at,
             "last_at": count.last_at,

@@ -15,7 +15,7 @@
 //! | `assets.rs`, `assets/` | the shell, modules and style, inside the binary |
 //! | `read.rs`, `write.rs`, `pictures.rs` | what is asked for, changed and looked at |
 //! | `csv.rs` | a specimen's cells as a file |
-//! | `plots.rs` | what a model was measured at, as SVG |
+//! | `plots/` | what a model was measured at, as SVG |
 //! | `live.rs` | events as they are stored |
 //! | `encode.rs` | domain words → JSON |
 //! | `problem.rs` | errors → JSON that the page can show |
@@ -33,6 +33,7 @@ mod problem;
 mod query;
 mod read;
 mod routes;
+mod score;
 mod server;
 mod sessions;
 mod shared;

@@ -72,6 +72,9 @@ struct ReviewRequest {
     reviewer: String,
     #[serde(default)]
     note: String,
+    /// Answered before the suggestion was seen.
+    #[serde(default)]
+    blind: bool,
     /// The page's own, so that sending it again is harmless.
     review_id: String,
 }
@@ -89,6 +92,7 @@ pub(super) async fn review(
         label: request.label,
         reviewer: request.reviewer,
         note: request.note,
+        blind: request.blind,
         client: caller.identity,
         review_id: Some(request.review_id),
     };

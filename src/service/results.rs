@@ -12,7 +12,7 @@ use crate::pipeline::{Classified, ClassifiedField, Explained, RequestError, Requ
 use crate::result::Record;
 use crate::review::{MAX_NOTE, MAX_REVIEWER, Review};
 use crate::signature::SignOff;
-use crate::specimen::{self, Correction, Flag};
+use crate::specimen::{self, Correction, Flag, SpecimenScore};
 
 pub use crate::review::Standing;
 
@@ -45,6 +45,8 @@ pub struct SpecimenFigures {
     pub correction: Correction,
     /// Both shares beside the configured fractions.
     pub flags: Vec<Flag>,
+    /// What its cells say together.
+    pub score: SpecimenScore,
     /// The sign-off of the whole specimen; none when all of its results are superseded.
     pub sign_off: Option<SignOff>,
 }
@@ -140,13 +142,16 @@ impl Service {
             return Err(ServiceError::NoSpecimen { specimen, slide });
         };
         let digest = model.as_ref().map(|model| model.digest().to_string()).unwrap_or_default();
-        let served = model
-            .as_ref()
-            .map(|model| specimen::Served { digest: &digest, metrics: &model.manifest().metrics });
+        let served = model.as_ref().map(|model| model.manifest()).map(|own| specimen::Served {
+            digest: &digest,
+            metrics: &own.metrics,
+            persons: &own.persons,
+        });
+        let score = SpecimenScore::of(&counts, served.as_ref());
         let correction = Correction::of(&counts, served.as_ref());
         let share = specimen::blast_fraction(&counts.tally);
         let flags = specimen::flags(&self.limits.specimen_flags, share.as_ref(), &correction);
-        Ok(SpecimenFigures { counts, share, correction, flags, sign_off })
+        Ok(SpecimenFigures { counts, share, correction, flags, score, sign_off })
     }
 
     /// Stores a review, and keeps the image of what was reviewed where images are kept.

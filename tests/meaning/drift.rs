@@ -101,6 +101,7 @@ async fn review(journal: &Journal, sequence: u64, label: ReviewLabel) {
         label,
         reviewer: "Dr. Doe".to_owned(),
         note: String::new(),
+        blind: false,
         client: String::new(),
         review_id: None,
     };

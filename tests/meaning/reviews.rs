@@ -17,6 +17,7 @@ fn says(of: Of, label: &str) -> proto::SubmitReviewRequest {
         reviewer: "Dr. Doe".to_owned(),
         note: "a note".to_owned(),
         review_id: String::new(),
+        blind: false,
     }
 }
 

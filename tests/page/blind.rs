@@ -6,10 +6,11 @@ use crate::http::Client;
 use crate::support::{Folders, REVIEW, cell_of, until};
 use crate::{start, start_on};
 
+/// The first two answers are blind ones.
 async fn review(client: &Client, cell: &Value, label: &str, reviewer: &str, number: u32) -> Value {
     let id = format!("0193a5f0-0000-7000-8000-{number:012}");
     let review = json!({"result_id": cell["result_id"], "label": label, "reviewer": reviewer,
-                        "review_id": id});
+                        "review_id": id, "blind": number < 3});
     let stored = client.post("/api/reviews", &review).await;
     assert_eq!(stored.status, 200, "{}", stored.text());
     stored.json()
@@ -62,9 +63,18 @@ async fn a_blind_queue_says_nothing_until_the_answer() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| json!([one["reviewer"], one["answers"], one["agreed"], one["changed"]]))
+        .map(|one| {
+            let counts = ["answers", "agreed", "changed", "blind", "blind_agreed"];
+            json!([one["reviewer"], counts.map(|name| one[name].clone())])
+        })
         .collect();
-    assert_eq!(said, [json!(["Ada", 2, 1, 1]), json!(["Bea", 1, 0, 0])]);
+    assert_eq!(said, [json!(["Ada", [2, 1, 1, 2, 1]]), json!(["Bea", [1, 0, 0, 0, 0]])]);
+    // The journal keeps it, for every client.
+    let of = leukd::grpc::proto::ListReviewsRequest::default();
+    let stored = harness.reviews().list_reviews(of).await.unwrap().into_inner().reviews;
+    let mut blind: Vec<bool> = stored.iter().map(|one| one.blind).collect();
+    blind.sort_unstable();
+    assert_eq!(blind, [false, false, true, true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use leukd_cell::{Fault, Morphometry};
 use leukd_model::bundle::{Bundle, BundleError};
+use leukd_model::curves::Epoch;
 use leukd_model::discriminant::Discriminant;
-use leukd_model::manifest::{MANIFEST_VERSION, Manifest, Metric};
+use leukd_model::manifest::{MANIFEST_VERSION, Manifest, Metric, Person};
 use leukd_model::serving::{ModelError, golden_picture};
 
 use crate::card::{BESIDE, CALIBRATION, FIGURES, OF_FLOAT, REMARK, with_paragraph};
@@ -68,7 +69,8 @@ pub enum ShipError {
 /// The bundle `bytes`, trained on everything, with the cross-validated figures of its siblings: its
 /// metrics, its calibration (from the figures by subject) and its card, with `remark` as a
 /// paragraph of its own. `figures` are one by subject and at most one by image. `discriminant` joins
-/// the network; without one the network decides alone.
+/// the network; without one the network decides alone. `learning` takes the place of the bundle's
+/// own learning curve.
 ///
 /// # Errors
 ///
@@ -79,6 +81,7 @@ pub fn ship(
     bytes: &[u8],
     figures: &[Pooled],
     discriminant: Option<Discriminant>,
+    learning: Option<Vec<Epoch>>,
     remark: Option<&str>,
 ) -> Result<Vec<u8>, ShipError> {
     let mut manifest = Bundle::from_bytes(bytes, "the bundle")?.manifest().clone();
@@ -115,6 +118,11 @@ pub fn ship(
         manifest.version = MANIFEST_VERSION;
         manifest.training.recipe = recipe;
         manifest.discriminant = discriminant;
+        manifest.persons = persons(subject);
+        manifest.curves = ordered.iter().map(|one| one.pooled.curves()).collect();
+        if let Some(learning) = learning {
+            manifest.learning = learning;
+        }
         manifest.calibration = subject.calibration;
         manifest.metrics = ordered.iter().flat_map(|one| metrics(one)).collect();
         let card = with_paragraph(&manifest.card, FIGURES, &told(manifest, &ordered));
@@ -230,6 +238,15 @@ fn metrics(of: &Pooled) -> Vec<Metric> {
     metrics
 }
 
+/// The score of each person that a sibling tested.
+fn persons(subject: &Pooled) -> Vec<Person> {
+    let scored = subject.pooled.subjects.iter().filter_map(|row| {
+        let label = row.label.parse().ok()?;
+        Some(Person { label, score: row.score?, cells: row.cells })
+    });
+    scored.collect()
+}
+
 /// The card's paragraph on the figures.
 fn told(manifest: &Manifest, figures: &[&Pooled]) -> String {
     let cells = figures.first().map_or(0, |one| one.cells);
@@ -266,11 +283,12 @@ fn by_person(figures: &Measures<Estimate>) -> String {
     }
     format!(
         "AUROC with every person counted once {}, between cells of like area {}; specificity per healthy person: median {}, \
-         lowest {}. Over cells: ",
+         lowest {}. AUROC of specimens, each person's cells taken together, {}. Over cells: ",
         with_interval(&figures.person_auroc),
         with_interval(&figures.person_auroc_in_area_bands),
         number(figures.person_specificity_median.value),
         number(figures.person_specificity_minimum.value),
+        with_interval(&figures.specimen_auroc),
     )
 }
 
@@ -285,7 +303,7 @@ fn protocol(of: &Pooled) -> String {
     };
     let figures = &of.pooled.figures;
     let mut text = format!(
-        "{asks}: {}. {} all of {}, {} hem of {}. {}AUROC {}, balanced accuracy {}, sensitivity {}, \
+        "{asks}: {}. {} all of {}, {} hem of {}. {}AUROC {}, between cells of like area {}, balanced accuracy {}, sensitivity {}, \
          specificity {} at threshold {}; 95 % intervals from a bootstrap over {}.",
         match of.folds.len() as u64 {
             1 => "one model on one split".to_owned(),
@@ -297,6 +315,7 @@ fn protocol(of: &Pooled) -> String {
         counted(counts.hem_subjects, "subject"),
         by_person(figures),
         with_interval(&figures.auroc),
+        with_interval(&figures.auroc_in_area_bands),
         with_interval(&figures.balanced_accuracy),
         with_interval(&figures.sensitivity),
         with_interval(&figures.specificity),

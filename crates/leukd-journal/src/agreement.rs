@@ -27,6 +27,10 @@ pub struct ReaderCount {
     pub answers: u64,
     /// Those whose first answer is what leukd suggested.
     pub agreed: u64,
+    /// Those whose first answer was given blind.
+    pub blind: u64,
+    /// Those of them whose first answer is what leukd suggested.
+    pub blind_agreed: u64,
     /// Those whose answer the reader changed later.
     pub changed: u64,
     /// When the first of them was stored.
@@ -65,7 +69,7 @@ const COUNTS: &str = "v.reviewer, count(*), sum(v.confirms),
     sum(EXISTS (SELECT 1 FROM reviews b WHERE b.result_id = v.result_id
         AND b.reviewer = v.reviewer AND b.sequence > v.sequence AND b.sequence <= ?1
         AND b.label <> v.label)),
-    min(v.reviewed_ms), max(v.reviewed_ms)";
+    min(v.reviewed_ms), max(v.reviewed_ms), sum(v.blind), sum(v.blind AND v.confirms)";
 
 /// True of each reader's first answer to a cell.
 const IS_FIRST: &str = "NOT EXISTS (SELECT 1 FROM reviews b WHERE b.result_id = v.result_id
@@ -114,5 +118,7 @@ fn counted(row: &Row<'_>) -> rusqlite::Result<ReaderCount> {
         changed: unsigned(row, 3)?,
         first_at: Timestamp(row.get(4)?),
         last_at: Timestamp(row.get(5)?),
+        blind: unsigned(row, 6)?,
+        blind_agreed: unsigned(row, 7)?,
     })
 }

@@ -4,6 +4,7 @@ use crate::result::{
     CapturePath, CellIds, Decision, Digest, Figures, ModelRef, Record, Tally, Timestamp,
 };
 use crate::review::ReviewLabel;
+use crate::score::Score;
 
 /// What a look at the open specimens found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct SlideCounts {
 }
 
 /// The live results of one specimen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SpecimenCounts {
     /// All of them.
     pub tally: Tally,
@@ -48,6 +49,9 @@ pub struct SpecimenCounts {
     pub at_or_above: u64,
     /// Those of the classified cells that come from fields of view.
     pub from_fields: u64,
+    /// What the cells say together; none where too few are like the model's training cells. Cells
+    /// from fields of view are not in it.
+    pub score: Option<Score>,
     /// Digests of the models that classified them; at most 2.
     pub models: Vec<String>,
     /// The earliest of `classified_at`; none when all results are superseded.

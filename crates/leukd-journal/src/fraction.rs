@@ -2,7 +2,7 @@
 //! share corrected for a model's measured errors, and on which side of a flag an interval lies.
 
 /// The 97.5 % quantile of the standard normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// Below this sensitivity + specificity − 1 (Youden's index) a model tells so little that a
 /// correction by it would multiply every error by more than ten.

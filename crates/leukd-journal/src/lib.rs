@@ -1,6 +1,6 @@
 //! Results that survive: store, ledger, cursor, retention; and the words of the domain, which every
-//! floor above shares ([`result`], [`review`], [`signature`], [`summary`], [`fraction`], [`clock`],
-//! [`units`]).
+//! floor above shares ([`result`], [`review`], [`signature`], [`summary`], [`fraction`], [`score`],
+//! [`clock`], [`units`]).
 //!
 //! One SQLite file in the state directory holds the events (results, ends of fields of view,
 //! reviews, signatures, summaries of specimens: what clients see, numbered 1, 2, 3, … without holes
@@ -99,6 +99,7 @@ mod retention;
 mod retention_clock;
 pub mod review;
 mod schema;
+pub mod score;
 mod shared;
 mod sign_off;
 pub mod signature;

@@ -157,6 +157,13 @@ impl Finding {
         }
     }
 
+    /// Whether the capture may be none of the kind that the model was trained on: it has another
+    /// reason than [`ReasonCode::LowConfidence`].
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        self.reasons.iter().any(|reason| reason.code != ReasonCode::LowConfidence)
+    }
+
     /// The likelier class, `all` where both are equally likely; none when rejected.
     #[must_use]
     pub fn label(&self) -> Option<Label> {

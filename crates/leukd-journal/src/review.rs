@@ -112,6 +112,9 @@ pub struct Review {
     pub reviewer: String,
     /// What else the reviewer says; up to [`MAX_NOTE`], may be empty.
     pub note: String,
+    /// The reader had not seen what leukd suggests before answering, by the client's word.
+    #[serde(default)]
+    pub blind: bool,
     /// Who sent it: `token:NAME`, `cert:NAME`, `uid:NUMBER`; empty where nobody knows.
     pub client: String,
     /// When it was stored.

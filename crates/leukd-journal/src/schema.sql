@@ -85,6 +85,7 @@ CREATE TABLE results (
   cell          TEXT    NOT NULL,
   p_all         REAL,                        -- NULL: rejected
   decision      TEXT    NOT NULL CHECK (decision IN ('all', 'hem', 'review', 'rejected')),
+  is_doubted    INTEGER NOT NULL CHECK (is_doubted IN (0, 1)),  -- 1: the capture is unlike the model's training cells
   model_digest  TEXT,                        -- NULL: no model saw it
   classified_ms INTEGER NOT NULL,
   superseded_by INTEGER,                     -- the later capture's result or field; NULL: live
@@ -130,6 +131,7 @@ CREATE TABLE reviews (
   reviewer        TEXT    NOT NULL,
   label           TEXT    NOT NULL CHECK (label IN ('all', 'hem', 'other')),
   confirms          INTEGER NOT NULL CHECK (confirms IN (0, 1)),  -- 1: that is what leukd suggested
+  blind           INTEGER NOT NULL CHECK (blind IN (0, 1)),  -- 1: answered before the suggestion was seen
   reviewed_ms     INTEGER NOT NULL
 ) STRICT;
 

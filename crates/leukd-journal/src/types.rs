@@ -324,6 +324,8 @@ pub struct NewReview {
     pub reviewer: String,
     /// What else; see [`Review::note`].
     pub note: String,
+    /// See [`Review::blind`].
+    pub blind: bool,
     /// Who sent it.
     pub client: String,
     /// A UUID that makes giving the same again harmless. None: it gets one.

@@ -2,6 +2,7 @@
 
 pub mod band;
 pub mod bundle;
+pub mod curves;
 pub mod discriminant;
 mod embedded;
 pub mod engine;

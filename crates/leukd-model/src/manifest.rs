@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::manifest_error::ManifestError;
 
+use crate::curves::{self, Curves, Epoch};
 use crate::discriminant::Discriminant;
 use crate::reference::Reference;
 use leukd_cell::Decision;
 use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::words::Label;
 
 /// The `metadata_props` key that holds the manifest.
 pub const MANIFEST_KEY: &str = "leukd.manifest";
@@ -44,6 +46,16 @@ pub struct Manifest {
     pub training: Training,
     /// What it was measured at, on data it did not train on.
     pub metrics: Vec<Metric>,
+    /// Curves of what it was measured at, one entry a protocol. Empty: not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curves>,
+    /// How its training went, epoch by epoch. Empty: not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learning: Vec<Epoch>,
+    /// The score of each person whose cells its siblings tested without having seen that person:
+    /// what a specimen's own score stands beside. Empty: not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub persons: Vec<Person>,
     /// What its training cells are like, so that others are not judged as if they were of their
     /// kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,6 +206,18 @@ pub struct Metric {
     pub siblings: Option<u32>,
 }
 
+/// A person of whom every cell was tested by a model that had seen none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// What the person's cells are.
+    pub label: Label,
+    /// Their trimmed mean, in logits of the calibrated P(all).
+    pub score: f64,
+    /// How many cells.
+    pub cells: u64,
+}
+
 /// One input with the output that the trainer saw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -216,6 +240,8 @@ pub const MOST_GOLDEN: usize = 64;
 /// The most figures of one bundle, and the most bytes of its card: both go to every client that
 /// asks for the model.
 pub const MOST_METRICS: usize = 1024;
+/// See [`MOST_METRICS`].
+pub const MOST_PERSONS: usize = 10_000;
 /// See [`MOST_METRICS`].
 pub const MOST_CARD: usize = 64 << 10;
 
@@ -281,6 +307,14 @@ impl Manifest {
                 let problem = "measured on 0 sibling models".to_owned();
                 return wrong(&format!("metrics[{index}].siblings"), problem);
             }
+        }
+        curves::check(&self.curves, &self.learning)?;
+        if self.persons.len() > MOST_PERSONS {
+            let problem = format!("{} persons; at most {MOST_PERSONS}", self.persons.len());
+            return wrong("persons", problem);
+        }
+        if let Some(at) = self.persons.iter().position(|person| !person.score.is_finite()) {
+            return wrong(&format!("persons[{at}].score"), "is not finite".to_owned());
         }
         if !(1..=MOST_GOLDEN).contains(&self.golden.len()) {
             let problem = format!("{} golden inputs are not 1 to {MOST_GOLDEN}", self.golden.len());

@@ -13,9 +13,11 @@ export async function readers({ main, follow, outdated }) {
   const found = await get("api/readers");
   show(main, h("h1", {}, own.heading), h("p.hint", {}, own.explain(found.reviews)),
     found.readers.length
-      ? table([own.day, own.reader, own.answers, own.agreed, own.overridden, own.changed],
+      ? table([own.day, own.reader, own.answers, own.agreed, own.overridden, own.blind,
+        own.changed],
         found.readers.map((one) => [day(one.last_at), one.reviewer, String(one.answers),
           rate(one.agreed, one.answers), rate(one.answers - one.agreed, one.answers),
+          one.blind ? own.blindOf(rate(one.blind_agreed, one.blind), one.blind) : "–",
           String(one.changed)]))
       : h("p", {}, own.empty));
   follow(null, { event: (kind) => kind === "review" && outdated() });

@@ -6,7 +6,7 @@ import {
   decision, describe, facts, interval, picture, probability, share, standing, table, time,
 } from "./parts.js";
 import { signState } from "./sign.js";
-import { tally } from "./specimens.js";
+import { scoreFacts, tally } from "./specimens.js";
 import { text } from "./text.js";
 
 // Pictures of a report are printed, so that none waits until it is scrolled to.
@@ -60,7 +60,8 @@ export async function report({ main, query, follow }) {
       [text.specimens.cells, tally(figures.cells)],
       [text.specimen.share, interval(figures.share) ?? text.specimens.none],
       [text.specimen.corrected, interval(figures.corrected)],
-      [text.specimen.uncorrected, figures.uncorrected_why]]),
+      [text.specimen.uncorrected, figures.uncorrected_why],
+      ...scoreFacts(figures.score)]),
     flags.length > 0 && h("ul", {}, flags),
     table([own.slide, text.specimens.cells], figures.slides.map((slide) =>
       [slide.slide || text.specimen.noSlide, tally(slide.cells)]))),

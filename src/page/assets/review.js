@@ -25,8 +25,9 @@ function isTyping(target) {
 }
 
 class Queue {
-  constructor(cells, hasMore, name) {
+  constructor(cells, hasMore, name, blind) {
     this.cells = cells;
+    this.blind = blind;
     this.hasMore = hasMore;
     this.name = name;
     this.cursor = 0;
@@ -45,6 +46,7 @@ class Queue {
     const { cell } = this;
     const entry = {
       cell, label, at: this.cursor, review_id: crypto.randomUUID(), replaces: cell.last ?? null,
+      blind: this.blind && !cell.isRevealed,
     };
     cell.last = entry;
     this.answered.push(entry);
@@ -85,9 +87,9 @@ class Queue {
     this.isSending = false;
   }
 
-  async store({ cell, label, review_id, replaces }) {
+  async store({ cell, label, review_id, replaces, blind }) {
     const note = replaces?.sequence ? text.review.note(replaces.sequence) : "";
-    const body = { result_id: cell.result_id, label, reviewer: this.name, note, review_id };
+    const body = { result_id: cell.result_id, label, reviewer: this.name, note, review_id, blind };
     for (let tries = 1; ; tries += 1) {
       try {
         return await post("api/reviews", body);
@@ -143,7 +145,7 @@ export async function review({ main, query, session, follow }) {
   const blindKey = `${BLIND} ${session.identity}`;
   const wanted = session.blind_first || localStorage.getItem(blindKey) === "1";
   const found = await get("api/queue", { specimen, blind: wanted ? "1" : null });
-  const queue = new Queue(found.cells, found.more, name);
+  const queue = new Queue(found.cells, found.more, name, found.blind);
   const stage = h("div.stage");
   const place = h("p.place", { id: "place", role: "status" });
   const saved = h("p", { role: "status", id: "saved" });

@@ -1,6 +1,6 @@
 // All specimens, and one of them.
 
-import { address, get } from "./api.js";
+import { address, drawing, get } from "./api.js";
 import { h, show } from "./dom.js";
 import { card, interval, problem, share, table, time } from "./parts.js";
 import { signSection, signState } from "./sign.js";
@@ -34,7 +34,30 @@ export async function specimens({ main, query, follow, outdated }) {
   follow(null, { event: outdated });
 }
 
-function figures(name, found, toReview) {
+// The score in words: rows of a name and what is said.
+export function scoreFacts(score) {
+  const own = text.specimen;
+  if (score.value === null) return [[own.noScore, score.missing_why]];
+  const [value, lower, upper] = [score.value, score.lower, score.upper].map((n) => n.toFixed(2));
+  return [[own.score, own.scored(`${value} (${lower} – ${upper})`, score.cells)],
+    [own.place, score.among ? own.among(score.among) : score.missing_why]];
+}
+
+// The same with its place among persons as a picture.
+async function scored(score) {
+  const words = scoreFacts(score).map(([name, said]) =>
+    h("p", {}, name, ": ", h("strong", {}, said)));
+  if (!score.among) return words;
+  const figure = h("figure", {});
+  try {
+    figure.append(await drawing("api/plot", { of: "persons", score: String(score.value) }));
+  } catch (error) {
+    figure.append(problem(error));
+  }
+  return [words, figure];
+}
+
+function figures(name, found, toReview, score) {
   const own = text.specimen;
   const flags = found.flags.flatMap((flag) => ["counted", "corrected"]
     .filter((of) => flag[of])
@@ -47,6 +70,7 @@ function figures(name, found, toReview) {
       ? h("p", {}, own.corrected, ": ", h("strong", {}, interval(found.corrected)))
       : h("p", {}, own.uncorrected, ": ", found.uncorrected_why),
     flags.length > 0 && h("ul", {}, flags),
+    score,
     h("p", {}, toReview > 0 && h("a.button.main", {
       href: address("review", { specimen: name }),
     }, own.reviewThese(toReview))));
@@ -129,7 +153,9 @@ export async function specimen({ main, query, session, follow, outdated }) {
   const waiting = await get("api/gallery", {
     specimen: name, decision: "review", standing: "suggested",
   });
-  show(main, h("h1", {}, `${text.specimens.specimen} ${name}`), figures(name, found, waiting.total),
+  const score = await scored(found.score);
+  show(main, h("h1", {}, `${text.specimens.specimen} ${name}`),
+    figures(name, found, waiting.total, score),
     signSection(name, found.sign_off, session, (id) => mine.add(id)),
     h("p", {}, h("a.button", { href: address("report", { specimen: name }) }, own.report), " ",
       h("a.button", {

@@ -75,6 +75,12 @@ export const text = {
     flagOf: { counted: "as counted", corrected: "corrected" },
     where: { above: "above", below: "below", undecided: "around it" },
     uncorrected: "No corrected fraction",
+    score: "Score of all cells together (above 0 like blasts, below like normal cells)",
+    scored: (value, cells) => `${value} of ${cells} cells`,
+    place: "Among known persons",
+    among: (a) => `above ${a.hem_below} of ${a.hem} healthy persons, and above ${a.all_below} of `
+      + `${a.all} with leukemia, whom models like this one had never seen. It is no diagnosis.`,
+    noScore: "No score",
     report: "Report to print", csv: "Cells as CSV",
     reviewThese: (n) => (n === 1 ? "Review 1 cell" : `Review ${n} cells`),
     filter: "Which cells",
@@ -121,8 +127,9 @@ export const text = {
   },
   readers: {
     heading: "Readers",
-    explain: (n) => "Of each reader and cell the first answer counts, before anything was said of "
-      + `it where the review was blind. The newest ${n} reviews are counted. Days are UTC.`,
+    explain: (n) => "Of each reader and cell the first answer counts. A blind one was given before "
+      + `anything was said of the cell. The newest ${n} reviews are counted. Days are UTC.`,
+    blind: "Of blind answers: agreed", blindOf: (agreed, n) => `${agreed} of ${n}`,
     day: "Day (UTC)", reader: "Reader", answers: "Cells answered",
     agreed: "Agreed with leukd's suggestion", overridden: "Overrode it",
     changed: "Changed their answer later",
@@ -230,28 +237,34 @@ export const text = {
     plots: {
       heading: "Plots",
       names: {
-        figures: "Figures with intervals", roc: "ROC: measured points",
-        confusion: "Confusion at the threshold",
+        figures: "Figures with intervals", persons: "Scores of persons", roc: "ROC",
+        confusion: "Confusion at the threshold", reliability: "Reliability",
+        risk_coverage: "Risk and coverage", learning_curve: "Learning curve",
       },
       says: {
         figures: "Discs: by subject, as for a new patient. Squares: by image, as for other cells "
           + "of known patients. Lines: 95 % intervals.",
-        roc: "Sensitivity over 1 − specificity. The bundle holds these points of the curve, and "
-          + "not the curve between them. The dashed line is chance.",
+        persons: "One mark a person: the mean logit of the person's cells, without the tenth at "
+          + "either end. Each was tested by a model that had not seen that person.",
+        roc: "Sensitivity over 1 − specificity. Marks have intervals: the threshold, and six "
+          + "points beside it. The dashed line is chance.",
         confusion: "Each row is a class by its label, and adds up to 100 %. Without a review band: "
           + "every cell is decided at the threshold.",
+        reliability: "Bins of confidence in the likelier class. On the dashed line P can be taken "
+          + "literally; below it the model is too sure.",
+        risk_coverage: "If only the surest cells were decided, what share of them would be wrong.",
+        learning_curve: "Mean loss by epoch. Discs: while it learned, penalties and augmentation "
+          + "included. Squares: cells that it did not learn from.",
       },
       lacks: "Not drawn",
       missing: {
         figures: "Figures: the bundle holds none.",
         roc: "ROC and its operating point: the bundle holds no sensitivity with a specificity.",
         confusion: "Confusion: the bundle holds no sensitivity with a specificity.",
-        reliability: "Reliability: a bundle holds the calibration error alone (among the figures "
-          + "above). The trainer's report draws the curve.",
-        risk_coverage: "Risk–coverage: a bundle does not hold it. The card below says what its "
-          + "review band leaves to a person; the trainer's report draws the curve.",
-        learning_curve: "Learning curve: a bundle does not hold it. The run's metrics.jsonl and "
-          + "the trainer's report do.",
+        persons: "Scores of persons: the bundle names none.",
+        reliability: "Reliability: the bundle holds no curves.",
+        risk_coverage: "Risk and coverage: the bundle holds no curves.",
+        learning_curve: "Learning curve: the bundle does not tell how its training went.",
       },
     },
     card: "Card",

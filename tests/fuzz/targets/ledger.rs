@@ -262,6 +262,7 @@ impl Story {
             label: ReviewLabel::EVERY[usize::from(content % 3)],
             reviewer: "somebody".to_owned(),
             note: String::new(),
+            blind: false,
             client: String::new(),
             review_id: (!more.is_multiple_of(4))
                 .then(|| uuid::Uuid::from_u128(more.into()).to_string()),

@@ -226,8 +226,8 @@ pub(super) fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()
     served::print(out, of)?;
     writeln!(
         out,
-        "\n{:<16} {:<5} {:>6} {:>6} {:>6} {:>7}  accuracy, 95 % interval",
-        "subject", "truth", "cells", "right", "band", "P(all)"
+        "\n{:<16} {:<5} {:>6} {:>6} {:>6} {:>7} {:>6}  accuracy, 95 % interval",
+        "subject", "truth", "cells", "right", "band", "P(all)", "score"
     )?;
     for row in &of.subjects {
         // A name comes from a file: control characters in it would steer the terminal.
@@ -237,12 +237,13 @@ pub(super) fn print(out: &mut impl Write, of: &Evaluation) -> std::io::Result<()
         };
         writeln!(
             out,
-            "{subject:<16} {:<5} {:>6} {:>6} {:>6} {:>7.3}  {:.3} ({:.3} to {:.3})",
+            "{subject:<16} {:<5} {:>6} {:>6} {:>6} {:>7.3} {:>6}  {:.3} ({:.3} to {:.3})",
             row.label,
             row.cells,
             row.right,
             row.review,
             row.mean_probability,
+            row.score.map_or_else(|| "–".to_owned(), |score| format!("{score:.2}")),
             row.accuracy,
             row.interval.0,
             row.interval.1

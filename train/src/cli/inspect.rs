@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use leukd_cell::preprocess::Preprocessing;
 use leukd_train::dataset::{
-    ByClass, ContactSheet, LABELS, Overview, Quantiles, SheetRow, Side, SplitOverview, TwinGroup,
-    packed_with,
+    ByClass, ContactSheet, Joined, LABELS, Overview, Quantiles, SheetRow, Side, SplitOverview,
+    TwinGroup, packed_with,
 };
+
+use leukd_train::report::counted;
 
 use super::Outcome;
 use super::data::{SplitArgs, read};
@@ -103,6 +105,7 @@ fn text(overview: &Overview, sheet: Option<&ContactSheet>) -> String {
     }
     lines.push(String::new());
     lines.extend(twins(&overview.twins));
+    lines.extend(near(overview));
     let sizes =
         overview.sizes.iter().map(|size| format!("{}×{}: {}", size.width, size.height, size.cells));
     lines.extend(wrapped("sizes in pixels: ", &shortened(sizes, ", ")));
@@ -198,6 +201,33 @@ fn twins(groups: &[TwinGroup]) -> Vec<String> {
         lines.extend(wrapped("  ", &names.join(" = ")));
     }
     lines.extend(more(across.len()));
+    lines
+}
+
+fn near(overview: &Overview) -> Vec<String> {
+    let pairs = &overview.near_identical;
+    let mut lines = wrapped(
+        "near-identical: ",
+        &format!(
+            "{} of cells whose figures are nearly the same, though their bytes differ",
+            counted(pairs.len() as u64, "pair")
+        ),
+    );
+    for Joined { person, ids, pairs } in &overview.joined {
+        let pairs = counted(*pairs as u64, "pair");
+        lines.extend(wrapped(
+            "  ",
+            &format!("{} counted as {person}, for they share {pairs}", ids.join(", ")),
+        ));
+    }
+    let name = |file: &String| file.rsplit('/').next().unwrap_or_default().to_owned();
+    let disagree: Vec<_> = pairs.iter().filter(|pair| !pair.agree).collect();
+    for pair in disagree.iter().take(NAMED) {
+        let [first, second] = &pair.files;
+        let told = format!("{} and {} are labelled with both classes", name(first), name(second));
+        lines.extend(wrapped("  ", &told));
+    }
+    lines.extend(more(disagree.len()));
     lines
 }
 

@@ -7,11 +7,13 @@ use clap::Args;
 use leukd_cell::preprocess::Preprocessing;
 use leukd_journal::result::RESEARCH_USE_ONLY;
 use leukd_model::bundle::Bundle;
+use leukd_model::curves::Epoch;
 use leukd_model::discriminant::Discriminant;
 use leukd_model::serving::Model;
 use leukd_train::dataset::Split;
 use leukd_train::discriminant::fit;
 use leukd_train::export;
+use leukd_train::fit::EpochLine;
 use leukd_train::pool::Pooled;
 use leukd_train::report::NO_REFERENCE;
 use leukd_train::ship::ship;
@@ -31,6 +33,9 @@ pub(super) struct ShipArgs {
     /// been pooled with one.
     #[arg(long, value_name = "DIR|CSV")]
     discriminant: Option<PathBuf>,
+    /// The metrics.jsonl of the bundle's own run: its learning curve, where the bundle lacks one.
+    #[arg(long, value_name = "FILE")]
+    learning: Option<PathBuf>,
     /// What the card's readers should know besides, such as what is owed: a paragraph at the card's
     /// end. Without it one that is there stays; an empty text takes it out.
     #[arg(long, value_name = "TEXT")]
@@ -53,7 +58,8 @@ pub(super) fn run(args: &ShipArgs) -> Outcome {
         })
         .collect::<Result<Vec<_>, _>>()?;
     let discriminant = args.discriminant.as_deref().map(fitted).transpose()?;
-    let shipped = ship(&bytes, &figures, discriminant, args.remark.as_deref())
+    let learning = args.learning.as_deref().map(learned).transpose()?;
+    let shipped = ship(&bytes, &figures, discriminant, learning, args.remark.as_deref())
         .map_err(|error| named(&args.bundle, &error))?;
     // Nothing is written that the daemon would refuse.
     let model = Model::load(Bundle::from_bytes(&shipped, args.out.display().to_string())?)?;
@@ -83,4 +89,16 @@ pub(super) fn run(args: &ShipArgs) -> Outcome {
 fn fitted(source: &Path) -> Result<Discriminant, Box<dyn std::error::Error>> {
     let split = Split::all_tested(data::read(source, &Preprocessing::b3())?);
     Ok(fit(&split.test, &format!("all cells of {}", source.display()))?)
+}
+
+/// The learning curve of a metrics.jsonl.
+fn learned(path: &Path) -> Result<Vec<Epoch>, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines = text.lines().enumerate().map(|(at, line)| {
+        let line: EpochLine = serde_json::from_str(line)
+            .map_err(|error| format!("{}, line {}: {error}", path.display(), at + 1))?;
+        Ok(line.point())
+    });
+    lines.collect()
 }

@@ -14,6 +14,7 @@ mod folder;
 mod folds;
 mod found;
 mod journal;
+mod near;
 mod overview;
 mod pack;
 mod plan;
@@ -36,9 +37,10 @@ use leukd_model::serving::Measured;
 pub use error::DatasetError;
 pub(crate) use folder::is_image;
 pub use folds::fold_table;
+pub use near::{Joined, NEAR, near_identical};
 pub use overview::{
-    ByClass, ClassCounts, Overview, Quantiles, SideCounts, SizeCount, SplitOverview, SubjectCounts,
-    TwinGroup,
+    ByClass, ClassCounts, NearPair, Overview, Quantiles, SideCounts, SizeCount, SplitOverview,
+    SubjectCounts, TwinGroup,
 };
 pub use pack::packed_with;
 pub use plan::{SplitPlan, TestSubjects};
@@ -130,6 +132,9 @@ pub struct Dataset {
     pub cells: Vec<Cell>,
     /// Files that were left out, sorted by path.
     pub broken: Vec<Broken>,
+    /// Ids whose cells have one subject, for they share near-identical cells; empty for a pack,
+    /// whose cells were joined when it was made.
+    pub joined: Vec<Joined>,
 }
 
 impl Dataset {
@@ -152,6 +157,9 @@ impl Dataset {
     /// A cell reviewed as `other` is of neither class and left out.
     ///
     /// A pack that [`Dataset::pack`] wrote gives its cells back as they were read then.
+    ///
+    /// Ids that share near-identical cells of one class ([`near_identical`]) are one subject, named
+    /// by the id with the most cells: [`Dataset::joined`] tells them.
     ///
     /// A cell that no subject is known for has an empty one. A file that cannot be read, a line
     /// that names no cell, and pictures whose very bytes are labelled with both classes are listed

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use leukd_journal::result::RESEARCH_USE_ONLY;
 use serde::Serialize;
 
+use super::near::{Joined, near_identical};
 use super::split::{Protocol, Side, Split, ValidationBy};
 use super::{Broken, Cell, Dataset, DatasetError, LABELS};
 
@@ -28,6 +29,10 @@ pub struct Overview {
     pub folds: BTreeMap<String, ByClass>,
     /// Byte-identical pictures, one entry for each that there is more than once.
     pub twins: Vec<TwinGroup>,
+    /// Pairs of cells that are nearly the same, though no byte need be.
+    pub near_identical: Vec<NearPair>,
+    /// Ids that count as one subject for sharing such cells.
+    pub joined: Vec<Joined>,
     /// Width and height of the whole pictures in pixels, the most frequent first.
     pub sizes: Vec<SizeCount>,
     /// Cells of each file format, by the files' bytes.
@@ -107,6 +112,15 @@ pub struct TwinGroup {
     pub files: Vec<String>,
 }
 
+/// Two pictures of one cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NearPair {
+    /// The files' paths.
+    pub files: [String; 2],
+    /// Whether both are labelled with one class.
+    pub agree: bool,
+}
+
 /// How many pictures have one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct SizeCount {
@@ -174,6 +188,8 @@ impl Overview {
             subjects: subjects(dataset, split.as_ref().ok()),
             folds,
             twins: dataset.twins().iter().map(|group| twins(group)).collect(),
+            near_identical: near(dataset),
+            joined: dataset.joined.clone(),
             sizes,
             formats,
             broken: dataset.broken.clone(),
@@ -244,6 +260,17 @@ fn subjects(dataset: &Dataset, split: Option<&Split>) -> Vec<SubjectCounts> {
         }
     }
     subjects.into_values().collect()
+}
+
+fn near(dataset: &Dataset) -> Vec<NearPair> {
+    let pair = |(first, second)| {
+        let both: [&Cell; 2] = [&dataset.cells[first], &dataset.cells[second]];
+        NearPair {
+            files: both.map(|cell| cell.path.display().to_string()),
+            agree: both[0].label == both[1].label,
+        }
+    };
+    near_identical(&dataset.cells).into_iter().map(pair).collect()
 }
 
 fn twins(group: &[&Cell]) -> TwinGroup {

@@ -280,7 +280,7 @@ pub(super) fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Dataset
     }
     let broken = index.broken.into_iter();
     let broken = broken.map(|left| Broken { path: left.path, reason: left.reason }).collect();
-    Ok(Dataset { source: path.to_owned(), cells, broken })
+    Ok(Dataset { source: path.to_owned(), cells, broken, joined: Vec::new() })
 }
 
 fn open(path: &Path) -> Result<(ZipArchive<File>, Index), DatasetError> {

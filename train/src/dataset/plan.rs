@@ -8,6 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::folds::{all_have_subjects, fewest_first, folds};
+use super::near::{Joined, near_identical};
 use super::split::{Protocol, Side, Split, ValidationBy};
 use super::validation::{CURVE_SHARE, SHARE, carve, for_curve, share};
 use super::{Cell, Dataset, DatasetError, LABELS, census, listed};
@@ -85,6 +86,7 @@ impl SplitPlan {
     pub(super) fn part(&self, dataset: Dataset) -> Result<Split, DatasetError> {
         let total = dataset.cells.len();
         let source = dataset.source.clone();
+        let joined = dataset.joined.iter().map(Joined::in_words).collect::<String>();
         let split = match self {
             Self::Image { seed } => by_image(dataset.cells, *seed),
             Self::Subject { test, validation, seed } => {
@@ -100,7 +102,8 @@ impl SplitPlan {
         };
         let placed: usize = Side::EVERY.iter().map(|side| split.side(*side).len()).sum();
         let twins = total - placed - split.left_out;
-        Split { twins, source, ..split }.with_every_class()
+        let origin = split.origin.clone() + &joined;
+        Split { twins, source, origin, ..split }.with_every_class()
     }
 }
 
@@ -115,6 +118,11 @@ fn by_image(cells: Vec<Cell>, seed: u64) -> Split {
         let each = share(own.len(), SHARE).max(1);
         let sides = [Side::Test, Side::Validation].into_iter().flat_map(|s| vec![s; each]);
         own.iter().zip(sides).for_each(|(at, chosen)| side[*at] = chosen);
+    }
+    // A cell that was cut out twice stands on one side. Pairs come in rising order, so that a chain
+    // of them ends where it begins.
+    for (first, second) in near_identical(&cells) {
+        side[second] = side[first];
     }
     let mut sides = [Vec::new(), Vec::new(), Vec::new()];
     for (cell, side) in cells.into_iter().zip(side) {

@@ -13,7 +13,9 @@ use leukd_journal::result::Digest;
 use rayon::prelude::*;
 
 use super::found::{Found, Names};
-use super::{Broken, Cell, Dataset, DatasetError, LABELS, Progress, folder, journal, pack, table};
+use super::{
+    Broken, Cell, Dataset, DatasetError, LABELS, Progress, folder, journal, near, pack, table,
+};
 
 /// As [`Dataset::read_with`].
 pub(super) fn read(
@@ -52,7 +54,7 @@ pub(super) fn read(
         }
     }
     cells.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
-    let (cells, contradictory) = agreeing(cells);
+    let (mut cells, contradictory) = agreeing(cells);
     broken.extend(contradictory);
     broken.sort_by(|a, b| (&a.path, &a.reason).cmp(&(&b.path, &b.reason)));
     if cells.is_empty() {
@@ -62,7 +64,8 @@ pub(super) fn read(
         });
         return Err(DatasetError::Empty { path: source.to_owned(), broken });
     }
-    Ok(Dataset { source: source.to_owned(), cells, broken })
+    let joined = near::join(&mut cells);
+    Ok(Dataset { source: source.to_owned(), cells, broken, joined })
 }
 
 fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<Cell, String> {

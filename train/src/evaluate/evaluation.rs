@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use leukd_journal::result::{ModelRef, RESEARCH_USE_ONLY};
+use leukd_model::curves::Curves;
 use leukd_model::manifest::{Calibration, Metric};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ use super::served::{Doubted, Served};
 use super::subjects::{SubjectRow, subject_table};
 use super::{Answer, Baseline, Prediction, Reliability, Review, RiskPoint, risk_coverage};
 use crate::dataset::{LABELS, Protocol, Side};
+
+/// Points of a curve that goes into a manifest.
+const DRAWN_POINTS: usize = 101;
 
 /// Bars of the histogram of P(all).
 const BARS: usize = 20;
@@ -205,6 +209,33 @@ impl Evaluation {
             })
             .collect()
     }
+
+    /// The curves as a manifest holds them.
+    #[must_use]
+    pub fn curves(&self) -> Curves {
+        let roc = self.roc.iter().map(|at| (at.false_positive_rate, at.true_positive_rate));
+        let bins = self.reliability.after.iter();
+        let risk = self.risk_coverage.iter().map(|at| (at.coverage, at.risk));
+        Curves {
+            split: self.protocol.to_string(),
+            cells: self.counts.cells,
+            subjects: self.counts.subjects,
+            roc: thinned(roc.collect()),
+            reliability: bins
+                .filter_map(|bin| Some((bin.confidence?, bin.accuracy?, bin.cells)))
+                .collect(),
+            risk_coverage: thinned(risk.collect()),
+        }
+    }
+}
+
+/// At most [`DRAWN_POINTS`] of the points, both ends among them.
+fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let steps = DRAWN_POINTS - 1;
+    if points.len() <= DRAWN_POINTS {
+        return points;
+    }
+    (0..=steps).map(|step| points[step * (points.len() - 1) / steps]).collect()
 }
 
 #[expect(clippy::cast_sign_loss, reason = "a probability is not negative")]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Prediction;
+use super::bands::Bands;
 use super::calibration::{brier, calibration_error};
 use super::persons::Persons;
 use super::ranking::Ranking;
@@ -44,6 +45,10 @@ measures! {
     /// Area under the receiver operating characteristic, 0 to 1: how often a random `all` is
     /// ranked above a random `hem`, ties counted half.
     auroc,
+    /// The same between cells of like area alone, in bands a tenth wide: what is left where size is
+    /// no cue.
+    #[serde(default)]
+    auroc_in_area_bands,
     /// Mean over all pairs of a healthy person and one with blasts of the AUROC between their
     /// cells, 0 to 1: every person counts once. Only for a split by subject, and only pairs that
     /// one model tested.
@@ -60,6 +65,11 @@ measures! {
     /// The lowest of them.
     #[serde(default)]
     person_specificity_minimum,
+    /// How often a person with blasts has a higher score than a healthy one, 0 to 1: of the pairs
+    /// that one model tested, both with cells enough for a score ([`leukd_journal::score`]). A
+    /// figure of persons, never of cells. Only for a split by subject.
+    #[serde(default)]
+    specimen_auroc,
     /// Average precision, 0 to 1: the area under the precision–recall curve as a step function
     /// (scikit-learn's `average_precision_score`), not its trapezoids. Chance is the share of
     /// `all`.
@@ -158,6 +168,7 @@ pub(super) struct Sample {
     /// P(all) without and with the temperature, and whether the cell is `all`.
     cells: Vec<(f64, f64, bool)>,
     ranking: Ranking,
+    bands: Bands,
     /// Empty where cells are not told apart by person.
     persons: Persons,
     threshold: f64,
@@ -170,7 +181,9 @@ impl Sample {
             .map(|one| (one.probability(1.0), one.probability(temperature), one.label == 0))
             .collect();
         let ranking = Ranking::new(cells.iter().map(|(_, p, positive)| (*p, *positive)));
-        Self { cells, ranking, persons: Persons::default(), threshold }
+        let scores: Vec<f64> = cells.iter().map(|(_, p, _)| *p).collect();
+        let bands = Bands::new(predictions, &scores);
+        Self { cells, ranking, bands, persons: Persons::default(), threshold }
     }
 
     /// With the figures of [`Persons`]; `folds` as there. The weights of one person's cells must
@@ -203,10 +216,12 @@ impl Sample {
             balanced_accuracy: tally.balanced_accuracy(),
             weighted_f1: tally.weighted_f1(),
             auroc: ranking.auroc(weights),
+            auroc_in_area_bands: self.bands.auroc(weights),
             person_auroc: persons.auroc,
             person_auroc_in_area_bands: persons.within_bands,
             person_specificity_median: persons.specificity_median,
             person_specificity_minimum: persons.specificity_minimum,
+            specimen_auroc: persons.specimen_auroc,
             average_precision: ranking.average_precision(weights),
             sensitivity: tally.sensitivity(),
             specificity: tally.specificity(),

@@ -6,6 +6,7 @@
 //! bundle, the baseline's cut from the training side.
 
 mod about;
+mod bands;
 mod baseline;
 mod bootstrap;
 mod calibration;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use leukd_journal::score::{Score, logit, trimmed_mean};
+
 use super::Prediction;
+use super::bands::band;
 use super::ranking::Ranking;
 
-/// Ratio of the areas at a band's edges. Within a tenth the area alone hardly ranks cells any more
-/// (train/PERFORMANCE.md).
-const BAND: f64 = 1.1;
 /// Pairs of cells of one band that a pair of persons needs, to have a figure within bands.
 const MIN_BAND_PAIRS: u64 = 10;
 
@@ -18,6 +18,9 @@ struct Pair {
     cells: [usize; 2],
     auroc: f64,
     within_bands: Option<f64>,
+    /// 1 where the person with blasts has the higher score, ½ where both have the same; none where
+    /// one has too few cells for a score.
+    ranked: Option<f64>,
 }
 
 /// Pairs of persons, and the specificity of each healthy one.
@@ -35,6 +38,15 @@ pub(super) struct PersonFigures {
     pub(super) within_bands: Option<f64>,
     pub(super) specificity_median: Option<f64>,
     pub(super) specificity_minimum: Option<f64>,
+    pub(super) specimen_auroc: Option<f64>,
+}
+
+/// A person's score, as the daemon gives it to a specimen; none with too few cells.
+pub(super) fn score(p_all: impl IntoIterator<Item = f64>) -> Option<Score> {
+    let mut logits: Vec<f64> = p_all.into_iter().map(logit).collect();
+    logits.sort_by(f64::total_cmp);
+    let cells = logits.len() as u64;
+    trimmed_mean(logits, cells)
 }
 
 impl Persons {
@@ -55,12 +67,18 @@ impl Persons {
         for ((_, fold, _), hem) in persons.iter().filter(|((label, ..), _)| *label == 1) {
             let right = hem.iter().filter(|cell| scores[**cell] < threshold).count();
             found.healthy.push((hem[0], right as f64 / hem.len() as f64));
+            let score =
+                |cells: &[usize]| Some(score(cells.iter().map(|cell| scores[*cell]))?.value);
+            let own = score(hem);
             for (_, all) in
                 persons.iter().filter(|((label, other, _), _)| *label == 0 && other == fold)
             {
                 let Some(auroc) = auroc(all, hem, scores) else { continue };
                 let within_bands = within_bands(all, hem, predictions, scores);
-                found.pairs.push(Pair { cells: [hem[0], all[0]], auroc, within_bands });
+                let ranked = own.zip(score(all)).map(|(hem, all)| {
+                    f64::midpoint(f64::from(u8::from(all > hem)), f64::from(u8::from(all >= hem)))
+                });
+                found.pairs.push(Pair { cells: [hem[0], all[0]], auroc, within_bands, ranked });
             }
         }
         found
@@ -88,6 +106,7 @@ impl Persons {
             within_bands: mean(&|pair| pair.within_bands),
             specificity_median: median(&healthy),
             specificity_minimum: healthy.first().map(|(share, _)| *share),
+            specimen_auroc: mean(&|pair| pair.ranked),
         }
     }
 }
@@ -125,9 +144,10 @@ fn within_bands(
 ) -> Option<f64> {
     let mut bands: BTreeMap<i64, [Vec<usize>; 2]> = BTreeMap::new();
     for (side, cells) in [all, hem].into_iter().enumerate() {
-        for cell in cells.iter().filter(|cell| predictions[**cell].area > 0) {
-            let band = ((predictions[*cell].area as f64).ln() / BAND.ln()).floor();
-            bands.entry(band as i64).or_default()[side].push(*cell);
+        for cell in cells {
+            if let Some(band) = band(predictions[*cell].area) {
+                bands.entry(band).or_default()[side].push(*cell);
+            }
         }
     }
     let (mut above, mut pairs) = (0.0, 0);
@@ -175,6 +195,25 @@ mod tests {
         weights[0] = 0.0;
         let figures = persons(&cells, &[]).measure(&weights);
         assert_eq!([figures.auroc, figures.specificity_minimum], [Some(1.0); 2]);
+    }
+
+    #[test]
+    fn a_specimen_is_ranked_by_all_of_its_cells() {
+        // Cell by cell they overlap: 3 of 10 are on the wrong side.
+        let mut cells = Vec::new();
+        for at in 0..10 {
+            let stray = at < 3;
+            cells.push(("blasts", 0, 100, if stray { 0.3 } else { 0.7 }));
+            cells.push(("healthy", 1, 100, if stray { 0.7 } else { 0.3 }));
+        }
+        let figures = persons(&cells, &[]).measure(&[1.0; 20]);
+        assert_eq!(figures.specimen_auroc, Some(1.0));
+        assert!(figures.auroc.unwrap() < 0.8, "{figures:?}");
+        // Nine cells have no score.
+        assert_eq!(persons(&cells[..18], &[]).measure(&[1.0; 18]).specimen_auroc, None);
+        // The same cells on both sides are no order.
+        let same = [vec![("a", 0, 100, 0.5); 10], vec![("h", 1, 100, 0.5); 10]].concat();
+        assert_eq!(persons(&same, &[]).measure(&[1.0; 20]).specimen_auroc, Some(0.5));
     }
 
     #[test]

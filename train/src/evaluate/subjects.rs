@@ -25,6 +25,12 @@ pub struct SubjectRow {
     pub review: u64,
     /// Mean calibrated P(all).
     pub mean_probability: f64,
+    /// The score of all of the cells, in logits; none of few cells, and in a file of before.
+    #[serde(default)]
+    pub score: Option<f64>,
+    /// Its 95 % interval, as if cells of a person were independent.
+    #[serde(default)]
+    pub score_interval: Option<(f64, f64)>,
     /// `right / cells`.
     pub accuracy: f64,
     /// 95 % interval of `accuracy` ([`wilson`]). It takes the subject's cells as independent.
@@ -46,7 +52,10 @@ pub fn subject_table(predictions: &[Prediction], calibration: &Calibration) -> V
                 |is: &dyn Fn(f64) -> bool| probabilities.iter().filter(|p| is(**p)).count() as u64;
             let cells = probabilities.len() as u64;
             let right = count(&|p| (p >= calibration.threshold) == (label == 0));
+            let score = super::persons::score(probabilities.iter().copied());
             SubjectRow {
+                score: score.map(|score| score.value),
+                score_interval: score.map(|score| (score.lower, score.upper)),
                 subject: subject.to_owned(),
                 label: LABELS[label].to_owned(),
                 cells,

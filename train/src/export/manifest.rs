@@ -19,7 +19,7 @@ use crate::evaluate::{
     About, CELLS, Evaluation, INHERITED, Prediction, REVIEW_ACCURACY, SIDES, Seen, TEACHER,
     WIDEST_BAND,
 };
-use crate::fit::State;
+use crate::fit::{EpochLine, State};
 use crate::network::Network;
 use crate::recipe::Kept;
 
@@ -46,11 +46,11 @@ pub struct Facts<'a> {
 #[must_use]
 pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
     let state = facts.state;
-    let (metrics, figures) = match state.protocol {
-        Protocol::Everything => (Vec::new(), FIGURES.to_owned() + UNMEASURED),
+    let (metrics, curves, figures) = match state.protocol {
+        Protocol::Everything => (Vec::new(), Vec::new(), FIGURES.to_owned() + UNMEASURED),
         Protocol::Image | Protocol::Subject => {
             let evaluation = evaluation(facts);
-            (evaluation.metrics(), figures(&evaluation))
+            (evaluation.metrics(), vec![evaluation.curves()], figures(&evaluation))
         }
     };
     Manifest {
@@ -77,6 +77,9 @@ pub fn manifest(facts: &Facts<'_>, golden: Vec<Golden>) -> Manifest {
         },
         metrics,
         reference: None,
+        curves,
+        learning: state.epochs.iter().map(EpochLine::point).collect(),
+        persons: Vec::new(),
         discriminant: None,
         golden,
         card: card(facts) + &figures,

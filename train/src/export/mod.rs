@@ -191,6 +191,7 @@ pub fn recalibrated(bytes: &[u8], predictions: &[Prediction]) -> Result<Vec<u8>,
 pub fn with_figures(bytes: &[u8], evaluation: &Evaluation) -> Result<Vec<u8>, ExportError> {
     rewritten(bytes, |manifest| {
         manifest.metrics = evaluation.metrics();
+        manifest.curves = vec![evaluation.curves()];
         manifest.card = manifest::told(&manifest.card, evaluation);
     })
 }

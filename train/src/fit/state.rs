@@ -1,6 +1,7 @@
 //! How far a run is.
 
 use leukd_cell::preprocess::Preprocessing;
+use leukd_model::curves::Epoch;
 use serde::{Deserialize, Serialize};
 
 use super::plateau::{Monitor, Plateau};
@@ -44,6 +45,14 @@ pub struct EpochLine {
 /// The heading over lines of epochs.
 pub const HEADING: &str = "epoch   loss   acc %  val.loss  val.acc %  bal.acc %   AUROC   rate      \
                            next rate  judged by    better %  seconds";
+
+impl EpochLine {
+    /// As a manifest holds it.
+    #[must_use]
+    pub fn point(&self) -> Epoch {
+        Epoch { epoch: self.epoch, training_loss: self.loss, validation_loss: self.validation_loss }
+    }
+}
 
 impl std::fmt::Display for EpochLine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

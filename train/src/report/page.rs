@@ -19,9 +19,10 @@ const NAME: &str = "report.html";
 const TEMPLATE: &str = include_str!("report.html");
 
 /// The figures of the headline, in its order.
-const KEY: [&str; 6] = [
+const KEY: [&str; 7] = [
     "person_auroc",
     "person_auroc_in_area_bands",
+    "specimen_auroc",
     "balanced_accuracy",
     "auroc",
     "sensitivity",
@@ -41,7 +42,7 @@ struct Page<'a> {
     figures_table: Vec<FigureRow>,
     baseline: Option<BaselineWords>,
     served: Option<ServedWords>,
-    subjects: Vec<[String; 7]>,
+    subjects: Vec<[String; 8]>,
     drawings: Vec<Drawing<'a>>,
     learning: Vec<Drawing<'a>>,
     wrong: Vec<PictureWords>,
@@ -248,7 +249,7 @@ fn baseline_words(baseline: &Baseline, of: &Evaluation) -> BaselineWords {
     }
 }
 
-fn subject_rows(of: &Evaluation) -> Vec<[String; 7]> {
+fn subject_rows(of: &Evaluation) -> Vec<[String; 8]> {
     of.subjects
         .iter()
         .map(|row| {
@@ -259,6 +260,7 @@ fn subject_rows(of: &Evaluation) -> Vec<[String; 7]> {
                 row.right.to_string(),
                 row.review.to_string(),
                 format!("{:.3}", row.mean_probability),
+                words::score(row),
                 format!("{:.3} ({:.3}–{:.3})", row.accuracy, row.interval.0, row.interval.1),
             ]
         })

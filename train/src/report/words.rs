@@ -1,6 +1,6 @@
 //! The figures' names and meanings for people, and how their values are written.
 
-use crate::evaluate::Estimate;
+use crate::evaluate::{Estimate, SubjectRow};
 
 /// Title and meaning, one sentence, of the figure `name` of [`crate::evaluate::Measures`]. An
 /// unknown name is its own title.
@@ -17,12 +17,16 @@ pub fn title_and_meaning(name: &str) -> (&str, &'static str) {
             "Each class's F1, weighted by its number of cells: the C-NMC challenge's metric.",
         ),
         "auroc" => ("AUROC", "How often a random blast is ranked above a random normal cell."),
+        "auroc_in_area_bands" => (
+            "AUROC within area bands",
+            "The same between cells of like area alone: what is left where size is no cue.",
+        ),
         "person_auroc" => (
             "AUROC, person-balanced",
             "Mean over all pairs of a healthy person and one with blasts: every person counts once.",
         ),
         "person_auroc_in_area_bands" => (
-            "AUROC within area bands",
+            "Person-balanced, in area bands",
             "The same between cells of like area alone: what is left where size is no cue.",
         ),
         "person_specificity_median" => (
@@ -32,6 +36,10 @@ pub fn title_and_meaning(name: &str) -> (&str, &'static str) {
         "person_specificity_minimum" => {
             ("Specificity per person, minimum", "The healthy person whose cells fare worst.")
         }
+        "specimen_auroc" => (
+            "AUROC of specimens",
+            "How often a person with blasts has a higher score than a healthy one: of persons, not cells.",
+        ),
         "average_precision" => (
             "PR-AUC (average precision)",
             "Precision averaged over recall; guessing gives the share of blasts.",
@@ -99,4 +107,12 @@ pub fn counted(count: u64, thing: &str) -> String {
 /// A subject's name, or a dash where the data name nobody.
 pub(super) fn subject(name: &str) -> &str {
     if name.is_empty() { "–" } else { name }
+}
+
+/// A person's score with its interval, in logits.
+pub(super) fn score(row: &SubjectRow) -> String {
+    row.score.zip(row.score_interval).map_or_else(
+        || "–".to_owned(),
+        |(score, (lower, upper))| format!("{score:.2} ({lower:.2} to {upper:.2})"),
+    )
 }

@@ -104,6 +104,7 @@ impl Station {
                 label: *label,
                 reviewer: "Dr. Doe".to_owned(),
                 note: String::new(),
+                blind: false,
                 client: String::new(),
                 review_id: None,
             };

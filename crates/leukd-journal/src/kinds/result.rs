@@ -42,6 +42,7 @@ impl Kind for Record {
             ("cell", text(&finding.ids.cell)),
             ("p_all", finding.p_all.map_or(ValueRef::Null, ValueRef::Real)),
             ("decision", text(finding.decision.as_str())),
+            ("is_doubted", number(finding.is_doubted().into())),
             ("model_digest", maybe(finding.model.as_ref().map(|model| model.digest.as_str()))),
             ("classified_ms", ValueRef::Integer(finding.classified_at.0)),
         ]);

@@ -39,6 +39,7 @@ impl Kind for Review {
             ("reviewer", text(&self.reviewer)),
             ("label", text(self.label.as_str())),
             ("confirms", ValueRef::Integer(self.confirms.into())),
+            ("blind", ValueRef::Integer(self.blind.into())),
             ("reviewed_ms", ValueRef::Integer(self.reviewed_at.0)),
         ]
     }
@@ -53,6 +54,7 @@ impl Kind for Review {
             result_id: &'a str,
             label: ReviewLabel,
             confirms: bool,
+            blind: bool,
             reviewer: &'a str,
             client: &'a str,
         }
@@ -62,6 +64,7 @@ impl Kind for Review {
             result_id: &self.of.result_id,
             label: self.label,
             confirms: self.confirms,
+            blind: self.blind,
             reviewer: &self.reviewer,
             client: &self.client,
         }
@@ -99,7 +102,7 @@ pub(crate) fn apply(
     now: Timestamp,
     review: NewReview,
 ) -> rusqlite::Result<(Answer, Option<Event>)> {
-    let NewReview { of, label, reviewer, note, client, review_id } = review;
+    let NewReview { of, label, reviewer, note, blind, client, review_id } = review;
     // First of all: a retry is answered also when the result is gone by now.
     if let Some(id) = &review_id
         && let Some(known) = by_id(connection, id)?
@@ -109,8 +112,9 @@ pub(crate) fn apply(
             Lookup::ResultId(result_id) => known.of.result_id == *result_id,
             Lookup::Path(_) => false,
         };
-        let same =
-            same_result && (known.label, &known.reviewer, &known.note) == (label, &reviewer, &note);
+        let same = same_result
+            && (known.label, &known.reviewer, &known.note, known.blind)
+                == (label, &reviewer, &note, blind);
         return Ok(if same {
             (Ok(Submitted::Known(Arc::new(known))), None)
         } else {
@@ -133,6 +137,7 @@ pub(crate) fn apply(
         label,
         reviewer,
         note,
+        blind,
         client,
         reviewed_at: now,
     });

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{Columns, Event, Facts, Kind};
 use crate::result::{Tally, Timestamp};
+use crate::score::{Score, logit, trimmed_mean};
 use crate::sql::{maybe, number, text, unsigned, word};
 use crate::summary::{Cause, Marker, SpecimenSummary};
 use crate::types::{
@@ -257,6 +258,7 @@ pub(crate) fn count(
                 "SELECT count(*) {NAMED} {LIVE} AND decision <> 'rejected' AND field IS NOT NULL"
             ))?
             .query_row(which, |row| unsigned(row, 0))?,
+        score: score(connection, query, newest)?,
         models: connection
             .prepare_cached(&format!(
                 "SELECT DISTINCT coalesce(model_digest, '') {NAMED} {LIVE}
@@ -286,4 +288,29 @@ pub(crate) fn count(
         }
     }
     Ok(Some(counts))
+}
+
+/// What the cells of a specimen or slide say together.
+fn score(
+    connection: &Connection,
+    query: &SpecimenQuery,
+    newest: u64,
+) -> rusqlite::Result<Option<Score>> {
+    let which = params![query.specimen, newest.cast_signed(), query.slide];
+    let from = format!("{NAMED} {LIVE} AND p_all IS NOT NULL AND is_doubted = 0 AND field IS NULL");
+    let cells = connection
+        .prepare_cached(&format!("SELECT count(*) {from}"))?
+        .query_row(which, |row| unsigned(row, 0))?;
+    let mut sorted = connection.prepare_cached(&format!("SELECT p_all {from} ORDER BY p_all"))?;
+    let mut failed = Ok(());
+    let logits = sorted.query_map(which, |row| row.get(0))?;
+    let logits = logits.map_while(|p_all| match p_all {
+        Ok(p_all) => Some(logit(p_all)),
+        Err(error) => {
+            failed = Err(error);
+            None
+        }
+    });
+    let score = trimmed_mean(logits, cells);
+    failed.map(|()| score)
 }

@@ -177,6 +177,7 @@ pub(crate) fn review(sequence: u64, label: ReviewLabel) -> NewReview {
         label,
         reviewer: "Dr. Doe".to_owned(),
         note: "seen twice".to_owned(),
+        blind: false,
         client: "token:lims".to_owned(),
         review_id: None,
     }

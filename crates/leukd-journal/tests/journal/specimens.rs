@@ -10,11 +10,12 @@ use leukd_journal::clock::Clock;
 use leukd_journal::filter::{Criteria, Filter};
 use leukd_journal::recover::recover;
 use leukd_journal::result::Decision::{self, All, Hem, Rejected, Review};
-use leukd_journal::result::{Tally, Timestamp};
+use leukd_journal::result::{Reason, ReasonCode, Tally, Timestamp};
 use leukd_journal::review::ReviewLabel;
+use leukd_journal::score::logit;
 use leukd_journal::summary::{Cause, Marker, SpecimenSummary};
 use leukd_journal::types::Entry;
-use leukd_journal::{Event, FILE, Journal, Marked, Options};
+use leukd_journal::{Event, FILE, Journal, Marked, Options, SpecimenQuery};
 use rusqlite::Connection;
 
 use crate::fixtures::{START, at, events, found, open, review, reviewed, stamp, stored};
@@ -299,4 +300,41 @@ async fn a_recovery_saves_them_and_tells_again_only_what_is_open() {
     assert_eq!(journal.bounds().newest, 3);
     clock.advance(QUIET);
     assert_eq!(tell(&journal, &clock).await, ["T"]);
+}
+
+#[tokio::test]
+async fn the_score_is_of_live_cells_that_the_model_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    let clock = Clock::system();
+    let cell = |name: String, p_all: f64, reason: Option<ReasonCode>| {
+        let mut entry = of("H7", &name, &name, Review, &clock);
+        if let Entry::Capture { found, .. } = &mut entry {
+            found.cells[0].p_all = Some(p_all);
+            found.cells[0].reasons =
+                reason.map(|code| Reason::new(code, "a reason")).into_iter().collect();
+        }
+        entry
+    };
+    let query = SpecimenQuery { specimen: "H7".to_owned(), ..SpecimenQuery::default() };
+    let score = |journal: &Journal| journal.specimen(&query).unwrap().unwrap().score;
+    for at in 0..9_u32 {
+        let p_all = 0.1 + 0.05 * f64::from(at);
+        stored(&journal, cell(format!("{at}.bmp"), p_all, Some(ReasonCode::LowConfidence))).await;
+    }
+    assert_eq!(score(&journal), None, "nine cells are too few");
+    stored(&journal, cell("9.bmp".to_owned(), 0.9, None)).await;
+    let ten = score(&journal).unwrap();
+    assert_eq!(ten.cells, 10);
+    // Without the lowest and the highest of the ten: 0.15 to 0.5.
+    let middle = (1..9).map(|at| logit(0.1 + 0.05 * f64::from(at))).sum::<f64>() / 8.0;
+    assert!((ten.value - middle).abs() < 1e-9, "{ten:?} {middle}");
+    assert!(ten.lower < ten.value && ten.value < ten.upper);
+    // A cell that the model does not know counts for nothing, and neither does a rejection.
+    stored(&journal, cell("x.bmp".to_owned(), 0.999, Some(ReasonCode::UnlikeTraining))).await;
+    stored(&journal, of("H7", "y.bmp", "y", Rejected, &clock)).await;
+    assert_eq!(score(&journal), Some(ten));
+    // What is superseded leaves it: the file that was 0.9 is now 0.3.
+    stored(&journal, cell("9.bmp".to_owned(), 0.3, None)).await;
+    assert!(score(&journal).unwrap().value < ten.value);
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::dataset::{four_subjects, picture, put, write};
+use leukd_cell::synthetic::{self, Kind};
+use leukd_train::dataset::{Side, SplitPlan};
+
+use crate::dataset::{four_subjects, picture, put, read, write};
 
 fn inspect(dir: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_leukd-train"))
@@ -137,4 +140,42 @@ fn a_written_split_is_taken_with_the_flag_split() {
     let absent = dir.path().join("absent.csv");
     let told = json(dir.path(), &["--split", absent.to_str().unwrap()]);
     assert!(told["split_problem"].as_str().unwrap().contains("absent.csv"));
+}
+
+#[test]
+fn near_identical_cells_under_two_ids_are_found_and_make_one_person() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..24 {
+        let (label, subject) = [("all", "1"), ("all", "2"), ("hem", "H1"), ("hem", "H2")]
+            [usize::try_from(seed % 4).unwrap()];
+        put(dir.path(), label, subject, seed, &picture(100 + seed));
+    }
+    // H3's one cell is a cell of H1 that was cut out anew, two pixels lower, and written as a JPEG.
+    let cell = synthetic::cell(102, Kind::Blast);
+    let mut moved = image::RgbImage::new(cell.width(), cell.height());
+    image::imageops::replace(&mut moved, &cell, 0, 2);
+    let encoded = synthetic::jpeg(&moved);
+    write(dir.path(), "hem/UID_H3_1_1_hem.jpg", &encoded);
+    let told = json(dir.path(), &[]);
+    let joined = serde_json::json!([{"person": "H1", "ids": ["H3"], "pairs": 1}]);
+    assert_eq!(told["joined"], joined, "{}", told["near_identical"]);
+    assert_eq!(told["near_identical"].as_array().unwrap().len(), 1);
+    assert_eq!(told["near_identical"][0]["agree"], true);
+    let subjects: Vec<_> = told["subjects"].as_array().unwrap().iter().collect();
+    assert_eq!(subjects.len(), 4, "H3 is nobody of its own");
+    let words = told["split"]["words"].as_str().unwrap();
+    assert!(words.contains("H3 counted as H1, for they share a near-identical cell"), "{words}");
+    let text = String::from_utf8(inspect(dir.path(), &[]).stdout).unwrap();
+    assert!(text.contains("H3 counted as H1, for they share 1 pair"), "{text}");
+    // By image the two stand on one side, whatever the seed.
+    for seed in 0..8 {
+        let split = read(dir.path()).split(&SplitPlan::Image { seed }).unwrap();
+        let side = |name: &str| {
+            Side::EVERY
+                .into_iter()
+                .find(|side| split.side(*side).iter().any(|own| own.name == name))
+        };
+        let both = [side("UID_H1_2_1_hem.bmp"), side("UID_H3_1_1_hem.jpg")];
+        assert!(both[0].is_some() && both[0] == both[1], "seed {seed}: {both:?}");
+    }
 }

@@ -76,7 +76,7 @@ fn datasets(mixed: bool) -> impl Strategy<Value = Dataset> {
             cells.push(Cell { path: format!("data/{name}").into(), name, subject, ..copied });
         }
         cells.sort_by(|a, b| a.name.cmp(&b.name));
-        Dataset { source: "data".into(), cells, broken: vec![] }
+        Dataset { source: "data".into(), cells, broken: vec![], joined: vec![] }
     })
 }
 
@@ -262,7 +262,7 @@ fn another_seed_parts_other_images() {
     let cells = (0..200)
         .map(|n| cell(format!("{n:03}"), usize::from(n % 2 == 1), &format!("S{n}"), n))
         .collect();
-    let dataset = Dataset { source: "data".into(), cells, broken: vec![] };
+    let dataset = Dataset { source: "data".into(), cells, broken: vec![], joined: vec![] };
     for plan in [|seed| SplitPlan::Image { seed }, usual] {
         let [one, other] = [1, 2].map(|seed| dataset.clone().split(&plan(seed)).unwrap());
         assert_ne!(names(&one), names(&other));

@@ -43,7 +43,7 @@ fn the_embedded_models_card_tells_both_protocols_as_the_kept_runs_measured_them(
     let embedded = Bundle::embedded().unwrap();
     let discriminant = embedded.manifest().discriminant.clone();
     assert!(discriminant.is_some(), "the figures are those of network and discriminant");
-    let shipped = ship(&bytes, &[subject, image], discriminant.clone(), None).unwrap();
+    let shipped = ship(&bytes, &[subject, image], discriminant.clone(), None, None).unwrap();
     let shipped = Bundle::from_bytes(&shipped, "shipped").unwrap();
     // Scores of the golden inputs are measured here, where a sum's last digits may differ.
     let (before, mut after) =
@@ -54,6 +54,10 @@ fn the_embedded_models_card_tells_both_protocols_as_the_kept_runs_measured_them(
     }
     assert!(after == before, "the weights are those that were kept");
     assert_eq!(shipped.manifest().metrics, embedded.manifest().metrics);
+    assert_eq!(shipped.manifest().persons, embedded.manifest().persons);
+    assert_eq!(embedded.manifest().persons.len(), 38, "one of the 39 has nine cells");
+    assert_eq!(shipped.manifest().curves, embedded.manifest().curves);
+    assert_eq!(shipped.manifest().learning, embedded.manifest().learning);
     assert_eq!(shipped.manifest().calibration, embedded.manifest().calibration);
     assert_eq!(shipped.manifest().card, embedded.manifest().card);
     for split in ["subject", "image"] {
@@ -100,6 +104,17 @@ fn the_figures_of_the_kept_runs_are_repeated_from_every_tested_cells_logits() {
     row("cell area alone: AUROC", [&area.auroc, &other.auroc]);
     let balanced = [&area.balanced_accuracy, &other.balanced_accuracy];
     row("cell area alone: balanced accuracy", balanced);
+    for row in &subject.pooled.subjects {
+        let score = row.score.map_or_else(
+            || "–".to_owned(),
+            |score| format!("{score:.2}").replace("-0.00", "0.00").replace('-', "−"),
+        );
+        let told = format!(
+            "| {} | {} | {} | {} | {} | {score} |",
+            row.subject, row.label, row.cells, row.right, row.review
+        );
+        assert!(page.contains(&told), "the page has no row {told:?}");
+    }
     let doubted = subject.doubted().unwrap();
     let doubts = format!("doubt {} of 7,139", doubted.doubted);
     assert!(doubted.pictures == 7139 && page.contains(&doubts), "the page does not say {doubts:?}");

@@ -1,28 +1,19 @@
-//! Plots of a model's card as SVG: what its manifest holds, and nothing that was not measured.
-//!
-//! Colours and widths are the style sheet's. Each plot says in words what it shows.
+//! Figures of the test cells: intervals, the ROC curve, confusion.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
-
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::response::Response;
-
-use super::problem::{Answer, Problem};
-use super::query::Query;
-use super::shared::Shared;
+use super::drawing::Drawing;
+use crate::model::curves::Curves;
 use crate::model::manifest::{Manifest, Metric};
 
 /// Protocols, the one to go by first.
 const SPLITS: [&str; 2] = ["subject", "image"];
 
 /// Figures of the first plot, in its order.
-const FIGURES: [&str; 11] = [
+const FIGURES: [&str; 13] = [
     "person_auroc",
     "person_auroc_in_area_bands",
+    "specimen_auroc",
     "auroc",
+    "auroc_in_area_bands",
     "balanced_accuracy",
     "accuracy",
     "sensitivity",
@@ -44,42 +35,6 @@ const AT_SENSITIVITY: [(f64, &str); 3] = [
     (0.90, "specificity_at_sensitivity_90"),
     (0.95, "specificity_at_sensitivity_95"),
 ];
-
-/// Plots that no manifest holds the numbers for. The trainer's report draws them.
-const NEVER: [&str; 3] = ["reliability", "risk_coverage", "learning_curve"];
-
-/// A plot of one manifest; none where it lacks the numbers.
-type Plot = fn(&Manifest) -> Option<String>;
-
-const PLOTS: [(&str, Plot); 3] = [("figures", figures), ("roc", roc), ("confusion", confusion)];
-
-/// Names of the plots that can be drawn, and of those that cannot.
-pub(super) fn names(manifest: &Manifest) -> (Vec<&'static str>, Vec<&'static str>) {
-    let (drawn, missing): (Vec<_>, Vec<_>) =
-        PLOTS.iter().partition(|(_, plot)| plot(manifest).is_some());
-    let name = |(name, _): &(&'static str, Plot)| *name;
-    let missing = missing.into_iter().map(name).chain(NEVER).collect();
-    (drawn.into_iter().map(name).collect(), missing)
-}
-
-/// A plot of the model in service.
-pub(super) async fn plot(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
-    let served = shared.service.served().ok_or_else(Problem::no_model)?;
-    let wanted = Query::new(&uri).text("of").unwrap_or_default().to_owned();
-    let plot = PLOTS.iter().find(|(name, _)| *name == wanted);
-    let (_, plot) = plot.ok_or_else(|| {
-        let names: Vec<_> = PLOTS.iter().map(|(name, _)| *name).collect();
-        Problem::field(format!("of: write {}", names.join(", ")))
-    })?;
-    let drawn = plot(served.model.manifest()).ok_or_else(|| {
-        let message = "the model's manifest lacks the numbers for this plot";
-        Problem::new(StatusCode::NOT_FOUND, "NO_PLOT", message)
-    })?;
-    let mut response = Response::new(Body::from(drawn));
-    let kind = HeaderValue::from_static("image/svg+xml");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    Ok(response)
-}
 
 /// A figure of the whole test side, between 0 and 1.
 fn find<'a>(manifest: &'a Manifest, split: &str, name: &str) -> Option<&'a Metric> {
@@ -105,78 +60,8 @@ fn basis(metric: &Metric) -> String {
     format!("split by {}: {} cells of {} subjects", metric.split, metric.cells, metric.subjects)
 }
 
-/// A drawing with its words.
-struct Drawing {
-    name: &'static str,
-    title: &'static str,
-    width: u32,
-    height: u32,
-    said: Vec<String>,
-    body: String,
-}
-
-impl Drawing {
-    fn new(name: &'static str, title: &'static str, width: u32, height: u32) -> Self {
-        Self { name, title, width, height, said: Vec::new(), body: String::new() }
-    }
-
-    fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
-        let ((x1, y1), (x2, y2)) = (from, to);
-        let _ = write!(
-            self.body,
-            "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
-        );
-    }
-
-    /// Text with its baseline's point. `anchor`: start, middle or end.
-    fn text(&mut self, anchor: &str, (x, y): (f64, f64), text: &str) {
-        let text = escaped(text);
-        let _ = write!(
-            self.body,
-            "<text text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>"
-        );
-    }
-
-    fn rectangle(&mut self, class: &str, (x, y): (f64, f64), side: f64, opacity: f64) {
-        let _ = write!(
-            self.body,
-            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{side:.1}\" \
-             height=\"{side:.1}\" fill-opacity=\"{opacity:.2}\"/>"
-        );
-    }
-
-    /// The protocols differ in shape: a disc, a square.
-    fn mark(&mut self, split: &str, (x, y): (f64, f64)) {
-        if split == "subject" {
-            let _ = write!(
-                self.body,
-                "<circle class=\"subject\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"/>"
-            );
-        } else {
-            self.rectangle("image", (x - 4.5, y - 4.5), 9.0, 1.0);
-        }
-    }
-
-    fn finish(self) -> String {
-        let Self { name, title, width, height, said, body } = self;
-        let said = escaped(&said.join(". "));
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" role=\"img\" \
-             aria-labelledby=\"{name}-title {name}-said\" viewBox=\"0 0 {width} {height}\">\
-             <title id=\"{name}-title\">{}</title><desc id=\"{name}-said\">{said}</desc>{body}</svg>",
-            escaped(title)
-        )
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    // Letters that no XML may hold.
-    escaped.replace(|letter: char| letter.is_control() || "\u{fffe}\u{ffff}".contains(letter), " ")
-}
-
 /// Figures with their intervals, both protocols side by side.
-fn figures(manifest: &Manifest) -> Option<String> {
+pub(super) fn figures(manifest: &Manifest) -> Option<String> {
     const ROW: f64 = 30.0;
     let rows: Vec<(&str, Vec<&Metric>)> = FIGURES
         .iter()
@@ -215,13 +100,13 @@ fn figures(manifest: &Manifest) -> Option<String> {
             drawing.said.push(format!("{name} by {}: {}", metric.split, words(metric)));
         }
     }
-    Some(drawing.finish())
+    drawing.finished()
 }
 
-/// Measured points of the ROC curve. The curve between them is not in the manifest.
-fn roc(manifest: &Manifest) -> Option<String> {
+/// The ROC curve where the manifest holds it, and its points with their intervals.
+pub(super) fn roc(manifest: &Manifest) -> Option<String> {
     const SIDE: f64 = 240.0;
-    let title = "Measured points of the ROC curve";
+    let title = "ROC: sensitivity over 1 − specificity";
     let mut drawing = Drawing::new("roc", title, 680, 320);
     for (at, split) in SPLITS.into_iter().enumerate() {
         let threshold =
@@ -242,6 +127,10 @@ fn roc(manifest: &Manifest) -> Option<String> {
         drawing.line("chance", place(0.0, 0.0), place(1.0, 1.0));
         drawing.text("start", (left, 20.0), &format!("by {split}: sensitivity"));
         drawing.text("middle", (left + SIDE / 2.0, 304.0), "1 − specificity");
+        if let Some(Curves { roc, .. }) = manifest.curves.iter().find(|own| own.split == split) {
+            let points: Vec<_> = roc.iter().map(|(x, y)| place(*x, *y)).collect();
+            drawing.path(split, &points);
+        }
         let (x, y) = (1.0 - specificity.value, sensitivity.value);
         if let Some((lower, upper)) = ends(sensitivity) {
             drawing.line(split, place(x, lower), place(x, upper));
@@ -277,11 +166,11 @@ fn roc(manifest: &Manifest) -> Option<String> {
                 .push(format!("At sensitivity {fixed:.2} specificity is {}", words(metric)));
         }
     }
-    (!drawing.said.is_empty()).then(|| drawing.finish())
+    drawing.finished()
 }
 
 /// Rates of right and wrong decisions at the threshold, for each class.
-fn confusion(manifest: &Manifest) -> Option<String> {
+pub(super) fn confusion(manifest: &Manifest) -> Option<String> {
     const SIDE: f64 = 110.0;
     let title = "Decisions at the threshold, as a share of each class";
     let mut drawing = Drawing::new("confusion", title, 680, 310);
@@ -315,15 +204,5 @@ fn confusion(manifest: &Manifest) -> Option<String> {
         }
         drawing.text("start", (left, 292.0), &basis(sensitivity));
     }
-    (!drawing.said.is_empty()).then(|| drawing.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_of_a_bundle_stays_text() {
-        assert_eq!(escaped("a<b>&\u{0}\u{1b}"), "a&lt;b&gt;&amp;  ");
-    }
+    drawing.finished()
 }
