@@ -104,9 +104,10 @@ pub(super) fn join(cells: &mut [Cell]) -> Vec<Joined> {
         }
         let (a, b) = (head(&named, &first.subject), head(&named, &second.subject));
         let (most, other) = if (counts[&b], &a) > (counts[&a], &b) { (b, a) } else { (a, b) };
-        let pairs = said.remove(&other).filter(|_| other != most).unwrap_or_default();
-        *said.entry(most.clone()).or_default() += 1 + pairs;
+        *said.entry(most.clone()).or_default() += 1;
         if other != most {
+            let pairs = said.remove(&other).unwrap_or_default();
+            *said.entry(most.clone()).or_default() += pairs;
             named.insert(other, most);
         }
     }
