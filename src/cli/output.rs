@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::error::CliError;
+use crate::service::is_unseen;
 
 /// A colour of the terminal's own palette.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,16 +77,16 @@ pub(super) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// The text with control characters as escapes: a file name must not steer the terminal that shows
-/// it.
+/// The text with characters as escapes that nobody sees: a file name must not steer the terminal
+/// that shows it, nor a name look like another.
 #[must_use]
 pub(super) fn clean(text: &str) -> String {
-    if !text.contains(char::is_control) {
+    if !text.contains(is_unseen) {
         return text.to_owned();
     }
     text.chars()
         .flat_map(|c| {
-            let escape = c.is_control();
+            let escape = is_unseen(c);
             let escaped = escape.then(|| c.escape_default()).into_iter().flatten();
             escaped.chain((!escape).then_some(c))
         })
@@ -149,5 +150,12 @@ mod tests {
     fn a_file_name_cannot_steer_the_terminal() {
         assert_eq!(clean("a\x1b[2J\nb"), "a\\u{1b}[2J\\nb");
         assert_eq!(clean("größe µ.bmp"), "größe µ.bmp");
+    }
+
+    #[test]
+    fn a_name_cannot_turn_its_line_round() {
+        let mut table = Table::new(&["SPECIMEN"]);
+        table.row(vec!["a\u{202e}b\u{2066}c\u{200b}".to_owned()], None);
+        assert_eq!(table.rows[1].0, ["a\\u{202e}b\\u{2066}c\\u{200b}"]);
     }
 }

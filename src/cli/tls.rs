@@ -107,10 +107,7 @@ pub(super) fn run(args: &TlsArgs) -> Result<(), CliError> {
             sign("server", own, ExtendedKeyUsagePurpose::ServerAuth, by, next)
         }
         TlsCommand::Client { name, by } => {
-            if name.contains('/') || name.starts_with('.') {
-                return Err(unusable(name));
-            }
-            let own = vec![SanType::DnsName(ia5(name)?)];
+            let own = vec![SanType::DnsName(dns(name)?)];
             let next = "give them to the client, and name ca.pem in tls.client_ca of leukd's \
                         configuration";
             sign(name, own, ExtendedKeyUsagePurpose::ClientAuth, by, next)
@@ -257,18 +254,29 @@ fn keep(
     Ok(())
 }
 
-/// A name or an address of a server.
+/// A name or an address of a server. A name's first label may be `*`.
 fn called(name: &str) -> Result<SanType, CliError> {
-    match name.parse() {
-        Ok(address) => Ok(SanType::IpAddress(address)),
-        Err(_) => Ok(SanType::DnsName(ia5(name)?)),
+    if let Ok(address) = name.parse() {
+        return Ok(SanType::IpAddress(address));
     }
+    let below = name.strip_prefix("*.");
+    if below.is_some_and(|below| below.contains('.')) {
+        dns(below.unwrap_or(name))?;
+        return Ok(SanType::DnsName(Ia5String::try_from(name).map_err(|_| unusable(name))?));
+    }
+    Ok(SanType::DnsName(dns(name)?))
 }
 
-/// A DNS name, or what looks like one.
-fn ia5(name: &str) -> Result<Ia5String, CliError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "._-*@".contains(c);
-    if !(1..=253).contains(&name.len()) || !name.chars().all(fits) {
+/// A DNS name: labels of 1 to 63 letters, digits, `-` and `_` (RFC 1035; `_` is seen in labs), 253
+/// in all.
+fn dns(name: &str) -> Result<Ia5String, CliError> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    if name.len() > 253 || !name.split('.').all(is_label) {
         return Err(unusable(name));
     }
     Ia5String::try_from(name).map_err(|_| unusable(name))

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use crate::clock::Clock;
 use crate::condition::{Component, Conditions};
 use crate::config::settings::{self, Engine};
-use crate::journal::{AuditEvent, WeakJournal};
+use crate::journal::{AuditEvent, JournalError, WeakJournal};
 use crate::model::bundle::BundleSource;
 use crate::model::engine::EngineKind;
 use crate::model::gate::Limits;
@@ -162,10 +162,14 @@ impl ModelKeeper {
         let Some(journal) = self.journal.wait().upgrade() else { return };
         let (by, origin) = (by.to_owned(), origin(source));
         let Told { from, to, trust, failure } = told;
-        if let Err(error) =
-            journal.audit_blocking(AuditEvent::Model { by, origin, from, to, trust, failure })
-        {
-            tracing::error!(%error, "the audit chain has no record yet of a model's loading");
+        match journal.audit_blocking(AuditEvent::Model { by, origin, from, to, trust, failure }) {
+            Ok(_) => {}
+            Err(JournalError::Closed) => {
+                tracing::info!("leukd stopped while a model was loaded: no record of that load");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the audit chain has no record yet of a model's loading");
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::person;
 use super::{MAX_ID, MAX_PATH, Service, ServiceError};
 use crate::fraction::Share;
 use crate::journal::{
@@ -10,7 +11,7 @@ use crate::journal::{
 use crate::model::manifest::SCALES;
 use crate::pipeline::{Classified, ClassifiedField, Explained, RequestError, RequestImage};
 use crate::result::Record;
-use crate::review::{MAX_NOTE, MAX_REVIEWER, Review};
+use crate::review::{MAX_NOTE, Review};
 use crate::signature::SignOff;
 use crate::specimen::{self, Correction, Flag, SpecimenScore};
 
@@ -166,10 +167,7 @@ impl Service {
             }
             of => checked(of)?,
         }
-        if new.reviewer.trim().is_empty() || new.reviewer.len() > MAX_REVIEWER {
-            let message = format!("say who reviews, in 1 to {MAX_REVIEWER} bytes");
-            return Err(ServiceError::field("reviewer", message));
-        }
+        new.reviewer = person::name("reviewer", &new.reviewer)?;
         at_most(MAX_NOTE, "note", &new.note)?;
         if let Some(id) = &mut new.review_id {
             let uuid = uuid::Uuid::try_parse(id)
@@ -210,7 +208,7 @@ impl Service {
     ///
     /// # Errors
     /// A field is too long, or the journal cannot be read.
-    pub async fn reviews(&self, query: ReviewQuery) -> Result<ReviewPage, ServiceError> {
+    pub async fn reviews(&self, mut query: ReviewQuery) -> Result<ReviewPage, ServiceError> {
         for (field, text) in [
             ("result_id", &query.result_id),
             ("specimen", &query.specimen),
@@ -218,6 +216,7 @@ impl Service {
         ] {
             at_most(MAX_ID, field, text.as_deref().unwrap_or_default())?;
         }
+        query.reviewer = query.reviewer.as_deref().map(person::one_way);
         self.read(move |journal| journal.reviews(&query)).await
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::person::name;
 use super::results::at_most;
 use super::{MAX_ID, Service, ServiceError};
 use crate::journal::SignError;
-use crate::review::MAX_REVIEWER;
 use crate::signature::{Act, MAX_REASON, NewSignature, SignOff, Signature, Signed, is_same_person};
 
 /// A stored signature or withdrawal.
@@ -17,33 +17,6 @@ pub struct SignedOff {
     pub is_known: bool,
     /// The specimen's sign-off now; none where retention has removed its results.
     pub sign_off: Option<SignOff>,
-}
-
-/// A person's name, with single blanks inside and none at its ends.
-fn name(field: &'static str, name: &str) -> Result<String, ServiceError> {
-    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    if name.chars().any(is_unseen) {
-        let message = "the person's name holds characters that nobody sees; write it anew";
-        return Err(ServiceError::field(field, message));
-    }
-    if name.is_empty() || name.len() > MAX_REVIEWER {
-        let message = format!("give the person's name, in 1 to {MAX_REVIEWER} bytes");
-        return Err(ServiceError::field(field, message));
-    }
-    Ok(name)
-}
-
-/// A control character, or one that only joins, parts or turns others (Unicode's category Cf, as
-/// far as names meet it): with it one name could look like another.
-fn is_unseen(c: char) -> bool {
-    const FORMAT: [std::ops::RangeInclusive<char>; 5] = [
-        '\u{ad}'..='\u{ad}',
-        '\u{200b}'..='\u{200f}',
-        '\u{202a}'..='\u{202e}',
-        '\u{2060}'..='\u{2069}',
-        '\u{feff}'..='\u{feff}',
-    ];
-    c.is_control() || FORMAT.iter().any(|range| range.contains(&c))
 }
 
 impl Service {

@@ -78,10 +78,17 @@ async fn what_cannot_be_signed_is_said_and_nothing_is_overwritten() {
     let short = [&server[..], &["--days", "20"]].concat();
     tls(&short).await;
     refused(&short, 64, "exists already").await;
-    let odd = ["new-server", "scope 3", "--ca", at, "--out", at];
-    refused(&odd, 64, "can be no name in a certificate").await;
-    let path = ["new-client", "../lims", "--ca", at, "--out", at];
-    refused(&path, 64, "can be no name in a certificate").await;
+    let no_name = async |command: &str, name: &str| {
+        let arguments = [command, name, "--ca", at, "--out", at];
+        refused(&arguments, 64, "can be no name in a certificate").await;
+    };
+    let long = "a".repeat(64);
+    for name in ["scope 3", "@", "a..b", ".a", "a.", "b.-a", "a-.b", "*", "a.*.b", long.as_str()] {
+        no_name("new-server", name).await;
+    }
+    for name in ["../lims", "@", "a..b", "*.lab.example", "lims@lab.example", "."] {
+        no_name("new-client", name).await;
+    }
     refused(&["new-ca", "--days", "0"], 64, "--days").await;
     // Another CA's key, and the server's certificate, which is no CA's.
     let client = ["new-client", "lims", "--ca", at, "--out", at, "--days", "5"];

@@ -67,6 +67,48 @@ fn every_threat_names_a_test_that_exists() {
     every_entry_names_a_test("docs/development/threat-model.md");
 }
 
+/// All Rust source below a folder, with strings on one line.
+fn source_below(folder: &str, into: &mut String) {
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let below = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            source_below(&below, into);
+        } else if below.ends_with(".rs") {
+            // A string goes on behind its backslash.
+            for line in read(&below).lines() {
+                let line = line.trim_start();
+                *into += line.strip_suffix('\\').unwrap_or(line);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_symptom_names_its_test_and_the_words_of_the_program() {
+    let text = read("docs/guide/troubleshooting.md");
+    let mut source = String::new();
+    for folder in ["src", "crates/leukd-journal/src", "crates/leukd-ingest/src"] {
+        source_below(folder, &mut source);
+    }
+    let entries: Vec<&str> = text.split("\n- **").skip(1).collect();
+    assert!(entries.len() > 20, "{} entries", entries.len());
+    for entry in entries {
+        let entry = entry.split("\n## ").next().unwrap();
+        let (words, test) = entry.split_once("<!--").expect(entry);
+        let (file, name) = test.split_once("-->").unwrap().0.split_once(".rs::").unwrap();
+        assert!(is_test(file, name), "{file}.rs::{name} is no test");
+        let Some((_, says)) = words.split_once("leukd says") else { continue };
+        let says = says.split_whitespace().collect::<Vec<_>>().join(" ");
+        // What it says, up to the end of that sentence; what follows is advice.
+        for quoted in says.split('`').skip(1).step_by(2).filter(|own| own.contains('…')) {
+            for piece in quoted.split('…').map(str::trim).filter(|piece| piece.len() > 3) {
+                assert!(source.contains(piece), "leukd does not say {piece:?} of {quoted:?}");
+            }
+        }
+    }
+}
+
 /// Every word in double quotes that follows one of `marks` in a source file.
 fn words_after(source: &str, marks: &[&str]) -> Vec<String> {
     let text = read(source);

@@ -260,8 +260,6 @@ async fn login_failures_of_the_last_minute_are_told_before_the_stop() {
     let daemon = Process::serve_with(&folders, |settings| {
         settings.access.file = Some(access.clone().into());
     });
-    // A model that is still being loaded may have its record behind that of the stop.
-    record(&folders, "the model", |record| record["kind"] == "model").await;
     let mut control = daemon.control().await;
     for _ in 0..7 {
         let guess = showing("leukd_guess", GetStatusRequest {});
@@ -273,6 +271,20 @@ async fn login_failures_of_the_last_minute_are_told_before_the_stop() {
     let count: u64 = failures.map(|record| record["count"].as_u64().unwrap()).sum();
     assert_eq!(count, 7);
     assert_eq!(records.last().unwrap()["kind"], "stop");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_while_the_model_loads_is_the_last_record() {
+    for wait in [0, 30, 90, 200] {
+        let folders = Folders::new();
+        // The embedded model takes a while.
+        let daemon = Process::serve_with(&folders, |settings| settings.model.bundle = None);
+        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        stop(daemon).await;
+        let records = exported(&folders).await;
+        let kinds: Vec<&str> = records.iter().map(|own| own["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds.last(), Some(&"stop"), "{kinds:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use leukd::access::Scope;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use crate::support::keys::{Ca, ask_for_certificates, speak_tls, token};
 use crate::support::process::Process;
@@ -19,6 +20,8 @@ use crate::support::{self, ALL, Folders, HEM, Harness, cell_of, until};
 enum Language {
     Python,
     Node,
+    Go,
+    Java,
 }
 
 impl Language {
@@ -27,17 +30,19 @@ impl Language {
         match self {
             Self::Python => "python",
             Self::Node => "node",
+            Self::Go => "go",
+            Self::Java => "java",
         }
     }
 
-    /// Its interpreter, with the packages that clients need in reach.
-    fn interpreter(self) -> Command {
+    /// Its interpreter, with the packages that clients need in reach; `file` runs.
+    fn command(self, file: &Path) -> Command {
         match self {
             Self::Python => {
                 let program = std::env::var("LEUKD_PYTHON");
                 let mut python = Command::new(program.as_deref().unwrap_or("python3"));
                 // The tests' folders are no place for caches.
-                python.env("PYTHONDONTWRITEBYTECODE", "1");
+                python.env("PYTHONDONTWRITEBYTECODE", "1").arg(file);
                 python
             }
             Self::Node => {
@@ -45,30 +50,86 @@ impl Language {
                 if let Ok(modules) = std::env::var("LEUKD_NODE_MODULES") {
                     node.env("NODE_PATH", modules);
                 }
+                node.arg(file);
                 node
+            }
+            Self::Go => Command::new(self.place_of(file).join("client")),
+            Self::Java => {
+                let classpath = std::fs::read_to_string(self.place_of(file).join("classpath"));
+                let mut java = Command::new("java");
+                // Short runs, many beside each other.
+                java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-cp"]);
+                java.arg(classpath.unwrap());
+                let native = self.place_of(file).join("native");
+                java.arg(format!("-Djava.library.path={}", native.display()))
+                    .arg(file.file_stem().unwrap());
+                java
             }
         }
     }
 
-    /// A program that ends well where the packages are installed.
-    fn probe(self) -> [&'static str; 2] {
-        match self {
-            Self::Python => ["-c", "import grpc, grpc_tools, grpc_health, grpc_reflection"],
-            Self::Node => ["-e", "require('@grpc/grpc-js'), require('@grpc/proto-loader')"],
-        }
+    /// Runs well where the packages are installed.
+    fn probe(self) -> Command {
+        let (flag, program) = match self {
+            Self::Python => ("-c", "import grpc, grpc_tools, grpc_health, grpc_reflection"),
+            Self::Node => ("-e", "require('@grpc/grpc-js'), require('@grpc/proto-loader')"),
+            Self::Go | Self::Java => {
+                let mut probe = self.build();
+                probe.arg("--probe");
+                return probe;
+            }
+        };
+        let mut probe = self.command(Path::new(flag));
+        probe.arg(program);
+        probe
     }
 
-    fn suite(self) -> &'static str {
-        match self {
+    fn build(self) -> Command {
+        let mut build = Command::new("bash");
+        build.arg(root().join("tests/clients").join(self.name()).join("build.sh"));
+        build
+    }
+
+    fn suite(self) -> PathBuf {
+        let file = match self {
             Self::Python => "suite.py",
             Self::Node => "suite.cjs",
+            Self::Go => "suite.go",
+            Self::Java => "Suite.java",
+        };
+        root().join("tests/clients").join(self.name()).join(file)
+    }
+
+    /// Where a client of this file is built; kept between runs.
+    fn place_of(self, file: &Path) -> PathBuf {
+        let name = format!("client-{}-{}", self.name(), file.file_stem().unwrap().display());
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    }
+
+    /// Compiles a client, where the language is compiled.
+    async fn make(self, file: &Path) {
+        if let Self::Go | Self::Java = self {
+            let mut build = self.build();
+            let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("client-go-cache");
+            build.env("GOCACHE", cache).arg(self.place_of(file)).arg(file).kill_on_drop(true);
+            // A busy machine compiles for minutes.
+            let built = tokio::time::timeout(10 * support::PATIENCE, build.output()).await;
+            output_of(built.expect("it compiles in time").unwrap());
         }
     }
 
-    /// Whether it can run here. Says so where not.
+    /// Whether it can run here. Says so where not. Compiles its suite once.
     async fn is_here(self) -> bool {
-        let found = ended(self.interpreter().args(self.probe())).await;
-        if found.is_ok_and(|output| output.status.success()) {
+        static MADE: [OnceCell<bool>; 4] = [const { OnceCell::const_new() }; 4];
+        let probed = MADE[self as usize].get_or_init(|| async {
+            let found = ended(&mut self.probe()).await;
+            let is_here = found.is_ok_and(|output| output.status.success());
+            if is_here {
+                self.make(&self.suite()).await;
+            }
+            is_here
+        });
+        if *probed.await {
             return true;
         }
         let missing = format!("{} and its packages are not here", self.name());
@@ -79,9 +140,8 @@ impl Language {
 
     /// Runs one scenario to its end, and tells what it said.
     async fn run(self, scenario: &str, server: &str, more: &[&str]) -> String {
-        let suite = root().join("tests/clients").join(self.name()).join(self.suite());
-        let mut client = self.interpreter();
-        client.arg(suite).args([scenario, "--server", server, "--proto"]).arg(root().join("proto"));
+        let mut client = self.command(&self.suite());
+        client.args([scenario, "--server", server, "--proto"]).arg(root().join("proto"));
         let said = output_of(ended(client.args(more)).await.unwrap());
         println!("{said}");
         said
@@ -146,7 +206,9 @@ async fn classify(language: Language) {
     let (socket, capture) = (path("leukd.sock"), path("capture.bmp"));
     std::fs::write(&capture, cell_of(ALL, 7)).unwrap();
     let more = ["--capture", capture.to_str().unwrap()];
-    for over_socket in [false, true] {
+    // Debian's Netty has no native library, without which it knows no Unix socket.
+    let ways = if let Language::Java = language { &[false][..] } else { &[false, true] };
+    for over_socket in ways.iter().copied() {
         let harness = Harness::start_with(|settings| {
             settings.rpc.socket = over_socket.then(|| socket.clone());
         })
@@ -253,11 +315,13 @@ async fn page_snippet(language: Language) {
     let code = snippet(language);
     assert!(code.contains("127.0.0.1:50051"), "{code}");
     let code = code.replace("127.0.0.1:50051", &harness.daemon().address().to_string());
-    let file = folder.path().join("client");
+    let file =
+        folder.path().join(if let Language::Java = language { "Follow.java" } else { "client" });
     std::fs::write(&file, code).unwrap();
+    language.make(&file).await;
     if let Language::Python = language {
-        let mut make = language.interpreter();
-        make.args(["-m", "grpc_tools.protoc", "--python_out=.", "--grpc_python_out=."]);
+        let mut make = language.command(Path::new("-m"));
+        make.args(["grpc_tools.protoc", "--python_out=.", "--grpc_python_out=."]);
         make.arg(format!("-I{}", root().join("proto").display()));
         for file in std::fs::read_dir(root().join("proto/leukd/v1")).unwrap() {
             make.arg(Path::new("leukd/v1").join(file.unwrap().file_name()));
@@ -265,8 +329,8 @@ async fn page_snippet(language: Language) {
         output_of(ended(make.current_dir(folder.path())).await.unwrap());
     }
     for (round, first) in [(1_u64, 1_usize), (2, 7)] {
-        let mut client = language.interpreter();
-        client.arg(&file).current_dir(folder.path()).env("PROTO", root().join("proto"));
+        let mut client = language.command(&file);
+        client.current_dir(folder.path()).env("PROTO", root().join("proto"));
         client.stdout(std::process::Stdio::piped()).kill_on_drop(true);
         let mut child = client.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -278,7 +342,7 @@ async fn page_snippet(language: Language) {
         until("the cursor to be kept", async || {
             let cursor = std::fs::read(folder.path().join("cursor.json")).ok()?;
             let cursor: serde_json::Value = serde_json::from_slice(&cursor).ok()?;
-            // JavaScript keeps it as text.
+            // JSON's numbers have 53 bits: some keep it as text.
             let kept = cursor["sequence"].to_string();
             (kept.trim_matches('"') == (first + 5).to_string()).then_some(())
         })
@@ -338,4 +402,4 @@ macro_rules! clients {
     )*};
 }
 
-clients!(python Python, node Node);
+clients!(python Python, node Node, go Go, java Java);

@@ -22,6 +22,7 @@ mod limits;
 mod ready;
 mod recovery;
 mod reload;
+mod share;
 mod slow;
 mod subscribers;
 mod wire;

@@ -183,10 +183,67 @@ async fn a_signature_that_cannot_be_says_why_and_a_retry_is_harmless() {
     let again = sign(&harness, request.clone()).await.unwrap();
     assert_eq!((first.reused, again.reused), (false, true));
     assert_eq!(first.signature, again.signature);
-    let other = SignSpecimenRequest { signer: "Bob".to_owned(), ..request };
-    let taken = refused(&harness, other).await;
-    assert_eq!(taken.code(), Code::AlreadyExists);
-    assert_eq!(reason(&taken), "SIGNATURE_ID_TAKEN");
+    let other = SignSpecimenRequest { signer: "Bob".to_owned(), ..request.clone() };
+    let seen = SignSpecimenRequest { as_of_sequence: 5, ..request };
+    for other in [other, seen] {
+        let taken = refused(&harness, other).await;
+        assert_eq!(taken.code(), Code::AlreadyExists);
+        assert_eq!(reason(&taken), "SIGNATURE_ID_TAKEN");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_in_two_forms_of_unicode_is_one_person() {
+    let harness = daemon(2).await;
+    let (composed, apart) = ("J\u{fc}rgen", "Ju\u{308}rgen");
+    for (sequence, reviewer) in [(2, composed), (3, apart)] {
+        let request = proto::SubmitReviewRequest {
+            of: Some(Of::Sequence(sequence)),
+            label: "hem".to_owned(),
+            reviewer: reviewer.to_owned(),
+            ..Default::default()
+        };
+        let stored = harness.reviews().submit_review(request).await.unwrap().into_inner();
+        assert_eq!(stored.review.unwrap().reviewer, composed);
+    }
+    let request = proto::ListReviewsRequest { reviewer: apart.to_owned(), ..Default::default() };
+    let own = harness.reviews().list_reviews(request).await.unwrap().into_inner();
+    assert_eq!(own.reviews.len(), 2);
+    let signature = sign(&harness, by(apart)).await.unwrap().signature.unwrap();
+    assert_eq!(signature.signer, composed);
+    assert_eq!(reason(&refused(&harness, by(composed)).await), "SAME_PERSON");
+    let turned = proto::SubmitReviewRequest {
+        of: Some(Of::Sequence(2)),
+        label: "hem".to_owned(),
+        reviewer: "a\u{202e}b".to_owned(),
+        ..Default::default()
+    };
+    assert_field(&harness.reviews().submit_review(turned).await.unwrap_err(), "reviewer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turns_a_line_round_is_shown_as_an_escape() {
+    let harness = Harness::start().await;
+    for specimen in ["a\u{202e}b", "c\u{2066}d\u{200b}"] {
+        let (image, specimen) = (cell_of(ALL, 1), specimen.to_owned());
+        let request = proto::ClassifyRequest { image, specimen, ..Default::default() };
+        harness.classifier().classify(request).await.unwrap();
+    }
+    let server = format!("http://{}", harness.daemon().address());
+    for words in [
+        &["specimens"][..],
+        &["results"],
+        &["specimen", "a\u{202e}b"],
+        &["sign", "a\u{202e}b", "--signer", "Ada"],
+        &["tail", "--once"],
+    ] {
+        let output = leukd(&[words, &["--server", server.as_str()]].concat()).await;
+        assert!(output.status.success(), "{words:?}: {}", stderr(&output));
+        let said = stdout(&output) + &stderr(&output);
+        assert!(said.contains("a\\u{202e}b"), "{words:?}: {said}");
+        let unseen = |c: char| "\u{202e}\u{2066}\u{200b}".contains(c);
+        assert!(!said.contains(unseen), "{words:?}: {said:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,6 +63,10 @@ fn positive(json: &Value, path: &str) -> f64 {
 #[test]
 fn everything_is_measured_and_told_as_one_object() {
     let folder = lab();
+    // A daemon that serves on this workstation: its addresses, unless one has them in truth.
+    let addresses = leukd::config::settings::Settings::default();
+    let addresses = [addresses.rpc.listen, addresses.metrics.listen, addresses.page.listen];
+    let _taken = addresses.map(std::net::TcpListener::bind);
     let output = bench(folder.path(), &["--model", "tiny.onnx", "--seconds", "1", "--json"]);
     let report = json(&output);
     for path in [

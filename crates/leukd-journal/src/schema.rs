@@ -113,7 +113,8 @@ pub(super) fn open_read_only(file: &Path) -> Result<Connection, JournalError> {
     let trouble = |error: &rusqlite::Error| JournalError::sqlite(file, error);
     // SQLite would only say that it cannot open it.
     fs_err::File::open(file).map_err(|error| JournalError::io(file, &error))?;
-    let connection = match open_reader(file) {
+    let opened = if has_no_log(file) { open_tidy(file) } else { open_reader(file) };
+    let connection = match opened {
         Ok(connection) if version_of(&connection).is_ok() => connection,
         // In a folder that cannot be written SQLite makes no index of a write-ahead log; where
         // there is no log, there is nothing to miss.
@@ -127,6 +128,31 @@ pub(super) fn open_read_only(file: &Path) -> Result<Connection, JournalError> {
         return Err(JournalError::Damaged { file: file.to_owned(), what });
     }
     Ok(connection)
+}
+
+/// True for a file in the mode of a write-ahead log, whose log is not there: its last process ended
+/// well.
+fn has_no_log(file: &Path) -> bool {
+    use std::io::Read as _;
+    // https://sqlite.org/fileformat.html#file_format_version_numbers
+    let mut head = [0; 20];
+    let read = fs_err::File::open(file).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head[18..] == [2, 2] && !log_of(file).exists()
+}
+
+/// Opens one more connection that reads, and takes its log and index with it when it ends. SQLite
+/// leaves both behind a connection that may not write, empty.
+fn open_tidy(file: &Path) -> Result<Connection, JournalError> {
+    let open = || {
+        let connection = Connection::open_with_flags(
+            file,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+        Ok(connection)
+    };
+    open().map_err(|error| JournalError::sqlite(file, &error))
 }
 
 /// Opens a file that nobody changes meanwhile.
@@ -155,9 +181,14 @@ fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
 /// True when the last process left a write-ahead log behind, which a clean end folds in and
 /// removes.
 fn was_left_open(file: &Path) -> bool {
+    fs_err::metadata(log_of(file)).is_ok_and(|log| log.len() > 0)
+}
+
+/// The write-ahead log of a database.
+fn log_of(file: &Path) -> std::path::PathBuf {
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
-    fs_err::metadata(std::path::PathBuf::from(log)).is_ok_and(|log| log.len() > 0)
+    log.into()
 }
 
 /// Refuses a database that some other program made, before a pragma changes it.

@@ -42,6 +42,9 @@ pub struct Signature {
     /// The sequence of the signature that a withdrawal takes back. None for a signature, and where
     /// a recovery did not save it.
     pub withdraws: Option<u64>,
+    /// The newest sequence that the signer had seen, by the client's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     /// The specimen's live cells by decision, as of this event.
     pub cells: Tally,
     /// The caller: `token:NAME`, `cert:NAME`, `uid:NUMBER`; empty where nobody knows.

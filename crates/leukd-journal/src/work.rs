@@ -28,3 +28,20 @@ pub(super) enum Work {
     /// Try to write the records that wait.
     Retry(Reply<AuditHead>),
 }
+
+impl Work {
+    /// Answers that the journal is closed, except to what writes nothing new.
+    pub(super) fn refuse(self) -> Option<Self> {
+        // The asker may have stopped waiting.
+        match self {
+            Self::Commit(_, reply) => drop(reply.send(Err(JournalError::Closed))),
+            Self::Review(_, reply) => drop(reply.send(Err(JournalError::Closed))),
+            Self::Sign(_, reply) => drop(reply.send(Err(JournalError::Closed))),
+            Self::Summarize(_, reply) => drop(reply.send(Err(JournalError::Closed))),
+            Self::Prune(reply) => drop(reply.send(Err(JournalError::Closed))),
+            Self::Audit(_, reply) => drop(reply.send(Err(JournalError::Closed))),
+            Self::Retry(_) => return Some(self),
+        }
+        None
+    }
+}

@@ -41,6 +41,8 @@ pub(super) struct Writer {
     pub(super) is_unsure: bool,
     /// Transactions that failed since the last one that did not.
     pub(super) failures: u64,
+    /// The record of the stop was given: it is the last.
+    pub(super) is_stopped: bool,
 }
 
 impl Writer {
@@ -65,6 +67,9 @@ impl Writer {
     pub(super) fn run(mut self, queue: mpsc::Receiver<Work>) {
         let mut batching = Batching::new(queue);
         while let Some(work) = batching.next() {
+            // What was cut off at the stop may come to an end after it.
+            let work = if self.is_stopped { work.refuse() } else { Some(work) };
+            let Some(work) = work else { continue };
             match work {
                 Work::Prune(reply) => {
                     let pruned = self.prune();
@@ -72,6 +77,7 @@ impl Writer {
                     let _ = reply.send(pruned);
                 }
                 Work::Audit(event, reply) => {
+                    self.is_stopped = matches!(*event, AuditEvent::Stop { .. });
                     let head = self.audit(*event);
                     let _ = reply.send(head);
                 }

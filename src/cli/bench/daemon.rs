@@ -67,6 +67,7 @@ async fn run(model: Option<&Path>, kind: EngineKind) -> Result<DaemonFigures, Cl
     settings.journal.disk_floor = Bytes(0);
     settings.rpc.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     settings.metrics.enabled = false;
+    settings.page.enabled = false;
     settings.model.bundle = model.map(std::path::absolute).transpose().map_err(io)?;
     // A measured bundle was named by a person.
     let name = model.and_then(Path::file_name).and_then(|name| name.to_str());

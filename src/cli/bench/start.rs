@@ -81,6 +81,8 @@ fn once(
             "127.0.0.1:0",
             "--metrics",
             "off",
+            "--page",
+            "off",
             "--engine",
             kind.word(),
             "--state",

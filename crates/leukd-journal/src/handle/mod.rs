@@ -145,6 +145,7 @@ impl Journal {
             water_mark,
             is_unsure: false,
             failures: 0,
+            is_stopped: false,
         };
         writer.begin()?;
         let thread = std::thread::Builder::new()

@@ -89,6 +89,7 @@ impl Kind for Signature {
         new: &dyn Fn(u64) -> rusqlite::Result<Option<u64>>,
     ) -> rusqlite::Result<()> {
         self.withdraws = self.withdraws.map(new).transpose()?.flatten();
+        self.seen = self.seen.map(new).transpose()?.flatten();
         Ok(())
     }
 }
@@ -109,7 +110,8 @@ pub(crate) fn apply(
         && let Some(known) = by_id(connection, id)?
     {
         let same = (&known.specimen, known.act, &known.signer, &known.by, &known.reason)
-            == (&new.specimen, new.act, &new.signer, &new.by, &new.reason);
+            == (&new.specimen, new.act, &new.signer, &new.by, &new.reason)
+            && known.seen == new.seen;
         let refused = || SignError::IdTaken(id.clone());
         return Ok((same.then(|| Signed::Known(Arc::new(known))).ok_or_else(refused), None));
     }
@@ -121,7 +123,7 @@ pub(crate) fn apply(
         Ok(withdraws) => withdraws,
         Err(refused) => return Ok((Err(refused), None)),
     };
-    let NewSignature { specimen, act, signer, by, reason, client, signature_id, .. } = new;
+    let NewSignature { specimen, act, signer, by, reason, client, signature_id, seen, .. } = new;
     let query = SpecimenQuery { specimen, ..SpecimenQuery::default() };
     let cells = tally(connection, &query, newest)?.cells;
     let signature = Signature {
@@ -133,6 +135,7 @@ pub(crate) fn apply(
         by,
         reason,
         withdraws,
+        seen,
         cells,
         client,
         at: now,

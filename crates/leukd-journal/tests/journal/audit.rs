@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use leukd_journal::audit::{AuditEvent, AuditHead, Fault, Verified, verify};
 use leukd_journal::result::Decision::{All, Hem, Rejected, Review};
-use leukd_journal::{FILE, Journal, Options};
+use leukd_journal::{FILE, Journal, JournalError, Options};
 use rusqlite::Connection;
 
 use crate::fixtures::{capture, clock, known, open, request, stored};
@@ -304,4 +304,26 @@ async fn a_journal_whose_chain_lost_its_end_is_refused() {
     tool(&file).execute_batch("DELETE FROM audit WHERE number = 13").unwrap();
     let refused = Journal::open(directory.path(), Options::new(clock())).unwrap_err();
     assert!(refused.to_string().contains("audit chain"), "{refused}");
+}
+
+#[tokio::test]
+async fn nothing_follows_the_record_of_the_stop() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    stored(&journal, capture("a", 1, "A", All)).await;
+    let head = journal.audit(AuditEvent::Stop { clean: false }).await.unwrap();
+    // What was cut off at the stop and comes to its end only now.
+    let late = journal.commit(capture("b", 1, "B", All)).await.unwrap_err();
+    assert!(matches!(late, JournalError::Closed), "{late}");
+    let late = journal.audit(AuditEvent::Stop { clean: true }).await.unwrap_err();
+    assert!(matches!(late, JournalError::Closed), "{late}");
+    journal.prune().await.unwrap_err();
+    assert_eq!(journal.write_audit_backlog().await.unwrap(), head);
+    drop(journal);
+    let file = directory.path().join(FILE);
+    assert_eq!(kinds(&file), ["genesis", "result", "stop"]);
+    assert_eq!(whole(&file).head, head);
+    // The next process goes on behind it.
+    let journal = open(directory.path());
+    stored(&journal, capture("b", 1, "B", All)).await;
 }

@@ -227,3 +227,31 @@ async fn the_journal_before_a_restore_is_whole_by_itself() {
     let results: i64 = tool.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
     assert_eq!(results, 30);
 }
+
+#[tokio::test]
+async fn what_only_reads_a_journal_leaves_no_file_beside_it() {
+    let (state, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let journal = open(state.path());
+    store(&journal, 0..3).await;
+    drop(journal);
+    let (file, copy) = (state.path().join(FILE), place.path().join("copy"));
+    let (before, bytes) = (names(state.path()), fs::read(&file).unwrap());
+    assert!(!before.iter().any(|name| name.ends_with("-wal") || name.ends_with("-shm")));
+    assert!(check(&file).unwrap().findings.is_empty());
+    assert_eq!(verify(&file, &[]).unwrap().fault, None);
+    back_up(state.path(), &copy).unwrap();
+    assert!(check(&copy).unwrap().findings.is_empty());
+    assert_eq!(names(state.path()), before);
+    assert_eq!(names(place.path()), ["copy"]);
+    assert!(fs::read(&file).unwrap() == bytes, "the file itself is as it was");
+    // What a killed daemon left is not touched either.
+    let journal = open(state.path());
+    store(&journal, 3..6).await;
+    for name in [FILE.to_owned(), format!("{FILE}-wal")] {
+        fs::copy(state.path().join(&name), place.path().join(&name)).unwrap();
+    }
+    let log = fs::read(place.path().join(format!("{FILE}-wal"))).unwrap();
+    assert!(!log.is_empty());
+    assert_eq!(check(&place.path().join(FILE)).unwrap().count("result"), 6);
+    assert!(fs::read(place.path().join(format!("{FILE}-wal"))).unwrap() == log);
+}

@@ -273,3 +273,23 @@ async fn the_filters_are_answered_by_their_indices() {
         assert!(all.contains("results_gallery") && !all.contains("B-TREE"), "{order}: {all}");
     }
 }
+
+#[tokio::test]
+async fn a_listing_as_of_a_moment_keeps_cells_that_are_replaced_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    for name in ["a", "b", "c"] {
+        stored(&journal, capture(name, 1, name, Decision::All)).await;
+    }
+    let as_of = |after| ListQuery { live_as_of: Some(3), after, limit: 2, ..ListQuery::default() };
+    let first = journal.list(&as_of(None)).unwrap();
+    // Between two pages: one cell that was listed, one that was not yet, and a new one.
+    for (name, bytes) in [("a", "a2"), ("c", "c2"), ("d", "d")] {
+        stored(&journal, capture(name, 2, bytes, Decision::Hem)).await;
+    }
+    let second = journal.list(&as_of(first.next)).unwrap();
+    let listed = first.records.iter().chain(&second.records);
+    let listed: Vec<u64> =
+        listed.map(|record| record.sequence).take_while(|own| *own <= 3).collect();
+    assert_eq!(listed, [1, 2, 3], "each cell once, as it was when the listing began");
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use leukd_journal::audit::verify;
+use leukd_journal::backup::{backup, restore};
 use leukd_journal::check::check;
 use leukd_journal::clock::Clock;
 use leukd_journal::filter::{Criteria, Filter};
@@ -218,9 +219,56 @@ async fn a_retry_is_answered_with_the_stored_signature() {
     stored(&journal, of("d", "D", Unsure)).await;
     let Signed::Known(again) = journal.sign(new.clone()).await.unwrap() else { panic!() };
     assert_eq!(*again, first);
-    let other = NewSignature { signer: "Bob".to_owned(), by: "Bob".to_owned(), ..new };
-    let refused = journal.sign(other).await.unwrap_err();
-    assert!(matches!(refused, SignError::IdTaken(_)), "{refused}");
+    let bobs = NewSignature { signer: "Bob".to_owned(), by: "Bob".to_owned(), ..new.clone() };
+    let seen = NewSignature { seen: Some(5), ..new };
+    for other in [bobs, seen] {
+        let refused = journal.sign(other).await.unwrap_err();
+        assert!(matches!(refused, SignError::IdTaken(_)), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn retention_ends_no_signature_of_a_specimen_whose_cells_remain() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = story(directory.path()).await;
+    // Says what stood, and so ends no signature; nor may it, once it is the first that is left.
+    reviewed(&journal, review(3, Other)).await;
+    assert_eq!(state(&journal), SignOffState::Signed);
+    drop(journal);
+    for (keep, oldest) in [(6, 2), (5, 3)] {
+        let keep = Options { keep_count: Some(keep), ..Options::new(Clock::manual(START)) };
+        let journal = Journal::open(directory.path(), keep).unwrap();
+        journal.prune().await.unwrap();
+        assert_eq!(journal.bounds().oldest, oldest);
+        let own = stands(&journal, 1);
+        assert_eq!((own.state, own.changed_at), (SignOffState::Signed, 5), "{own:?}");
+        assert_eq!(own.held[0].signature.signer, "Ada");
+    }
+    sound(directory.path());
+}
+
+#[tokio::test]
+async fn a_sign_off_outlives_backup_restore_and_the_new_epoch() {
+    let (directory, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let journal = story(directory.path()).await;
+    let (before, epoch) = (stands(&journal, 1), journal.epoch().to_owned());
+    let file = place.path().join("backup");
+    backup(&directory.path().join(FILE), &file, &mut |_, _| {}).unwrap();
+    // What came after the backup is gone with the journal that it came to.
+    signed(&journal, back("Ada", "Ada")).await;
+    drop(journal);
+    restore(&file, directory.path(), &clock(), &mut |_, _| {}).unwrap();
+    let journal = open(directory.path());
+    assert_ne!(journal.epoch(), epoch);
+    let after = stands(&journal, 1);
+    assert_eq!((after.state, &after.held), (SignOffState::Signed, &before.held));
+    // It counts on: a change ends it, and the same person may sign again.
+    stored(&journal, of("d", "D", All)).await;
+    assert_eq!(state(&journal), SignOffState::Changed);
+    signed(&journal, by("Ada", 1)).await;
+    assert_eq!(state(&journal), SignOffState::Signed);
+    drop(journal);
+    sound(directory.path());
 }
 
 #[tokio::test]
