@@ -30,6 +30,7 @@ macro_rules! named {
 named!(
     HeatMap,
     Event,
+    FieldEvent,
     Result,
     Review,
     SubmitReviewResponse,

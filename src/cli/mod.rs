@@ -6,6 +6,7 @@ mod classify;
 mod completions;
 mod demo;
 mod error;
+mod fields;
 mod filter;
 mod heatmap;
 mod images;
@@ -60,6 +61,7 @@ enum Command {
     Tail(tail::TailArgs),
     Status(status::StatusArgs),
     Results(results::ResultsArgs),
+    Fields(fields::FieldsArgs),
     Heatmap(heatmap::HeatMapArgs),
     Specimen(specimen::SpecimenArgs),
     Specimens(sign::SpecimensArgs),
@@ -132,6 +134,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Tail(args) => tail::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Fields(args) => fields::run(&args),
         Command::Heatmap(args) => heatmap::run(&args),
         Command::Specimen(args) => specimen::run(&args),
         Command::Specimens(args) => sign::list(&args),

@@ -62,6 +62,50 @@ fn source(capture: &proto::Capture) -> String {
     }
 }
 
+/// The head over [`field_cells`].
+pub(super) const FIELD_HEADER: [&str; 10] = [
+    "SEQUENCE",
+    "STORED",
+    "CELLS",
+    "ALL",
+    "HEM",
+    "REVIEW",
+    "REJECTED",
+    "µM/PIXEL",
+    "SET ASIDE",
+    "SOURCE",
+];
+
+/// The end of a field of view as the cells of a table's row.
+#[must_use]
+pub(super) fn field_cells(field: &proto::FieldEvent) -> Vec<String> {
+    let counts = [field.all, field.hem, field.review, field.rejected];
+    let aside = field.set_aside.unwrap_or_default();
+    let aside = [
+        (aside.edge, "edge"),
+        (aside.smudges, "smudges"),
+        (aside.deposits, "deposits"),
+        (aside.platelet_clumps, "clumps"),
+        (aside.burst, "burst"),
+    ];
+    let aside: Vec<String> = aside
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    let mut source = field.capture.as_ref().map(source).unwrap_or_default();
+    if field.supersedes > 0 {
+        source.push_str(&format!(" (replaces {})", field.supersedes));
+    }
+    let mut cells = vec![field.sequence.to_string(), time(field.stored_at.as_ref())];
+    cells.push(counts.iter().sum::<u64>().to_string());
+    cells.extend(counts.map(|count| count.to_string()));
+    cells.push(format!("{:.3} {}", field.micrometres_per_pixel, field.scale_source));
+    cells.push(if aside.is_empty() { "-".to_owned() } else { aside.join(", ") });
+    cells.push(source);
+    cells
+}
+
 /// The end of a field of view as a line of a stream.
 #[must_use]
 pub(super) fn field_line(field: &proto::FieldEvent) -> String {

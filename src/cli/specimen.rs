@@ -87,7 +87,10 @@ fn in_words(share: &Fraction) -> String {
 pub(super) fn lines(counts: &GetSpecimenResponse) -> Vec<String> {
     let fraction = counts.blast_fraction.as_ref().map_or_else(
         || "no cell was decided".to_owned(),
-        |share| format!("blast fraction {}", in_words(share)),
+        |share| {
+            let decided = counts.all + counts.hem;
+            format!("blast fraction {} of {decided} decided cells", in_words(share))
+        },
     );
     let slides = match &counts.slide {
         Some(slide) => format!("slide {}", clean(slide)),

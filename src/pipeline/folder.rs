@@ -11,9 +11,10 @@ use super::trial::Ended;
 use super::{Known, Pipeline, told};
 use crate::ingest::{Settled, Verdict, open_capture};
 use crate::journal::JournalError;
+use crate::journal::crash::InHand;
 use crate::journal::types::Entry;
 use crate::model::examine::{ExamineError, micros};
-use crate::model::field::examine_capture;
+use crate::model::field::examine_capture_and;
 use crate::model::pool::{Lane, PoolError, Worker};
 use crate::result::{Capture, CaptureKind, Digest, Reason, ReasonCode, Source, Timings};
 use crate::telemetry::Seldom;
@@ -264,19 +265,20 @@ impl Pipeline {
 
         // Reading may hang on a dead mount, which is no crash; only what follows can kill the
         // process.
-        let marks = parts.journal.marks();
-        let _in_hand = match marks.enter(worker.index(), &settled.path, &settled.stamp) {
-            Ok(guard) => Some(guard),
-            Err(error) => {
-                if let Some(untold) = NO_MARK.due() {
-                    tracing::warn!(capture = %settled.path, untold, "no crash mark written: {error}");
-                }
-                None
-            }
-        };
+        let mut in_hand = self.mark(worker, settled);
         let rules = parts.rules.for_capture(&settled.path);
         let examined = tracing::debug_span!("examine")
-            .in_scope(|| examine_capture(&bytes, &model, &parts.limits, &rules));
+            .in_scope(|| {
+                examine_capture_and(&bytes, &model, &parts.limits, &rules, |_, _| {
+                    // What a request does to the process is not blamed on this capture.
+                    if worker.has_requests() {
+                        in_hand = None;
+                        worker.let_requests_pass();
+                        in_hand = self.mark(worker, settled);
+                    }
+                })
+            })
+            .map(|(examined, _)| examined);
         match examined {
             Ok(examined) => {
                 parts.images.classified(&sha256, &bytes);
@@ -300,6 +302,20 @@ impl Pipeline {
                 Outcome::Store(Box::new(Entry::Capture { stamp: settled.stamp, found }))
             }
             Err(error) => self.reject(settled, known, error.reason(), timings),
+        }
+    }
+
+    /// Marks the capture as in a worker's hands, as long as the mark lives.
+    fn mark(&self, worker: &Worker, settled: &Settled) -> Option<InHand<'_>> {
+        let marks = self.0.journal.marks();
+        match marks.enter(worker.index(), &settled.path, &settled.stamp) {
+            Ok(mark) => Some(mark),
+            Err(error) => {
+                if let Some(untold) = NO_MARK.due() {
+                    tracing::warn!(capture = %settled.path, untold, "no crash mark written: {error}");
+                }
+                None
+            }
         }
     }
 

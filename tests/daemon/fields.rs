@@ -6,6 +6,7 @@ use leukd::cell::words::KindRule;
 use leukd::grpc::proto::subscribe_request::Start;
 use leukd::grpc::proto::{self, Decision, event};
 
+use crate::support::process::{leukd, stderr, stdout};
 use crate::support::{Harness, all_results, in_time, next, path_of, until};
 
 /// A drawn field with `cells` white cells.
@@ -171,4 +172,31 @@ async fn cells_and_fields_lie_side_by_side_in_one_folder() {
     // The events that close fields have numbers of their own.
     let journal = harness.status().await.journal.unwrap();
     assert_eq!(journal.newest, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_fields_lists_what_is_stored() {
+    let harness = start().await;
+    let server = format!("http://{}", harness.address());
+    let fields = async |more: &[&str]| {
+        let output = leukd(&[&["fields", "--server", &server], more].concat()).await;
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains("For Research Use Only"));
+        stdout(&output)
+    };
+    assert_eq!(fields(&["--json"]).await, "");
+    harness.drop_capture("cell.bmp", &synthetic::bmp(&synthetic::cell(1, synthetic::Kind::Blast)));
+    harness.drop_capture("a.png", &synthetic::png(&drawn(3, 2).picture));
+    in_time("the first", events(&harness, 1)).await;
+    harness.drop_capture("a.png", &synthetic::png(&drawn(7, 3).picture));
+    in_time("the second", events(&harness, 2)).await;
+    let table = fields(&[]).await;
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 3, "{table}");
+    assert!(lines[0].contains("SEQUENCE") && lines[1].ends_with("a.png"), "{table}");
+    assert!(lines[2].contains("red-cells") && lines[2].contains("a.png (replaces "), "{table}");
+    let json = fields(&["--json", "--newest", "--limit", "1"]).await;
+    let newest: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((newest.len(), newest[0]["review"].as_str()), (1, Some("3")), "{json}");
 }

@@ -1,7 +1,8 @@
 //! kill -9 while fields of view are taken apart: each field has its cells and one event, or neither
-//! yet.
+//! yet. Real fields are looked for in LEUKD_DATA, else in ../shared/data.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use leukd::cell::segment::{SegmentOptions, segment};
 use leukd::cell::synthetic;
 use leukd::cell::synthetic::smear::{Recipe, draw};
 use leukd::cell::words::KindRule;
+use leukd::cell::{Limits, decode};
 use leukd::config::Settings;
 use leukd::grpc::proto::{self, event, subscribe_request};
 use rand::{Rng as _, SeedableRng as _};
@@ -16,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::ready::{newest, settled};
 use crate::support::bounded::InTime as _;
+use crate::support::ome::{self, tiff};
 use crate::support::process::{Process, serve_command};
 use crate::support::{Folders, in_time, path_of, until};
 
@@ -66,27 +69,25 @@ async fn stored(process: &Process, newest: u64) -> (BTreeMap<String, usize>, Vec
     (cells, closed)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_twenty_times_each_field_has_its_cells_and_one_event() {
-    let folders = Folders::new();
-    let expected = exported(&folders);
+/// Lets a daemon take the fields of `folders` apart, kills it again and again while it does, and
+/// looks at what the last one has stored in the end.
+async fn killed(folders: &Folders, expected: &BTreeMap<String, usize>, kills: u32, life: u64) {
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    for _ in 0..KILLS {
-        let mut victim = serve_command(&folders, as_fields)
+    for _ in 0..kills {
+        let mut victim = serve_command(folders, as_fields)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        tokio::time::sleep(Duration::from_millis(random.random_range(80..400))).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(80..life))).await;
         victim.kill().unwrap();
         victim.in_time();
     }
-    let process = Process::serve_with(&folders, as_fields);
+    let process = Process::serve_with(folders, as_fields);
     until("results", async || newest(&process).await.filter(|newest| *newest > 0)).await;
     settled(&process).await;
-    let mut names: Vec<String> = expected.keys().cloned().collect();
-    names.sort();
+    let names: Vec<String> = expected.keys().cloned().collect();
     // One that was in hand at several deaths is looked at apart, and comes last.
     let all = until("an event for each field", async || {
         let (cells, closed) = stored(&process, newest(&process).await?).await;
@@ -97,5 +98,53 @@ async fn killed_twenty_times_each_field_has_its_cells_and_one_event() {
     assert_eq!(closed, names, "one event a field");
     let found: BTreeMap<String, usize> =
         expected.keys().map(|name| (name.clone(), cells.get(name).copied().unwrap_or(0))).collect();
-    assert_eq!(found, expected, "one result a cell");
+    assert_eq!(found, *expected, "one result a cell");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_twenty_times_each_field_has_its_cells_and_one_event() {
+    let folders = Folders::new();
+    let expected = exported(&folders);
+    killed(&folders, &expected, KILLS, 400).await;
+}
+
+/// Real fields of view: bccd's, JPEG.
+fn real_fields() -> Option<Vec<PathBuf>> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let data = std::env::var_os("LEUKD_DATA").map_or_else(beside, PathBuf::from);
+    let folder = std::fs::read_dir(data.join("fields/bccd/JPEGImages")).ok()?;
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    Some(files)
+}
+
+/// With `LEUKD_KILLS`, which `.ci/run` sets, fewer fields and kills.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_fields_in_three_formats_have_one_result_a_cell_over_kills() {
+    let Some(mut files) = real_fields() else {
+        println!("skipped: no fields of view in LEUKD_DATA or ../shared/data");
+        return;
+    };
+    let mut kills = KILLS;
+    if std::env::var_os("LEUKD_KILLS").is_some() {
+        files.truncate(30);
+        kills = 5;
+    }
+    let folders = Folders::new();
+    let mut expected = BTreeMap::new();
+    for file in &files {
+        let jpeg = std::fs::read(file).unwrap();
+        let picture = decode(&jpeg, &Limits::default()).unwrap();
+        let cells = segment(&picture, &SegmentOptions::default()).cells.len();
+        let stem = file.file_stem().unwrap().to_string_lossy();
+        let ome = tiff(&picture, &ome::description(0.1));
+        for (extension, bytes) in
+            [("jpg", jpeg), ("ome.tif", ome), ("bmp", synthetic::bmp(&picture))]
+        {
+            let name = format!("{stem}.{extension}");
+            folders.drop_capture(&name, &bytes);
+            expected.insert(name, cells);
+        }
+    }
+    killed(&folders, &expected, kills, 1500).await;
 }

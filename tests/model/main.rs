@@ -9,6 +9,7 @@ mod bench;
 mod bundle;
 mod diff;
 mod discriminant;
+mod field_decisions;
 mod fused;
 mod gate;
 mod pool;

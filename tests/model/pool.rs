@@ -186,3 +186,36 @@ async fn a_pool_has_at_least_one_worker_and_one_place() {
     assert_eq!(pool.run(Lane::Interactive, |_| 1).await, Ok(1));
     assert!(leukd::model::pool::physical_cores() >= 1);
 }
+
+#[tokio::test]
+async fn requests_pass_between_the_cells_of_a_field() {
+    let pool = Pool::new(1, 8, 4).unwrap();
+    let (began, begins) = channel();
+    let (release, released) = channel::<()>();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |what: &'static str| {
+        let order = Arc::clone(&order);
+        move |_: &leukd::model::pool::Worker| order.lock().unwrap().push(what)
+    };
+    let cells = Arc::clone(&order);
+    let field = move |worker: &leukd::model::pool::Worker| {
+        began.send(()).unwrap();
+        let _ = released.recv();
+        for _ in 0..2 {
+            cells.lock().unwrap().push("cell");
+            worker.let_requests_pass();
+        }
+        assert!(!worker.has_requests());
+    };
+    let mut running = pin!(pool.run(Lane::Backlog, field));
+    assert!(poll(running.as_mut()).is_pending());
+    begins.recv_timeout(PATIENCE).unwrap();
+    let mut first = pin!(pool.run(Lane::Interactive, note("request")));
+    let mut bad = pin!(pool.run::<()>(Lane::Interactive, |_| panic!("a bad request")));
+    assert!(poll(first.as_mut()).is_pending() && poll(bad.as_mut()).is_pending());
+    release.send(()).unwrap();
+    running.await.unwrap();
+    first.await.unwrap();
+    assert_eq!(bad.await, Err(PoolError::Panicked("a bad request".to_owned())));
+    assert_eq!(*order.lock().unwrap(), ["cell", "request", "cell"]);
+}

@@ -5,6 +5,7 @@
 pub mod bounded;
 pub mod cnmc;
 pub mod keys;
+pub mod ome;
 pub mod process;
 pub mod refusal;
 pub mod scrape;

@@ -7,6 +7,7 @@ pub mod dataset;
 pub mod discriminant;
 pub mod evaluate;
 pub mod export;
+pub mod fields;
 pub mod files;
 pub mod fit;
 pub mod init;

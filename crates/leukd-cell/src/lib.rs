@@ -1,6 +1,7 @@
 //! Bytes → pixels → measures → the network's input. Pure functions, shared by the daemon and the
 //! trainer.
 
+pub mod annotated;
 pub mod caption;
 pub mod complete;
 pub mod decode;

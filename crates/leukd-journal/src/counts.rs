@@ -1,7 +1,7 @@
 //! Results and specimens for callers that only count.
 
 use crate::result::{
-    CapturePath, CellIds, Decision, Digest, Figures, ModelRef, Record, Tally, Timestamp,
+    CapturePath, CellIds, Decision, Digest, Figures, ModelRef, Record, Region, Tally, Timestamp,
 };
 use crate::review::ReviewLabel;
 use crate::score::Score;
@@ -96,6 +96,19 @@ pub struct Opinion {
     pub model: Option<ModelRef>,
 }
 
+/// Place of a cell in a field of view.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CellPlace {
+    /// The cell's number in its field.
+    pub ordinal: u32,
+    /// The smallest box around it, in the capture's pixels.
+    pub region: Region,
+    /// Corners of its outline, in the capture's pixels.
+    pub outline: Vec<[u32; 2]>,
+    /// Micrometres that one of the capture's pixels spans.
+    pub micrometres_per_pixel: f64,
+}
+
 /// A result with what its latest review says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReviewedCell {
@@ -105,6 +118,11 @@ pub struct ReviewedCell {
     pub digest: Option<Digest>,
     /// The file that the result was made from; none for a request.
     pub path: Option<CapturePath>,
+    /// True for a cell of a field of view.
+    pub is_of_field: bool,
+    /// The cell's place in its field of view; none for a capture of one cell, and where retention
+    /// removed the field's event.
+    pub place: Option<CellPlace>,
     /// What the capture belongs to.
     pub ids: CellIds,
     /// What the latest review says.

@@ -126,8 +126,8 @@ pub use subscription::{Step, Subscription};
 pub use tail::Batch;
 pub use training::reviewed_cells;
 pub use types::{
-    FILE, FolderCounts, ListQuery, Lookup, MAX_READ, MAX_SLIDES, Marked, NewReview, OpenSpecimens,
-    Opinion, Options, Outline, Page, ReviewPage, ReviewQuery, ReviewedCell, SlideCounts,
-    SpecimenCounts, SpecimenQuery, Status, Submitted, TAIL,
+    CellPlace, FILE, FolderCounts, ListQuery, Lookup, MAX_READ, MAX_SLIDES, Marked, NewReview,
+    OpenSpecimens, Opinion, Options, Outline, Page, ReviewPage, ReviewQuery, ReviewedCell,
+    SlideCounts, SpecimenCounts, SpecimenQuery, Status, Submitted, TAIL,
 };
 pub use waiters::{Lag, Waiter};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::counts::{
-    OpenSpecimens, Opinion, Outline, ReviewedCell, SlideCounts, SpecimenCounts, SpecimenQuery,
+    CellPlace, OpenSpecimens, Opinion, Outline, ReviewedCell, SlideCounts, SpecimenCounts,
+    SpecimenQuery,
 };
 use super::filter::Filter;
 use crate::clock::Clock;

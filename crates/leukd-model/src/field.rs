@@ -177,7 +177,17 @@ fn kind(picture: &RgbImage) -> (bool, Option<Reason>) {
 
 /// Crops at the scale of the training pictures.
 fn crop(manifest: &Manifest, micrometres_per_pixel: f64) -> Crop {
-    let trained = manifest.scale.as_ref().map(|scale| scale.micrometres_per_pixel);
+    crop_at(manifest.scale.as_ref().map(|scale| scale.micrometres_per_pixel), micrometres_per_pixel)
+}
+
+/// How cells of a field are cut out to train on them, where a pixel of the field spans
+/// `micrometres_per_pixel`: as for a bundle without a scale, which is what a training writes.
+#[must_use]
+pub fn training_crop(micrometres_per_pixel: f64) -> Crop {
+    crop_at(None, micrometres_per_pixel)
+}
+
+fn crop_at(trained: Option<f64>, micrometres_per_pixel: f64) -> Crop {
     let trained = trained.unwrap_or(ASSUMED_UM_PER_PIXEL);
     let mut crop = Crop::at_scale(SIDE, micrometres_per_pixel, trained);
     crop.scale = crop.scale.clamp(Crop::MIN_SCALE, Crop::MAX_SCALE);

@@ -3,6 +3,9 @@
 //! A request's job (interactive) goes first, yet after [`INTERACTIVE_IN_A_ROW`] of them one folder
 //! capture (backlog) has its turn, so that neither lane starves. A full interactive lane turns work
 //! away at once; the backlog's callers wait for a place, and their captures wait on disk.
+//!
+//! A field of view is one backlog job of many cells: between two of them it lets requests pass, so
+//! that turns count cells and not files.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -29,6 +32,7 @@ pub enum Lane {
 #[derive(Debug)]
 pub struct Worker {
     index: usize,
+    shared: Arc<Shared>,
 }
 
 impl Worker {
@@ -36,6 +40,22 @@ impl Worker {
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
+    }
+
+    /// True while a request waits for a worker.
+    #[must_use]
+    pub fn has_requests(&self) -> bool {
+        !self.shared.lock().interactive.is_empty()
+    }
+
+    /// Runs up to [`INTERACTIVE_IN_A_ROW`] requests that wait. For the middle of a long backlog
+    /// job, which must hold nothing that a request may need.
+    pub fn let_requests_pass(&self) {
+        for _ in 0..INTERACTIVE_IN_A_ROW {
+            let Some(Job { run, .. }) = self.shared.lock().interactive.pop_front() else { return };
+            drop(catch_unwind(AssertUnwindSafe(|| run(self))));
+            self.shared.finished.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -144,7 +164,7 @@ impl Pool {
             let shared = Arc::clone(&pool.shared);
             std::thread::Builder::new()
                 .name(format!("leukd-worker-{index}"))
-                .spawn(move || shared.work_on(&Worker { index }))?;
+                .spawn(move || work(&Worker { index, shared }))?;
         }
         Ok(pool)
     }
@@ -275,26 +295,27 @@ impl Shared {
         self.work.notify_all();
         self.lock()
     }
+}
 
-    /// A worker's life: jobs until the pool stops and the lanes are empty.
-    fn work_on(&self, worker: &Worker) {
-        let mut lanes = self.lock();
-        loop {
-            if let Some(Job { run, _place: place }) = lanes.next() {
-                lanes.busy += 1;
-                drop(lanes);
-                drop(place);
-                // The job catches its own panic; this one is for what an answer's drop may do.
-                drop(catch_unwind(AssertUnwindSafe(|| run(worker))));
-                self.finished.fetch_add(1, Ordering::Relaxed);
-                lanes = self.lock();
-                lanes.busy -= 1;
-                self.idle.notify_all();
-            } else if lanes.stopping {
-                return;
-            } else {
-                lanes = self.work.wait(lanes).unwrap_or_else(PoisonError::into_inner);
-            }
+/// A worker's life: jobs until the pool stops and the lanes are empty.
+fn work(worker: &Worker) {
+    let shared = &worker.shared;
+    let mut lanes = shared.lock();
+    loop {
+        if let Some(Job { run, _place: place }) = lanes.next() {
+            lanes.busy += 1;
+            drop(lanes);
+            drop(place);
+            // The job catches its own panic; this one is for what an answer's drop may do.
+            drop(catch_unwind(AssertUnwindSafe(|| run(worker))));
+            shared.finished.fetch_add(1, Ordering::Relaxed);
+            lanes = shared.lock();
+            lanes.busy -= 1;
+            shared.idle.notify_all();
+        } else if lanes.stopping {
+            return;
+        } else {
+            lanes = shared.work.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

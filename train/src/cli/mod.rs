@@ -5,6 +5,7 @@ mod completions;
 mod data;
 mod evaluate;
 mod export;
+mod fields;
 mod fit;
 mod inspect;
 mod measure;
@@ -103,6 +104,16 @@ enum Command {
     ///
     /// For Research Use Only. Not for use in diagnostic procedures.
     Ship(Box<ship::ShipArgs>),
+    /// Measure how well white cells are found in fields of view that people drew boxes or masks on.
+    ///
+    /// Recall and precision by boxes that overlap by half, overlap (intersection over union) with
+    /// masks, each also by size, and the milliseconds a field. Annotations lie beside the pictures:
+    /// NAME.xml (PASCAL VOC) beside NAME.jpg or in Annotations/ beside the pictures' folder,
+    /// NAME.png in CellMasks/ beside that folder, or NAME_mask.png of three levels beside
+    /// NAME_img.png. The exit code is 1 where nothing could be measured.
+    ///
+    /// For Research Use Only. Not for use in diagnostic procedures.
+    Fields(Box<fields::FieldsArgs>),
     /// Say what a weights file would bring to the network, and what not.
     ///
     /// Reads Keras' .h5 (backbone alone, or the full model), timm's and torchvision's .safetensors
@@ -129,6 +140,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Quantize(args) => quantize::run(&args),
         Command::Pool(args) => pool::run(&args),
         Command::Ship(args) => ship::run(&args),
+        Command::Fields(args) => fields::run(&args),
         Command::Weights(args) => weights::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

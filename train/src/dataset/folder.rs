@@ -108,7 +108,16 @@ impl Walk<'_> {
         };
         let subject = self.names.subject(name).or(place.subject).unwrap_or_default();
         let Place { label, fold, side, .. } = place;
-        self.found.push(Found { path, label, subject, fold, side, reviewed: None, line: None });
+        self.found.push(Found {
+            path,
+            label,
+            subject,
+            fold,
+            side,
+            reviewed: None,
+            place: None,
+            line: None,
+        });
     }
 
     fn leave_out(&mut self, path: PathBuf, reason: String) {

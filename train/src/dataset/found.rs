@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use leukd_cell::name::{CNMC_PATTERN, NamePattern};
+use leukd_journal::CellPlace;
 use leukd_journal::result::Digest;
 
 use super::split::Side;
@@ -19,6 +20,8 @@ pub(super) struct Found {
     /// The bytes that somebody reviewed; those of the file must be the same, and the label is that
     /// person's, whatever the file's name says.
     pub(super) reviewed: Option<Digest>,
+    /// The cell's place, where the picture is a field of view.
+    pub(super) place: Option<CellPlace>,
     /// The CSV, and the line in it.
     pub(super) line: Option<(PathBuf, u64)>,
 }

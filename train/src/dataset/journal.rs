@@ -32,7 +32,10 @@ pub(super) fn find(state: &Path) -> Result<(Vec<Found>, Vec<Broken>), DatasetErr
     for cell in cells {
         let sequence = cell.sequence;
         match of(state, cell) {
-            Ok(cell) => match seen.insert((cell.path.clone(), cell.label), sequence) {
+            Ok(cell) => match seen.insert(
+                (cell.path.clone(), cell.place.as_ref().map(|place| place.ordinal), cell.label),
+                sequence,
+            ) {
                 None => found.push(cell),
                 Some(before) => {
                     let reason = format!("result {sequence}: the same picture as result {before}");
@@ -49,7 +52,7 @@ pub(super) fn find(state: &Path) -> Result<(Vec<Found>, Vec<Broken>), DatasetErr
 }
 
 fn of(state: &Path, cell: ReviewedCell) -> Result<Found, (Option<PathBuf>, String)> {
-    let ReviewedCell { digest, path, ids, label, reviewer, .. } = cell;
+    let ReviewedCell { digest, path, is_of_field, place, ids, label, reviewer, .. } = cell;
     let original = path.map(|capture| Path::new(&capture.folder).join(&capture.path));
     let label = match label {
         ReviewLabel::All => 0,
@@ -63,6 +66,10 @@ fn of(state: &Path, cell: ReviewedCell) -> Result<Found, (Option<PathBuf>, Strin
     };
     if ids.specimen.is_empty() {
         let reason = "it names no specimen, and so nobody knows whose cell it is";
+        return Err((original, reason.to_owned()));
+    }
+    if is_of_field && place.is_none() {
+        let reason = "its field's event is gone, and with it the cell's place and the scale";
         return Err((original, reason.to_owned()));
     }
     let kept = images::place(state, &digest);
@@ -80,5 +87,5 @@ fn of(state: &Path, cell: ReviewedCell) -> Result<Found, (Option<PathBuf>, Strin
         }
     };
     let (subject, reviewed) = (ids.specimen, Some(digest));
-    Ok(Found { path, label, subject, fold: None, side: None, reviewed, line: None })
+    Ok(Found { path, label, subject, fold: None, side: None, reviewed, place, line: None })
 }

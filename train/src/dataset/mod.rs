@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 use leukd_cell::preprocess::Preprocessing;
 use leukd_cell::{Format, Measures, Morphometry};
+use leukd_journal::CellPlace;
 use leukd_journal::result::Digest;
 use leukd_model::serving::Measured;
 
@@ -59,7 +60,7 @@ pub const SPLIT_SEED: u64 = 123;
 pub struct Cell {
     /// Where it was read.
     pub path: PathBuf,
-    /// The file's name without its folder.
+    /// The file's name without its folder; of a cell of a field of view, with its number (`a.png#3`).
     pub name: String,
     /// Index into [`LABELS`].
     pub label: usize,
@@ -69,8 +70,10 @@ pub struct Cell {
     pub fold: Option<String>,
     /// The side that the data name for it: a folder such as `test`, or the CSV's column `side`.
     pub side: Option<Side>,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; of a cell of a field of view, of its pixels.
     pub digest: Digest,
+    /// The cell's place, where the file is a field of view; none in a pack.
+    pub place: Option<CellPlace>,
     /// The file's format, by its bytes.
     pub format: Format,
     /// Columns of the whole picture, pixels.

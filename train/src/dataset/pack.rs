@@ -204,6 +204,7 @@ impl Entry {
             fold: self.fold,
             side: self.side,
             digest,
+            place: None,
             format,
             width: self.width,
             height: self.height,

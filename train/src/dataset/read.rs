@@ -8,8 +8,11 @@ use image::RgbImage;
 use leukd_cell::complete::{Completeness, completeness};
 use leukd_cell::decode::{Limits, decode};
 use leukd_cell::preprocess::Preprocessing;
-use leukd_cell::{Measures, Morphometry};
+use leukd_cell::segment::Point;
+use leukd_cell::{Fault, Measures, Morphometry};
+use leukd_journal::CellPlace;
 use leukd_journal::result::Digest;
+use leukd_model::field::training_crop;
 use rayon::prelude::*;
 
 use super::found::{Found, Names};
@@ -96,6 +99,14 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
             return Err(fault.message().to_owned());
         }
     };
+    let digest = Digest::of(&bytes);
+    let (name, digest, picture) = match &found.place {
+        None => (name, digest, picture),
+        Some(place) => {
+            let cell = of_field(&picture, place).map_err(|fault| fault.message().to_owned())?;
+            (format!("{name}#{}", place.ordinal), Digest::of(cell.as_raw()), cell)
+        }
+    };
     let square = preprocessing.square(&picture).map_err(|fault| fault.message().to_owned())?;
     let measures = Measures::of(&picture);
     let morphometry = Morphometry::of(&picture).map_err(|fault| fault.message().to_owned())?;
@@ -108,7 +119,8 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         subject: found.subject.trim().to_owned(),
         fold: found.fold.clone(),
         side: found.side,
-        digest: Digest::of(&bytes),
+        digest,
+        place: found.place.clone(),
         format,
         width: picture.width(),
         height: picture.height(),
@@ -118,6 +130,15 @@ fn cell(found: &Found, names: &Names, preprocessing: &Preprocessing) -> Result<C
         teacher: None,
         pixels: square.into_raw(),
     })
+}
+
+/// The cell at `place` of a field of view, cut out on black as the daemon does it.
+pub(super) fn of_field(field: &RgbImage, place: &CellPlace) -> Result<RgbImage, Fault> {
+    // Whole pixels are exact.
+    let corner = |[x, y]: &[u32; 2]| Point { x: *x as f32, y: *y as f32 };
+    let outline: Vec<Point> = place.outline.iter().map(corner).collect();
+    let crop = training_crop(place.micrometres_per_pixel);
+    crop.outlined_on_black(field, place.region, &outline)
 }
 
 /// A file's bytes and its picture, decoded as the daemon does it.

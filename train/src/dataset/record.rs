@@ -116,6 +116,7 @@ impl Split {
                 fold: None,
                 side: Some(entry.side),
                 digest: entry.digest,
+                place: None,
                 format: Format::Bmp,
                 width: 0,
                 height: 0,

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, Rgb, RgbImage};
+use leukd_cell::Fault;
 use leukd_cell::decode::{Limits, decode};
 use leukd_cell::preprocess::Preprocessing;
 use rayon::prelude::*;
 
+use super::read::of_field;
 use super::{Cell, Dataset, LABELS};
 
 /// Width and height of one cell on the sheet, pixels.
@@ -90,8 +92,7 @@ impl ContactSheet {
         let mut picture = RgbImage::from_pixel(side(columns), side(chosen.len()), Rgb([255; 3]));
         let mut rows = Vec::new();
         for (row, ((label, subject), cells)) in chosen.into_iter().enumerate() {
-            let small =
-                cells.par_iter().map(|cell| small(&cell.path)).collect::<Result<Vec<_>, _>>()?;
+            let small = cells.par_iter().map(|cell| small(cell)).collect::<Result<Vec<_>, _>>()?;
             for (column, cell) in small.iter().enumerate() {
                 let (left, top) = (side(column), side(row));
                 let outer = CELL + 2 * FRAME;
@@ -124,11 +125,14 @@ fn evenly<'a>(cells: &[&'a Cell], most: usize) -> Vec<&'a Cell> {
     (0..count).map(|at| cells[at * cells.len() / count]).collect()
 }
 
-fn small(path: &Path) -> Result<RgbImage, SheetError> {
-    let failed = |reason| SheetError::Picture { path: path.to_owned(), reason };
-    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let picture =
-        decode(&bytes, &Limits::default()).map_err(|fault| failed(fault.message().to_owned()))?;
+fn small(cell: &Cell) -> Result<RgbImage, SheetError> {
+    let failed = |reason| SheetError::Picture { path: cell.path.clone(), reason };
+    let bytes = std::fs::read(&cell.path).map_err(|error| failed(error.to_string()))?;
+    let fault = |fault: Fault| failed(fault.message().to_owned());
+    let mut picture = decode(&bytes, &Limits::default()).map_err(fault)?;
+    if let Some(place) = &cell.place {
+        picture = of_field(&picture, place).map_err(fault)?;
+    }
     let preprocessing = Preprocessing { size: CELL, ..Preprocessing::b3() };
-    preprocessing.square(&picture).map_err(|fault| failed(fault.message().to_owned()))
+    preprocessing.square(&picture).map_err(fault)
 }

@@ -198,5 +198,5 @@ fn found_in(
         .or_else(|| names.subject(&name))
         .unwrap_or_default();
     let fold = table.field(row, "fold").map(str::to_owned);
-    Ok(Found { path, label, subject, fold, side, reviewed: None, line: None })
+    Ok(Found { path, label, subject, fold, side, reviewed: None, place: None, line: None })
 }

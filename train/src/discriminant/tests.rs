@@ -33,6 +33,7 @@ fn cells(seed: u64, persons: usize) -> Vec<Cell> {
                     fold: None,
                     side: None,
                     digest: Digest::of(name.as_bytes()),
+                    place: None,
                     format: Format::Bmp,
                     width: 1,
                     height: 1,

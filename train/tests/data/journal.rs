@@ -4,18 +4,20 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use leukd_cell::preprocess::Preprocessing;
+use leukd_cell::segment::{SegmentOptions, SetAside, segment};
+use leukd_cell::synthetic::smear::{Recipe, draw};
 use leukd_cell::synthetic::{self, Kind};
 use leukd_journal::clock::Clock;
 use leukd_journal::images::Images;
 use leukd_journal::images::KeepImages;
 use leukd_journal::result::{
-    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, Finding, ModelRef, Source,
-    Timestamp, Timings,
+    Capture, CaptureKind, CapturePath, CellIds, Decision, Digest, FieldFigures, Finding, ModelRef,
+    ScaleSource, Source, Timestamp, Timings,
 };
 use leukd_journal::review::ReviewLabel;
 use leukd_journal::types::{Entry, FileStamp, Found};
 use leukd_journal::{Journal, Lookup, NewReview, Options};
-use leukd_train::dataset::Dataset;
+use leukd_train::dataset::{ContactSheet, Dataset};
 
 use crate::support::{NARROW, said};
 
@@ -185,4 +187,77 @@ fn a_journal_that_cannot_be_read_is_named() {
     let ended = train(&["inspect"], &[dir.path()]);
     assert!(!ended.status.success());
     assert!(said(&ended).contains("journal.sqlite"), "{}", said(&ended));
+}
+
+/// Stores a drawn field of view that is kept, and reviews its cells in turn.
+async fn field(station: &Station, cells: u32, said: &[ReviewLabel]) {
+    let recipe = Recipe { seed: 3, white_cells: cells, ..Recipe::default() };
+    let bytes = synthetic::png(&draw(&recipe).picture);
+    let digest = Digest::of(&bytes);
+    station.images.classified(&digest, &bytes);
+    let found = segment(&draw(&recipe).picture, &SegmentOptions::default());
+    let whole = |at: f32| format!("{:.0}", at.max(0.0)).parse::<u32>().unwrap();
+    let findings = found.cells.iter().map(|cell| Finding {
+        ordinal: cell.ordinal,
+        region: Some(cell.region),
+        outline: Some(cell.outline.iter().map(|at| [whole(at.x), whole(at.y)]).collect()),
+        p_all: Some(0.9),
+        decision: Decision::All,
+        model: Some(ModelRef { id: "b3".to_owned(), digest: "ab".repeat(32) }),
+        ..Finding::blank(
+            format!("f{}", cell.ordinal),
+            CellIds { specimen: format!("s{}", cell.ordinal), ..CellIds::default() },
+            Timestamp(1),
+        )
+    });
+    let findings: Vec<Finding> = findings.collect();
+    let folder = station.export.to_str().unwrap().to_owned();
+    let capture = Capture {
+        digest: Some(digest),
+        size_bytes: bytes.len() as u64,
+        source: Source::Folder(CapturePath { folder, path: "field.png".to_owned() }),
+        captured_at: Timestamp(1),
+        kind: CaptureKind::Field,
+    };
+    let figures = FieldFigures {
+        micrometres_per_pixel: 0.12,
+        scale_source: ScaleSource::Given,
+        red_cells: None,
+        set_aside: SetAside::default(),
+    };
+    let stamp = FileStamp { size: 1, mtime_ns: 7, ctime_ns: 7, inode: 7 };
+    let found = Found { capture, cells: findings, figures: Some(figures), took_us: 1 };
+    let committed = station.journal.commit(Entry::Capture { stamp, found }).await.unwrap();
+    for (record, label) in committed.stored().records.iter().zip(said) {
+        let review = NewReview {
+            of: Lookup::Sequence(record.sequence),
+            label: *label,
+            reviewer: "Dr. Doe".to_owned(),
+            note: String::new(),
+            client: String::new(),
+            review_id: None,
+        };
+        station.journal.review(review).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn reviewed_cells_of_a_field_are_cut_out_of_the_kept_image() {
+    use ReviewLabel::{All, Hem, Other};
+    let station = Station::new();
+    field(&station, 3, &[All, Hem, Other]).await;
+    let dataset = Dataset::read(&station.state, &Preprocessing::b3()).unwrap();
+    let cells: Vec<_> = dataset
+        .cells
+        .iter()
+        .map(|cell| (cell.subject.as_str(), cell.label, cell.width, cell.height))
+        .collect();
+    assert_eq!(cells, [("s0", 0, 450, 450), ("s1", 1, 450, 450)]);
+    let [one, two] = &dataset.cells[..] else { panic!() };
+    assert_ne!((one.digest, &one.pixels), (two.digest, &two.pixels));
+    assert!(one.name.ends_with("#0") && two.name.ends_with("#1"), "{} {}", one.name, two.name);
+    // Cut out on black, at two pixels to one of the field: 0.12 µm to 0.06 µm.
+    assert!(dataset.cells.iter().all(|cell| (5_000..90_000).contains(&cell.area)));
+    assert_eq!(dataset.broken.len(), 1);
+    ContactSheet::draw(&dataset, 4).unwrap();
 }

@@ -10,6 +10,7 @@ mod decisions;
 mod distil;
 mod evaluate;
 mod evaluate_command;
+mod fields;
 mod journal;
 mod pool;
 mod recipe;

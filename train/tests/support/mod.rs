@@ -67,6 +67,7 @@ pub(crate) fn cell(preprocessing: &Preprocessing, seed: u64, label: usize, subje
         fold: None,
         side: None,
         digest: Digest::of(&seed.to_le_bytes()),
+        place: None,
         format: Format::Bmp,
         width: picture.width(),
         height: picture.height(),

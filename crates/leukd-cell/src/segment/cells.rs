@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use super::morphology::{components, depth, distance, fill_holes, open, without_small};
+use super::nuclei::Nucleus;
 use super::outline::{self, Point};
 use super::plane::{Colour, Plane, Window, reduce, smooth};
 use super::stain::{ColourClass, Discriminant, Metric, density, nuclear};
@@ -51,15 +52,21 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(picture: &RgbImage, survey: &Survey, at: usize, is_white: &[bool]) -> Self {
-        let nucleus = &survey.nuclei.found[at];
+    /// The nuclei of `group` count as one, with the number of the first.
+    fn new(picture: &RgbImage, survey: &Survey, group: &[usize], is_white: &[bool]) -> Self {
+        let found = |at: &usize| &survey.nuclei.found[*at];
+        let low = |side: fn(&Nucleus) -> usize| group.iter().map(found).map(side).min();
+        let high = |side: fn(&Nucleus) -> usize| group.iter().map(found).map(side).max();
+        let ends = [low(|own| own.left), low(|own| own.top)];
+        let [left, top] = ends.map(Option::unwrap_or_default);
+        let ends = [high(|own| own.right), high(|own| own.bottom)];
+        let [right, bottom] = ends.map(Option::unwrap_or_default);
         let factor = super::plane::index((survey.diameter / OUTLINED).round(), usize::MAX).max(1);
         let margin = super::plane::index((REACH * survey.diameter).ceil(), usize::MAX);
         let from = |low: usize| (low * survey.factor).saturating_sub(margin) / factor * factor;
         let to = |high: usize, size: u32| ((high + 1) * survey.factor + margin).min(size as usize);
-        let (x, y) = (from(nucleus.left), from(nucleus.top));
-        let (right, bottom) =
-            (to(nucleus.right, picture.width()), to(nucleus.bottom, picture.height()));
+        let (x, y) = (from(left), from(top));
+        let (right, bottom) = (to(right, picture.width()), to(bottom, picture.height()));
         let window = Window { x, y, width: right - x, height: bottom - y };
         let mut field = reduce(picture, window, factor);
         survey.light.transmission(&mut field, (x, y), factor);
@@ -74,7 +81,11 @@ impl Scene {
                 .labels
                 .nearest(left + (column as f32 + 0.5) * scale, top + (row as f32 + 0.5) * scale);
             let takes_part = number != 0 && is_white[usize::from(number) - 1];
-            *label = if takes_part { number + 1 } else { FREE };
+            *label = match takes_part {
+                true if group.contains(&(usize::from(number) - 1)) => group[0] as u16 + 2,
+                true => number + 1,
+                false => FREE,
+            };
         }
         let diameter = survey.diameter / factor as f32;
         Self { window, factor, diameter, field, nuclei }
@@ -89,17 +100,17 @@ impl Scene {
     }
 }
 
-/// Outlines the cell around the nucleus at `at`; other white cells' nuclei in reach compete for
-/// what lies between. None where nothing is left of the cell.
+/// Outlines the cell around the nuclei of `group`, which has at least one; other white cells' nuclei
+/// in reach compete for what lies between. None where nothing is left of the cell.
 pub(super) fn outline(
     picture: &RgbImage,
     survey: &Survey,
-    at: usize,
+    group: &[usize],
     is_white: &[bool],
     most_points: usize,
 ) -> Option<Shape> {
-    let scene = Scene::new(picture, survey, at, is_white);
-    let own = at as u16 + 2;
+    let scene = Scene::new(picture, survey, group, is_white);
+    let own = *group.first()? as u16 + 2;
     let cell = cell_mask(&scene, survey, own)?;
     let nucleus = nucleus_mask(&scene, &cell, own);
     let polygon = |mask: &Plane<bool>| {
@@ -335,6 +346,8 @@ fn nucleus_mask(scene: &Scene, cell: &Plane<bool>, own: u16) -> Plane<bool> {
     let mask = stain.zip(cell, |stain, inside| inside && stain > threshold);
     let mask = open(&mask, 0.03 * diameter);
     let mask = without_rim(&mask, &inner);
+    let mask = without_slivers(&mask);
+    let mask = open(&mask, MIN_THREAD * thickest(&mask));
     let mask = without_small(&mask, 0.02 * diameter * diameter);
     let mask = fill_holes(&mask, 0.01 * diameter * diameter);
     if mask.count() > 0 {
@@ -345,7 +358,36 @@ fn nucleus_mask(scene: &Scene, cell: &Plane<bool>, own: u16) -> Plane<bool> {
 
 /// Weight of [`nuclear`] beside [`density`] in a nucleus' outline: density has the sharper border,
 /// colour keeps dark granules out.
-const NUCLEAR_SHARE: f32 = 0.3;
+const NUCLEAR_SHARE: f32 = 0.1;
+
+/// Radius of what a nucleus' outline leaves out, by the radius of its thickest lobe: folds and rims
+/// of the cell that hang on the nucleus.
+const MIN_THREAD: f32 = 0.2;
+
+/// Radius of the largest disc inside a mask.
+fn thickest(mask: &Plane<bool>) -> f32 {
+    depth(mask).values.iter().copied().fold(0.0, f32::max)
+}
+
+/// A lobe's inner radius by that of the nucleus' thickest lobe, at least.
+const MIN_LOBE: f32 = 0.4;
+
+/// The parts of a mask that are not thin beside its thickest one: lobes are about as thick as each
+/// other, a cell's dark rim and its folds are not.
+fn without_slivers(mask: &Plane<bool>) -> Plane<bool> {
+    let (labels, parts) = components(mask);
+    let mut radius = vec![0.0_f32; parts.len()];
+    for (label, depth) in labels.values.iter().zip(&depth(mask).values) {
+        if let Some(at) = (*label as usize).checked_sub(1) {
+            radius[at] = radius[at].max(*depth);
+        }
+    }
+    let thickest = radius.iter().copied().fold(0.0, f32::max);
+    labels.map(|label| {
+        let own = (label as usize).checked_sub(1).map(|at| radius[at]);
+        own.is_some_and(|radius| radius >= MIN_LOBE * thickest)
+    })
+}
 
 /// The parts of a mask that lie by half in the cell's inner part.
 fn without_rim(mask: &Plane<bool>, inner: &Plane<bool>) -> Plane<bool> {

@@ -40,6 +40,20 @@ impl Crop {
     ///
     /// `unsupported` for a scale out of its range or a region beside the picture.
     pub fn on_black(&self, picture: &RgbImage, cell: &WhiteCell) -> Result<RgbImage, Fault> {
+        self.outlined_on_black(picture, cell.region, &cell.outline)
+    }
+
+    /// The same for a cell whose `region` and `outline` were stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`Crop::on_black`].
+    pub fn outlined_on_black(
+        &self,
+        picture: &RgbImage,
+        region: Region,
+        outline: &[Point],
+    ) -> Result<RgbImage, Fault> {
         let refused = |problem: String| Fault::new(FaultKind::Unsupported, problem);
         if !(Self::MIN_SCALE..=Self::MAX_SCALE).contains(&self.scale) {
             let limits = (Self::MIN_SCALE, Self::MAX_SCALE);
@@ -49,7 +63,7 @@ impl Crop {
             );
             return Err(refused(problem));
         }
-        let Region { x, y, width, height } = cell.region;
+        let Region { x, y, width, height } = region;
         let is_inside = u64::from(x) + u64::from(width) <= u64::from(picture.width())
             && u64::from(y) + u64::from(height) <= u64::from(picture.height());
         if !is_inside || width == 0 || height == 0 {
@@ -67,8 +81,7 @@ impl Crop {
         let [left, top] = sides.map(|side| (i64::from(self.side) - i64::from(side)) / 2);
         let share = |side: u32, from: u32| f64::from(side) / f64::from(from);
         let (across, down) = (share(sides[0], width), share(sides[1], height));
-        let outline: Vec<Point> = cell
-            .outline
+        let outline: Vec<Point> = outline
             .iter()
             .map(|point| Point {
                 x: ((f64::from(point.x) - f64::from(x)) * across) as f32,

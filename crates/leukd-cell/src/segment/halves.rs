@@ -3,81 +3,96 @@
 use super::cells::Shape;
 use super::outline::{Point, area, hull};
 
-/// Two outlines share a border where their points lie so near, in red cells' diameters.
-const NEAR: f32 = 0.1;
-/// At least this share of the smaller outline is border with the other.
-const MIN_SHARED: f32 = 0.18;
-/// Area of both by that of the hull around them. Two discs that touch have 0.88.
+/// Outlines of one cell lie so near to each other, in red cells' diameters.
+const NEAR: f32 = 0.2;
+/// Area of the outlines by that of the hull around them, at least: the rest may be cytoplasm that
+/// none of them holds.
+const MIN_FILLED: f64 = 0.7;
+/// Area of a cell by that of the hull around it. Two discs that touch have 0.88.
 const MIN_SOLIDITY: f64 = 0.93;
+/// [`circularity`] of a part of a cell, at most. Half a disc has 0.75, a third of one 0.79; a hexagon,
+/// as cells that are packed closely become, has 0.91.
+const MAX_HALF: f64 = 0.86;
 /// Longest by shortest width of the hull. Two discs that touch have 2.
 const MAX_ELONGATION: f32 = 1.5;
 /// Longest width of a white cell in red cells' diameters.
 const MAX_WIDTH: f32 = 3.2;
 
-/// Groups of shapes that are one round cell together, by their places in `shapes`.
+/// Groups of shapes that may be one round cell together, by their places in `shapes`, the larger
+/// groups first. Whether they are one shows when they are outlined as one ([`is_round`]).
 pub(super) fn find(shapes: &[Option<Shape>], diameter: f32) -> Vec<Vec<usize>> {
     let outline = |at: usize| shapes[at].as_ref().map(|shape| &shape.outline[..]);
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut is_grouped = vec![false; shapes.len()];
-    let mut pairs = Vec::new();
-    let near = NEAR * diameter;
     let spans: Vec<_> = (0..shapes.len()).map(|at| outline(at).map(Span::new)).collect();
+    let near = NEAR * diameter;
+    let mut pairs = Vec::new();
     for one in 0..shapes.len() {
         for two in one + 1..shapes.len() {
             let is_near =
                 matches!((&spans[one], &spans[two]), (Some(a), Some(b)) if a.meets(b, near));
             if let (true, Some(first), Some(second)) = (is_near, outline(one), outline(two))
-                && share_border(first, second, near)
+                && meet(first, second, near)
             {
                 pairs.push([one, two]);
             }
         }
     }
     // Three lobes first: two of three are no disc.
+    let mut groups: Vec<Vec<usize>> = Vec::new();
     for [one, two] in &pairs {
         let third = |[a, b]: &[usize; 2]| match () {
             () if [one, two].contains(&a) && ![one, two].contains(&b) => Some(*b),
             () if [one, two].contains(&b) && ![one, two].contains(&a) => Some(*a),
             () => None,
         };
-        let mut tried: Vec<Vec<usize>> =
-            pairs.iter().filter_map(third).map(|third| vec![*one, *two, third]).collect();
-        tried.push(vec![*one, *two]);
-        for group in tried {
-            let outlines: Vec<&[Point]> = group.iter().filter_map(|at| outline(*at)).collect();
-            if !group.iter().any(|at| is_grouped[*at]) && is_one(&outlines, diameter) {
-                group.iter().for_each(|at| is_grouped[*at] = true);
-                groups.push(group);
-            }
-        }
+        groups.extend(pairs.iter().filter_map(third).map(|third| vec![*one, *two, third]));
     }
+    groups.extend(pairs.iter().map(|pair| pair.to_vec()));
+    groups.retain(|group| {
+        let outlines: Vec<&[Point]> = group.iter().filter_map(|at| outline(*at)).collect();
+        may_be_one(&outlines, diameter)
+    });
     groups
 }
 
-/// True for outlines that fill a round hull.
-fn is_one(outlines: &[&[Point]], diameter: f32) -> bool {
+/// True for outlines that fill most of a hull that is as round as a cell, unless each is as round
+/// itself: then they are cells that lie close together.
+fn may_be_one(outlines: &[&[Point]], diameter: f32) -> bool {
+    if outlines.iter().all(|outline| circularity(outline) > MAX_HALF) {
+        return false;
+    }
     let hull = hull(outlines.iter().flat_map(|outline| outline.iter().copied()).collect());
     let (widest, narrowest) = widths(&hull);
     let filled: f64 = outlines.iter().map(|outline| area(outline)).sum();
     widest <= MAX_WIDTH * diameter
         && widest <= MAX_ELONGATION * narrowest
-        && filled >= MIN_SOLIDITY * area(&hull)
+        && filled >= MIN_FILLED * area(&hull)
 }
 
-fn share_border(first: &[Point], second: &[Point], near: f32) -> bool {
-    let share = |own: &[Point], other: &[Point]| {
-        let (mut all, mut shared) = (0.0, 0.0);
-        for (from, to) in sides(own) {
-            let length = (to.x - from.x).hypot(to.y - from.y);
-            let middle = Point { x: (from.x + to.x) / 2.0, y: (from.y + to.y) / 2.0 };
-            all += length;
-            if sides(other).any(|side| distance(middle, side) <= near) {
-                shared += length;
-            }
-        }
-        shared / all.max(1.0)
+/// Area by that of a disc with the same perimeter: 1 for a disc.
+fn circularity(outline: &[Point]) -> f64 {
+    let hull = hull(outline.to_vec());
+    let length = |(from, to): (Point, Point)| f64::from((to.x - from.x).hypot(to.y - from.y));
+    let perimeter: f64 = sides(&hull).map(length).sum();
+    4.0 * std::f64::consts::PI * area(outline) / (perimeter * perimeter).max(1.0)
+}
+
+/// True for the shape of a single cell: without a waist, and about as wide as long.
+pub(super) fn is_round(shape: &Shape) -> bool {
+    shape.solidity >= MIN_SOLIDITY && !is_long(shape)
+}
+
+/// True for a shape that is longer than a single cell.
+pub(super) fn is_long(shape: &Shape) -> bool {
+    let (widest, narrowest) = widths(&hull(shape.outline.clone()));
+    widest > MAX_ELONGATION * narrowest
+}
+
+/// True for outlines with a point of one near to a side of the other.
+fn meet(first: &[Point], second: &[Point], near: f32) -> bool {
+    let is_near = |own: &[Point], other: &[Point]| {
+        own.iter().any(|point| sides(other).any(|side| distance(*point, side) <= near))
     };
-    share(first, second).max(share(second, first)) >= MIN_SHARED
+    is_near(first, second) || is_near(second, first)
 }
 
 /// The box around an outline.
@@ -146,9 +161,29 @@ mod tests {
     fn halves_of_a_disc_are_one_cell_and_two_discs_are_two() {
         let (left, right) =
             (arc((50.0, 50.0), 30.0, 90.0, 270.0), arc((51.0, 50.0), 30.0, -90.0, 90.0));
-        assert!(share_border(&left, &right, 4.0) && is_one(&[&left, &right], 40.0));
+        assert!(meet(&left, &right, 4.0) && may_be_one(&[&left, &right], 40.0));
         let (one, two) = (arc((50.0, 50.0), 25.0, 0.0, 345.0), arc((98.0, 50.0), 25.0, 0.0, 345.0));
-        assert!(!is_one(&[&one, &two], 40.0));
+        assert!(!may_be_one(&[&one, &two], 40.0));
+    }
+
+    #[test]
+    fn three_round_cells_that_lie_close_together_stay_three_and_three_thirds_are_one() {
+        let around = |away: f32, radius: f32, half: f32| {
+            [90.0_f32, 210.0, 330.0].map(|angle| {
+                let (sin, cos) = angle.to_radians().sin_cos();
+                let centre = (60.0 + away * cos, 60.0 + away * sin);
+                let mut own = arc(centre, radius, angle - half, angle + half);
+                own.push(Point { x: centre.0, y: centre.1 });
+                if half > 90.0 {
+                    own.pop();
+                }
+                own
+            })
+        };
+        let [a, b, c] = around(24.0, 20.0, 172.0);
+        assert!(!may_be_one(&[&a, &b, &c], 40.0));
+        let [a, b, c] = around(1.0, 30.0, 60.0);
+        assert!(may_be_one(&[&a, &b, &c], 40.0));
     }
 
     #[test]

@@ -56,8 +56,8 @@ impl Light {
             let chosen: Vec<usize> = (0..field.values.len())
                 .step_by(stride)
                 .filter(|at| {
-                    let [_, expected, _] =
-                        light.at_block(at % field.width, at / field.width, factor);
+                    let place = light.place(at % field.width, at / field.width, factor);
+                    let expected = light.level(1, place);
                     (field.values[*at][1] - expected).abs() <= NEAR * expected
                 })
                 .collect();
@@ -91,7 +91,11 @@ impl Light {
         // more.
         let mut kept: Vec<_> = levels;
         kept.retain(|(_, level)| (*level / f64::from(peak) - 1.0).abs() < 0.35);
-        let mut surface = fit(kept.iter().copied())?;
+        let fit = |tiles: &[([f64; 2], f64)]| {
+            let [surface] = fit(tiles.iter().map(|(place, level)| (*place, [*level])));
+            surface
+        };
+        let mut surface = fit(&kept)?;
         for _ in 0..4 {
             let before = kept.len();
             let short = |(place, level): &([f64; 2], f64)| {
@@ -101,7 +105,7 @@ impl Light {
             if kept.len() == before || kept.len() < 2 * TERMS {
                 break;
             }
-            surface = fit(kept.iter().copied())?;
+            surface = fit(&kept)?;
         }
         Some(surface)
     }
@@ -110,16 +114,18 @@ impl Light {
         if chosen.is_empty() {
             return;
         }
-        for channel in 0..3 {
+        let points = chosen.iter().map(|at| {
+            let place = self.place(at % field.width, at / field.width, factor);
+            (place, field.values[*at].map(f64::from))
+        });
+        let fitted = if self.empty >= MIN_EMPTY { fit(points) } else { [None; 3] };
+        for (channel, fitted) in fitted.into_iter().enumerate() {
             let level = |at: &usize| field.values[*at][channel];
             let levels = Histogram::new(0.0, 256.0, chosen.iter().map(level));
             self.range[channel] = (levels.quantile(0.02), levels.quantile(0.98).max(1.0));
-            let place = |at: &usize| self.place(at % field.width, at / field.width, factor);
-            let points = chosen.iter().map(|at| (place(at), f64::from(level(at))));
             let mut even = [0.0; TERMS];
             even[0] = f64::from(levels.quantile(0.5));
-            let is_fitted = self.empty >= MIN_EMPTY;
-            self.surfaces[channel] = if is_fitted { fit(points).unwrap_or(even) } else { even };
+            self.surfaces[channel] = fitted.unwrap_or(even);
         }
     }
 
@@ -129,10 +135,12 @@ impl Light {
 
     fn at_block(&self, x: usize, y: usize, factor: usize) -> Colour {
         let place = self.place(x, y, factor);
-        [0, 1, 2].map(|channel| {
-            let (low, high) = self.range[channel];
-            (value(&self.surfaces[channel], place) as f32).clamp(low, high).max(1.0)
-        })
+        [0, 1, 2].map(|channel| self.level(channel, place))
+    }
+
+    fn level(&self, channel: usize, place: [f64; 2]) -> f32 {
+        let (low, high) = self.range[channel];
+        (value(&self.surfaces[channel], place) as f32).clamp(low, high).max(1.0)
     }
 
     /// Divides each pixel by the light: 1 is empty background, 0 lets nothing through. `origin` is
@@ -188,15 +196,30 @@ fn value(surface: &Surface, place: [f64; 2]) -> f64 {
     surface.iter().zip(terms(place)).map(|(own, term)| own * term).sum()
 }
 
-/// Least squares by the normal equations; none where the points lie too badly for it.
-fn fit(points: impl Iterator<Item = ([f64; 2], f64)>) -> Option<Surface> {
-    let mut rows = [[0.0; TERMS + 1]; TERMS];
-    for (place, level) in points {
+/// Least squares by the normal equations, one surface for each of a point's levels; none where the
+/// points lie too badly for it.
+fn fit<const LEVELS: usize>(
+    points: impl Iterator<Item = ([f64; 2], [f64; LEVELS])>,
+) -> [Option<Surface>; LEVELS] {
+    let mut products = [[0.0; TERMS]; TERMS];
+    let mut right = [[0.0; TERMS]; LEVELS];
+    for (place, levels) in points {
         let own = terms(place);
-        for (row, term) in rows.iter_mut().zip(own) {
+        for (row, term) in products.iter_mut().zip(own) {
             row.iter_mut().zip(own).for_each(|(sum, other)| *sum += term * other);
-            row[TERMS] += term * level;
         }
+        for (sums, level) in right.iter_mut().zip(levels) {
+            sums.iter_mut().zip(own).for_each(|(sum, term)| *sum += term * level);
+        }
+    }
+    right.map(|right| solve(products, right))
+}
+
+fn solve(products: [[f64; TERMS]; TERMS], right: Surface) -> Option<Surface> {
+    let mut rows = [[0.0; TERMS + 1]; TERMS];
+    for ((row, products), right) in rows.iter_mut().zip(products).zip(right) {
+        row[..TERMS].copy_from_slice(&products);
+        row[TERMS] = right;
     }
     for pivot in 0..TERMS {
         let best = (pivot..TERMS)

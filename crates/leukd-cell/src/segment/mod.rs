@@ -153,27 +153,55 @@ pub fn segment(picture: &RgbImage, options: &SegmentOptions) -> FieldOfView {
 }
 
 /// Outlines the cell around each white nucleus, at the nucleus' place. Halves of one cell are
-/// outlined again as one.
+/// outlined as one, and a cell that turns out to be two as two: both where the outlines say so.
 fn outlines(
     picture: &RgbImage,
     survey: &mut Survey,
-    is_white: &mut [bool],
+    is_white: &mut Vec<bool>,
     most_points: usize,
 ) -> Vec<Option<Shape>> {
-    let outline = |survey: &Survey, is_white: &[bool], at: usize| {
-        let shape = || cells::outline(picture, survey, at, is_white, most_points);
-        is_white[at].then(shape).flatten()
+    let outline = |survey: &Survey, is_white: &[bool], group: &[usize]| {
+        cells::outline(picture, survey, group, is_white, most_points)
     };
-    let mut shapes: Vec<Option<Shape>> =
-        (0..is_white.len()).map(|at| outline(survey, is_white, at)).collect();
+    let mut shapes: Vec<Option<Shape>> = (0..is_white.len())
+        .map(|at| is_white[at].then(|| outline(survey, is_white, &[at])).flatten())
+        .collect();
+    for at in 0..shapes.len() {
+        // The capture's edge makes any cell long.
+        let is_double = |shape: &Shape| halves::is_long(shape) && !shape.touches_edge;
+        if !shapes[at].as_ref().is_some_and(is_double) {
+            continue;
+        }
+        let whole = survey.nuclei.found[at].clone();
+        let Some(new) = survey.nuclei.part(at) else { continue };
+        is_white.push(true);
+        let both = [at, new].map(|own| outline(survey, is_white, &[own]));
+        let is_cell = |shape: &Shape| halves::is_round(shape) && sorting::is_large(shape, survey);
+        if both.iter().all(|shape| shape.as_ref().is_some_and(is_cell)) {
+            let [one, two] = both;
+            shapes[at] = one;
+            shapes.push(two);
+        } else {
+            is_white.pop();
+            survey.nuclei.merge(at, new);
+            survey.nuclei.found.pop();
+            survey.nuclei.found[at] = whole;
+        }
+    }
     for group in halves::find(&shapes, survey.diameter) {
+        if !group.iter().all(|at| is_white[*at]) {
+            continue;
+        }
+        let Some(whole) = outline(survey, is_white, &group).filter(halves::is_round) else {
+            continue;
+        };
         let Some((one, others)) = group.split_first() else { continue };
         for two in others {
             survey.nuclei.merge(*one, *two);
             is_white[*two] = false;
             shapes[*two] = None;
         }
-        shapes[*one] = outline(survey, is_white, *one);
+        shapes[*one] = Some(whole);
     }
     shapes
 }

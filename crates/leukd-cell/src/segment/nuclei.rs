@@ -68,6 +68,106 @@ impl Nuclei {
     }
 }
 
+impl Nuclei {
+    /// Makes the lobes at one end of the nucleus at `at` a nucleus of their own, which is the last
+    /// then, and gives its place. None for a nucleus in one piece.
+    pub(super) fn part(&mut self, at: usize) -> Option<usize> {
+        let whole = self.found.get(at)?.clone();
+        let (number, new) = (at as u16 + 1, self.found.len() as u16 + 1);
+        // Labels of outlines are one more.
+        if self.found.len() + 2 >= usize::from(WALL) {
+            return None;
+        }
+        let (width, height) = (whole.right - whole.left + 1, whole.bottom - whole.top + 1);
+        let mut mask = Plane::filled(width, height, false);
+        for (index, set) in mask.values.iter_mut().enumerate() {
+            *set = self.labels.at(whole.left + index % width, whole.top + index / width) == number;
+        }
+        let (lobes, parts) = components(&mask);
+        let ends = Ends::new(&lobes, parts.len())?;
+        let depths = depth(&mask);
+        let mut halves = [(); 2].map(|()| Nucleus {
+            area: 0.0,
+            left: usize::MAX,
+            top: usize::MAX,
+            right: 0,
+            bottom: 0,
+            inner_radius: 0.0,
+            parts: 0,
+            is_at_border: false,
+            colour: [0.0; 3],
+        });
+        for (index, lobe) in lobes.values.iter().enumerate().filter(|(_, lobe)| **lobe > 0) {
+            let (x, y) = (whole.left + index % width, whole.top + index / width);
+            let is_new = ends.is_far[*lobe as usize - 1];
+            let own = &mut halves[usize::from(is_new)];
+            own.area += 1.0;
+            (own.left, own.right) = (own.left.min(x), own.right.max(x));
+            (own.top, own.bottom) = (own.top.min(y), own.bottom.max(y));
+            own.inner_radius = own.inner_radius.max(depths.values[index]);
+            own.is_at_border |=
+                x == 0 || y == 0 || x + 1 == self.labels.width || y + 1 == self.labels.height;
+            if is_new {
+                let place = y * self.labels.width + x;
+                self.labels.values[place] = new;
+            }
+        }
+        let mean = whole.mean_colour();
+        for (half, is_new) in halves.iter_mut().zip([false, true]) {
+            half.parts = ends.is_far.iter().filter(|is_far| **is_far == is_new).count();
+            half.colour = mean.map(|level| level * half.area);
+        }
+        let [one, two] = halves;
+        self.found[at] = one;
+        self.found.push(two);
+        Some(self.found.len() - 1)
+    }
+}
+
+/// Lobes of one nucleus at its two ends.
+struct Ends {
+    /// True for each lobe at the second end.
+    is_far: Vec<bool>,
+}
+
+impl Ends {
+    /// Lobes before and after the widest gap between their middles, along the nucleus' length.
+    fn new(lobes: &Plane<u32>, count: usize) -> Option<Self> {
+        if count < 2 {
+            return None;
+        }
+        let mut middles = vec![(0.0_f32, 0.0_f32, 0.0_f32); count];
+        for (index, lobe) in lobes.values.iter().enumerate().filter(|(_, lobe)| **lobe > 0) {
+            let (x, y) = ((index % lobes.width) as f32, (index / lobes.width) as f32);
+            let own = &mut middles[*lobe as usize - 1];
+            *own = (own.0 + x, own.1 + y, own.2 + 1.0);
+        }
+        let total: f32 = middles.iter().map(|own| own.2).sum();
+        let mean = |sum: fn(&(f32, f32, f32)) -> f32| middles.iter().map(sum).sum::<f32>() / total;
+        let (x, y) = (mean(|own| own.0), mean(|own| own.1));
+        let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+        for (index, _) in lobes.values.iter().enumerate().filter(|(_, lobe)| **lobe > 0) {
+            let (across, down) =
+                ((index % lobes.width) as f32 - x, (index / lobes.width) as f32 - y);
+            xx += across * across;
+            xy += across * down;
+            yy += down * down;
+        }
+        // The principal axis of the pixels.
+        let (sin, cos) = (0.5 * (2.0 * xy).atan2(xx - yy)).sin_cos();
+        let along: Vec<f32> = middles
+            .iter()
+            .map(|own| (own.0 / own.2 - x) * cos + (own.1 / own.2 - y) * sin)
+            .collect();
+        let mut sorted = along.clone();
+        sorted.sort_by(f32::total_cmp);
+        let gaps = sorted.windows(2).max_by(|a, b| (a[1] - a[0]).total_cmp(&(b[1] - b[0])));
+        let cut = gaps.map(|gap| f32::midpoint(gap[0], gap[1]))?;
+        let is_far: Vec<bool> = along.iter().map(|own| *own > cut).collect();
+        is_far.contains(&true).then_some(Self { is_far })
+    }
+}
+
 /// Shares of a red cell's diameter, or of its square, that decide what is one nucleus.
 struct Shape;
 

@@ -130,17 +130,24 @@ pub(crate) fn reduce(picture: &RgbImage, window: Window, factor: usize) -> Plane
 /// smaller.
 pub(crate) fn shrink(plane: &Plane<Colour>, factor: usize) -> Plane<Colour> {
     let (width, height) = (plane.width.div_ceil(factor), plane.height.div_ceil(factor));
-    let mut shrunk = Plane::filled(width, height, [0.0; 3]);
-    let mut counts = vec![0.0_f32; width * height];
-    for (at, own) in plane.values.iter().enumerate() {
-        let place = at / plane.width / factor * width + at % plane.width / factor;
-        counts[place] += 1.0;
-        (0..3).for_each(|channel| shrunk.values[place][channel] += own[channel]);
+    let mut values = Vec::with_capacity(width * height);
+    let mut sums = vec![[0.0_f32; 3]; width];
+    for rows in plane.values.chunks(plane.width.max(1) * factor) {
+        sums.fill([0.0; 3]);
+        for row in rows.chunks(plane.width.max(1)) {
+            for (sum, block) in sums.iter_mut().zip(row.chunks(factor)) {
+                for own in block {
+                    (0..3).for_each(|channel| sum[channel] += own[channel]);
+                }
+            }
+        }
+        let height = rows.len() / plane.width.max(1);
+        values.extend(sums.iter().enumerate().map(|(at, sum)| {
+            let share = 1.0 / (height * factor.min(plane.width - at * factor)) as f32;
+            sum.map(|sum| sum * share)
+        }));
     }
-    for (sum, count) in shrunk.values.iter_mut().zip(counts) {
-        *sum = sum.map(|sum| sum / count);
-    }
-    shrunk
+    Plane { width, height, values }
 }
 
 /// Binomial smoothing by 1-2-1 along rows and columns; the border's pixels stand for those beyond.

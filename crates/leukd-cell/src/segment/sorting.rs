@@ -132,13 +132,18 @@ fn by_nucleus(nucleus: &Nucleus, diameter: f32) -> Sort {
     }
 }
 
+/// True for a shape that is large enough for a white cell.
+pub(super) fn is_large(shape: &Shape, survey: &Survey) -> bool {
+    shape.area >= MIN_CELL * f64::from(survey.diameter).powi(2)
+}
+
 /// Sorts a shape whose nucleus looked like a white cell's.
 pub(super) fn by_shape(shape: &Shape, nucleus: &Nucleus, survey: &Survey) -> Sort {
     let square = f64::from(survey.diameter).powi(2);
     let inner = nucleus.inner_radius * survey.factor as f32 / survey.diameter;
     let is_bare = shape.nucleus_area >= BARE * shape.area && shape.area > 0.8 * square;
     let is_soft = shape.nucleus_edge < SOFT_EDGE * shape.nucleus_density;
-    if shape.area < MIN_CELL * square && !shape.touches_edge {
+    if !is_large(shape, survey) && !shape.touches_edge {
         // Larger than a platelet and smaller than any cell.
         Sort::PlateletClump
     } else if nucleus.parts >= CLUMP_PARTS

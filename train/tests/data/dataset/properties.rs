@@ -19,6 +19,7 @@ fn cell(name: String, label: usize, subject: &str, picture: u64) -> Cell {
         fold: None,
         side: None,
         digest: Digest::of(&picture.to_le_bytes()),
+        place: None,
         format: Format::Bmp,
         width: 450,
         height: 450,

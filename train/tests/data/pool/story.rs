@@ -28,6 +28,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 fold: None,
                 side: None,
                 digest: Digest::of(name.as_bytes()),
+                place: None,
                 format: Format::Bmp,
                 width: 450,
                 height: 450,
