@@ -24,7 +24,7 @@ mod observability;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod process;
-
+mod python_package;
 mod real_cells;
 mod reload;
 mod signed_bundles;
