@@ -16,7 +16,7 @@ use crate::support::{self, ALL, Folders, HEM, Harness, cell_of, until};
 
 /// A language that clients are written in.
 #[derive(Clone, Copy)]
-pub enum Language {
+pub(crate) enum Language {
     Python,
     Node,
 }
@@ -31,7 +31,7 @@ impl Language {
     }
 
     /// Its interpreter, with the packages that clients need in reach.
-    pub fn interpreter(self) -> Command {
+    pub(crate) fn interpreter(self) -> Command {
         match self {
             Self::Python => {
                 let program = std::env::var("LEUKD_PYTHON");
@@ -66,7 +66,7 @@ impl Language {
     }
 
     /// Whether it can run here. Says so where not.
-    pub async fn is_here(self) -> bool {
+    pub(crate) async fn is_here(self) -> bool {
         let found = ended(self.interpreter().args(self.probe())).await;
         if found.is_ok_and(|output| output.status.success()) {
             return true;
@@ -88,18 +88,18 @@ impl Language {
     }
 }
 
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Runs a program to its end, in bounded time.
-pub async fn ended(program: &mut Command) -> std::io::Result<Output> {
+pub(crate) async fn ended(program: &mut Command) -> std::io::Result<Output> {
     let run = program.kill_on_drop(true).output();
     tokio::time::timeout(2 * support::PATIENCE, run).await.expect("the client ends in time")
 }
 
 /// What a program said that ended well.
-pub fn output_of(output: Output) -> String {
+pub(crate) fn output_of(output: Output) -> String {
     let says = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let both = format!("{}{}", says(&output.stdout), says(&output.stderr));
     assert!(output.status.success(), "{both}");
@@ -107,7 +107,7 @@ pub fn output_of(output: Output) -> String {
 }
 
 /// An address that nothing listens at, for a daemon that comes again.
-pub fn free_address() -> std::net::SocketAddr {
+pub(crate) fn free_address() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -158,7 +158,7 @@ async fn classify(language: Language) {
 }
 
 /// A daemon that speaks TLS, and files of this name in its folder.
-pub async fn secure(
+pub(crate) async fn secure(
     change: impl FnOnce(&mut leukd::config::settings::Settings, &Path, &Ca),
 ) -> (Harness, String, impl Fn(&str) -> String) {
     let folders = Folders::new();

@@ -7,6 +7,7 @@
 mod support;
 
 mod audit;
+mod bridges;
 mod clients;
 mod contract;
 mod correlation;
