@@ -100,7 +100,7 @@ proptest! {
         let cells = Tally::default();
         let message = encode(&Round { cells, ..round(&name) }, &options(Kind::Oul));
         let lines = segments(&message);
-        prop_assert_eq!(lines.len(), 19);
+        prop_assert_eq!(lines.len(), 18);
         let breaks = message.body.contains(['\u{b}', '\u{1c}', '\n']);
         prop_assert!(!breaks);
         prop_assert_eq!(unescape(lines[1][2].strip_prefix('^').unwrap()), name);
