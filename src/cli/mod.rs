@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod bridge;
 mod classify;
 mod completions;
 mod demo;
@@ -79,6 +80,7 @@ enum Command {
     Man(man::ManArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
+    Bridge(bridge::BridgeArgs),
     Train(train::TrainArgs),
     Tls(tls::TlsArgs),
     Token(token::TokenArgs),
@@ -152,6 +154,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Man(args) => man::run(&args, grammar()),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Bridge(args) => bridge::run(args),
         Command::Train(args) => train::run(&args),
         Command::Tls(args) => tls::run(&args),
         Command::Token(args) => token::run(&args),

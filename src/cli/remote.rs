@@ -135,6 +135,16 @@ impl ServerArgs {
         Ok(InterceptedService::new(channel, bearer))
     }
 
+    /// Checks the address and the files, without a connection.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`], [`CliError::NoInput`] or [`CliError::Data`] for a bad one.
+    pub(super) fn check(&self) -> Result<(), CliError> {
+        self.url()?;
+        self.bearer()?;
+        self.keys().map(drop)
+    }
+
     fn url(&self) -> Result<(String, Way), CliError> {
         let server = &self.server;
         let given = self.ca.is_some() || self.cert.is_some();

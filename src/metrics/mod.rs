@@ -11,4 +11,4 @@ mod server;
 
 pub use names::{Definition, Kind, METRICS};
 pub use page::{OPEN_METRICS, PROMETHEUS};
-pub use server::serve;
+pub use server::{serve, serve_page};

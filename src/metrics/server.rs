@@ -2,6 +2,7 @@
 //! bounded.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::page::{self, OPEN_METRICS, PROMETHEUS};
 use super::sample::Sampler;
@@ -38,20 +40,44 @@ const HEADERS: usize = 64;
 /// left.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until `service.stop` is cancelled.
+/// Writes the page, in the OpenMetrics format or in Prometheus' own.
+pub trait Write: Fn(bool) -> Self::Page + Send + Sync + 'static {
+    /// The page, once everything has answered.
+    type Page: Future<Output = Result<String, fmt::Error>> + Send;
+}
+
+impl<F, P> Write for F
+where
+    F: Fn(bool) -> P + Send + Sync + 'static,
+    P: Future<Output = Result<String, fmt::Error>> + Send,
+{
+    type Page = P;
+}
+
+/// Serves the daemon's figures until `service.stop` is cancelled.
 pub async fn serve(listener: TcpListener, service: Arc<Service>) {
     let stop = service.stop.clone();
     let sampler = Arc::new(Sampler::new(service));
+    let write = move |open_metrics| {
+        let sampler = Arc::clone(&sampler);
+        async move { page::write(sampler.sample().await, open_metrics) }
+    };
+    serve_page(listener, stop, write).await;
+}
+
+/// Serves a page of figures until `stop` is cancelled.
+pub async fn serve_page(listener: TcpListener, stop: CancellationToken, write: impl Write) {
+    let write = Arc::new(write);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let accepting = async {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let (sampler, stop) = (Arc::clone(&sampler), stop.clone());
+                    let (write, stop) = (Arc::clone(&write), stop.clone());
                     tokio::spawn(async move {
                         tokio::select! {
-                            () = answer(stream, sampler) => {}
+                            () = answer(stream, write) => {}
                             () = stop.cancelled() => {}
                         }
                         drop(place);
@@ -71,10 +97,10 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) {
 }
 
 /// One connection, one answer.
-async fn answer(stream: TcpStream, sampler: Arc<Sampler>) {
+async fn answer(stream: TcpStream, write: Arc<impl Write>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let sampler = Arc::clone(&sampler);
-        async move { Ok::<_, Infallible>(respond(&request, &sampler).await) }
+        let write = Arc::clone(&write);
+        async move { Ok::<_, Infallible>(respond(&request, &*write).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -90,7 +116,7 @@ async fn answer(stream: TcpStream, sampler: Arc<Sampler>) {
     }
 }
 
-async fn respond(request: &Request<Incoming>, sampler: &Sampler) -> Response<Full<Bytes>> {
+async fn respond(request: &Request<Incoming>, write: &impl Write) -> Response<Full<Bytes>> {
     if request.uri().path() != "/metrics" {
         return text(StatusCode::NOT_FOUND, "nothing but /metrics is here\n");
     }
@@ -103,7 +129,7 @@ async fn respond(request: &Request<Incoming>, sampler: &Sampler) -> Response<Ful
         request.headers().get_all(ACCEPT).iter().any(|accept| {
             accept.to_str().is_ok_and(|a| a.contains("application/openmetrics-text"))
         });
-    match page::write(sampler.sample().await, open_metrics) {
+    match write(open_metrics).await {
         Ok(page) => {
             let kind = if open_metrics { OPEN_METRICS } else { PROMETHEUS };
             let mut response = Response::new(Full::from(page));

@@ -17,7 +17,7 @@ use crate::support::{self, ALL, Folders, HEM, Harness, cell_of, until};
 
 /// A language that clients are written in.
 #[derive(Clone, Copy)]
-enum Language {
+pub(crate) enum Language {
     Python,
     Node,
     Go,
@@ -39,10 +39,8 @@ impl Language {
     fn command(self, file: &Path) -> Command {
         match self {
             Self::Python => {
-                let program = std::env::var("LEUKD_PYTHON");
-                let mut python = Command::new(program.as_deref().unwrap_or("python3"));
-                // The tests' folders are no place for caches.
-                python.env("PYTHONDONTWRITEBYTECODE", "1").arg(file);
+                let mut python = python();
+                python.arg(file);
                 python
             }
             Self::Node => {
@@ -119,7 +117,7 @@ impl Language {
     }
 
     /// Whether it can run here. Says so where not. Compiles its suite once.
-    async fn is_here(self) -> bool {
+    pub(crate) async fn is_here(self) -> bool {
         static MADE: [OnceCell<bool>; 4] = [const { OnceCell::const_new() }; 4];
         let probed = MADE[self as usize].get_or_init(|| async {
             let found = ended(&mut self.probe()).await;
@@ -148,18 +146,27 @@ impl Language {
     }
 }
 
-fn root() -> &'static Path {
+/// Python with the packages that clients need in reach.
+pub(crate) fn python() -> Command {
+    let program = std::env::var("LEUKD_PYTHON");
+    let mut python = Command::new(program.as_deref().unwrap_or("python3"));
+    // The tests' folders are no place for caches.
+    python.env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Runs a program to its end, in bounded time.
-async fn ended(program: &mut Command) -> std::io::Result<Output> {
+pub(crate) async fn ended(program: &mut Command) -> std::io::Result<Output> {
     let run = program.kill_on_drop(true).output();
     tokio::time::timeout(2 * support::PATIENCE, run).await.expect("the client ends in time")
 }
 
 /// What a program said that ended well.
-fn output_of(output: Output) -> String {
+pub(crate) fn output_of(output: Output) -> String {
     let says = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let both = format!("{}{}", says(&output.stdout), says(&output.stderr));
     assert!(output.status.success(), "{both}");
@@ -167,7 +174,7 @@ fn output_of(output: Output) -> String {
 }
 
 /// An address that nothing listens at, for a daemon that comes again.
-fn free_address() -> std::net::SocketAddr {
+pub(crate) fn free_address() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -220,7 +227,7 @@ async fn classify(language: Language) {
 }
 
 /// A daemon that speaks TLS, and files of this name in its folder.
-async fn secure(
+pub(crate) async fn secure(
     change: impl FnOnce(&mut leukd::config::settings::Settings, &Path, &Ca),
 ) -> (Harness, String, impl Fn(&str) -> String) {
     let folders = Folders::new();

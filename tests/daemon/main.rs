@@ -7,6 +7,7 @@
 mod support;
 
 mod audit;
+mod bridges;
 mod clients;
 mod contract;
 mod correlation;
@@ -24,7 +25,7 @@ mod observability;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod process;
-
+mod python_package;
 mod real_cells;
 mod reload;
 mod signed_bundles;

@@ -71,6 +71,53 @@ fn the_unit_is_hardened() {
     assert!(!unit().contains("\nRequiresMountsFor="));
 }
 
+/// The unit of the bridges.
+fn bridge_unit() -> String {
+    let unit = "systemd/leukd-bridge@.service";
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(unit)).unwrap()
+}
+
+#[test]
+fn the_bridges_unit_is_as_hardened_as_the_daemons() {
+    let bridge = bridge_unit();
+    let hardening = ["Protect", "Private", "Restrict", "IPAddress", "SystemCall", "Memory", "Lock"];
+    let more = ["NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities", "UMask"];
+    let ours = unit();
+    let lines = ours.lines().filter(|line| {
+        hardening.iter().chain(&more).any(|start| line.starts_with(start))
+            // Its own is smaller.
+            && !line.starts_with("MemoryHigh=") && !line.starts_with("MemoryMax=")
+            && !line.starts_with("RestartPrevent")
+    });
+    let lines: Vec<_> = lines.collect();
+    assert!(lines.len() > 20, "{lines:?}");
+    for line in lines {
+        assert!(bridge.lines().any(|own| own == line), "the bridges' unit lacks {line}");
+    }
+}
+
+#[test]
+fn systemd_analyze_accepts_the_bridges_unit_and_its_exposure() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("leukd-bridge@hl7.service");
+    let unit = bridge_unit().replace("/usr/bin/leukd", env!("CARGO_BIN_EXE_leukd"));
+    fs::write(&copy, unit).unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new("systemd-analyze").args(arguments).arg(&copy).in_time().ok()
+    };
+    let Some(verified) = run(&["verify", "--man=no"]) else {
+        eprintln!("skipped: there is no systemd-analyze here");
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("leukd-bridge")).collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+    let most = "--threshold=9";
+    let exposed = run(&["security", "--offline=yes", "--no-pager", most]).unwrap();
+    let said = String::from_utf8_lossy(&exposed.stdout);
+    assert!(exposed.status.success(), "{said}");
+}
+
 /// The shipped drop-ins, by name.
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/examples");

@@ -1,0 +1,1 @@
+"""The contract leukd.v1, generated from proto/ by generate.py."""
