@@ -239,6 +239,27 @@ impl Lab {
         Ok(rows.iter().map(site).collect())
     }
 
+    /// The sequences and texts of a journal's events above `after`, ascending.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub async fn texts_after(
+        &self,
+        site: &str,
+        epoch: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, String)>, LabError> {
+        let rows = self
+            .rows(
+                "SELECT sequence, text FROM leukd.events
+                 WHERE site = $1 AND epoch = $2 AND sequence > $3 ORDER BY sequence LIMIT $4",
+                &[&site, &epoch, &signed(after), &i64::from(limit)],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| (unsigned(row.get(0)), row.get(1))).collect())
+    }
+
     /// Verifies the audit chain that the store holds of a site's journal, and compares the events
     /// with it. Blocks nobody.
     ///
@@ -263,17 +284,11 @@ impl Lab {
         }
         let mut after = 0;
         while !walk.is_broken() {
-            let rows = self
-                .rows(
-                    "SELECT sequence, text FROM leukd.events
-                     WHERE site = $1 AND epoch = $2 AND sequence > $3 ORDER BY sequence LIMIT 1024",
-                    &[&site, &epoch, &signed(after)],
-                )
-                .await?;
-            let Some(last) = rows.last() else { break };
-            after = unsigned(last.get(0));
-            for row in &rows {
-                walk.event(unsigned(row.get(0)), row.get(1));
+            let held = self.texts_after(site, epoch, after, 1024).await?;
+            let Some((last, _)) = held.last() else { break };
+            after = *last;
+            for (sequence, text) in &held {
+                walk.event(*sequence, text);
             }
         }
         Ok(walk.end())

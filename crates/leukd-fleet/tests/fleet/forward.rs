@@ -71,3 +71,16 @@ async fn retention_leaves_what_the_store_does_not_hold() {
     assert_eq!(store.lab().await.sites().await.unwrap()[0].missed, 6);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_the_disk_floor_retention_goes_on_without_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    fill(&journal, 1, 9).await;
+    drop(journal);
+    let options =
+        Options { keep_count: Some(5), disk_floor: u64::MAX, ..Options::new(Clock::system()) };
+    let journal = open_with(folder.path(), options).await;
+    let _hold = journal.hold();
+    assert_eq!(journal.prune().await.unwrap(), 4, "a full disk would serve nobody");
+}

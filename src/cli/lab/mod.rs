@@ -1,5 +1,7 @@
 //! `leukd lab`: the laboratory's store.
 
+mod trial;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -8,7 +10,7 @@ use leukd_fleet::{Address, Lab, LabError, SiteStatus, TlsFiles, Verified, check_
 
 use super::error::CliError;
 use super::output::{Colour, Output, Table, clean};
-use super::remote;
+use super::serve;
 
 /// Bytes of a site's password: 192 bits from the system.
 const PASSWORD: usize = 24;
@@ -47,6 +49,21 @@ enum LabCommand {
         /// Verify the audit chains that the store holds, and every event with them
         #[arg(long)]
         verify: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try a whole laboratory: a store, two sites, drawn cells, and a death of each
+    ///
+    /// Runs in a temporary folder, with PostgreSQL of this machine's packages. Ends well only when
+    /// the store equals the union of the journals.
+    Trial {
+        /// Number of captures at each site
+        #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+        captures: u32,
+        /// Leave everything running until Ctrl-C
+        #[arg(long)]
+        keep: bool,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -104,10 +121,11 @@ fn failed(error: LabError) -> CliError {
 /// # Errors
 /// The store does not answer or refuses; a file cannot be written.
 pub(super) fn run(args: &LabArgs) -> Result<(), CliError> {
-    remote::runtime()?.block_on(async {
+    serve::runtime()?.block_on(async {
         match &args.command {
             LabCommand::Init { store, site, out, json } => init(store, site, out, *json).await,
             LabCommand::Status { store, verify, json } => status(store, *verify, *json).await,
+            LabCommand::Trial { captures, keep, json } => trial::run(*captures, *keep, *json).await,
             LabCommand::Accept { store, site } => {
                 store.connect().await?.accept(site).await.map_err(failed)?;
                 Output::new().line(&format!("the next journal that comes as {site} is let in"))
