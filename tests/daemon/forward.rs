@@ -16,6 +16,7 @@ struct Store {
 }
 
 impl Store {
+    #[expect(clippy::print_stderr, reason = "a test that skips says so")]
     fn start() -> Option<Self> {
         let Some(programs) = programs() else {
             assert!(std::env::var_os("LEUKD_REQUIRE_POSTGRES").is_none(), "PostgreSQL is required");
