@@ -30,12 +30,23 @@ pub enum Component {
     Access,
     /// The wall clock jumped ahead: retention does not use it.
     Clock,
+    /// The laboratory's store takes no events.
+    Store,
 }
 
 impl Component {
     /// Every word of [`Component::as_str`].
-    pub const WORDS: [&str; 8] =
-        ["folder", "model", "journal", "disk", "workers", "certificate", "access", "clock"];
+    pub const WORDS: [&str; 9] = [
+        "folder",
+        "model",
+        "journal",
+        "disk",
+        "workers",
+        "certificate",
+        "access",
+        "clock",
+        "store",
+    ];
 
     /// The word that the contract uses.
     #[must_use]
@@ -49,6 +60,7 @@ impl Component {
             Self::Certificate | Self::CertificateEnd => "certificate",
             Self::Access => "access",
             Self::Clock => "clock",
+            Self::Store => "store",
         }
     }
 }
@@ -161,6 +173,7 @@ mod tests {
             Component::CertificateEnd,
             Component::Access,
             Component::Clock,
+            Component::Store,
         ];
         let words: std::collections::BTreeSet<_> = every.iter().map(Component::as_str).collect();
         assert_eq!(words, Component::WORDS.into());

@@ -13,6 +13,7 @@ mod heatmap;
 mod images;
 mod journal;
 mod json;
+mod lab;
 mod log_level;
 mod man;
 mod model;
@@ -71,6 +72,7 @@ enum Command {
     Sign(sign::SignArgs),
     Model(model::ModelArgs),
     Reload(reload::ReloadArgs),
+    Lab(lab::LabArgs),
     Audit(audit::AuditArgs),
     Journal(journal::JournalArgs),
     LogLevel(log_level::LogLevelArgs),
@@ -145,6 +147,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Sign(args) => sign::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::Lab(args) => lab::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::LogLevel(args) => log_level::run(&args),

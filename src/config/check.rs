@@ -1,5 +1,6 @@
 //! Checks beyond the types: ranges, and settings that must fit each other. Reads no disk.
 
+mod forward;
 mod reach;
 
 use std::path::{Component, Path};
@@ -84,6 +85,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     workers(&mut findings, &settings.workers);
     journal(&mut findings, &settings.journal, &settings.watch);
     rpc(&mut findings, &settings.rpc, &settings.image);
+    forward::check(&mut findings, settings);
     reach::check(&mut findings, settings);
     metrics(&mut findings, &settings.metrics, &settings.rpc);
     log(&mut findings, &settings.log);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::files::KeyFile;
 use super::settings::{
-    Access, ClientAuth, Decision, Journal, Log, Model, Rpc, Settings, Specimen, Tls, Watch,
+    Access, ClientAuth, Decision, Forward, Journal, Log, Model, Rpc, Settings, Specimen, Tls, Watch,
 };
 use super::units::{Bytes, Span};
 
@@ -63,6 +63,14 @@ fn exemplar() -> Settings {
             max_images: journal.max_images,
         },
         specimen: Specimen { done_marker: Some(String::new()), ..Specimen::default() },
+        forward: Forward {
+            site: Some(String::new()),
+            url: Some(String::new()),
+            password_file: key(),
+            ca: key(),
+            certificate: key(),
+            key: key(),
+        },
         rpc: Rpc { socket: Some(PathBuf::new()), ..Rpc::default() },
         tls: Tls {
             certificate: key(),
@@ -141,8 +149,8 @@ mod tests {
         assert_eq!(
             sections(),
             [
-                "access", "decision", "image", "journal", "log", "metrics", "model", "page", "rpc",
-                "specimen", "tls", "watch", "workers"
+                "access", "decision", "forward", "image", "journal", "log", "metrics", "model",
+                "page", "rpc", "specimen", "tls", "watch", "workers"
             ]
         );
         for key in [
@@ -152,6 +160,7 @@ mod tests {
             "journal.keep_count",
             "rpc.drain",
             "rpc.socket",
+            "forward.url",
             "specimen.done_marker",
             "tls.key",
             "access.file",

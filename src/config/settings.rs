@@ -28,6 +28,8 @@ pub struct Settings {
     pub workers: Workers,
     /// `[journal]`
     pub journal: Journal,
+    /// `[forward]`
+    pub forward: Forward,
     /// `[rpc]`
     pub rpc: Rpc,
     /// `[tls]`
@@ -193,6 +195,25 @@ impl Default for Journal {
             max_images: Bytes::mib(10 * 1024),
         }
     }
+}
+
+/// The laboratory's store that the journal is copied into.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Forward {
+    /// The name of this workstation in the store. Absent: nothing is forwarded.
+    pub site: Option<String>,
+    /// Where the store is: `postgres://USER@HOST/DATABASE`. A host that is not this machine requires
+    /// TLS.
+    pub url: Option<String>,
+    /// The file with the user's password.
+    pub password_file: Option<KeyFile>,
+    /// The CA, or CAs, that the store's certificate must come from: PEM. Absent: the system's.
+    pub ca: Option<KeyFile>,
+    /// This workstation's certificate, where the store asks for one: PEM.
+    pub certificate: Option<KeyFile>,
+    /// Its private key: PEM.
+    pub key: Option<KeyFile>,
 }
 
 /// The gRPC face.

@@ -182,12 +182,16 @@ fn doubts(settings: &Settings) -> Vec<String> {
 
 /// Files that systemd hands over to the unit, where this process is not that unit.
 fn handed_over(settings: &Settings) -> Vec<(&'static str, &KeyFile)> {
-    let tls = &settings.tls;
+    let (tls, forward) = (&settings.tls, &settings.forward);
     let files = [
         ("tls.certificate", &tls.certificate),
         ("tls.key", &tls.key),
         ("tls.client_ca", &tls.client_ca),
         ("access.file", &settings.access.file),
+        ("forward.password_file", &forward.password_file),
+        ("forward.ca", &forward.ca),
+        ("forward.certificate", &forward.certificate),
+        ("forward.key", &forward.key),
     ];
     files
         .into_iter()
@@ -224,6 +228,9 @@ pub fn examine(settings: &Settings) -> Result<Vec<String>, StartError> {
     }
     if is_seen("access.") {
         rules(settings, &conditions)?;
+    }
+    if is_seen("forward.") {
+        super::forward::examine(&settings.forward)?;
     }
     Ok(doubts)
 }

@@ -3,6 +3,7 @@
 mod drift;
 mod entrance;
 mod feed;
+mod forward;
 mod model;
 mod quiet;
 mod running;
@@ -37,6 +38,7 @@ use crate::service::{self, Service};
 use crate::summary::Marker;
 
 use entrance::{Keys, LoginFailures};
+use forward::Forward;
 use model::{Loading, ModelKeeper};
 use running::Doors;
 
@@ -286,7 +288,9 @@ impl Daemon {
         });
         let (ingest, captures) =
             Ingest::spawn(&ingest, FolderLedger(journal.clone()), clock.clone())?;
+        let forward = Forward::new(&settings.forward, &journal, &clock)?;
         let service = Arc::new(Service {
+            forward: forward.as_ref().map(Forward::progress),
             pipeline,
             journal,
             ingest,
@@ -331,15 +335,19 @@ impl Daemon {
             lock_after: settings.page.lock_after.0,
             blind_first: settings.page.blind_first,
         });
-        Ok(Running::start(
-            service,
+        let mut running = Running::start(
+            Arc::clone(&service),
             Doors { entrance, address, place: at, metrics, page },
             settings.specimen.quiet_after.0,
             (keys, failures),
             keeper,
             captures,
             loading,
-        )?)
+        )?;
+        if let Some(forward) = forward {
+            running.keep(forward.run(service.conditions.clone(), service.stop.clone()));
+        }
+        Ok(running)
     }
 }
 

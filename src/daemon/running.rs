@@ -183,6 +183,11 @@ impl Running {
         })
     }
 
+    /// Runs this beside everything else, until the stop.
+    pub(super) fn keep(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.upkeep.spawn(task);
+    }
+
     /// Where it listens; port 0 when it serves the socket alone.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {

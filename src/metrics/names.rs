@@ -105,6 +105,16 @@ metrics! {
     IMAGES_KEPT: Gauge "leukd_kept_images_bytes" [] "Size of the kept images (journal.keep_images)";
     IMAGES_NOT_KEPT: Counter "leukd_images_not_kept" [] "Images that could not be kept; the log says why";
 
+    FORWARD_UP: Gauge "leukd_forward_up" [] "1 while the laboratory's store takes events; 0 otherwise. All of leukd_forward is absent where nothing is forwarded";
+    FORWARD_WAITING: Gauge "leukd_forward_waiting_events" [] "Events that the store does not hold yet; absent before the first connection";
+    FORWARD_AWAY: Gauge "leukd_forward_away_seconds" [] "Time since the store stopped taking events; 0 while it takes them";
+    FORWARD_EVENTS: Counter "leukd_forward_events" [] "Events that the store took from this process";
+    FORWARD_BATCHES: Counter "leukd_forward_batches" [] "Transactions that the store took, signs of life included";
+    FORWARD_SECONDS: Counter "leukd_forward_seconds" [] "Time that the store needed for them";
+    FORWARD_CONNECTIONS: Counter "leukd_forward_connections" [] "Connections to the store";
+    FORWARD_FAILURES: Counter "leukd_forward_failures" [] "Connections that failed or were lost";
+    FORWARD_MISSED: Counter "leukd_forward_missed_events" [] "Events that retention had removed before the store could take them";
+
     SUBSCRIBERS: Gauge "leukd_subscribers" [] "Open subscriptions";
     SUBSCRIBERS_CAPACITY: Gauge "leukd_subscribers_capacity" [] "Limit on open subscriptions (rpc.max_subscribers)";
     SUBSCRIBER_LAG: Gauge "leukd_subscriber_lag_results" [] "Results not yet buffered for the subscriber furthest behind";

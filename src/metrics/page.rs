@@ -1,6 +1,7 @@
 //! A sample as text, in the format that the scraper asked for.
 
 mod drift;
+mod forward;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -140,6 +141,7 @@ impl Collector for Sample {
         self.work(&mut page)?;
         self.drift(&mut page)?;
         self.journal(&mut page)?;
+        self.forward(&mut page)?;
         self.clients(&mut page)?;
         self.process(&mut page)
     }

@@ -114,6 +114,8 @@ pub struct Service {
     pub pulse: Arc<Pulse>,
     /// Counts of the last weeks.
     pub drift: Arc<Board>,
+    /// How far the laboratory's store is; none where nothing is forwarded.
+    pub forward: Option<leukd_fleet::Progress>,
 }
 
 /// The model in service.

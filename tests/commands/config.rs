@@ -423,6 +423,7 @@ fn the_example_file_shows_every_setting_with_its_default() {
     expected.tls = loaded.settings.tls.clone();
     assert_eq!(expected.tls.client, Default::default());
     expected.access.file = loaded.settings.access.file.clone();
+    expected.forward = loaded.settings.forward.clone();
     expected.log.otlp = loaded.settings.log.otlp.clone();
     expected.journal.keep_for = loaded.settings.journal.keep_for;
     expected.journal.keep_count = loaded.settings.journal.keep_count;

@@ -18,7 +18,7 @@ use leukd::config::units::Span;
 use leukd::grpc::proto::event::Kind;
 use leukd::grpc::proto::subscribe_request::Start;
 
-use crate::clients::{Language, free_address, python, root};
+use crate::clients::{Language, free_address, interpreter, root};
 use crate::support::{ALL, Folders, HEM, Harness, cell_of, next, until};
 
 /// A process of a test, which does not outlive it.
@@ -44,7 +44,7 @@ async fn readers_are_here() -> bool {
     if !Language::Python.is_here().await {
         return false;
     }
-    let mut python = python();
+    let mut python = interpreter();
     let found = python.args(["-c", "import hl7, hl7apy, fhir.resources"]).output().await;
     if found.is_ok_and(|output| output.status.success()) {
         return true;

@@ -39,7 +39,7 @@ impl Language {
     fn command(self, file: &Path) -> Command {
         match self {
             Self::Python => {
-                let mut python = python();
+                let mut python = interpreter();
                 python.arg(file);
                 python
             }
@@ -147,7 +147,7 @@ impl Language {
 }
 
 /// Python with the packages that clients need in reach.
-pub(crate) fn python() -> Command {
+pub(crate) fn interpreter() -> Command {
     let program = std::env::var("LEUKD_PYTHON");
     let mut python = Command::new(program.as_deref().unwrap_or("python3"));
     // The tests' folders are no place for caches.

@@ -15,6 +15,7 @@ mod engine_choice;
 mod field_requests;
 mod fields;
 mod folder_to_result;
+mod forward;
 mod ingest_folder;
 mod ingest_support;
 mod ingest_verdicts;

@@ -10,7 +10,7 @@ use leukd::access::Scope;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::clients::{Language, ended, free_address, output_of, python, root, secure};
+use crate::clients::{Language, ended, free_address, interpreter, output_of, root, secure};
 use crate::support::keys::token;
 use crate::support::process::Process;
 use crate::support::{self, ALL, Folders, HEM, Harness, cell_of, until};
@@ -24,7 +24,7 @@ async fn python() -> Option<Command> {
     if !Language::Python.is_here().await {
         return None;
     }
-    let mut python = python();
+    let mut python = interpreter();
     python.env("PYTHONPATH", package().join("src")).kill_on_drop(true);
     Some(python)
 }
@@ -228,7 +228,7 @@ async fn the_package_installs_and_its_five_lines_follow_and_resume() {
     // A build leaves its remains beside what it builds.
     let copy = Command::new("cp").arg("-r").arg(package()).arg(&source).status().await.unwrap();
     assert!(copy.success());
-    let mut pip = python();
+    let mut pip = interpreter();
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]);
     pip.args(["--no-index", "--disable-pip-version-check", "--target"]).arg(&installed);
     output_of(ended(pip.arg(&source)).await.unwrap());
@@ -242,7 +242,7 @@ async fn the_package_installs_and_its_five_lines_follow_and_resume() {
         for number in first..first + 3 {
             harness.drop_capture(&format!("{number}.bmp"), &cell_of(ALL, number as u64));
         }
-        let mut five = python();
+        let mut five = interpreter();
         five.arg(&file).current_dir(folder.path()).env("PYTHONPATH", &installed);
         let mut child = five.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -34,6 +34,8 @@ pub(super) struct Keep {
     pub(super) keep_for: Option<Duration>,
     /// Only so many of the newest stay.
     pub(super) keep_count: Option<u64>,
+    /// This event and those after it stay.
+    pub(super) held: Option<u64>,
 }
 
 /// What one batch removed.
@@ -71,6 +73,9 @@ pub(super) fn prune(
         let (sequence, at) = (unsigned(row, 0)?, row.get::<_, i64>(1)?);
         let is_sensible = EARLIEST.0 <= at && at <= now.0.saturating_add(AHEAD_MS);
         let is_too_old = is_sensible && too_old.is_some_and(|limit| at < limit);
+        if keep.held.is_some_and(|held| sequence >= held) {
+            break;
+        }
         let goes = is_too_old || sequence <= too_many;
         if !goes && (is_sensible || too_old.is_none()) {
             break;

@@ -10,6 +10,7 @@ use super::audit::AuditHead;
 use super::epoch::EpochOrigin;
 use super::error::JournalError;
 use super::file_id::FileId;
+use super::hold::Holds;
 use super::measured::Measured;
 use super::retention_clock::ClockDoubt;
 use super::tail::Tail;
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     /// The wall clock leapt ahead, and retention does not go by it yet.
     pub(super) doubt: Mutex<Option<ClockDoubt>>,
     pub(super) measured: Measured,
+    /// Events that retention leaves, however old they are.
+    pub(super) holds: Arc<Holds>,
 }
 
 impl Shared {

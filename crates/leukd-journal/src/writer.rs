@@ -383,7 +383,9 @@ impl Writer {
         let now = self.retention_clock.look(wall, self.clock.monotonic());
         *self.shared.doubt.lock().unwrap_or_else(PoisonError::into_inner) =
             self.retention_clock.doubt(wall);
-        let pruned = retention::prune(&mut self.connection, &mut chain, self.keep, now, wall)
+        let held = self.held_from();
+        let keep = Keep { held, ..self.keep };
+        let pruned = retention::prune(&mut self.connection, &mut chain, keep, now, wall)
             .and_then(|pruned| self.retention_clock.store(&self.connection).map(|()| pruned));
         let pruned = pruned.map_err(|error| {
             self.is_unsure = true;
@@ -391,7 +393,22 @@ impl Writer {
         })?;
         self.advance(chain);
         self.shared.change_tail(|tail| tail.forget_below(pruned.oldest));
+        if let (None, Some(lost)) = (held, self.shared.holds.oldest())
+            && pruned.removed > 0
+            && lost < pruned.oldest
+        {
+            tracing::error!(
+                "the disk is at its floor: retention removed events from {lost} on that were not \
+                 forwarded yet. They are lost to the laboratory's store"
+            );
+        }
         Ok(pruned)
+    }
+
+    /// The oldest event that retention must leave. Below the disk floor there is none: a journal
+    /// that takes no results any more would serve nobody.
+    fn held_from(&self) -> Option<u64> {
+        self.shared.check_floor().ok().and_then(|()| self.shared.holds.oldest())
     }
 }
 

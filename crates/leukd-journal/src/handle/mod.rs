@@ -15,6 +15,7 @@ use super::crash::Marks;
 use super::epoch;
 use super::error::{JournalError, ReviewError};
 use super::file_id::{FileId, Sizes};
+use super::hold::{Hold, Holds};
 use super::kinds::{self, Event};
 use super::lock::DirectoryLock;
 use super::measured::Measured;
@@ -129,6 +130,7 @@ impl Journal {
             backlog: backlog.count(),
             doubt: Mutex::default(),
             measured: Measured::default(),
+            holds: Arc::default(),
         });
         let retention_clock = RetentionClock::load(&connection, clock.wall(), clock.monotonic())
             .map_err(|error| JournalError::sqlite(&file, &error))?;
@@ -137,7 +139,7 @@ impl Journal {
             connection,
             shared: Arc::clone(&shared),
             clock,
-            keep: Keep { keep_for, keep_count },
+            keep: Keep { keep_for, keep_count, held: None },
             retention_clock,
             next: meta.next_sequence,
             chain: meta.chain,
@@ -196,6 +198,13 @@ impl Journal {
                 return Ok(removed);
             }
         }
+    }
+
+    /// Keeps [`Journal::prune`] from the events that are not released yet, however old they are.
+    /// Below the disk floor they go all the same, and the log says so.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        Holds::enter(&self.inner.shared.holds)
     }
 
     /// The doubt about the wall clock: it leapt ahead, so that [`Journal::prune`] did not go by it
