@@ -9,7 +9,7 @@ use crate::fixtures::{Running, Store, fill, open, wait};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_is_caught_up_with() {
     let asked = std::env::var("LEUKD_FLEET_FIGURES").ok().and_then(|text| text.parse().ok());
-    let events: usize = asked.unwrap_or(2_000);
+    let events: usize = asked.unwrap_or(400);
     for sites in [1, 8] {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"].get(..sites).unwrap();
         let Some(store) = Store::start(names).await else { return };
