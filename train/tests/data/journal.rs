@@ -234,6 +234,7 @@ async fn field(station: &Station, cells: u32, said: &[ReviewLabel]) {
             label: *label,
             reviewer: "Dr. Doe".to_owned(),
             note: String::new(),
+            blind: false,
             client: String::new(),
             review_id: None,
         };
