@@ -177,7 +177,7 @@ async fn cells_and_fields_lie_side_by_side_in_one_folder() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_fields_lists_what_is_stored() {
     let harness = start().await;
-    let server = format!("http://{}", harness.address());
+    let server = harness.url();
     let fields = async |more: &[&str]| {
         let output = leukd(&[&["fields", "--server", &server], more].concat()).await;
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

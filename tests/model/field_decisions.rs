@@ -31,10 +31,7 @@ fn decided(model: &Model, files: &[PathBuf], scale: Option<f64>) -> (usize, usiz
         for cell in &examined.cells {
             cells += 1;
             let decision = cell.examined.judgement.decision;
-            if [Decision::All, Decision::Hem].contains(&decision) {
-                decided += 1;
-                println!("{}: {decision:?} {}", file.display(), cell.examined.p_all);
-            }
+            decided += usize::from([Decision::All, Decision::Hem].contains(&decision));
         }
     }
     (cells, decided)

@@ -187,11 +187,16 @@ impl Harness {
         self.channel.clone()
     }
 
+    /// Where clients find the daemon.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.daemon.address())
+    }
+
     /// A connection of its own, whose server may send only `window` bytes ahead of what a stream's
     /// reader takes: with a small one, a reader that takes nothing is felt at once.
     pub async fn narrow_channel(&self, window: u32) -> Channel {
-        let url = format!("http://{}", self.daemon.address());
-        let endpoint = Endpoint::from_shared(url).unwrap().initial_stream_window_size(window);
+        let endpoint =
+            Endpoint::from_shared(self.url()).unwrap().initial_stream_window_size(window);
         endpoint.connect().await.unwrap()
     }
 
