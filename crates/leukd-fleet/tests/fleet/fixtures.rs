@@ -279,6 +279,7 @@ fn review(sequence: u64) -> NewReview {
         label: ReviewLabel::All,
         reviewer: "Dr. Doe".to_owned(),
         note: "seen twice: \"sure\" \u{1F52C}".to_owned(),
+        blind: false,
         client: "token:lims".to_owned(),
         review_id: None,
     }
