@@ -50,7 +50,8 @@ async fn readers_are_here() -> bool {
         return true;
     }
     let missing = "tests/bridges/requirements.txt is not installed";
-    assert!(std::env::var("LEUKD_REQUIRE_CLIENTS").as_deref() != Ok("1"), "{missing}");
+    let required = std::env::var("LEUKD_REQUIRE_CLIENTS").unwrap_or_default();
+    assert!(!required.contains("python"), "{missing}");
     println!("skipped: {missing}");
     false
 }
