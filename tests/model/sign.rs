@@ -150,12 +150,15 @@ fn what_is_not_signed_by_the_key_that_is_asked_for_ends_with_65() {
 #[test]
 fn verify_tells_whether_the_daemon_of_this_machine_would_serve_it() {
     let lab = Lab::new();
-    let told = lab.good(&["model", "verify", "b3.onnx"]);
-    assert!(
-        told.contains("\nsignature: the daemon would not serve it: it is not signed"),
-        "{told}"
-    );
-    let json = lab.json(&["model", "verify", "b3.onnx"]);
+    let output = lab.leukd(&["model", "verify", "b3.onnx"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    // It works all the same; but what matters comes first, with a code of its own.
+    assert_eq!(output.status.code(), Some(77), "{told}");
+    assert!(told.starts_with("b3.onnx: the daemon would not serve it: it is not signed"), "{told}");
+    assert!(told.contains(" works: "), "{told}");
+    let output = lab.leukd(&["model", "verify", "b3.onnx", "--json"]);
+    assert_eq!(output.status.code(), Some(77));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         (&json["signature"]["state"], &json["may_serve"]),
         (&"unsigned".into(), &false.into())
@@ -164,7 +167,7 @@ fn verify_tells_whether_the_daemon_of_this_machine_would_serve_it() {
     let told = lab.good(&["model", "verify", "b3.onnx"]);
     assert!(told.contains("allowed by \"b3.onnx\""), "{told}");
     fs::write(lab.at("leukd.toml"), "[model]\ntrusted_keys = [\"/nowhere/lab.pub\"]\n").unwrap();
-    let told = lab.good(&["model", "verify", "b3.onnx"]);
+    let told = lab.bad(77, &["model", "verify", "b3.onnx"]);
     assert!(told.contains("/nowhere/lab.pub"), "{told}");
 }
 

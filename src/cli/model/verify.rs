@@ -20,8 +20,8 @@ use crate::model::trust::{Provenance, Seal, Trust, TrustedKey};
 /// Check a bundle's signature, limits and golden inputs
 ///
 /// Ends with 65 when the signature is wrong, when no key of --public-key signed it, or when the
-/// bundle does not work. Without --public-key, an unsigned bundle that works passes. The second
-/// line says whether this machine's configuration would let the daemon serve it.
+/// bundle does not work; with 77 when it works, and this machine's configuration would not let the
+/// daemon serve it, which is said first. With --public-key the configuration is not asked.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct VerifyArgs {
     /// The bundle
@@ -62,6 +62,10 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), CliError> {
     let golden = model.manifest().golden.len();
     let took = started.elapsed();
     let admitted = trust.admit(&file);
+    let refused = admitted
+        .as_ref()
+        .err()
+        .map(|error| format!("{}: the daemon would not serve it: {error}", args.file.display()));
     let out = Output::new();
     if args.json {
         let (state, key, comment) = match &seal {
@@ -70,7 +74,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), CliError> {
             Seal::Absent { .. } => ("unsigned", None, None),
             Seal::Bad { .. } => ("wrong", None, None),
         };
-        return out.line(
+        out.line(
             &json!({
                 "file": args.file,
                 "id": model.manifest().id,
@@ -86,7 +90,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), CliError> {
                 "trust": admitted.map_or_else(|error| error.to_string(), |how| how.to_string()),
             })
             .to_string(),
-        );
+        )?;
+        return refused.map_or(Ok(()), |refused| Err(CliError::NoPermission(refused)));
+    }
+    if let Some(refused) = &refused {
+        out.line(&clean(refused))?;
     }
     out.line(&clean(&format!(
         "{}: {} works: {golden} golden inputs within {GOLDEN_TOLERANCE:e}, loaded and tested in {took:.1?}; \
@@ -99,8 +107,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), CliError> {
     out.line(&clean(&match admitted {
         Ok(how @ Provenance::Signed { .. }) => format!("signature: {how}"),
         Ok(how) => format!("signature: {seal}; {how}"),
-        Err(error) => format!("signature: the daemon would not serve it: {error}"),
-    }))
+        Err(_) => format!("signature: {seal}"),
+    }))?;
+    refused.map_or(Ok(()), |refused| Err(CliError::NoPermission(refused)))
 }
 
 /// The keys that were given, or what the configuration of this machine trusts.
