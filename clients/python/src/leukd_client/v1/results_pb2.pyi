@@ -287,7 +287,7 @@ class FractionFlag(_message.Message):
     def __init__(self, fraction: _Optional[float] = ..., blast_fraction: _Optional[str] = ..., corrected_fraction: _Optional[str] = ...) -> None: ...
 
 class GetSpecimenResponse(_message.Message):
-    __slots__ = ("specimen", "all", "hem", "review", "rejected", "blast_fraction", "slides", "first_classified_at", "last_classified_at", "as_of_sequence", "slide", "per_slide", "corrected_fraction", "flags", "notice", "sign_off")
+    __slots__ = ("specimen", "all", "hem", "review", "rejected", "blast_fraction", "slides", "first_classified_at", "last_classified_at", "as_of_sequence", "slide", "per_slide", "corrected_fraction", "flags", "notice", "sign_off", "score")
     SPECIMEN_FIELD_NUMBER: _ClassVar[int]
     ALL_FIELD_NUMBER: _ClassVar[int]
     HEM_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +304,7 @@ class GetSpecimenResponse(_message.Message):
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     SIGN_OFF_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
     specimen: str
     all: int
     hem: int
@@ -320,7 +321,30 @@ class GetSpecimenResponse(_message.Message):
     flags: _containers.RepeatedCompositeFieldContainer[FractionFlag]
     notice: str
     sign_off: _reviews_pb2.SignOff
-    def __init__(self, specimen: _Optional[str] = ..., all: _Optional[int] = ..., hem: _Optional[int] = ..., review: _Optional[int] = ..., rejected: _Optional[int] = ..., blast_fraction: _Optional[_Union[Fraction, _Mapping]] = ..., slides: _Optional[_Iterable[str]] = ..., first_classified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_classified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of_sequence: _Optional[int] = ..., slide: _Optional[str] = ..., per_slide: _Optional[_Iterable[_Union[SlideCounts, _Mapping]]] = ..., corrected_fraction: _Optional[_Union[CorrectedFraction, _Mapping]] = ..., flags: _Optional[_Iterable[_Union[FractionFlag, _Mapping]]] = ..., notice: _Optional[str] = ..., sign_off: _Optional[_Union[_reviews_pb2.SignOff, _Mapping]] = ...) -> None: ...
+    score: SpecimenScore
+    def __init__(self, specimen: _Optional[str] = ..., all: _Optional[int] = ..., hem: _Optional[int] = ..., review: _Optional[int] = ..., rejected: _Optional[int] = ..., blast_fraction: _Optional[_Union[Fraction, _Mapping]] = ..., slides: _Optional[_Iterable[str]] = ..., first_classified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_classified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of_sequence: _Optional[int] = ..., slide: _Optional[str] = ..., per_slide: _Optional[_Iterable[_Union[SlideCounts, _Mapping]]] = ..., corrected_fraction: _Optional[_Union[CorrectedFraction, _Mapping]] = ..., flags: _Optional[_Iterable[_Union[FractionFlag, _Mapping]]] = ..., notice: _Optional[str] = ..., sign_off: _Optional[_Union[_reviews_pb2.SignOff, _Mapping]] = ..., score: _Optional[_Union[SpecimenScore, _Mapping]] = ...) -> None: ...
+
+class SpecimenScore(_message.Message):
+    __slots__ = ("value", "lower", "upper", "cells", "persons_with_all", "persons_with_all_below", "healthy_persons", "healthy_persons_below", "reason")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LOWER_FIELD_NUMBER: _ClassVar[int]
+    UPPER_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    PERSONS_WITH_ALL_FIELD_NUMBER: _ClassVar[int]
+    PERSONS_WITH_ALL_BELOW_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_PERSONS_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_PERSONS_BELOW_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    lower: float
+    upper: float
+    cells: int
+    persons_with_all: int
+    persons_with_all_below: int
+    healthy_persons: int
+    healthy_persons_below: int
+    reason: _result_pb2.Reason
+    def __init__(self, value: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., cells: _Optional[int] = ..., persons_with_all: _Optional[int] = ..., persons_with_all_below: _Optional[int] = ..., healthy_persons: _Optional[int] = ..., healthy_persons_below: _Optional[int] = ..., reason: _Optional[_Union[_result_pb2.Reason, _Mapping]] = ...) -> None: ...
 
 class ListSpecimensRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from . import result_pb2 as leukd_dot_v1_dot_result__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16leukd/v1/reviews.proto\x12\x08leukd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15leukd/v1/result.proto\"\xa7\x03\n\x06Review\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x11\n\treview_id\x18\x03 \x01(\t\x12\x17\n\x0fresult_sequence\x18\x04 \x01(\x04\x12\x11\n\tresult_id\x18\x05 \x01(\t\x12\r\n\x05label\x18\x06 \x01(\t\x12\x10\n\x08\x63onfirms\x18\x07 \x01(\x08\x12\x10\n\x08reviewer\x18\x08 \x01(\t\x12\x0c\n\x04note\x18\t \x01(\t\x12\x0e\n\x06\x63lient\x18\n \x01(\t\x12/\n\x0breviewed_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08specimen\x18\x0c \x01(\t\x12\r\n\x05slide\x18\r \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x0e \x01(\t\x12$\n\x04path\x18\x0f \x01(\x0b\x32\x16.leukd.v1.FolderSource\x12\x17\n\x0fsuggested_label\x18\x10 \x01(\t\x12.\n\x12suggested_decision\x18\x11 \x01(\x0e\x32\x12.leukd.v1.Decision\x12\x1d\n\x15suggested_probability\x18\x12 \x01(\x01\"\x86\x01\n\x13SubmitReviewRequest\x12\x12\n\x08sequence\x18\x01 \x01(\x04H\x00\x12\x13\n\tresult_id\x18\x02 \x01(\tH\x00\x12\r\n\x05label\x18\x03 \x01(\t\x12\x10\n\x08reviewer\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x11\n\treview_id\x18\x06 \x01(\tB\x04\n\x02of\"H\n\x14SubmitReviewResponse\x12 \n\x06review\x18\x01 \x01(\x0b\x32\x10.leukd.v1.Review\x12\x0e\n\x06reused\x18\x02 \x01(\x08\"\xb6\x01\n\x12ListReviewsRequest\x12\x17\n\x0fresult_sequence\x18\x01 \x01(\x04\x12\x11\n\tresult_id\x18\x02 \x01(\t\x12\x10\n\x08specimen\x18\x03 \x01(\t\x12\x10\n\x08reviewer\x18\x04 \x01(\t\x12\x13\n\x0b\x63orrections\x18\x05 \x01(\x08\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x14\n\x0cnewest_first\x18\x08 \x01(\x08\"Q\n\x13ListReviewsResponse\x12!\n\x07reviews\x18\x01 \x03(\x0b\x32\x10.leukd.v1.Review\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf9\x02\n\tSignature\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x14\n\x0csignature_id\x18\x03 \x01(\t\x12\x10\n\x08specimen\x18\x04 \x01(\t\x12$\n\x03\x61\x63t\x18\x05 \x01(\x0e\x32\x17.leukd.v1.Signature.Act\x12\x0e\n\x06signer\x18\x06 \x01(\t\x12\x10\n\x08\x61\x63ted_by\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x11\n\twithdraws\x18\t \x01(\x04\x12\x0b\n\x03\x61ll\x18\n \x01(\x04\x12\x0b\n\x03hem\x18\x0b \x01(\x04\x12\x0e\n\x06review\x18\x0c \x01(\x04\x12\x10\n\x08rejected\x18\r \x01(\x04\x12\x0e\n\x06\x63lient\x18\x0e \x01(\t\x12-\n\tsigned_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x03\x41\x63t\x12\x13\n\x0f\x41\x43T_UNSPECIFIED\x10\x00\x12\x0e\n\nACT_SIGNED\x10\x01\x12\x11\n\rACT_WITHDRAWN\x10\x02\"\xbd\x03\n\x07SignOff\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.leukd.v1.SignOff.State\x12\x0f\n\x07readers\x18\x02 \x01(\r\x12\x11\n\tto_review\x18\x03 \x01(\x04\x12\x17\n\x0f\x66irst_to_review\x18\x04 \x03(\x04\x12*\n\nsignatures\x18\x05 \x03(\x0b\x32\x16.leukd.v1.SignOff.Held\x12&\n\x05since\x18\x06 \x01(\x0b\x32\x17.leukd.v1.SignOff.Since\x12\x16\n\x0e\x61s_of_sequence\x18\x07 \x01(\x04\x1a>\n\x04Held\x12&\n\tsignature\x18\x01 \x01(\x0b\x32\x13.leukd.v1.Signature\x12\x0e\n\x06\x63ounts\x18\x02 \x01(\x08\x1a\x39\n\x05Since\x12\x0e\n\x06newest\x18\x01 \x01(\x04\x12\x0f\n\x07results\x18\x02 \x01(\x04\x12\x0f\n\x07reviews\x18\x03 \x01(\x04\"f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x11\n\rSTATE_WAITING\x10\x02\x12\x10\n\x0cSTATE_SIGNED\x10\x03\x12\x11\n\rSTATE_CHANGED\x10\x04\"e\n\x13SignSpecimenRequest\x12\x10\n\x08specimen\x18\x01 \x01(\t\x12\x0e\n\x06signer\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_sequence\x18\x03 \x01(\x04\x12\x14\n\x0csignature_id\x18\x04 \x01(\t\"s\n\x14SignSpecimenResponse\x12&\n\tsignature\x18\x01 \x01(\x0b\x32\x13.leukd.v1.Signature\x12\x0e\n\x06reused\x18\x02 \x01(\x08\x12#\n\x08sign_off\x18\x03 \x01(\x0b\x32\x11.leukd.v1.SignOff\"x\n\x18WithdrawSignatureRequest\x12\x10\n\x08specimen\x18\x01 \x01(\t\x12\x0e\n\x06signer\x18\x02 \x01(\t\x12\x14\n\x0cwithdrawn_by\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0csignature_id\x18\x05 \x01(\t\"x\n\x19WithdrawSignatureResponse\x12&\n\tsignature\x18\x01 \x01(\x0b\x32\x13.leukd.v1.Signature\x12\x0e\n\x06reused\x18\x02 \x01(\x08\x12#\n\x08sign_off\x18\x03 \x01(\x0b\x32\x11.leukd.v1.SignOff2\xd1\x02\n\x07Reviews\x12M\n\x0cSubmitReview\x12\x1d.leukd.v1.SubmitReviewRequest\x1a\x1e.leukd.v1.SubmitReviewResponse\x12J\n\x0bListReviews\x12\x1c.leukd.v1.ListReviewsRequest\x1a\x1d.leukd.v1.ListReviewsResponse\x12M\n\x0cSignSpecimen\x12\x1d.leukd.v1.SignSpecimenRequest\x1a\x1e.leukd.v1.SignSpecimenResponse\x12\\\n\x11WithdrawSignature\x12\".leukd.v1.WithdrawSignatureRequest\x1a#.leukd.v1.WithdrawSignatureResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16leukd/v1/reviews.proto\x12\x08leukd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15leukd/v1/result.proto\"\xb6\x03\n\x06Review\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x11\n\treview_id\x18\x03 \x01(\t\x12\x17\n\x0fresult_sequence\x18\x04 \x01(\x04\x12\x11\n\tresult_id\x18\x05 \x01(\t\x12\r\n\x05label\x18\x06 \x01(\t\x12\x10\n\x08\x63onfirms\x18\x07 \x01(\x08\x12\x10\n\x08reviewer\x18\x08 \x01(\t\x12\x0c\n\x04note\x18\t \x01(\t\x12\x0e\n\x06\x63lient\x18\n \x01(\t\x12/\n\x0breviewed_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08specimen\x18\x0c \x01(\t\x12\r\n\x05slide\x18\r \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x0e \x01(\t\x12$\n\x04path\x18\x0f \x01(\x0b\x32\x16.leukd.v1.FolderSource\x12\x17\n\x0fsuggested_label\x18\x10 \x01(\t\x12.\n\x12suggested_decision\x18\x11 \x01(\x0e\x32\x12.leukd.v1.Decision\x12\x1d\n\x15suggested_probability\x18\x12 \x01(\x01\x12\r\n\x05\x62lind\x18\x13 \x01(\x08\"\x95\x01\n\x13SubmitReviewRequest\x12\x12\n\x08sequence\x18\x01 \x01(\x04H\x00\x12\x13\n\tresult_id\x18\x02 \x01(\tH\x00\x12\r\n\x05label\x18\x03 \x01(\t\x12\x10\n\x08reviewer\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x11\n\treview_id\x18\x06 \x01(\t\x12\r\n\x05\x62lind\x18\x07 \x01(\x08\x42\x04\n\x02of\"H\n\x14SubmitReviewResponse\x12 \n\x06review\x18\x01 \x01(\x0b\x32\x10.leukd.v1.Review\x12\x0e\n\x06reused\x18\x02 \x01(\x08\"\xb6\x01\n\x12ListReviewsRequest\x12\x17\n\x0fresult_sequence\x18\x01 \x01(\x04\x12\x11\n\tresult_id\x18\x02 \x01(\t\x12\x10\n\x08specimen\x18\x03 \x01(\t\x12\x10\n\x08reviewer\x18\x04 \x01(\t\x12\x13\n\x0b\x63orrections\x18\x05 \x01(\x08\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x14\n\x0cnewest_first\x18\x08 \x01(\x08\"Q\n\x13ListReviewsResponse\x12!\n\x07reviews\x18\x01 \x03(\x0b\x32\x10.leukd.v1.Review\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf9\x02\n\tSignature\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x14\n\x0csignature_id\x18\x03 \x01(\t\x12\x10\n\x08specimen\x18\x04 \x01(\t\x12$\n\x03\x61\x63t\x18\x05 \x01(\x0e\x32\x17.leukd.v1.Signature.Act\x12\x0e\n\x06signer\x18\x06 \x01(\t\x12\x10\n\x08\x61\x63ted_by\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x11\n\twithdraws\x18\t \x01(\x04\x12\x0b\n\x03\x61ll\x18\n \x01(\x04\x12\x0b\n\x03hem\x18\x0b \x01(\x04\x12\x0e\n\x06review\x18\x0c \x01(\x04\x12\x10\n\x08rejected\x18\r \x01(\x04\x12\x0e\n\x06\x63lient\x18\x0e \x01(\t\x12-\n\tsigned_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x03\x41\x63t\x12\x13\n\x0f\x41\x43T_UNSPECIFIED\x10\x00\x12\x0e\n\nACT_SIGNED\x10\x01\x12\x11\n\rACT_WITHDRAWN\x10\x02\"\xbd\x03\n\x07SignOff\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.leukd.v1.SignOff.State\x12\x0f\n\x07readers\x18\x02 \x01(\r\x12\x11\n\tto_review\x18\x03 \x01(\x04\x12\x17\n\x0f\x66irst_to_review\x18\x04 \x03(\x04\x12*\n\nsignatures\x18\x05 \x03(\x0b\x32\x16.leukd.v1.SignOff.Held\x12&\n\x05since\x18\x06 \x01(\x0b\x32\x17.leukd.v1.SignOff.Since\x12\x16\n\x0e\x61s_of_sequence\x18\x07 \x01(\x04\x1a>\n\x04Held\x12&\n\tsignature\x18\x01 \x01(\x0b\x32\x13.leukd.v1.Signature\x12\x0e\n\x06\x63ounts\x18\x02 \x01(\x08\x1a\x39\n\x05Since\x12\x0e\n\x06newest\x18\x01 \x01(\x04\x12\x0f\n\x07results\x18\x02 \x01(\x04\x12\x0f\n\x07reviews\x18\x03 \x01(\x04\"f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x11\n\rSTATE_WAITING\x10\x02\x12\x10\n\x0cSTATE_SIGNED\x10\x03\x12\x11\n\rSTATE_CHANGED\x10\x04\"e\n\x13SignSpecimenRequest\x12\x10\n\x08specimen\x18\x01 \x01(\t\x12\x0e\n\x06signer\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_sequence\x18\x03 \x01(\x04\x12\x14\n\x0csignature_id\x18\x04 \x01(\t\"s\n\x14SignSpecimenResponse\x12&\n\tsignature\x18\x01 \x01(\x0b\x32\x13.leukd.v1.Signature\x12\x0e\n\x06reused\x18\x02 \x01(\x08\x12#\n\x08sign_off\x18\x03 \x01(\x0b\x32\x11.leukd.v1.SignOff\"x\n\x18WithdrawSignatureRequest\x12\x10\n\x08specimen\x18\x01 \x01(\t\x12\x0e\n\x06signer\x18\x02 \x01(\t\x12\x14\n\x0cwithdrawn_by\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0csignature_id\x18\x05 \x01(\t\"x\n\x19WithdrawSignatureResponse\x12&\n\tsignature\x18\x01 \x01(\x0b\x32\x13.leukd.v1.Signature\x12\x0e\n\x06reused\x18\x02 \x01(\x08\x12#\n\x08sign_off\x18\x03 \x01(\x0b\x32\x11.leukd.v1.SignOff2\xd1\x02\n\x07Reviews\x12M\n\x0cSubmitReview\x12\x1d.leukd.v1.SubmitReviewRequest\x1a\x1e.leukd.v1.SubmitReviewResponse\x12J\n\x0bListReviews\x12\x1c.leukd.v1.ListReviewsRequest\x1a\x1d.leukd.v1.ListReviewsResponse\x12M\n\x0cSignSpecimen\x12\x1d.leukd.v1.SignSpecimenRequest\x1a\x1e.leukd.v1.SignSpecimenResponse\x12\\\n\x11WithdrawSignature\x12\".leukd.v1.WithdrawSignatureRequest\x1a#.leukd.v1.WithdrawSignatureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,35 +34,35 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'leukd.v1.reviews_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REVIEW']._serialized_start=93
-  _globals['_REVIEW']._serialized_end=516
-  _globals['_SUBMITREVIEWREQUEST']._serialized_start=519
-  _globals['_SUBMITREVIEWREQUEST']._serialized_end=653
-  _globals['_SUBMITREVIEWRESPONSE']._serialized_start=655
-  _globals['_SUBMITREVIEWRESPONSE']._serialized_end=727
-  _globals['_LISTREVIEWSREQUEST']._serialized_start=730
-  _globals['_LISTREVIEWSREQUEST']._serialized_end=912
-  _globals['_LISTREVIEWSRESPONSE']._serialized_start=914
-  _globals['_LISTREVIEWSRESPONSE']._serialized_end=995
-  _globals['_SIGNATURE']._serialized_start=998
-  _globals['_SIGNATURE']._serialized_end=1375
-  _globals['_SIGNATURE_ACT']._serialized_start=1314
-  _globals['_SIGNATURE_ACT']._serialized_end=1375
-  _globals['_SIGNOFF']._serialized_start=1378
-  _globals['_SIGNOFF']._serialized_end=1823
-  _globals['_SIGNOFF_HELD']._serialized_start=1598
-  _globals['_SIGNOFF_HELD']._serialized_end=1660
-  _globals['_SIGNOFF_SINCE']._serialized_start=1662
-  _globals['_SIGNOFF_SINCE']._serialized_end=1719
-  _globals['_SIGNOFF_STATE']._serialized_start=1721
-  _globals['_SIGNOFF_STATE']._serialized_end=1823
-  _globals['_SIGNSPECIMENREQUEST']._serialized_start=1825
-  _globals['_SIGNSPECIMENREQUEST']._serialized_end=1926
-  _globals['_SIGNSPECIMENRESPONSE']._serialized_start=1928
-  _globals['_SIGNSPECIMENRESPONSE']._serialized_end=2043
-  _globals['_WITHDRAWSIGNATUREREQUEST']._serialized_start=2045
-  _globals['_WITHDRAWSIGNATUREREQUEST']._serialized_end=2165
-  _globals['_WITHDRAWSIGNATURERESPONSE']._serialized_start=2167
-  _globals['_WITHDRAWSIGNATURERESPONSE']._serialized_end=2287
-  _globals['_REVIEWS']._serialized_start=2290
-  _globals['_REVIEWS']._serialized_end=2627
+  _globals['_REVIEW']._serialized_end=531
+  _globals['_SUBMITREVIEWREQUEST']._serialized_start=534
+  _globals['_SUBMITREVIEWREQUEST']._serialized_end=683
+  _globals['_SUBMITREVIEWRESPONSE']._serialized_start=685
+  _globals['_SUBMITREVIEWRESPONSE']._serialized_end=757
+  _globals['_LISTREVIEWSREQUEST']._serialized_start=760
+  _globals['_LISTREVIEWSREQUEST']._serialized_end=942
+  _globals['_LISTREVIEWSRESPONSE']._serialized_start=944
+  _globals['_LISTREVIEWSRESPONSE']._serialized_end=1025
+  _globals['_SIGNATURE']._serialized_start=1028
+  _globals['_SIGNATURE']._serialized_end=1405
+  _globals['_SIGNATURE_ACT']._serialized_start=1344
+  _globals['_SIGNATURE_ACT']._serialized_end=1405
+  _globals['_SIGNOFF']._serialized_start=1408
+  _globals['_SIGNOFF']._serialized_end=1853
+  _globals['_SIGNOFF_HELD']._serialized_start=1628
+  _globals['_SIGNOFF_HELD']._serialized_end=1690
+  _globals['_SIGNOFF_SINCE']._serialized_start=1692
+  _globals['_SIGNOFF_SINCE']._serialized_end=1749
+  _globals['_SIGNOFF_STATE']._serialized_start=1751
+  _globals['_SIGNOFF_STATE']._serialized_end=1853
+  _globals['_SIGNSPECIMENREQUEST']._serialized_start=1855
+  _globals['_SIGNSPECIMENREQUEST']._serialized_end=1956
+  _globals['_SIGNSPECIMENRESPONSE']._serialized_start=1958
+  _globals['_SIGNSPECIMENRESPONSE']._serialized_end=2073
+  _globals['_WITHDRAWSIGNATUREREQUEST']._serialized_start=2075
+  _globals['_WITHDRAWSIGNATUREREQUEST']._serialized_end=2195
+  _globals['_WITHDRAWSIGNATURERESPONSE']._serialized_start=2197
+  _globals['_WITHDRAWSIGNATURERESPONSE']._serialized_end=2317
+  _globals['_REVIEWS']._serialized_start=2320
+  _globals['_REVIEWS']._serialized_end=2657
 # @@protoc_insertion_point(module_scope)

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Review(_message.Message):
-    __slots__ = ("sequence", "epoch", "review_id", "result_sequence", "result_id", "label", "confirms", "reviewer", "note", "client", "reviewed_at", "specimen", "slide", "cell", "path", "suggested_label", "suggested_decision", "suggested_probability")
+    __slots__ = ("sequence", "epoch", "review_id", "result_sequence", "result_id", "label", "confirms", "reviewer", "note", "client", "reviewed_at", "specimen", "slide", "cell", "path", "suggested_label", "suggested_decision", "suggested_probability", "blind")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     REVIEW_ID_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class Review(_message.Message):
     SUGGESTED_LABEL_FIELD_NUMBER: _ClassVar[int]
     SUGGESTED_DECISION_FIELD_NUMBER: _ClassVar[int]
     SUGGESTED_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    BLIND_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     epoch: str
     review_id: str
@@ -49,23 +50,26 @@ class Review(_message.Message):
     suggested_label: str
     suggested_decision: _result_pb2.Decision
     suggested_probability: float
-    def __init__(self, sequence: _Optional[int] = ..., epoch: _Optional[str] = ..., review_id: _Optional[str] = ..., result_sequence: _Optional[int] = ..., result_id: _Optional[str] = ..., label: _Optional[str] = ..., confirms: _Optional[bool] = ..., reviewer: _Optional[str] = ..., note: _Optional[str] = ..., client: _Optional[str] = ..., reviewed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., specimen: _Optional[str] = ..., slide: _Optional[str] = ..., cell: _Optional[str] = ..., path: _Optional[_Union[_result_pb2.FolderSource, _Mapping]] = ..., suggested_label: _Optional[str] = ..., suggested_decision: _Optional[_Union[_result_pb2.Decision, str]] = ..., suggested_probability: _Optional[float] = ...) -> None: ...
+    blind: bool
+    def __init__(self, sequence: _Optional[int] = ..., epoch: _Optional[str] = ..., review_id: _Optional[str] = ..., result_sequence: _Optional[int] = ..., result_id: _Optional[str] = ..., label: _Optional[str] = ..., confirms: _Optional[bool] = ..., reviewer: _Optional[str] = ..., note: _Optional[str] = ..., client: _Optional[str] = ..., reviewed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., specimen: _Optional[str] = ..., slide: _Optional[str] = ..., cell: _Optional[str] = ..., path: _Optional[_Union[_result_pb2.FolderSource, _Mapping]] = ..., suggested_label: _Optional[str] = ..., suggested_decision: _Optional[_Union[_result_pb2.Decision, str]] = ..., suggested_probability: _Optional[float] = ..., blind: _Optional[bool] = ...) -> None: ...
 
 class SubmitReviewRequest(_message.Message):
-    __slots__ = ("sequence", "result_id", "label", "reviewer", "note", "review_id")
+    __slots__ = ("sequence", "result_id", "label", "reviewer", "note", "review_id", "blind")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     RESULT_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     REVIEWER_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     REVIEW_ID_FIELD_NUMBER: _ClassVar[int]
+    BLIND_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     result_id: str
     label: str
     reviewer: str
     note: str
     review_id: str
-    def __init__(self, sequence: _Optional[int] = ..., result_id: _Optional[str] = ..., label: _Optional[str] = ..., reviewer: _Optional[str] = ..., note: _Optional[str] = ..., review_id: _Optional[str] = ...) -> None: ...
+    blind: bool
+    def __init__(self, sequence: _Optional[int] = ..., result_id: _Optional[str] = ..., label: _Optional[str] = ..., reviewer: _Optional[str] = ..., note: _Optional[str] = ..., review_id: _Optional[str] = ..., blind: _Optional[bool] = ...) -> None: ...
 
 class SubmitReviewResponse(_message.Message):
     __slots__ = ("review", "reused")
