@@ -28,10 +28,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("69", "The daemon is unreachable or too busy, or another one holds the journal."),
     ("70", "A defect in leukd."),
     ("74", "Reading or writing failed."),
-    (
-        "77",
-        "The daemon refused us: a token, a certificate or a scope is missing; or it would refuse a bundle.",
-    ),
+    ("77", "The daemon refuses us (token, certificate, scope), or would not serve the bundle."),
     ("78", "The configuration is wrong; the message names file, line and key."),
 ];
 const FILES: &[(&str, &str)] = &[
