@@ -144,7 +144,7 @@ async fn a_glob_that_matches_nothing_is_looked_for_in_bounded_calls() {
              WITH RECURSIVE n(value) AS (SELECT 2 UNION ALL SELECT value + 1 FROM n WHERE value < {ROWS})
              SELECT value FROM n;
          INSERT INTO results SELECT n.value, 'copy ' || n.value, source, folder, path, NULL, ordinal, field, specimen,
-             slide, cell, p_all, decision, model_digest, classified_ms, superseded_by FROM copies, n;
+             slide, cell, p_all, decision, is_doubted, model_digest, classified_ms, superseded_by FROM copies, n;
          INSERT INTO events SELECT n.value, kind, at_ms, payload FROM (SELECT * FROM events), n;
          UPDATE meta SET next_sequence = {next};",
         next = ROWS + 1

@@ -286,7 +286,7 @@ async fn a_review_is_one_record_of_the_chain_and_every_edit_of_it_is_found() {
     for part in [
         r#""kind":"review","sequence":3,"review_id":""#,
         r#""result":1,"#,
-        r#""label":"all","confirms":true,"reviewer":"Dr. Doe","client":"token:lims","content":""#,
+        r#""label":"all","confirms":true,"blind":false,"reviewer":"Dr. Doe","client":"token:lims","content":""#,
     ] {
         assert!(record.contains(part), "{record}");
     }

@@ -308,7 +308,7 @@ async fn the_score_is_of_live_cells_that_the_model_knows() {
     let journal = open(dir.path());
     let clock = Clock::system();
     let cell = |name: String, p_all: f64, reason: Option<ReasonCode>| {
-        let mut entry = of("H7", &name, &name, Review, &clock);
+        let mut entry = of("H7", &name, &format!("{name} {p_all}"), Review, &clock);
         if let Entry::Capture { found, .. } = &mut entry {
             found.cells[0].p_all = Some(p_all);
             found.cells[0].reasons =
