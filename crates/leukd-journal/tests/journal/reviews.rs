@@ -298,7 +298,7 @@ async fn a_review_is_one_record_of_the_chain_and_every_edit_of_it_is_found() {
         tool.execute_batch(change).unwrap();
         verify(&file, &[]).unwrap().fault.unwrap_or_else(|| panic!("{change} is not found"))
     };
-    for (table, count) in [("reviews", 9), ("events", 4)] {
+    for (table, count) in [("reviews", 10), ("events", 4)] {
         let columns: Vec<String> = tool
             .prepare("SELECT name FROM pragma_table_info(?1)")
             .unwrap()
