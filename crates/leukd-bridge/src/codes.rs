@@ -92,7 +92,7 @@ pub enum CodeError {
     /// The value has a code already.
     #[error("{0:?} is given twice")]
     Twice(String),
-    /// The system cannot be told in FHIR.
+    /// FHIR has no address for this coding system.
     #[error("{0:?} is no coding system: LN, SCT, or a URI such as https://lab.example/codes")]
     System(String),
 }

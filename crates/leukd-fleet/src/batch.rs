@@ -3,13 +3,20 @@
 use leukd_journal::audit::Sealed;
 use leukd_journal::{Journal, JournalError, StoredEvent};
 
-use crate::sink::Held;
-
 /// Events of one transaction: enough that a commit's fsync is shared by many.
 const MAX_EVENTS: usize = 256;
 
 /// Records of the audit chain of one transaction. Nearly each is of one event.
 const MAX_RECORDS: usize = 512;
+
+/// What the store holds of one journal, as read on this connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Everything up to this sequence, gaps of retention included.
+    pub events: u64,
+    /// Everything up to this record of the audit chain.
+    pub records: u64,
+}
 
 /// Events and records that follow what the store holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

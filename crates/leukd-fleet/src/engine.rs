@@ -8,9 +8,9 @@ use leukd_journal::{Hold, Journal};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
-use crate::batch::{Batch, Reader};
+use crate::batch::{Batch, Held, Reader};
 use crate::progress::Progress;
-use crate::sink::{Claim, Held, Sink, SinkError};
+use crate::sink::{Claim, Sink, SinkError};
 
 /// Silence after which the store gets a sign of life, with the audit records that no event brought.
 const ALIVE_EVERY: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //! the truth; a [`Forwarder`] copies it into the laboratory's store.
 //!
 //! A copied event is the text that the site's audit chain hashes, byte for byte, and the chain's
-//! records go with it: whoever holds the store alone can verify every site.
+//! records go with it: the store alone is enough to verify every site.
 //!
 //! The guarantee lies in the store's own transaction, not in an acknowledgement: on each connection
 //! the cursor is what the store really holds ([`Sink::connect`]), so that a store that came back
@@ -25,11 +25,11 @@ mod postgres;
 mod progress;
 mod sink;
 
-pub use batch::{Batch, Reader};
+pub use batch::{Batch, Held, Reader};
 pub use engine::{Forwarder, Identity};
 pub use postgres::{
     Address, Lab, LabError, PostgresSink as StoreSink, SiteStatus, TlsFiles, Verified,
     check_site_name,
 };
 pub use progress::{Figures, Progress, State};
-pub use sink::{Claim, Held, Sink, SinkError};
+pub use sink::{Claim, Sink, SinkError};

@@ -109,8 +109,8 @@ impl Server {
             }
             let ended = self.process.as_mut().map(Child::try_wait).transpose()?.flatten();
             if ended.is_some() || Instant::now() > until {
-                let told = fs_err::read_to_string(self.log()).unwrap_or_default();
-                return Err(io::Error::other(format!("PostgreSQL does not start: {told}")));
+                let log = fs_err::read_to_string(self.log()).unwrap_or_default();
+                return Err(io::Error::other(format!("PostgreSQL does not start: {log}")));
             }
             pause();
         }

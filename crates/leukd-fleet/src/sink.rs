@@ -2,16 +2,7 @@
 
 use std::future::Future;
 
-use crate::batch::Batch;
-
-/// What the store holds of one journal, as read on this connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Held {
-    /// Everything up to this sequence, gaps of retention included.
-    pub events: u64,
-    /// Everything up to this record of the audit chain.
-    pub records: u64,
-}
+use crate::batch::{Batch, Held};
 
 /// The right to write, asked for by one journal.
 #[derive(Debug, Clone)]

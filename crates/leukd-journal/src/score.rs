@@ -8,7 +8,7 @@ use crate::fraction::{Z, real};
 /// are none, or that a model is wildly sure of, do not move it.
 const TRIM: f64 = 0.1;
 
-/// Fewer cells have no score: their spread could not be told.
+/// Fewer cells have no score: their spread would be a guess.
 pub const LEAST_CELLS: u64 = 10;
 
 /// A P(all) counts as no nearer to 0 or 1 than this, so that its logit is finite.

@@ -49,7 +49,7 @@ pub struct Manifest {
     /// Curves of what it was measured at, one entry a protocol. Empty: not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curves: Vec<Curves>,
-    /// How its training went, epoch by epoch. Empty: not told.
+    /// How its training went, epoch by epoch. Empty: not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learning: Vec<Epoch>,
     /// The score of each person whose cells its siblings tested without having seen that person:

@@ -75,6 +75,28 @@ pub fn near_identical(cells: &[Cell]) -> Vec<(usize, usize)> {
     pairs
 }
 
+/// The first cell of each cell's group: cells are of one group where pairs lead from one to the
+/// other.
+pub(super) fn groups(cells: &[Cell]) -> Vec<usize> {
+    let mut first: Vec<usize> = (0..cells.len()).collect();
+    for pair in near_identical(cells) {
+        unite(&mut first, pair);
+    }
+    (0..first.len()).map(|at| root(&first, at)).collect()
+}
+
+fn unite(first: &mut [usize], (a, b): (usize, usize)) {
+    let (a, b) = (root(first, a), root(first, b));
+    first[a.max(b)] = a.min(b);
+}
+
+fn root(first: &[usize], mut at: usize) -> usize {
+    while first[at] != at {
+        at = first[at];
+    }
+    at
+}
+
 /// Each figure in its own deviations; one that hardly varies counts for nothing.
 fn standardise(seen: &mut [(usize, Vec<f64>)]) {
     let figures = seen.first().map_or(0, |(_, figures)| figures.len());
@@ -135,4 +157,19 @@ fn head(named: &BTreeMap<String, String>, id: &str) -> String {
         id = next;
     }
     id.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_of_pairs_is_one_group_whatever_their_order() {
+        let mut first: Vec<usize> = (0..6).collect();
+        for pair in [(1, 3), (2, 3), (4, 5)] {
+            unite(&mut first, pair);
+        }
+        let groups: Vec<usize> = (0..6).map(|at| root(&first, at)).collect();
+        assert_eq!(groups, [0, 1, 1, 1, 4, 4]);
+    }
 }

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::folds::{all_have_subjects, fewest_first, folds};
-use super::near::{Joined, near_identical};
+use super::near::{Joined, groups};
 use super::split::{Protocol, Side, Split, ValidationBy};
 use super::validation::{CURVE_SHARE, SHARE, carve, for_curve, share};
 use super::{Cell, Dataset, DatasetError, LABELS, census, listed};
@@ -119,10 +119,9 @@ fn by_image(cells: Vec<Cell>, seed: u64) -> Split {
         let sides = [Side::Test, Side::Validation].into_iter().flat_map(|s| vec![s; each]);
         own.iter().zip(sides).for_each(|(at, chosen)| side[*at] = chosen);
     }
-    // A cell that was cut out twice stands on one side. Pairs come in rising order, so that a chain
-    // of them ends where it begins.
-    for (first, second) in near_identical(&cells) {
-        side[second] = side[first];
+    // A cell that was cut out twice stands on one side.
+    for (at, first) in groups(&cells).into_iter().enumerate() {
+        side[at] = side[first];
     }
     let mut sides = [Vec::new(), Vec::new(), Vec::new()];
     for (cell, side) in cells.into_iter().zip(side) {

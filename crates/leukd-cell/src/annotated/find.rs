@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{AnnotationError, Place};
 use crate::format;
 
-/// What lies below a folder.
+/// The files of a folder and of its subfolders.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Found {
     /// Fields with annotations, by folder of the pictures, each by path.

@@ -101,7 +101,7 @@ impl Scene {
 }
 
 /// Outlines the cell around the nuclei of `group`, which has at least one; other white cells' nuclei
-/// in reach compete for what lies between. None where nothing is left of the cell.
+/// in reach compete for the pixels between them. None where no pixel is left to the cell.
 pub(super) fn outline(
     picture: &RgbImage,
     survey: &Survey,

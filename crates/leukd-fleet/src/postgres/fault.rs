@@ -9,7 +9,7 @@ use crate::sink::SinkError;
 
 /// What an error of the store at `place` means.
 pub(super) fn of(place: &str, error: &Error) -> SinkError {
-    let Some(told) = error.as_db_error() else {
+    let Some(answer) = error.as_db_error() else {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         // A certificate that does not fit stays so until a person acts.
         let text = format!("{place}: {error}{cause}");
@@ -19,8 +19,8 @@ pub(super) fn of(place: &str, error: &Error) -> SinkError {
             SinkError::Away(text)
         };
     };
-    let message = told.message();
-    let (code, class) = (told.code(), told.code().code().get(..2).unwrap_or_default());
+    let message = answer.message();
+    let (code, class) = (answer.code(), answer.code().code().get(..2).unwrap_or_default());
     let text = format!("{place}: {message}");
     match code.code() {
         "LK001" | "LK002" => return SinkError::Superseded(text),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio_postgres::types::ToSql;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Held};
 use crate::engine::Identity;
-use crate::sink::{Claim, Held, Sink, SinkError};
+use crate::sink::{Claim, Sink, SinkError};
 
 mod connect;
 mod fault;
@@ -62,7 +62,6 @@ impl PostgresSink {
             return Err(SinkError::Away(format!("{place}: there is no connection")));
         };
         let asked = async {
-            // Prepared once a connection: the client keeps no cache of its own.
             open.client.query_one(sql, values).await.map_err(|error| fault::of(&place, &error))
         };
         let timed = tokio::time::timeout(self.answer, asked).await;

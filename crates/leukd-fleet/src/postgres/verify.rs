@@ -84,11 +84,11 @@ impl Walk {
 /// The event that a record is of, and the digest of its text.
 fn event_of(record: &str) -> Option<(u64, blake3::Hash)> {
     #[derive(serde::Deserialize)]
-    struct Told<'a> {
+    struct Record<'a> {
         sequence: u64,
         #[serde(borrow)]
         content: std::borrow::Cow<'a, str>,
     }
-    let told: Told<'_> = serde_json::from_str(record).ok()?;
-    Some((told.sequence, blake3::Hash::from_hex(told.content.as_ref()).ok()?))
+    let own: Record<'_> = serde_json::from_str(record).ok()?;
+    Some((own.sequence, blake3::Hash::from_hex(own.content.as_ref()).ok()?))
 }
